@@ -1,0 +1,58 @@
+"""Verifine: open reinforcement fine-tuning.
+
+    from verifine import RunConfig, train
+
+    run = train(RunConfig(data={"task": "largest"}, run={"steps": None, "minutes": 5}))
+    print(run.summary.final.answer_accuracy, run.directory.model)
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from verifine.assemble import TrainedRun, train
+    from verifine.config import RunConfig
+    from verifine.errors import VerifineError
+    from verifine.graders import Grader
+    from verifine.types import Grade, Sample
+
+__all__ = ["Grade", "Grader", "RunConfig", "Sample", "TrainedRun", "VerifineError", "train"]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Grade": "verifine.types",
+    "Grader": "verifine.graders",
+    "RunConfig": "verifine.config",
+    "Sample": "verifine.types",
+    "TrainedRun": "verifine.assemble",
+    "VerifineError": "verifine.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Looked up when asked for: `verifine --help` needs none of them, and TrainedRun needs torch.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'verifine' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+class _Package(ModuleType):
+    """The package, whose attribute `train` is the function.
+
+    The room of the same name is imported by its full path (`from verifine.train.step import train_step`); the import
+    system would bind it here, over the function, and is not let.
+    """
+
+    @property
+    def train(self) -> object:
+        return importlib.import_module("verifine.assemble").train
+
+    @train.setter
+    def train(self, room: ModuleType) -> None: ...
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,27 @@
+"""Shaping and filters: what happens to rewards and groups before credit is given."""
+
+from __future__ import annotations
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from verifine.algorithms.advantages import rewards_differ
+
+
+def overlong_penalty(lengths: Int[Tensor, "P G"], max_tokens: int, buffer: int) -> Float[Tensor, "P G"]:
+    """What a long answer loses: 0 up to max_tokens - buffer tokens, then linearly down to -1 at max_tokens.
+
+    DAPO, arXiv:2503.14476, eq. 13. A truncated rollout has max_tokens tokens and gets -1, so it never scores above one
+    that is almost truncated.
+    """
+    return -((lengths - (max_tokens - buffer)).float() / buffer).clamp(0, 1)
+
+
+def drop_truncated(valid: Bool[Tensor, "P G"], truncated: Bool[Tensor, "P G"]) -> Bool[Tensor, "P G"]:
+    """A rollout that hit the token limit counts for nobody (DAPO's overlong filtering, arXiv:2503.14476, 3.4)."""
+    return valid & ~truncated
+
+
+def has_signal(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> Bool[Tensor, " P"]:
+    """Whether a group's rewards differ, so that it says which answers were better (DAPO's dynamic sampling)."""
+    return rewards_differ(rewards, valid)

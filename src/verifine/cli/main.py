@@ -1,0 +1,57 @@
+"""The `verifine` command: one file a verb, and nothing heavy until a verb runs."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from verifine import __version__
+from verifine.cli.quickstart import quickstart
+from verifine.cli.report import report
+from verifine.cli.train import train
+from verifine.errors import VerifineError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="verifine",
+    help="Open reinforcement fine-tuning: a model, prompts and a grader in; a better model out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(quickstart)
+app.command()(train)
+app.command()(report)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the form of a typer callback
+    if wanted:
+        print(f"verifine {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(  # noqa: FBT001, ARG001
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None: ...
+
+
+def main() -> None:
+    """Runs the command; what Verifine refuses becomes one message and an exit code.
+
+    Exit codes: 0 done, 1 unexpected, 2 usage or config, 3 environment, 4 data or grader, 5 training failed,
+    130 interrupted with the model saved.
+    """
+    try:
+        app()
+    except VerifineError as error:
+        print(f"verifine: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("verifine: stopped at once; nothing more was saved", file=sys.stderr)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,18 @@
+"""`verifine report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    run_dir: Annotated[Path, typer.Argument(help="The run directory that training printed.")],
+) -> None:
+    """Write report.html of a run again, from what is in its directory."""
+    from verifine.runs.directory import RunDirectory
+    from verifine.runs.report import write_report
+
+    print(write_report(RunDirectory.open(run_dir)))

@@ -1,0 +1,126 @@
+"""From YAML, overrides or plain values to a RunConfig, and back to YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeGuard
+
+from pydantic import ValidationError
+
+from verifine.config.document import KeyPath, parse_document, write_document
+from verifine.config.problems import find_problems
+from verifine.config.run import RunConfig
+from verifine.errors import ConfigError
+
+_NAMED_SECTIONS = ("algorithm", "model")
+"""Sections that may be written as a text, which is then their `name`."""
+_SECTIONS = ("algorithm", "data", "model", "optim", "run", "sampling")
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a YAML file and apply overrides such as `algorithm.clip_high=0.28`; the last one wins.
+
+    Raises:
+        ConfigError: with every problem found, one a line.
+    """
+    document = parse_document(_read(path), str(path))
+    if not (document.value is None or _is_mapping(document.value)):
+        raise ConfigError(
+            f"{path}: a configuration is a list of `key: value` lines, beginning for example with `data:`"
+        )
+    values = _expand(document.value or {})
+    places = {key_path: f"{path}:{line}" for key_path, line in document.lines.items()}
+    for override in overrides:
+        key_path, value = _parse_override(override)
+        values = _expand(_replaced(values, key_path, value, override))
+        places = {known: place for known, place in places.items() if known[: len(key_path)] != key_path}
+        places[key_path] = f"override {override}"
+    return _validate(values, places, str(path))
+
+
+def build_config(values: Mapping[str, object]) -> RunConfig:
+    """Check nested values, as they come from a program rather than a file.
+
+    Raises:
+        ConfigError: with every problem found, one a line.
+    """
+    return _validate(_expand(values), {}, None)
+
+
+def dump_config(config: RunConfig) -> str:
+    """The YAML text that loads back to an equal configuration."""
+    return write_document(config.model_dump(mode="json"))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file; give the path of a YAML configuration") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: this is a folder; give a YAML file, such as {path / 'config.yaml'}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: this is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _parse_override(override: str) -> tuple[KeyPath, object]:
+    name, equals, text = override.partition("=")
+    keys = tuple(name.strip().split("."))
+    if not equals or not all(keys):
+        raise ConfigError(f"override {override!r}: write key.path=value, for example algorithm.clip_high=0.28")
+    try:
+        value = parse_document(text, "the value").value
+    except ConfigError as error:
+        raise ConfigError(f"override {override}: the value cannot be read as YAML; put quotes around it") from error
+    if isinstance(value, str) and len(keys) == 1 and keys[0] in _NAMED_SECTIONS:
+        return (*keys, "name"), value
+    return keys, value
+
+
+def _replaced(values: Mapping[str, object], path: KeyPath, value: object, override: str) -> dict[str, object]:
+    """`values` with `value` at `path`; sections on the way are made where there are none."""
+    key, rest = str(path[0]), path[1:]
+    if not rest:
+        return {**values, key: value}
+    section = values.get(key)
+    if not (section is None or _is_mapping(section)):
+        raise ConfigError(
+            f"override {override}: `{key}` is {section!r}, so nothing can be set inside it; set `{key}` itself"
+        )
+    return {**values, key: _replaced(section or {}, rest, value, override)}
+
+
+def _expand(values: Mapping[str, object]) -> dict[str, object]:
+    """Write out shorthand: a name for a section, and a section left empty (all its lines commented out)."""
+
+    def expanded(key: str, value: object) -> object:
+        if isinstance(value, str) and key in _NAMED_SECTIONS:
+            return {"name": value}
+        if value is None and key in _SECTIONS:
+            return {}
+        return value
+
+    return {key: expanded(key, value) for key, value in values.items()}
+
+
+def _validate(values: Mapping[str, object], places: Mapping[KeyPath, str], source: str | None) -> RunConfig:
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        lines = [_placed(problem.path, problem.text, places, source) for problem in find_problems(error)]
+        heading = f"{source or 'the configuration'} has {len(lines)} problems:"
+        raise ConfigError(lines[0] if len(lines) == 1 else "\n  ".join([heading, *lines])) from error
+
+
+def _placed(path: KeyPath, text: str, places: Mapping[KeyPath, str], source: str | None) -> str:
+    """`text` behind the closest place known for `path`: its own line, or that of the section around it."""
+    enclosing = (path[:length] for length in range(len(path), 0, -1))
+    place = next((places[each] for each in enclosing if each in places), source)
+    return f"{place}: {text}" if place else text
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(value, Mapping)

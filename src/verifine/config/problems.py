@@ -1,0 +1,201 @@
+"""What pydantic finds wrong with a configuration, in words a user can act on."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from verifine.config.document import KeyPath, dotted
+from verifine.config.run import RunConfig
+
+_EXPECTATIONS: Mapping[str, str] = {
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "above {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "below {lt}",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text, so put quotes around it",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "path_type": "the path of a file",
+    "tuple_type": "a list such as [a, b]",
+    "too_long": "at most {max_length} values",
+    "too_short": "at least {min_length} values",
+    "literal_error": "{expected}",
+    "model_type": "a section of `key: value` lines",
+    "model_attributes_type": "a section of `key: value` lines",
+}
+"""pydantic's error types, as what should stand there; what is not listed keeps pydantic's own words."""
+
+FAMILIAR_NAMES: Mapping[str, str] = {
+    "dataset": "data.train",
+    "epsilon": "algorithm.clip_low",
+    "epsilon_high": "algorithm.clip_high",
+    "kl_coef": "algorithm.beta",
+    "lr": "optim.learning_rate",
+    "max_completion_length": "sampling.max_new_tokens",
+    "max_grad": "optim.max_grad_norm",
+    "num_generations": "sampling.group_size",
+}
+"""Names that other programs use, and ours for the same thing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing to mend, and the key it is about."""
+
+    path: KeyPath
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Spot:
+    """A place in the schema."""
+
+    path: KeyPath
+    section: type[BaseModel]
+    """The section that holds the last key of the path."""
+    field: FieldInfo | None
+    """None: the section has no such key."""
+
+
+def find_problems(error: ValidationError) -> list[Problem]:
+    """Everything `error` lists. What it says of one key is one problem: they are the ways to mend it."""
+    details_at: dict[KeyPath, list[ErrorDetails]] = {}
+    for detail in error.errors(include_url=False):
+        details_at.setdefault(_locate(detail["loc"]).path, []).append(detail)
+    return [_describe(_locate(details[0]["loc"]), details) for details in details_at.values()]
+
+
+def _locate(location: KeyPath) -> _Spot:
+    """Follow pydantic's location through the schema, leaving out its labels of union members."""
+    spot = _Spot(path=(), section=RunConfig, field=None)
+    section: type[BaseModel] | None = RunConfig
+    variants: Mapping[str, type[BaseModel]] = {}
+    for part in location:
+        if isinstance(part, int):
+            spot = _Spot(path=(*spot.path, part), section=spot.section, field=spot.field)
+        elif part in variants:
+            section, variants = variants[part], {}
+        elif section is not None:
+            spot = _Spot(path=(*spot.path, part), section=section, field=section.model_fields.get(part))
+            inner = _sections_in(spot.field.annotation) if spot.field else []
+            section = inner[0] if len(inner) == 1 else None
+            variants = {_tag(each): each for each in inner} if len(inner) > 1 else {}
+    return spot
+
+
+def _describe(spot: _Spot, details: list[ErrorDetails]) -> Problem:
+    detail = details[0]
+    match detail["type"]:
+        case "extra_forbidden":
+            return Problem(path=spot.path, text=f"`{dotted(spot.path)}` is unknown; {_advise(spot)}")
+        case "missing":
+            return Problem(path=spot.path, text=f"`{dotted(spot.path)}` is missing.{_purpose(spot)}")
+        case "union_tag_invalid" | "union_tag_not_found":
+            return _wrong_tag(spot, detail)
+        case "value_error":
+            return _broken_rule(spot, detail)
+        case unforeseen if unforeseen not in _EXPECTATIONS:
+            return Problem(path=spot.path, text=f"`{dotted(spot.path)}` is {_shown(detail['input'])}: {detail['msg']}")
+    expected = " or ".join(_expectation(each) for each in details)
+    meant = _closest(str(detail["input"]), [str(value) for value in _literals_in(spot.field)])
+    text = f"`{dotted(spot.path)}` is {_shown(detail['input'])}, but must be {expected}"
+    return Problem(path=spot.path, text=f"{text}; did you mean {meant!r}?" if meant else f"{text}.{_purpose(spot)}")
+
+
+def _wrong_tag(spot: _Spot, detail: ErrorDetails) -> Problem:
+    path = (*spot.path, "type")
+    tags = [_tag(section) for section in _sections_in(spot.field.annotation if spot.field else None)]
+    listed = ", ".join(repr(tag) for tag in tags)
+    if detail["type"] == "union_tag_not_found":
+        return Problem(path=path, text=f"`{dotted(path)}` is missing; it is one of {listed}")
+    given = detail["ctx"]["tag"]
+    meant = _closest(given, tags)
+    text = f"`{dotted(path)}` is {given!r}, but must be one of {listed}"
+    return Problem(path=path, text=f"{text}; did you mean {meant!r}?" if meant else text)
+
+
+def _broken_rule(spot: _Spot, detail: ErrorDetails) -> Problem:
+    """A rule of our own schema: it names its keys between backticks, so its line can be found."""
+    text = str(detail["ctx"]["error"])
+    named = re.search(r"`([\w.]+)`", text)
+    path = (*spot.path, *named.group(1).split(".")) if named else spot.path
+    return Problem(path=path, text=f"`{dotted(spot.path)}`: {text}" if spot.path else text)
+
+
+def _expectation(detail: ErrorDetails) -> str:
+    return _EXPECTATIONS.get(detail["type"], detail["msg"]).format(**detail.get("ctx", {}))
+
+
+def _purpose(spot: _Spot) -> str:
+    """What the key is for, as a further sentence."""
+    if spot.field is None:
+        return ""
+    inner = _sections_in(spot.field.annotation)
+    text = spot.field.description or (inner[0].__doc__ if len(inner) == 1 else None)
+    return f" {text}" if text else ""
+
+
+def _advise(spot: _Spot) -> str:
+    """Where an unknown key may have been meant to go."""
+    name = str(spot.path[-1])
+    if name in FAMILIAR_NAMES:
+        return f"here it is called `{FAMILIAR_NAMES[name]}`"
+    homes = [label for label, section in _all_sections() if name in section.model_fields]
+    if len(homes) in {1, 2}:
+        return f"it belongs {' or '.join(homes)}"
+    keys = list(spot.section.model_fields)
+    meant = _closest(name, keys)
+    return f"did you mean `{meant}`?" if meant else f"the keys here are {', '.join(keys)}"
+
+
+def _all_sections() -> Iterator[tuple[str, type[BaseModel]]]:
+    yield "at the top level", RunConfig
+    for name, field in RunConfig.model_fields.items():
+        sections = _sections_in(field.annotation)
+        for section in sections:
+            yield (f"under `{name}`" if len(sections) == 1 else f"to a `{name}` of type {_tag(section)!r}"), section
+
+
+def _sections_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for member in get_args(annotation) for section in _sections_in(member)]
+
+
+def _literals_in(field: FieldInfo | None) -> list[object]:
+    def collect(annotation: object) -> Iterator[object]:
+        for member in get_args(annotation):
+            yield from collect(member) if get_args(member) else ([member] if isinstance(member, str) else [])
+
+    return list(collect(field.annotation)) if field else []
+
+
+def _tag(section: type[BaseModel]) -> str:
+    (tag,) = get_args(section.model_fields["type"].annotation)
+    return str(tag)
+
+
+def _closest(given: str, names: Iterable[str]) -> str | None:
+    matches = difflib.get_close_matches(given.lower(), list(names), n=1)
+    return matches[0] if matches else None
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

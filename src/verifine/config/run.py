@@ -1,0 +1,151 @@
+"""RunConfig: everything a run is made from. YAML, the command line and the Python API all build this."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from verifine.config.graders import GraderConfig, Schema
+
+TaskName = Literal["largest", "add", "subtract", "count", "sort", "countdown"]
+
+AlgorithmName = Literal["grpo", "dapo"]
+
+
+class ModelConfig(Schema):
+    """Which model learns."""
+
+    name: str = Field(
+        default="SmolLM2-135M-Instruct",
+        description="A catalogue name, a Hugging Face hub id, or a folder with config.json and *.safetensors.",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="What matrix products are computed in; weights and optimiser stay float32. auto measures which is "
+        "faster on this machine.",
+    )
+
+
+class DataConfig(Schema):
+    """Which prompts it learns from: a built-in task, or your own JSONL."""
+
+    task: TaskName | None = Field(default=None, description="A built-in task; it brings its own grader.")
+    train: Path | None = Field(default=None, description="JSONL, one example a line, each with `messages`.")
+    eval: Path | None = Field(
+        default=None,
+        description="JSONL of held-out examples. Without it a tenth of `train` is held out, drawn by the seed.",
+    )
+    eval_size: int = Field(default=64, ge=0, description="Most held-out examples one evaluation asks; 0 evaluates nothing.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.task is None) == (self.train is None):
+            raise ValueError("give either `task` (a built-in task) or `train` (your JSONL file), not both or neither")
+        if self.task is not None and self.eval is not None:
+            raise ValueError("`eval` belongs to `train`; a built-in task has its own held-out set")
+        return self
+
+
+class AlgorithmConfig(Schema):
+    """How rewards become a gradient. What is null is taken from the algorithm's row in `algorithms.recipes`."""
+
+    name: Annotated[AlgorithmName, BeforeValidator(lambda name: name.lower() if isinstance(name, str) else name)] = "grpo"
+    clip_low: float | None = Field(default=None, gt=0, le=1, description="Ratios below 1 - clip_low earn no more.")
+    clip_high: float | None = Field(default=None, gt=0, description="Ratios above 1 + clip_high earn no more.")
+    beta: float = Field(
+        default=0.0, ge=0, description="Weight of the KL penalty to the starting model; above 0 keeps a copy of it."
+    )
+    overlong_buffer: int = Field(
+        default=0,
+        ge=0,
+        description="Tokens before max_new_tokens over which the reward falls by up to 1 (DAPO's soft penalty); 0: off.",
+    )
+    drop_truncated: bool = Field(default=False, description="Leave rollouts that hit max_new_tokens out of the update.")
+    max_resample: int = Field(
+        default=3,
+        ge=0,
+        description="Rounds of new prompts an algorithm with a group filter may ask for in one step.",
+    )
+
+
+class SamplingConfig(Schema):
+    """How many answers are sampled a step, and how."""
+
+    prompts_per_step: int = Field(default=8, ge=1, description="P: prompts a step.")
+    group_size: int = Field(default=8, ge=2, description="G: answers sampled for each prompt; a group needs two to compare.")
+    max_new_tokens: int | None = Field(
+        default=None, ge=1, description="Longest answer, in tokens; null: what a built-in task needs, else 256."
+    )
+    temperature: float = Field(default=1.0, gt=0, le=10, description="Divides the logits, in sampling and in training.")
+    stop: tuple[str, ...] = Field(default=(), description="An answer ends where it has written one of these.")
+
+
+class OptimConfig(Schema):
+    """AdamW and what is around it."""
+
+    learning_rate: float | Literal["auto"] = Field(
+        default="auto", description="auto: 1e-5 for models under a billion weights, else 1e-6."
+    )
+    warmup_steps: int = Field(default=10, ge=0, description="Steps over which the learning rate rises to its value.")
+    betas: tuple[float, float] = Field(default=(0.9, 0.99), description="AdamW's decay rates.")
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay.")
+    max_grad_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled down to this norm.")
+    micro_batch_tokens: int = Field(
+        default=4096, ge=1, description="Tokens in one forward and backward pass: a memory knob that changes no result."
+    )
+
+    @model_validator(mode="after")
+    def _rate_is_positive(self) -> Self:
+        if self.learning_rate != "auto" and self.learning_rate <= 0:
+            raise ValueError("`learning_rate` must be above 0")
+        return self
+
+
+class RunSection(Schema):
+    """How long the run is, what it draws from, and where it writes."""
+
+    directory: Path | None = Field(default=None, description="The run directory; null makes a new one under ./runs.")
+    seed: int = Field(default=0, ge=0, description="Every random number of the run follows from it.")
+    steps: int | None = Field(default=100, ge=1, description="Training steps; null: as many as `minutes` allow.")
+    minutes: float | None = Field(default=None, gt=0, description="Time limit, evaluations included; null: none.")
+    eval_interval: int | None = Field(
+        default=None, ge=1, description="Evaluate on held-out data every so many steps; null: before and after only."
+    )
+    save_interval: int | None = Field(
+        default=None, ge=1, description="Save the model under checkpoints/ every so many steps; null: at the end only."
+    )
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Self:
+        if self.steps is None and self.minutes is None:
+            raise ValueError("give `steps` or `minutes`, or the run never ends")
+        return self
+
+
+class RunConfig(Schema):
+    """A whole run."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig
+    grader: GraderConfig | None = Field(
+        default=None, description="Scores the answers; null with a built-in task, or where Python code brings a grader."
+    )
+    algorithm: AlgorithmConfig = AlgorithmConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    optim: OptimConfig = OptimConfig()
+    run: RunSection = RunSection()
+
+    @model_validator(mode="after")
+    def _task_has_its_grader(self) -> Self:
+        if self.data.task is not None and self.grader is not None:
+            raise ValueError("`grader` belongs to `data.train`; a built-in task brings its own")
+        return self
+
+    @model_validator(mode="after")
+    def _overlong_buffer_fits(self) -> Self:
+        longest = self.sampling.max_new_tokens
+        if longest is not None and self.algorithm.overlong_buffer >= longest:
+            raise ValueError("`algorithm.overlong_buffer` must be smaller than `sampling.max_new_tokens`")
+        return self

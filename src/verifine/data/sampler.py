@@ -1,0 +1,57 @@
+"""Which example comes when: shuffled epochs, with an integer as the only state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from verifine.data.randomness import random_for
+from verifine.errors import DataError
+from verifine.types import Example
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """One example, drawn in one epoch."""
+
+    example: Example
+    epoch: int
+
+    @property
+    def id(self) -> str:
+        """Unique within a run: an example drawn again in a later epoch has another id."""
+        return self.example.id if self.epoch == 0 else f"{self.example.id}@{self.epoch}"
+
+
+class PromptSampler:
+    """Epochs of shuffled examples.
+
+    What `draw` returns depends on the examples, the seed and the position alone, so the position is all that a
+    checkpoint has to hold.
+    """
+
+    def __init__(self, examples: Sequence[Example], seed: int) -> None:
+        if not examples:
+            raise DataError("there are no examples to draw from; give the training data at least one")
+        self._examples = tuple(examples)
+        self._seed = seed
+
+    def draw(self, position: int, count: int) -> list[Draw]:
+        """The `count` draws from `position` on; the next call starts at `position + count`."""
+        assert position >= 0
+        assert count >= 0
+        return [self._at(each) for each in range(position, position + count)]
+
+    def _at(self, position: int) -> Draw:
+        epoch, index = divmod(position, len(self._examples))
+        order = _permutation(self._seed, epoch, len(self._examples))
+        return Draw(example=self._examples[order[index]], epoch=epoch)
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, size: int) -> tuple[int, ...]:
+    """The order of one epoch. Kept, because one step usually draws from one or two epochs."""
+    order = list(range(size))
+    random_for("epoch", seed, epoch).shuffle(order)
+    return tuple(order)

@@ -1,0 +1,63 @@
+"""What can go wrong, as a tree.
+
+VerifineError
+├── ConfigError       exit 2: the configuration or the command line cannot be meant
+├── SetupError        exit 3: something this machine should have is missing
+│   └── ModelError    exit 3: a model cannot be found, fetched or used
+├── DataError         exit 4: a data file is not what it should be
+├── GraderError       exit 4: a grader cannot be used
+├── EngineError       exit 5: sampling failed
+└── TrainingError     exit 5: training cannot go on
+
+Every message says what is wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VerifineError(Exception):
+    """Anything Verifine refuses to do, with the way out in its message."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(VerifineError):
+    """A configuration or command line that cannot be meant."""
+
+    exit_code = 2
+
+
+class SetupError(VerifineError):
+    """Something this machine should have is missing."""
+
+    exit_code = 3
+
+
+class ModelError(SetupError):
+    """A model that cannot be found, fetched or used."""
+
+
+class DataError(VerifineError):
+    """A data file that is not what it should be; the message names file, line and field."""
+
+    exit_code = 4
+
+
+class GraderError(VerifineError):
+    """A grader that cannot be used, or that fails too often."""
+
+    exit_code = 4
+
+
+class EngineError(VerifineError):
+    """Sampling that failed."""
+
+    exit_code = 5
+
+
+class TrainingError(VerifineError):
+    """Training that cannot go on."""
+
+    exit_code = 5

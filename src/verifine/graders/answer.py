@@ -1,0 +1,86 @@
+"""What stands inside `<answer>...</answer>`: is it well formed, and is it right?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import assert_never
+
+from verifine.config.graders import AnswerGrader
+from verifine.errors import GraderError
+from verifine.graders.arithmetic import evaluate
+from verifine.graders.numerals import parse_number
+from verifine.graders.template import check, render
+from verifine.types import Grade, Json, Sample
+
+
+class AnswerCheck:
+    """`format_weight` for the format, and the rest for a right answer in the right format."""
+
+    def __init__(self, config: AnswerGrader) -> None:
+        check(config.reference)
+        if not math.isfinite(config.tolerance):
+            raise GraderError(f'grader "{config.name}": tolerance is {config.tolerance}; give a finite number')
+        self._config = config
+        # By way of its decimal form: Fraction(0.3) is a little below 0.3 and would refuse a difference of 0.3.
+        self._tolerance = Fraction(str(config.tolerance))
+
+    def grade(self, samples: Sequence[Sample]) -> list[Grade]:
+        return [self._grade_one(sample) for sample in samples]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _grade_one(self, sample: Sample) -> Grade:
+        answer = extract(sample.output_text, tag=self._config.tag)
+        try:
+            # Compared even when there is no answer, so that a broken row is unscorable whatever the model says.
+            is_right = self._is_right(answer or "", sample)
+        except GraderError as error:
+            return Grade.unscorable(str(error))
+        format_ok = answer is not None
+        answer_ok = format_ok and is_right
+        weight = self._config.format_weight
+        return Grade(
+            score=weight * format_ok + (1 - weight) * answer_ok,
+            parts={"format": float(format_ok), "answer": float(answer_ok)},
+            format_ok=format_ok,
+            answer_ok=answer_ok,
+        )
+
+    def _is_right(self, answer: str, sample: Sample) -> bool:
+        reference = render(self._config.reference, sample)
+        match self._config.compare:
+            case "exact":
+                return answer.strip() == reference.strip()
+            case "number":
+                return self._is_near(parse_number(answer), reference)
+            case "countdown":
+                numbers = _numbers(sample.item.get("numbers"))
+                evaluated = evaluate(answer)
+                uses_all = evaluated is not None and sorted(evaluated.literals) == sorted(numbers)
+                return self._is_near(evaluated.value if evaluated else None, reference) and uses_all
+            case compare:
+                assert_never(compare)
+
+    def _is_near(self, value: Fraction | None, reference: str) -> bool:
+        wanted = parse_number(reference)
+        if wanted is None:
+            raise GraderError(f'the reference "{reference[:60]}" is not a number; mend the row, or compare exact')
+        return value is not None and abs(value - wanted) <= self._tolerance
+
+
+def extract(text: str, *, tag: str) -> str | None:
+    """What stands between the tags; None unless there is exactly one pair of them and the text ends with it."""
+    opening, closing = f"<{tag}>", f"</{tag}>"
+    if text.count(opening) != 1 or text.count(closing) != 1 or not text.rstrip().endswith(closing):
+        return None
+    return text[text.index(opening) + len(opening) : text.index(closing)]
+
+
+def _numbers(value: Json) -> list[int]:
+    numbers = [each for each in value if isinstance(each, int)] if isinstance(value, list) else []
+    if not isinstance(value, list) or not value or len(numbers) < len(value):
+        raise GraderError('the row\'s field "numbers" must be a list of integers for compare: countdown')
+    return numbers

@@ -1,0 +1,76 @@
+"""`--grader`: the name of a preset, or a JSON file with a grader in OpenAI's form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from verifine.config.graders import GRADER_PRESETS, GraderConfig
+from verifine.data.strict_json import JsonError, parse_json
+from verifine.data.suggestion import did_you_mean
+from verifine.errors import GraderError
+
+_ADAPTER: TypeAdapter[GraderConfig] = TypeAdapter(GraderConfig)
+_KINDS: dict[str, type[BaseModel]] = {
+    get_args(kind.model_fields["type"].annotation)[0]: kind for kind in get_args(get_args(GraderConfig)[0])
+}
+
+
+def load_grader_config(spec: str) -> GraderConfig:
+    """The grader that `--grader SPEC` means. A preset goes before a file of the same name.
+
+    Raises:
+        GraderError: there is no such preset or file, or the file holds no grader; all its faults at once.
+    """
+    if spec in GRADER_PRESETS:
+        return GRADER_PRESETS[spec]
+    path = Path(spec)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        hint = did_you_mean(spec, GRADER_PRESETS)
+        raise GraderError(
+            f'grader "{spec}" is neither a preset nor a file{hint}; give one of {", ".join(sorted(GRADER_PRESETS))}, '
+            "or the path of a JSON file with a grader"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise GraderError(f"{path}: byte {error.start + 1} is not UTF-8; save the file as UTF-8") from error
+    except OSError as error:
+        raise GraderError(f"{path} cannot be read ({error.strerror}); give a JSON file that can") from error
+    return _parse(text, path)
+
+
+def _parse(text: str, path: Path) -> GraderConfig:
+    try:
+        value = parse_json(text)
+    except JsonError as error:
+        place = "" if error.line is None else f" line {error.line} column {error.column}"
+        raise GraderError(f"{path}{place} is not JSON: {error}; mend the file") from error
+    if not isinstance(value, dict):
+        raise GraderError(f'{path} holds no grader; write an object such as {{"type": "answer", "compare": "number"}}')
+    try:
+        return _ADAPTER.validate_python(value)
+    except ValidationError as error:
+        problems = [f"{path}: {_problem(details)}" for details in error.errors(include_url=False)]
+        raise GraderError("\n".join(problems)) from error
+
+
+def _problem(details: ErrorDetails) -> str:
+    kinds = ", ".join(sorted(_KINDS))
+    if details["type"] == "union_tag_not_found":
+        return f'"type" is missing; give one of {kinds}'
+    if details["type"] == "union_tag_invalid":
+        given = str(details["ctx"]["tag"])
+        return f'the grader type "{given}" is not supported{did_you_mean(given, _KINDS)}; give one of {kinds}'
+    kind, *steps = details["loc"]
+    field = ".".join(str(step) for step in steps)
+    if details["type"] == "extra_forbidden":
+        known = _KINDS[str(kind)].model_fields
+        hint = did_you_mean(field, known)
+        return f'"{field}" is not a field of the grader type "{kind}"{hint}; its fields are {", ".join(known)}'
+    if details["type"] == "missing":
+        return f'"{field}" is missing; the grader type "{kind}" needs it'
+    return f'"{field}": {details["msg"]}' if field else details["msg"]

@@ -1,0 +1,21 @@
+"""From what a user's function returned to a grade."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+
+from verifine.types import Grade
+
+
+def grade_from(value: object, *, name: str) -> Grade:
+    """The grade for a returned score: any finite number. Anything else is unscorable, True and False included."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return Grade.unscorable(f"grade returned {type(value).__name__}, not a number; return a float such as 1.0")
+    try:
+        score = float(value)
+    except OverflowError:
+        return Grade.unscorable("grade returned a number that is too large")
+    if not math.isfinite(score):
+        return Grade.unscorable(f"grade returned {score}, which is not finite")
+    return Grade(score=score, parts={name: score})

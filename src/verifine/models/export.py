@@ -1,0 +1,27 @@
+"""Saving a model so that plain transformers loads it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import torch
+
+from verifine.models.load import LanguageModel
+
+
+def save_model(model: LanguageModel, folder: Path) -> None:
+    """Writes weights, configuration, tokenizer and chat template; the folder appears when it is complete.
+
+    The weights are saved in float32, as they were trained: an update of the size that reinforcement learning makes is
+    often smaller than bfloat16 can express, and rounding would undo part of it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = folder.parent / f".{folder.name}.{os.getpid()}"
+    model.network.config.dtype = torch.float32
+    model.network.save_pretrained(scratch)
+    model.tokenizer.save_pretrained(scratch)
+    if folder.exists():
+        shutil.rmtree(folder)
+    scratch.rename(folder)

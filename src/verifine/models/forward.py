@@ -1,0 +1,45 @@
+"""Reading flat tokens with a model: hidden states, and log-probabilities of a tree's completions."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from verifine.models.attention import Attention, TreeAttention
+from verifine.models.logprobs import token_logprobs
+from verifine.models.tree import Tree
+
+
+def hidden_states(
+    model: PreTrainedModel, token_ids: Int[Tensor, " T"], position_ids: Int[Tensor, " T"], attention: Attention
+) -> Float[Tensor, "T H"]:
+    """The last layer's normalised hidden states of flat tokens that attend as `attention` says."""
+    output = model.base_model(
+        input_ids=token_ids[None], position_ids=position_ids[None], use_cache=False, verifine_attention=attention
+    )
+    return output.last_hidden_state[0]
+
+
+def head_weight(model: PreTrainedModel) -> Float[Tensor, "V H"]:
+    """The matrix that turns hidden states into logits."""
+    weight = model.get_output_embeddings().weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def tree_logprobs(
+    model: PreTrainedModel, tree: Tree, temperature: float, compute_dtype: torch.dtype
+) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+    """The log-probability and entropy of every completion token of a tree, in the tree's order."""
+    with matmul_precision(model.device, compute_dtype):
+        hidden = hidden_states(model, tree.token_ids, tree.position_ids, TreeAttention(tree))
+    return token_logprobs(hidden[tree.predecessors].to(compute_dtype), head_weight(model), tree.targets, temperature)
+
+
+def matmul_precision(device: torch.device, compute_dtype: torch.dtype) -> AbstractContextManager[None]:
+    """Matrix products in `compute_dtype` over float32 weights; everything delicate stays float32."""
+    return torch.autocast(device.type, dtype=compute_dtype, enabled=compute_dtype != torch.float32)

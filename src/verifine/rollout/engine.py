@@ -1,0 +1,29 @@
+"""The rollout engine: what turns prompts into groups of sampled answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from verifine.models.load import Weights
+from verifine.types import Group, Prompt, Rollout, Sampling
+
+
+class RolloutEngine(Protocol):
+    """Samples from a policy whose weights can be replaced."""
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Group]:
+        """`sampling.group_size` rollouts for each prompt, in the order of the prompts.
+
+        Raises:
+            EngineError: a prompt and its answer do not fit the model's context.
+        """
+        ...
+
+    def load_weights(self, weights: Weights, version: int) -> None:
+        """Samples from `weights` from now on; rollouts carry `version`."""
+        ...
+
+    def logprobs(self, rollouts: Sequence[Rollout], temperature: float) -> list[list[float]]:
+        """The engine's own log-probabilities of rollouts' tokens, to compare with the learner's."""
+        ...

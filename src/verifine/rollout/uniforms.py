@@ -1,0 +1,26 @@
+"""Random numbers that are functions of what they are for, so nothing about sampling has to be stored."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def rollout_key(seed: int, step: int, prompt_id: str, sample: int) -> int:
+    """The 64-bit key of one rollout's random numbers."""
+    name = f"{seed}/{step}/{sample}/{prompt_id}".encode()
+    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
+
+
+def uniforms(keys: NDArray[np.uint64], token: int) -> NDArray[np.float64]:
+    """One number in [0, 1) for each key's `token`-th draw (SplitMix64, Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        z = keys + GOLDEN * np.uint64(token + 1)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+    return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53

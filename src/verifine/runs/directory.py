@@ -1,0 +1,134 @@
+"""A run is a directory: where everything in it lies."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from verifine.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDirectory:
+    """The paths of one run. The trainer writes them; everything else only reads."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path | None, name: str, now: datetime) -> RunDirectory:
+        """Make a new directory: `path`, or with None `runs/<name>-<date>-<time>`.
+
+        Raises:
+            ConfigError: `path` is in use, or cannot be made. A run never overwrites.
+        """
+        if path is not None and path.exists() and not path.is_dir():
+            raise ConfigError(f"run.directory: {path} is a file; give a folder that does not exist yet")
+        if path is not None and path.is_dir() and any(path.iterdir()):
+            raise ConfigError(
+                f"run.directory: {path} is not empty, and a run never overwrites; give a folder that does not exist "
+                "yet, move this one away, or leave run.directory out to get a new one under ./runs"
+            )
+        try:
+            return cls(path=_make(path) if path is not None else _make_dated(name, now))
+        except OSError as error:
+            raise ConfigError(
+                f"run.directory: {path or 'runs'} cannot be made ({error.strerror}); give a folder you may write to"
+            ) from error
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """The directory of a run that exists.
+
+        Raises:
+            ConfigError: `path` is no run directory.
+        """
+        directory = cls(path=path)
+        if not path.exists():
+            raise ConfigError(f"{path}: there is no such folder; give the run directory that training printed")
+        if not directory.config.is_file():
+            raise ConfigError(f"{path}: this is not a run directory, for it holds no config.yaml")
+        return directory
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "env.json"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def rollouts(self) -> Path:
+        return self.path / "rollouts"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.path / "eval"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file or none of it: a reader never meets half, and neither does a crash leave it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Like `write_bytes`, in UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Mapping[str, object]) -> None:
+    """Like `write_bytes`, as JSON for people to read too."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def _make(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _make_dated(name: str, now: datetime) -> Path:
+    folder_name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
+    stem = f"{folder_name}-{now:%Y%m%d-%H%M%S}"
+    for number in itertools.count(1):
+        path = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("a count does not end")

@@ -1,0 +1,77 @@
+"""JSON Lines that survive a crash: a row is whole or it is not there."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from verifine.errors import ConfigError
+from verifine.types import Json
+
+
+def encode_row(row: Mapping[str, object]) -> str:
+    """One line of JSON. A number that is not finite becomes null, for JSON has no word for it."""
+    return json.dumps(_finite(row), ensure_ascii=False, allow_nan=False)
+
+
+def append_row(path: Path, row: Mapping[str, object]) -> None:
+    """Add one row and hand it to the system at once, so a reader sees it while the run goes on."""
+    with path.open("ab") as file:
+        file.write(_to_bytes(encode_row(row) + "\n"))
+
+
+def rows_to_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
+    return _to_bytes("".join(encode_row(row) + "\n" for row in rows))
+
+
+def read_rows(path: Path) -> list[dict[str, Json]]:
+    """Every row of the file; none if there is no file. A half-written last line is left out.
+
+    Raises:
+        ConfigError: a line other than the last is broken.
+    """
+    lines = path.read_bytes().split(b"\n") if path.exists() else []
+    rows: list[dict[str, Json]] = []
+    for number, line in enumerate(lines, start=1):
+        row = _parsed(line)
+        if row is not None:
+            rows.append(row)
+        elif line.strip() and number < len(lines):
+            raise ConfigError(f"{path}:{number}: this line is not a JSON object; remove it or restore the file")
+    return rows
+
+
+def mend_end(path: Path) -> None:
+    """Make the file end where a row ends, so that the next row starts a line of its own."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole, newline, rest = content.rpartition(b"\n")
+    if not rest:
+        return
+    path.write_bytes(content + b"\n" if _parsed(rest) is not None else whole + newline)
+
+
+def _parsed(line: bytes) -> dict[str, Json] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:  # neither JSON nor, where a character was cut in two, UTF-8
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value
+
+
+def _to_bytes(text: str) -> bytes:
+    # A model can write half of a surrogate pair, which UTF-8 refuses; as \udXXX it is proper JSON.
+    return text.encode("utf-8", errors="backslashreplace")

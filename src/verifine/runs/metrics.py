@@ -1,0 +1,98 @@
+"""The numbers of a run, step by step: `metrics.jsonl`, and what each name means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from verifine.runs.jsonl import append_row, mend_end, read_rows
+from verifine.types import StepReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A number that a step may report."""
+
+    name: str
+    meaning: str
+    unit: str = ""
+    """Empty: a plain number."""
+
+
+_CATALOGUE = (
+    Metric(name="reward", meaning="Average score of the step's answers."),
+    Metric(name="reward_std", meaning="Spread of the scores within a group, averaged over the groups."),
+    Metric(
+        name="frac_reward_zero_std",
+        meaning="Share of groups whose answers all scored the same: they teach nothing.",
+        unit="share",
+    ),
+    Metric(name="format_accuracy", meaning="Share of answers in the right format.", unit="share"),
+    Metric(name="answer_accuracy", meaning="Share of answers that are right.", unit="share"),
+    Metric(name="unscorable", meaning="Answers the grader could not score; they are left out.", unit="answers"),
+    Metric(name="completions/mean_length", meaning="Average length of an answer.", unit="tokens"),
+    Metric(name="completions/min_length", meaning="Length of the shortest answer.", unit="tokens"),
+    Metric(name="completions/max_length", meaning="Length of the longest answer.", unit="tokens"),
+    Metric(name="completions/clipped_ratio", meaning="Share of answers cut off at max_new_tokens.", unit="share"),
+    Metric(name="loss", meaning="What the optimiser lowers. Near 0 is normal; it says little about progress."),
+    Metric(name="grad_norm", meaning="Size of the gradient before it is limited."),
+    Metric(name="learning_rate", meaning="Learning rate of the step."),
+    Metric(name="kl", meaning="How far the model has moved from where it started.", unit="nats per token"),
+    Metric(name="entropy", meaning="How undecided the model is about a token; near 0 it repeats itself.", unit="nats"),
+    Metric(name="clip_ratio/low_mean", meaning="Share of tokens held back by clip_low.", unit="share"),
+    Metric(name="clip_ratio/high_mean", meaning="Share of tokens held back by clip_high.", unit="share"),
+    Metric(name="clip_ratio/region_mean", meaning="Share of tokens held back by either.", unit="share"),
+    Metric(name="ratio/mean", meaning="Probability of a token now over that when it was sampled, on average."),
+    Metric(name="ratio/max", meaning="The largest such ratio."),
+    Metric(
+        name="mismatch/mean",
+        meaning="Difference between the sampler's and the learner's log-probability of a token, on average.",
+        unit="nats",
+    ),
+    Metric(name="mismatch/max", meaning="The largest such difference.", unit="nats"),
+    Metric(name="groups/trained", meaning="Groups the step learned from.", unit="groups"),
+    Metric(name="groups/resampled", meaning="Groups thrown away and sampled anew.", unit="groups"),
+    Metric(name="update_skipped", meaning="1 if no group was left to learn from, else 0."),
+    Metric(name="step_time", meaning="Duration of the whole step.", unit="seconds"),
+    Metric(name="timing/generate_s", meaning="Time spent sampling answers.", unit="seconds"),
+    Metric(name="timing/grade_s", meaning="Time spent grading them.", unit="seconds"),
+    Metric(name="timing/estimate_s", meaning="Time spent on log-probabilities before the update.", unit="seconds"),
+    Metric(name="timing/update_s", meaning="Time spent on the update.", unit="seconds"),
+    Metric(name="tokens_per_second", meaning="Sampled tokens per second of sampling.", unit="tokens/second"),
+    Metric(name="num_tokens", meaning="Tokens sampled since the run began.", unit="tokens"),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _CATALOGUE}
+"""Every name a step may report, in the order people want to read them."""
+
+
+class MetricLog:
+    """Appends the numbers of each step, readable by others as soon as `append` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        mend_end(path)
+
+    def append(self, report: StepReport) -> None:
+        """A number that is not finite is written as null.
+
+        Raises:
+            ValueError: a name is not in METRICS.
+        """
+        unknown = sorted(report.metrics.keys() - METRICS.keys())
+        if unknown:
+            raise ValueError(f"metrics without an entry in runs.metrics.METRICS: {', '.join(unknown)}")
+        append_row(self._path, {"step": report.step, **report.metrics})
+
+
+def read_metrics(path: Path) -> list[StepReport]:
+    """Every step of the file; none if there is no file. What was null is left out, as is a half-written last line."""
+    return [
+        StepReport(
+            step=int(str(row["step"])),
+            metrics={
+                name: float(value) for name, value in row.items() if name != "step" and isinstance(value, int | float)
+            },
+        )
+        for row in read_rows(path)
+    ]

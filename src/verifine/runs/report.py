@@ -1,0 +1,144 @@
+"""The report of a run: one HTML file that needs nothing beside it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from verifine.runs.comparison import Comparison, Pair, compare
+from verifine.runs.directory import RunDirectory, write_text
+from verifine.runs.evaluation import EvaluatedSample, Evaluation, Judgement
+from verifine.runs.metrics import METRICS, Metric
+from verifine.runs.outcome import describe_changes, describe_duration, describe_outcome
+from verifine.runs.plots import draw_timing, draw_training
+from verifine.runs.record import RunRecord, read_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measure:
+    """A row of the table of held-out results; texts, ready to print."""
+
+    name: str
+    before: str
+    before_interval: str
+    after: str
+    after_interval: str
+    change: str
+
+
+def write_report(directory: RunDirectory) -> Path:
+    """Write `report.html` from what the run directory holds, whether or not the run is over."""
+    write_text(directory.report, render_report(read_run(directory)))
+    return directory.report
+
+
+def render_report(record: RunRecord) -> str:
+    """The page. Everything a model or a user wrote is escaped."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
+    baseline, final = record.baseline, record.final
+    comparison = compare(baseline, final) if baseline and final else None
+    return template.render(
+        record=record,
+        outcome=describe_outcome(record),
+        facts=_facts(record),
+        training_figure=draw_training(record) if record.metrics or record.evaluations else None,
+        timing_figure=draw_timing(record),
+        measures=_measures(baseline, final),
+        problems=max((len(evaluation.samples) for _, evaluation in record.evaluations), default=0),
+        changes=_changes(comparison),
+        examples=[_example(pair) for pair in comparison.examples()] if comparison else [],
+        environment=_environment(record),
+        metrics=_described_metrics(record),
+    )
+
+
+def _facts(record: RunRecord) -> list[tuple[str, str]]:
+    config = record.config
+    facts = [
+        ("Model", config.model.name),
+        ("Algorithm", config.algorithm.name.upper()),
+        ("Data", config.data.task or str(config.data.train)),
+        ("Answers a step", f"{config.sampling.prompts_per_step} prompts × {config.sampling.group_size}"),  # noqa: RUF001
+        ("Steps", str(record.steps)),
+    ]
+    if record.duration_s is not None:
+        facts.append(("Time", describe_duration(record.duration_s)))
+    return facts
+
+
+def _measures(before: Evaluation | None, after: Evaluation | None) -> list[_Measure]:
+    rows = [
+        _measure("Answer accuracy", before, after, "answer"),
+        _measure("Format accuracy", before, after, "format"),
+        _measure("Average reward", before, after, None),
+    ]
+    return [row for row in rows if row.before or row.after]
+
+
+def _measure(name: str, before: Evaluation | None, after: Evaluation | None, judgement: Judgement | None) -> _Measure:
+    old, new = _value(before, judgement), _value(after, judgement)
+    return _Measure(
+        name=name,
+        before="" if old is None else f"{old:.2f}",
+        before_interval=_interval(before, judgement),
+        after="" if new is None else f"{new:.2f}",
+        after_interval=_interval(after, judgement),
+        change="" if old is None or new is None else f"{new - old:+.2f}",
+    )
+
+
+def _value(evaluation: Evaluation | None, judgement: Judgement | None) -> float | None:
+    if evaluation is None:
+        return None
+    if judgement == "answer":
+        return evaluation.answer_accuracy
+    return evaluation.format_accuracy if judgement == "format" else evaluation.reward
+
+
+def _interval(evaluation: Evaluation | None, judgement: Judgement | None) -> str:
+    interval = evaluation.interval(judgement) if evaluation and judgement else None
+    return f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else ""
+
+
+def _changes(comparison: Comparison | None) -> str | None:
+    if comparison is None or not comparison.pairs:
+        return None
+    probability = "less than 0.001" if comparison.chance < 0.001 else f"{comparison.chance:.3f}"
+    return f"{describe_changes(comparison)} (sign test: p = {probability})."
+
+
+def _example(pair: Pair) -> dict[str, object]:
+    return {
+        "change": pair.change.value,
+        "prompt": pair.before.prompt,
+        "gold": pair.before.gold,
+        "answers": [("Before", pair.before, _verdict(pair.before)), ("After", pair.after, _verdict(pair.after))],
+    }
+
+
+def _verdict(sample: EvaluatedSample) -> str:
+    if sample.score is None:
+        return "unscorable"
+    reward = f"reward {sample.score:.2f}"
+    if sample.answer_ok is None:
+        return reward
+    return f"{'right' if sample.answer_ok else 'wrong'}, {reward}"
+
+
+def _environment(record: RunRecord) -> list[tuple[str, str]]:
+    if record.environment is None:
+        return []
+    named = {**asdict(record.environment), "memory_bytes": f"{record.environment.memory_bytes / 2**30:.1f} GiB"}
+    return [
+        (key.removesuffix("_bytes"), "not installed" if value is None else str(value)) for key, value in named.items()
+    ]
+
+
+def _described_metrics(record: RunRecord) -> list[tuple[Metric, str]]:
+    """The metrics this run reports, with the last value of each."""
+    last_values = {name: value for report in record.metrics for name, value in report.metrics.items()}
+    return [(metric, f"{last_values[name]:.4g}") for name, metric in METRICS.items() if name in last_values]

@@ -1,0 +1,212 @@
+"""A whole run: evaluate, train until it is enough, evaluate again, save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from verifine.errors import TrainingError, VerifineError
+from verifine.learner.learner import UpdateOutcome
+from verifine.models.export import save_model
+from verifine.models.load import LanguageModel
+from verifine.runs.directory import RunDirectory
+from verifine.runs.evaluation import Evaluation
+from verifine.train.budget import UnscorableBudget
+from verifine.train.evaluate import evaluate
+from verifine.train.recorder import Recorder
+from verifine.train.step import StepResult, train_step
+from verifine.train.trainer import Progress, Trainer
+from verifine.types import Prompt, StepReport
+
+NO_SIGNAL_LIMIT = 20
+NOT_FINITE_LIMIT = 3
+CLOSING_S = 8.0
+"""Kept of a time limit for saving the model and writing the report."""
+
+
+class Observer(Protocol):
+    """Somebody who watches a run."""
+
+    def stage(self, text: str) -> None:
+        """Something that is not a step begins."""
+        ...
+
+    def progress(self, text: str, done: int, total: int) -> None:
+        """Something is being fetched, in bytes; `total` is 0 while nobody knows it."""
+        ...
+
+    def evaluated(self, evaluation: Evaluation) -> None: ...
+
+    def stepped(self, report: StepReport, eta_s: float | None) -> None:
+        """A step is done; `eta_s` is how long training may still take, None if nobody can tell."""
+        ...
+
+
+class Ending(StrEnum):
+    """Why training ended."""
+
+    FINISHED = "finished"
+    """All steps were taken."""
+    OUT_OF_TIME = "out_of_time"
+    """The next step would not have fitted the time limit."""
+    INTERRUPTED = "interrupted"
+    """Somebody asked it to stop."""
+    NO_SIGNAL = "no_signal"
+    """Too many steps in a row had nothing to learn from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How long a run goes on, and what it does on the way."""
+
+    steps: int | None
+    """None: until the deadline."""
+    deadline: float | None
+    """On the trainer's clock; None: none."""
+    eval_interval: int | None
+    save_interval: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How a run ended."""
+
+    ending: Ending
+    progress: Progress
+    baseline: Evaluation | None
+    final: Evaluation | None
+    """None: there is no held-out data, or the run was interrupted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A trainer, the model it trains, and all that is around them."""
+
+    trainer: Trainer
+    model: LanguageModel
+    held_out: Sequence[Prompt]
+    plan: Plan
+    directory: RunDirectory
+    recorder: Recorder
+    observer: Observer
+    is_interrupted: Callable[[], bool]
+
+
+def execute(run: Run) -> Summary:
+    """Carries a run out; its directory then holds the model and the story.
+
+    Raises:
+        TrainingError: the gradient stayed infinite.
+        GraderError: the grader failed too often.
+    """
+    run.recorder.event("started", plan_steps=run.plan.steps)
+    try:
+        start = run.trainer.clock()
+        baseline = _evaluate(run, "baseline")
+        evaluation_s = run.trainer.clock() - start
+        ending, progress = _train(run, evaluation_s)
+        final = None if ending is Ending.INTERRUPTED else _evaluate(run, "final")
+        run.observer.stage("saving the model")
+        save_model(run.model, run.directory.model)
+    except VerifineError as error:
+        run.recorder.event("failed", error=str(error))
+        raise
+    run.recorder.event(ending.value, steps=progress.step, updates=progress.updates, tokens=progress.tokens)
+    return Summary(ending=ending, progress=progress, baseline=baseline, final=final)
+
+
+def _train(run: Run, evaluation_s: float) -> tuple[Ending, Progress]:
+    progress, budget, patience = Progress(), UnscorableBudget(), _Patience()
+    pace = _Pace(run.plan, run.trainer.clock, reserve_s=1.2 * evaluation_s + CLOSING_S)
+    while True:
+        if run.is_interrupted():
+            return Ending.INTERRUPTED, progress
+        if run.plan.steps is not None and progress.step >= run.plan.steps:
+            return Ending.FINISHED, progress
+        if not pace.has_time_for_a_step():
+            return Ending.OUT_OF_TIME, progress
+        result = train_step(run.trainer, progress)
+        progress = result.progress
+        run.recorder.step(result)
+        pace.note(result.report.metrics["step_time"])
+        run.observer.stepped(result.report, pace.eta_s(progress.step))
+        budget.spend(result.harvest.sampled)
+        if patience.is_over(result.outcome):
+            return Ending.NO_SIGNAL, progress
+        _keep_up(run, result)
+
+
+def _keep_up(run: Run, result: StepResult) -> None:
+    """Evaluates and saves where the plan says so."""
+    step, plan = result.progress.step, run.plan
+    is_last = step == plan.steps
+    if plan.eval_interval and step % plan.eval_interval == 0 and not is_last:
+        _evaluate(run, f"step-{step}")
+    if plan.save_interval and step % plan.save_interval == 0:
+        save_model(run.model, run.directory.checkpoints / f"step-{step:06d}")
+        run.recorder.event("saved", step=step)
+
+
+def _evaluate(run: Run, name: str) -> Evaluation | None:
+    if not run.held_out:
+        return None
+    run.observer.stage(f"asking {len(run.held_out)} held-out problems")
+    evaluation = evaluate(run.trainer, run.model, run.held_out, name)
+    run.recorder.evaluation(evaluation)
+    run.observer.evaluated(evaluation)
+    return evaluation
+
+
+class _Patience:
+    """Counts updates that did not happen."""
+
+    def __init__(self) -> None:
+        self._last: UpdateOutcome | None = None
+        self._repeated = 0
+
+    def is_over(self, outcome: UpdateOutcome) -> bool:
+        """Whether there has been nothing to learn from for too long.
+
+        Raises:
+            TrainingError: the gradient was not finite several times in a row.
+        """
+        self._repeated = self._repeated + 1 if outcome is self._last else 1
+        self._last = outcome
+        if outcome is UpdateOutcome.NOT_FINITE and self._repeated >= NOT_FINITE_LIMIT:
+            raise TrainingError(
+                f"the gradient was infinite or not a number {NOT_FINITE_LIMIT} steps in a row. Lower optim.learning_rate, "
+                "or set model.precision to float32."
+            )
+        return outcome is UpdateOutcome.NO_SIGNAL and self._repeated >= NO_SIGNAL_LIMIT
+
+
+class _Pace:
+    """Tells how long training may still take."""
+
+    def __init__(self, plan: Plan, clock: Callable[[], float], reserve_s: float) -> None:
+        self._plan = plan
+        self._clock = clock
+        self._reserve_s = reserve_s
+        self._recent: list[float] = []
+
+    def note(self, step_s: float) -> None:
+        self._recent = [*self._recent[-9:], step_s]
+
+    def has_time_for_a_step(self) -> bool:
+        if self._plan.deadline is None:
+            return True
+        # The first steps warm everything up and tell nothing of the next one; later the slowest recent one is a guess
+        # on the safe side.
+        expected = max(self._recent, default=0.0)
+        return self._clock() + expected + self._reserve_s <= self._plan.deadline
+
+    def eta_s(self, step: int) -> float | None:
+        """The sooner of the deadline and the last step at the recent pace."""
+        guesses = []
+        if self._plan.deadline is not None:
+            guesses.append(self._plan.deadline - self._reserve_s - self._clock())
+        if self._plan.steps is not None and self._recent:
+            guesses.append((self._plan.steps - step) * sum(self._recent) / len(self._recent))
+        return max(min(guesses), 0.0) if guesses else None

@@ -1,0 +1,56 @@
+"""What a run writes down while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from verifine.models.chat import prompt_text
+from verifine.models.load import LanguageModel
+from verifine.runs.directory import RunDirectory
+from verifine.runs.evaluation import Evaluation, write_evaluation
+from verifine.runs.events import EventLog
+from verifine.runs.metrics import MetricLog
+from verifine.runs.rollouts import write_rollouts
+from verifine.train.step import StepResult
+from verifine.types import Json
+
+
+class Recorder:
+    """Writes metrics, rollouts, evaluations and events into a run directory."""
+
+    def __init__(self, directory: RunDirectory, model: LanguageModel, now: Callable[[], datetime]) -> None:
+        self._directory = directory
+        self._model = model
+        self._events = EventLog(directory.events, now)
+        self._metrics = MetricLog(directory.metrics)
+
+    def event(self, kind: str, **fields: Json) -> None:
+        self._events.emit(kind, **fields)
+
+    def step(self, result: StepResult) -> None:
+        """Rollouts first, so that a step with a metrics row is a step with its rollouts."""
+        harvest = result.harvest
+        by_prompt = {
+            group.prompt.id: row for group, row in zip(harvest.kept, result.advantages.tolist(), strict=True)
+        }
+        write_rollouts(
+            self._directory.rollouts,
+            result.progress.step,
+            harvest.sampled,
+            # A group that was left out has no advantage: it moved nothing.
+            [by_prompt.get(group.prompt.id, [0.0] * len(group.rollouts)) for group in harvest.sampled],
+            [prompt_text(self._model, group.prompt) for group in harvest.sampled],
+        )
+        self._metrics.append(result.report)
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        write_evaluation(self._directory.evaluations, evaluation)
+        self.event(
+            "evaluation",
+            name=evaluation.name,
+            samples=len(evaluation.samples),
+            reward=evaluation.reward,
+            answer_accuracy=evaluation.answer_accuracy,
+            format_accuracy=evaluation.format_accuracy,
+        )

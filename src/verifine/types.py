@@ -1,0 +1,144 @@
+"""The values that flow through one training step. Frozen, and free of torch.
+
+Axes: P prompts, G rollouts a prompt (the group), B = P*G rollouts, N action tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+"""Whatever a line of JSON can hold."""
+
+Role = Literal["system", "user", "assistant", "tool", "developer"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A row of the user's data: the chat to answer, and every further field for the grader.
+
+    Produced by `data` and `tasks`; consumed by `models.chat`.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    item: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """An example as the model reads it.
+
+    `id` is unique within a run: the same example drawn in a later epoch has another one, so it also gets
+    other random numbers. Produced by `models.chat`; consumed by the rollout engine.
+    """
+
+    id: str
+    token_ids: tuple[int, ...]
+    item: Mapping[str, Json] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How to sample. Together with a prompt's id, `seed` and `step` determine every random number."""
+
+    group_size: int
+    max_new_tokens: int
+    temperature: float = 1.0
+    """0 is greedy."""
+    stop: tuple[str, ...] = ()
+    """A rollout ends with the token that completes one of these; the text is kept."""
+    seed: int = 0
+    step: int = 0
+
+
+class FinishReason(StrEnum):
+    """Why a rollout ended."""
+
+    STOP = "stop"
+    """The model ended its turn, or wrote a stop string."""
+    LENGTH = "length"
+    """The token budget ran out: the rollout is truncated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """One sampled answer. Produced by the rollout engine; graded by a grader; learned from by the learner."""
+
+    prompt: Prompt
+    token_ids: tuple[int, ...]
+    """The action tokens, the end-of-turn token included where the model wrote it."""
+    behaviour_logprobs: tuple[float, ...]
+    """The log-probability of each action token under the distribution it was drawn from (temperature included)."""
+    text: str
+    """The answer as the grader sees it, without special tokens."""
+    finish_reason: FinishReason
+    policy_version: int
+    """How many optimiser updates the sampling weights had seen."""
+
+    @property
+    def truncated(self) -> bool:
+        return self.finish_reason is FinishReason.LENGTH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What a grader may look at: the answer, and the fields of the row it answers."""
+
+    output_text: str
+    item: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grade:
+    """What a grader says of one sample. A grade without a score is *unscorable*, which is not a score of 0."""
+
+    score: float | None
+    """None: unscorable, for the `reason` given."""
+    reason: str | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """The named scores that make up the score."""
+    format_ok: bool | None = None
+    """None: this grader does not judge the format."""
+    answer_ok: bool | None = None
+    """None: this grader does not know a right answer from a wrong one."""
+
+    @classmethod
+    def unscorable(cls, reason: str) -> Grade:
+        return cls(score=None, reason=reason)
+
+    @property
+    def valid(self) -> bool:
+        return self.score is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One prompt with its G rollouts and, once graded, their grades."""
+
+    prompt: Prompt
+    rollouts: tuple[Rollout, ...]
+    grades: tuple[Grade, ...] = ()
+    """Empty until graded, then one a rollout."""
+
+    def graded(self, grades: Sequence[Grade]) -> Group:
+        return replace(self, grades=tuple(grades))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """What one training step did, in numbers; the names are those of `runs.metrics`."""
+
+    step: int
+    metrics: Mapping[str, float]

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from verifine.config.graders import GRADER_PRESETS, AnswerGrader, PythonGrader
+from verifine.errors import GraderError
+from verifine.graders import load_grader_config
+
+
+def write(folder: Path, value: object) -> str:
+    path = folder / "grader.json"
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return str(path)
+
+
+def message(spec: str) -> str:
+    with pytest.raises(GraderError) as caught:
+        load_grader_config(spec)
+    return str(caught.value)
+
+
+def test_presets_are_found_by_name() -> None:
+    for name, config in GRADER_PRESETS.items():
+        assert load_grader_config(name) is config
+
+
+def test_a_file_holds_a_grader(tmp_path: Path) -> None:
+    spec = write(tmp_path, {"type": "answer", "compare": "number", "tolerance": 0.5})
+    assert load_grader_config(spec) == AnswerGrader(type="answer", compare="number", tolerance=0.5)
+
+
+def test_openais_python_grader_is_read_as_it_is(tmp_path: Path) -> None:
+    source = "def grade(sample: dict, item: dict) -> float:\n    return 1.0\n"
+    spec = write(tmp_path, {"type": "python", "source": source, "image_tag": "2025-05-08"})
+    assert load_grader_config(spec) == PythonGrader(type="python", source=source, image_tag="2025-05-08")
+
+
+def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
+    spec = write(tmp_path, "\ufeff" + json.dumps({"type": "answer"}))
+    assert load_grader_config(spec) == AnswerGrader(type="answer")
+
+
+def test_what_is_neither_preset_nor_file_gets_one_message_for_both() -> None:
+    assert message("answer_numbr") == (
+        'grader "answer_numbr" is neither a preset nor a file (did you mean "answer_number"?); '
+        "give one of answer_exact, answer_number, or the path of a JSON file with a grader"
+    )
+
+
+def test_a_folder_is_no_grader(tmp_path: Path) -> None:
+    assert message(str(tmp_path)) == f"{tmp_path} cannot be read (Is a directory); give a JSON file that can"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"type":\n  answer}', "line 2 column 3 is not JSON: Expecting value; mend the file"),
+        ('{"type": "answer", "type": "python"}', 'is not JSON: the key "type" stands twice in one object'),
+        ("[]", 'holds no grader; write an object such as {"type": "answer", "compare": "number"}'),
+        ("{}", '"type" is missing; give one of answer, format, python, string_check'),
+        (
+            '{"type": "multi"}',
+            'the grader type "multi" is not supported; give one of answer, format, python, string_check',
+        ),
+        ('{"type": "pyton"}', 'the grader type "pyton" is not supported (did you mean "python"?)'),
+        (
+            '{"type": "answer", "tolerence": 1}',
+            '"tolerence" is not a field of the grader type "answer" (did you mean "tolerance"?); its fields are type',
+        ),
+        ('{"type": "python"}', '"source" is missing; the grader type "python" needs it'),
+        ('{"type": "answer", "format_weight": 2}', '"format_weight": Input should be less than or equal to 1'),
+        ('{"type": "format", "pattern": "("}', "pattern is not a regular expression"),
+    ],
+)
+def test_a_faulty_file_is_explained(tmp_path: Path, text: str, expected: str) -> None:
+    spec = write(tmp_path, text)
+    told = message(spec)
+    assert told.startswith(spec)
+    assert expected in told
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    told = message(write(tmp_path, {"type": "answer", "tolerance": -1, "tagg": "x"}))
+    assert len(told.splitlines()) == 2
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "grader.json"
+    path.write_bytes(b'{"type": "\xff"}')
+    assert message(str(path)) == f"{path}: byte 11 is not UTF-8; save the file as UTF-8"

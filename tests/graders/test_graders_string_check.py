@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from verifine.config.graders import StringCheckGrader
+from verifine.errors import GraderError
+from verifine.graders.string_check import StringCheck
+from verifine.types import Grade, Sample
+
+Operation = Literal["eq", "ne", "like", "ilike"]
+
+
+def string_check(operation: Operation, reference: str = "{{ item.gt_answer }}") -> StringCheck:
+    return StringCheck(
+        StringCheckGrader(
+            type="string_check",
+            name="check",
+            input="{{ sample.output_text }}",
+            reference=reference,
+            operation=operation,
+        )
+    )
+
+
+def answered(text: str) -> Sample:
+    return Sample(output_text=text, item={"gt_answer": "Paris"})
+
+
+@pytest.mark.parametrize(
+    ("operation", "text", "score"),
+    [
+        ("eq", "Paris", 1),
+        ("eq", "Paris ", 0),
+        ("ne", "Paris", 0),
+        ("ne", "paris", 1),
+        ("like", "It is Paris.", 1),
+        ("like", "It is PARIS.", 0),
+        ("ilike", "It is PARIS.", 1),
+        ("ilike", "Par is", 0),
+    ],
+)
+def test_score_is_whether_the_comparison_holds(operation: Operation, text: str, score: int) -> None:
+    (grade,) = string_check(operation).grade([answered(text)])
+    assert grade == Grade(score=score, parts={"check": score}, answer_ok=bool(score))
+
+
+def test_a_row_without_the_field_is_unscorable_and_the_others_keep_their_places() -> None:
+    samples = [answered("Paris"), Sample(output_text="Paris", item={}), answered("Rome")]
+    grades = string_check("eq").grade(samples)
+    assert [grade.score for grade in grades] == [1, None, 0]
+    assert grades[1].reason == "item.gt_answer does not exist: item has no fields"
+
+
+def test_broken_template_is_refused_when_the_grader_is_built() -> None:
+    with pytest.raises(GraderError, match="not closed"):
+        string_check("eq", reference="{{ item.x")

@@ -1,9 +1,9 @@
 """Verifine: open reinforcement fine-tuning.
 
-    from verifine import RunConfig, train
+from verifine import RunConfig, train
 
-    run = train(RunConfig(data={"task": "largest"}, run={"steps": None, "minutes": 5}))
-    print(run.summary.final.answer_accuracy, run.directory.model)
+run = train(RunConfig(data={"task": "largest"}, run={"steps": None, "minutes": 5}))
+print(run.summary.final.answer_accuracy, run.directory.model)
 """
 
 from __future__ import annotations

@@ -180,6 +180,7 @@ def train(
     grader: Grader | GradeFunction | None = None,
     observer: Observer = SILENT,
     is_interrupted: Callable[[], bool] = lambda: False,
+    started: float | None = None,
 ) -> TrainedRun:
     """Trains a model: the whole of reinforcement fine-tuning in one call.
 
@@ -189,11 +190,12 @@ def train(
             that returns a number.
         observer: Is told how the run goes.
         is_interrupted: Asked before each step; True ends training, and the model is saved as it is.
+        started: When `run.minutes` began, on `time.monotonic`; None: now.
 
     Raises:
         VerifineError: something about the config, the data, the grader or the model is wrong; see `verifine.errors`.
     """
-    started = time.monotonic()
+    started = time.monotonic() if started is None else started
     materials = gather(config)
     scoring = _resolve_grader(materials, grader)
     try:
@@ -273,7 +275,7 @@ def _with_learning_rate(config: RunConfig, model: LanguageModel) -> RunConfig:
 
 
 def _open_directory(config: RunConfig) -> RunDirectory:
-    name = f"{config.data.task or config.data.train and config.data.train.stem}-{config.algorithm.name}"
+    name = f"{config.data.task or (config.data.train and config.data.train.stem)}-{config.algorithm.name}"
     directory = RunDirectory.create(config.run.directory, name, datetime.now())
     resolved = config.model_copy(update={"run": config.run.model_copy(update={"directory": directory.path})})
     write_text(directory.config, dump_config(resolved))
@@ -290,5 +292,7 @@ def _with_answer_length(config: RunConfig, default: int) -> RunConfig:
         return config
     sampling = config.sampling.model_copy(update={"max_new_tokens": default})
     if config.algorithm.overlong_buffer >= default:
-        raise ConfigError(f"algorithm.overlong_buffer must be smaller than sampling.max_new_tokens, which is {default}.")
+        raise ConfigError(
+            f"algorithm.overlong_buffer must be smaller than sampling.max_new_tokens, which is {default}."
+        )
     return config.model_copy(update={"sampling": sampling})

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """Whatever a line of JSON can hold."""
 
 Role = Literal["system", "user", "assistant", "tool", "developer"]
@@ -47,6 +47,8 @@ class Prompt:
     id: str
     token_ids: tuple[int, ...]
     item: Mapping[str, Json] = field(repr=False)
+    question: str = ""
+    """The last message, for people to read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

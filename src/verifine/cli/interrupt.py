@@ -25,7 +25,7 @@ class Interrupt:
         for each, handler in self._previous.items():
             signal.signal(each, handler)
 
-    def _handle(self, number: int, _: FrameType | None) -> None:
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True

@@ -27,7 +27,7 @@ app.command()(train)
 app.command()(report)
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the form of a typer callback
+def _show_version(wanted: bool) -> None:
     if wanted:
         print(f"verifine {__version__}")
         raise typer.Exit
@@ -35,7 +35,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the form of a typer c
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(  # noqa: FBT001, ARG001
+    version: bool = typer.Option(
         False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
     ),
 ) -> None: ...

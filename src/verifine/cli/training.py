@@ -2,21 +2,105 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import webbrowser
-from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 from verifine.assemble import TrainedRun, train
-from verifine.cli.display import Display, make_display
+from verifine.cli.display import Display
 from verifine.cli.interrupt import Interrupt
 from verifine.config import RunConfig
 from verifine.runs.comparison import compare
+from verifine.runs.environment import describe_environment
 from verifine.runs.evaluation import Evaluation
 from verifine.runs.outcome import describe_outcome
 from verifine.runs.record import read_run
 from verifine.train.loop import Ending
+from verifine.types import Json
 
 INTERRUPTED = 130
+SHOWN_PAIRS = 2
+SHOWN_CHARACTERS = 100
+
+
+def run_training(config: RunConfig, display: Display, started: float) -> TrainedRun:
+    """Trains with a live display; the first Ctrl-C finishes the step and saves, the second stops at once."""
+    note = "finishing the step, then saving; press Ctrl-C again to stop at once"
+    with display, Interrupt(lambda: display.note(note)) as interrupt:
+        return train(config, observer=display, is_interrupted=lambda: interrupt.requested, started=started)
+
+
+def tell_outcome(trained: TrainedRun, display: Display) -> None:
+    """The result in a sentence, and a few answers before and after."""
+    display.note("")
+    display.note(describe_outcome(read_run(trained.directory)))
+    summary = trained.summary
+    if summary.ending is Ending.NO_SIGNAL:
+        display.note(
+            "Training ended early: in 20 steps in a row all answers to each prompt scored the same, so there was "
+            "nothing to learn from. Try prompts of mixed difficulty, a larger sampling.group_size or a higher "
+            "sampling.temperature."
+        )
+    if summary.baseline is None or summary.final is None:
+        return
+    for pair in compare(summary.baseline, summary.final).examples(SHOWN_PAIRS):
+        display.note("")
+        display.note(f"  {_short(pair.after.prompt)}")
+        display.note(f"    before  {_short(pair.before.text)}  reward {_score(pair.before.score)}")
+        display.note(f"    after   {_short(pair.after.text)}  reward {_score(pair.after.score)}")
+
+
+def outcome_row(trained: TrainedRun) -> dict[str, Json]:
+    """The last line of `--json`."""
+    summary = trained.summary
+    return {
+        "type": "done",
+        "ending": summary.ending.value,
+        "steps": summary.progress.step,
+        "seconds": round(trained.seconds, 1),
+        "baseline": _accuracies(summary.baseline),
+        "final": _accuracies(summary.final),
+        "run_dir": str(trained.directory.path),
+    }
+
+
+def describe_machine() -> str:
+    """What a run has to work with, in a line."""
+    environment = describe_environment()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    memory = environment.memory_bytes / (1 << 30)
+    return f"machine   {environment.cores} cores, {memory:.0f} GiB memory, {device}, torch {environment.torch}"
+
+
+def exit_code(trained: TrainedRun) -> int:
+    return INTERRUPTED if trained.summary.ending is Ending.INTERRUPTED else 0
+
+
+def open_report(report: Path) -> None:
+    """Shows the report in a browser, where there is somebody at a desktop to see it."""
+    has_desktop = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin"
+    if sys.stdout.isatty() and has_desktop:
+        webbrowser.open(report.resolve().as_uri())
+
+
+def _accuracies(evaluation: Evaluation | None) -> dict[str, Json] | None:
+    if evaluation is None:
+        return None
+    return {
+        "answer_accuracy": evaluation.answer_accuracy,
+        "format_accuracy": evaluation.format_accuracy,
+        "reward": evaluation.reward,
+        "samples": len(evaluation.samples),
+    }
+
+
+def _score(score: float | None) -> str:
+    return "unscorable" if score is None else f"{score:.2f}"
+
+
+def _short(question: str) -> str:
+    line = " ".join(question.split())
+    return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"

@@ -33,15 +33,22 @@ _SCALARS = (
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = {}  # noqa: RUF012  # PyYAML's own way to state them
 
+    def construct_text(self, node: yaml.ScalarNode) -> str:
+        # JSON writes an emoji as the two halves of a surrogate pair, and JSON is YAML.
+        return str(self.construct_scalar(node)).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
 
 class _Dumper(yaml.SafeDumper):
     """Keeps YAML 1.1's rules beside ours, so a text that either would misread is quoted."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    needs_escapes = re.search("[\r\x85\u2028\u2029]", text)  # or YAML takes them for line ends
+    style = '"' if needs_escapes else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
+_Loader.add_constructor("tag:yaml.org,2002:str", _Loader.construct_text)
 _Dumper.add_representer(str, _represent_text)
 for _tag, _pattern, _first_characters in _SCALARS:
     _Loader.add_implicit_resolver(_tag, _pattern, _first_characters)
@@ -95,19 +102,19 @@ def dotted(path: KeyPath) -> str:
     return text.removeprefix(".")
 
 
-def _walk(node: yaml.Node, path: KeyPath, open_nodes: set[int]) -> Iterator[tuple[KeyPath, int]]:
-    if id(node) in open_nodes:  # an alias of something it stands in
+def _walk(node: yaml.Node, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyPath, int]]:
+    if id(node) in seen:  # an alias: its lines are those of what it repeats, and it may even stand inside that
         return
-    inside = open_nodes | {id(node)}
+    seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
         for key, child in node.value:
             here = (*path, str(key.value))
             yield here, key.start_mark.line + 1
-            yield from _walk(child, here, inside)
+            yield from _walk(child, here, seen)
     elif isinstance(node, yaml.SequenceNode):
         for position, child in enumerate(node.value):
             yield (*path, position), child.start_mark.line + 1
-            yield from _walk(child, (*path, position), inside)
+            yield from _walk(child, (*path, position), seen)
 
 
 def _way_out(error: yaml.MarkedYAMLError) -> str:

@@ -68,7 +68,9 @@ class FormatGrader(Schema):
 
     type: Literal["format"]
     name: str = "format"
-    pattern: str = Field(description="A Python regular expression that the whole answer must match; . matches newlines.")
+    pattern: str = Field(
+        description="A Python regular expression that the whole answer must match; . matches newlines."
+    )
 
     @model_validator(mode="after")
     def _pattern_compiles(self) -> Self:

@@ -18,13 +18,13 @@ _NAMED_SECTIONS = ("algorithm", "model")
 _SECTIONS = ("algorithm", "data", "model", "optim", "run", "sampling")
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a YAML file and apply overrides such as `algorithm.clip_high=0.28`; the last one wins.
+def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a YAML file (None: an empty one) and apply overrides such as `algorithm.clip_high=0.28`; the last one wins.
 
     Raises:
         ConfigError: with every problem found, one a line.
     """
-    document = parse_document(_read(path), str(path))
+    document = parse_document("" if path is None else _read(path), str(path))
     if not (document.value is None or _is_mapping(document.value)):
         raise ConfigError(
             f"{path}: a configuration is a list of `key: value` lines, beginning for example with `data:`"
@@ -36,7 +36,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         values = _expand(_replaced(values, key_path, value, override))
         places = {known: place for known, place in places.items() if known[: len(key_path)] != key_path}
         places[key_path] = f"override {override}"
-    return _validate(values, places, str(path))
+    return _validate(values, places, None if path is None else str(path))
 
 
 def build_config(values: Mapping[str, object]) -> RunConfig:

@@ -37,7 +37,9 @@ class DataConfig(Schema):
         default=None,
         description="JSONL of held-out examples. Without it a tenth of `train` is held out, drawn by the seed.",
     )
-    eval_size: int = Field(default=64, ge=0, description="Most held-out examples one evaluation asks; 0 evaluates nothing.")
+    eval_size: int = Field(
+        default=64, ge=0, description="Most held-out examples one evaluation asks; 0 evaluates nothing."
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -51,7 +53,9 @@ class DataConfig(Schema):
 class AlgorithmConfig(Schema):
     """How rewards become a gradient. What is null is taken from the algorithm's row in `algorithms.recipes`."""
 
-    name: Annotated[AlgorithmName, BeforeValidator(lambda name: name.lower() if isinstance(name, str) else name)] = "grpo"
+    name: Annotated[AlgorithmName, BeforeValidator(lambda name: name.lower() if isinstance(name, str) else name)] = (
+        "grpo"
+    )
     clip_low: float | None = Field(default=None, gt=0, le=1, description="Ratios below 1 - clip_low earn no more.")
     clip_high: float | None = Field(default=None, gt=0, description="Ratios above 1 + clip_high earn no more.")
     beta: float = Field(
@@ -60,7 +64,7 @@ class AlgorithmConfig(Schema):
     overlong_buffer: int = Field(
         default=0,
         ge=0,
-        description="Tokens before max_new_tokens over which the reward falls by up to 1 (DAPO's soft penalty); 0: off.",
+        description="The last tokens before max_new_tokens, over which the reward falls by up to 1 (DAPO); 0: none.",
     )
     drop_truncated: bool = Field(default=False, description="Leave rollouts that hit max_new_tokens out of the update.")
     max_resample: int = Field(
@@ -74,7 +78,9 @@ class SamplingConfig(Schema):
     """How many answers are sampled a step, and how."""
 
     prompts_per_step: int = Field(default=8, ge=1, description="P: prompts a step.")
-    group_size: int = Field(default=8, ge=2, description="G: answers sampled for each prompt; a group needs two to compare.")
+    group_size: int = Field(
+        default=8, ge=2, description="G: answers sampled for each prompt; a group needs two to compare."
+    )
     max_new_tokens: int | None = Field(
         default=None, ge=1, description="Longest answer, in tokens; null: what a built-in task needs, else 256."
     )
@@ -93,7 +99,9 @@ class OptimConfig(Schema):
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay.")
     max_grad_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled down to this norm.")
     micro_batch_tokens: int = Field(
-        default=4096, ge=1, description="Tokens in one forward and backward pass: a memory knob that changes no result."
+        default=512,
+        ge=1,
+        description="Tokens in one forward and backward pass, a group at least: a memory knob that changes no result.",
     )
 
     @model_validator(mode="after")

@@ -95,7 +95,8 @@ class LocalLearner:
         self._updates = 0
 
     def weights(self) -> Weights:
-        return self._model.network.state_dict(keep_vars=True)
+        weights: Weights = self._model.network.state_dict(keep_vars=True)
+        return weights
 
     @torch.no_grad()
     def estimate(self, batch: Batch) -> Estimates:
@@ -132,7 +133,12 @@ class LocalLearner:
         self._optimizer.zero_grad(set_to_none=False)
         return UpdateReport(
             outcome=UpdateOutcome.APPLIED if finite else UpdateOutcome.NOT_FINITE,
-            metrics={**objective.tally.metrics(), "grad_norm": norm.item(), "update_skipped": float(not finite), **rate},
+            metrics={
+                **objective.tally.metrics(),
+                "grad_norm": norm.item(),
+                "update_skipped": float(not finite),
+                **rate,
+            },
         )
 
     def _step(self, rate: float) -> None:

@@ -47,7 +47,9 @@ class TreeAttention:
         ranges = (*block.context, (block.start, block.stop))
         keys = torch.cat([key[:, a:b] for a, b in ranges], dim=1) if block.context else key[:, block.start : block.stop]
         values = (
-            torch.cat([value[:, a:b] for a, b in ranges], dim=1) if block.context else value[:, block.start : block.stop]
+            torch.cat([value[:, a:b] for a, b in ranges], dim=1)
+            if block.context
+            else value[:, block.start : block.stop]
         )
         queries = query[:, block.start : block.stop]
         heads, length, size = queries.shape
@@ -78,11 +80,15 @@ def _interface(
     **_: object,
 ) -> tuple[Float[Tensor, "1 T Hq D"], None]:
     if softcap or s_aux is not None or sliding_window:
-        raise ModelError(f"{type(module).__name__} caps, sinks or windows its attention, which Verifine cannot compute yet.")
+        raise ModelError(
+            f"{type(module).__name__} caps, sinks or windows its attention, which Verifine cannot compute yet."
+        )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     # Rotary embeddings leave queries and keys in float32 under autocast; the values are in the matrix products' type.
     query, key = query.to(value.dtype), key.to(value.dtype)
-    attended = verifine_attention.attend(module.layer_idx, query[0], key[0], value[0], scale)
+    layer = module.layer_idx
+    assert isinstance(layer, int)
+    attended = verifine_attention.attend(layer, query[0], key[0], value[0], scale)
     return attended.transpose(0, 1)[None], None
 
 

@@ -19,14 +19,17 @@ def render_prompt(model: LanguageModel, example: Example, max_new_tokens: int) -
     try:
         token_ids = model.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
     except TemplateError as error:
-        raise DataError(f"example {example.id}: the chat template of {model.name} refuses its messages: {error}") from error
+        raise DataError(
+            f"example {example.id}: the chat template of {model.name} refuses its messages: {error}"
+        ) from error
     room = model.context_length - max_new_tokens
     if len(token_ids) > room:
         raise DataError(
-            f"example {example.id}: the prompt has {len(token_ids)} tokens, but {model.name} reads {model.context_length} "
-            f"and {max_new_tokens} are kept for the answer. Shorten it to {room} tokens or lower sampling.max_new_tokens."
+            f"example {example.id}: the prompt has {len(token_ids)} tokens, but {model.name} reads "
+            f"{model.context_length} and {max_new_tokens} are kept for the answer. Shorten it to {room} tokens or "
+            "lower sampling.max_new_tokens."
         )
-    return Prompt(id=example.id, token_ids=tuple(token_ids), item=example.item)
+    return Prompt(id=example.id, token_ids=tuple(token_ids), item=example.item, question=example.messages[-1].content)
 
 
 def prompt_text(model: LanguageModel, prompt: Prompt) -> str:

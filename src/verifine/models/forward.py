@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from jaxtyping import Float, Int
@@ -21,7 +21,8 @@ def hidden_states(
     output = model.base_model(
         input_ids=token_ids[None], position_ids=position_ids[None], use_cache=False, verifine_attention=attention
     )
-    return output.last_hidden_state[0]
+    hidden: Tensor = output.last_hidden_state[0]
+    return hidden
 
 
 def head_weight(model: PreTrainedModel) -> Float[Tensor, "V H"]:
@@ -42,4 +43,6 @@ def tree_logprobs(
 
 def matmul_precision(device: torch.device, compute_dtype: torch.dtype) -> AbstractContextManager[None]:
     """Matrix products in `compute_dtype` over float32 weights; everything delicate stays float32."""
-    return torch.autocast(device.type, dtype=compute_dtype, enabled=compute_dtype != torch.float32)
+    if compute_dtype in (torch.float32, torch.float64):
+        return nullcontext()
+    return torch.autocast(device.type, dtype=compute_dtype)

@@ -13,9 +13,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging as transformers_logging
 
 from verifine.errors import ModelError
-from verifine.models.attention import IMPLEMENTATION
+from verifine.models.attention import IMPLEMENTATION, TreeAttention
 from verifine.models.forward import head_weight, hidden_states
-from verifine.models.attention import TreeAttention
 from verifine.models.provision import ProvisionedModel
 from verifine.models.tree import Branch, grow_tree
 
@@ -41,11 +40,12 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        return self.network.device
+        device: torch.device = self.network.device
+        return device
 
     @property
     def parameter_count(self) -> int:
-        return self.network.num_parameters()
+        return sum(parameter.numel() for parameter in self.network.parameters())
 
 
 def load_model(
@@ -103,7 +103,7 @@ def check_attention(network: PreTrainedModel) -> None:
     worst = (ours - theirs).abs().max().item()
     if not worst <= LOGIT_TOLERANCE * max(1.0, theirs.abs().max().item()):
         raise ModelError(
-            f"{type(network).__name__} computes logits that Verifine cannot reproduce (largest difference {worst:.3g}). "
+            f"{type(network).__name__} computes logits that Verifine cannot reproduce (they differ by {worst:.3g}). "
             "Use an architecture with plain softmax attention, such as Llama or Qwen3."
         )
 
@@ -135,5 +135,5 @@ def _stop_token_ids(network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
     listed = configured if isinstance(configured, list) else [configured]
     stops = frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
     if not stops:
-        raise ModelError("the model names no end-of-turn token (eos_token_id), so its answers could not end.")
+        raise ModelError("the model names no end-of-turn token (eos_token_id), so no answer would end.")
     return stops

@@ -20,22 +20,22 @@ def token_logprobs(
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """The log-probability of each target token, and the entropy of the distribution it is from.
 
-    Both are those of `softmax(hidden @ head.T / temperature)`, in float32. The matrix products are computed in
-    the type of `hidden`. Logits are made in chunks, and made again in the backward pass. The entropy carries no
+    Both are those of `softmax(hidden @ head.T / temperature)`, in float32 or better. The matrix products are computed
+    in the type of `hidden`. Logits are made in chunks, and made again in the backward pass. The entropy carries no
     gradient.
     """
-    logprobs, entropy = _TokenLogprobs.apply(hidden, head, targets, temperature)
+    logprobs, entropy = _TokenLogprobs.apply(hidden, head, targets, temperature)  # type: ignore[no-untyped-call]
     return logprobs, entropy
 
 
 class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        weight = head.to(hidden.dtype)
-        logprobs = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+        weight, exact = head.to(hidden.dtype), _exact(hidden.dtype)
+        logprobs = torch.empty(len(targets), dtype=exact, device=hidden.device)
         entropy = torch.empty_like(logprobs)
         for rows in _chunks(len(targets), head.shape[0]):
-            logits = (hidden[rows] @ weight.T).float().div_(temperature)
+            logits = (hidden[rows] @ weight.T).to(exact).div_(temperature)
             log_total = logits.logsumexp(dim=-1)
             logprobs[rows] = logits.gather(1, targets[rows, None]).squeeze(1) - log_total
             entropy[rows] = log_total - (torch.softmax(logits, dim=-1).mul_(logits)).sum(dim=-1)
@@ -47,19 +47,24 @@ class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_logprobs: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
         hidden, head, targets = ctx.saved_tensors
-        weight = head.to(hidden.dtype)
+        weight, exact = head.to(hidden.dtype), _exact(hidden.dtype)
         grad_hidden = torch.empty_like(hidden)
-        grad_head = torch.zeros(head.shape, dtype=torch.float32, device=head.device)
+        grad_head = torch.zeros(head.shape, dtype=exact, device=head.device)
         for rows in _chunks(len(targets), head.shape[0]):
-            logits = (hidden[rows] @ weight.T).float().div_(ctx.temperature)
+            logits = (hidden[rows] @ weight.T).to(exact).div_(ctx.temperature)
             # d logprob / d logits = (one_hot - softmax) / temperature
             slope = (grad_logprobs[rows] / ctx.temperature)[:, None]
             grad_logits = torch.softmax(logits, dim=-1).mul_(-slope)
             grad_logits.scatter_add_(1, targets[rows, None], slope)
             grad_logits = grad_logits.to(hidden.dtype)
             grad_hidden[rows] = grad_logits @ weight
-            grad_head.addmm_(grad_logits.T.float(), hidden[rows].float())
+            grad_head.addmm_(grad_logits.T.to(exact), hidden[rows].to(exact))
         return grad_hidden, grad_head.to(head.dtype), None, None
+
+
+def _exact(dtype: torch.dtype) -> torch.dtype:
+    """The type of logits and sums: float32, or float64 for float64."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _chunks(length: int, vocabulary: int) -> list[slice]:

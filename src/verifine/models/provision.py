@@ -58,7 +58,9 @@ def provision_model(name: str, cache: Path, progress: Progress) -> ProvisionedMo
     """
     as_path = Path(name).expanduser()
     if as_path.is_dir():
-        return ProvisionedModel(name=as_path.resolve().name, folder=check_folder(as_path.resolve()), source="local folder")
+        return ProvisionedModel(
+            name=as_path.resolve().name, folder=check_folder(as_path.resolve()), source="local folder"
+        )
     entry = find_entry(name)
     if entry is None and not _could_be_hub_id(name):
         raise ModelError(_unknown_model(name))

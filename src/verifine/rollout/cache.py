@@ -91,4 +91,5 @@ class GroupCache:
         on_prompt = on_prompt.transpose(1, 2).reshape(groups, heads, -1, to_prompt.shape[-1])
         from_prompt = (on_prompt @ self._prompt_values[layer]).view(groups, heads, self._group_size, -1, size)
         attended = from_prompt.transpose(1, 2) + on_own @ own_values[:, :, :, :seen]
-        return attended.reshape(groups * self._group_size, -1, size)[self._places].transpose(0, 1)
+        by_row: Tensor = attended.reshape(groups * self._group_size, -1, size)[self._places]
+        return by_row.transpose(0, 1)

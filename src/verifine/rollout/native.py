@@ -57,8 +57,9 @@ class NativeEngine:
         for prompt in prompts:
             if len(prompt.token_ids) + sampling.max_new_tokens > self._model.context_length:
                 raise EngineError(
-                    f"prompt {prompt.id} has {len(prompt.token_ids)} tokens and may get {sampling.max_new_tokens} more, but "
-                    f"the context of {self._model.name} ends at {self._model.context_length}. Lower sampling.max_new_tokens."
+                    f"prompt {prompt.id} has {len(prompt.token_ids)} tokens and may get {sampling.max_new_tokens} "
+                    f"more, but the context of {self._model.name} ends at {self._model.context_length}. Lower "
+                    "sampling.max_new_tokens."
                 )
         groups: list[Group] = []
         for batch in self._batches(prompts, sampling):

@@ -1,7 +1,8 @@
 """What happened in a run, in order: `events.jsonl`.
 
-Any type of event may be logged. Three have a meaning for readers, as the last event of a run: `finished`,
-`interrupted`, and `failed` with the field `error`. A run whose last event is another one is still going, or was killed.
+Any type of event may be logged. Some have a meaning for readers as the last event of a run: `finished`, `out_of_time`,
+`no_signal`, `interrupted`, and `failed` with the field `error`. A run whose last event is another one is still
+going, or was killed.
 """
 
 from __future__ import annotations

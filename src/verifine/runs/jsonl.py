@@ -11,19 +11,14 @@ from verifine.errors import ConfigError
 from verifine.types import Json
 
 
-def encode_row(row: Mapping[str, object]) -> str:
-    """One line of JSON. A number that is not finite becomes null, for JSON has no word for it."""
-    return json.dumps(_finite(row), ensure_ascii=False, allow_nan=False)
-
-
 def append_row(path: Path, row: Mapping[str, object]) -> None:
     """Add one row and hand it to the system at once, so a reader sees it while the run goes on."""
     with path.open("ab") as file:
-        file.write(_to_bytes(encode_row(row) + "\n"))
+        file.write(_encode(row))
 
 
 def rows_to_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
-    return _to_bytes("".join(encode_row(row) + "\n" for row in rows))
+    return b"".join(_encode(row) for row in rows)
 
 
 def read_rows(path: Path) -> list[dict[str, Json]]:
@@ -54,6 +49,17 @@ def mend_end(path: Path) -> None:
     path.write_bytes(content + b"\n" if _parsed(rest) is not None else whole + newline)
 
 
+def finite(value: object) -> object:
+    """`value` with null for every number that is not finite, for JSON has no word for those."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return value
+
+
 def _parsed(line: bytes) -> dict[str, Json] | None:
     try:
         row = json.loads(line)
@@ -62,16 +68,7 @@ def _parsed(line: bytes) -> dict[str, Json] | None:
     return row if isinstance(row, dict) else None
 
 
-def _finite(value: object) -> object:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return value
-
-
-def _to_bytes(text: str) -> bytes:
+def _encode(row: Mapping[str, object]) -> bytes:
     # A model can write half of a surrogate pair, which UTF-8 refuses; as \udXXX it is proper JSON.
+    text = json.dumps(finite(row), ensure_ascii=False, allow_nan=False) + "\n"
     return text.encode("utf-8", errors="backslashreplace")

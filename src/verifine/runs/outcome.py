@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from verifine.runs.comparison import Change, Comparison, compare
 from verifine.runs.evaluation import Evaluation
 from verifine.runs.record import RunRecord
 
 CHANCE_LIMIT = 0.05
 """Above this, a difference is said to be within chance."""
+
+_STATES: Mapping[str, str] = {
+    "finished": "Finished without a held-out evaluation",
+    "out_of_time": "Out of time, without a held-out evaluation",
+    "no_signal": "Ended for lack of signal, without a held-out evaluation",
+    "interrupted": "Interrupted",
+}
+"""What the last event of a run says of it."""
 
 
 def describe_outcome(record: RunRecord) -> str:
@@ -70,14 +80,11 @@ def _describe_training(record: RunRecord) -> str:
 
 def _describe_state(record: RunRecord) -> str:
     last = record.events[-1] if record.events else None
-    match last.type if last else None:
-        case "finished":
-            return "Finished without a held-out evaluation"
-        case "interrupted":
-            return "Interrupted"
-        case "failed":
-            return f"Failed ({last.fields.get('error', 'for an unknown reason') if last else ''})"
-    return "Not finished"
+    if last is None:
+        return "Not finished"
+    if last.type == "failed":
+        return f"Failed ({last.fields.get('error')})"
+    return _STATES.get(last.type, "Not finished")
 
 
 def _describe_effort(record: RunRecord) -> str:

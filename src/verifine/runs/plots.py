@@ -14,6 +14,7 @@ from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from verifine.runs.evaluation import Evaluation, Judgement
@@ -81,7 +82,7 @@ def draw_training(record: RunRecord) -> str:
     """Reward, length and, where the grader judges them, the two accuracies: by step, and on held-out problems."""
     panels = [panel for panel in _PANELS if panel.judgement is None or _is_judged(record, panel)]
     with rc_context(_STYLE):
-        figure = Figure(figsize=(9.2, 2.9 * ((len(panels) + 1) // 2)), layout="constrained")
+        figure = Figure(figsize=(9.2, 3.0 * ((len(panels) + 1) // 2)), layout=_layout())
         for position, panel in enumerate(panels, start=1):
             axes = figure.add_subplot((len(panels) + 1) // 2, 2, position)
             _draw_panel(axes, panel, record)
@@ -93,7 +94,7 @@ def draw_timing(record: RunRecord) -> str | None:
     if not record.metrics:
         return None
     with rc_context(_STYLE):
-        figure = Figure(figsize=(9.2, 2.7), layout="constrained")
+        figure = Figure(figsize=(9.2, 2.8), layout=_layout())
         seconds, signal = figure.subplots(1, 2)
         steps = _steps(record)
         bottom = [0.0] * len(steps)
@@ -175,8 +176,12 @@ def _finish(axes: Any, title: str, record: RunRecord) -> None:
     axes.set_title(title)
     axes.set_xlabel("step")
     axes.set_xlim(-0.02 * max(1, record.steps), max(1.0, record.steps) * 1.02)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+
+
+def _layout() -> ConstrainedLayoutEngine:
+    return ConstrainedLayoutEngine(hspace=0.09, wspace=0.06)
 
 
 def _steps(record: RunRecord) -> list[int]:

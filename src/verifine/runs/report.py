@@ -107,8 +107,8 @@ def _interval(evaluation: Evaluation | None, judgement: Judgement | None) -> str
 def _changes(comparison: Comparison | None) -> str | None:
     if comparison is None or not comparison.pairs:
         return None
-    probability = "less than 0.001" if comparison.chance < 0.001 else f"{comparison.chance:.3f}"
-    return f"{describe_changes(comparison)} (sign test: p = {probability})."
+    probability = "p < 0.001" if comparison.chance < 0.001 else f"p = {comparison.chance:.3f}"
+    return f"{describe_changes(comparison)} (sign test: {probability})."
 
 
 def _example(pair: Pair) -> dict[str, object]:

@@ -61,6 +61,8 @@ def collect(trainer: Trainer, sampling: Sampling, position: int, watch: Stopwatc
 
 def grade_groups(grader: Grader, groups: Sequence[Group]) -> list[Group]:
     """Grades every rollout of `groups` in one call."""
-    samples = [Sample(output_text=rollout.text, item=group.prompt.item) for group in groups for rollout in group.rollouts]
+    samples = [
+        Sample(output_text=rollout.text, item=group.prompt.item) for group in groups for rollout in group.rollouts
+    ]
     grades = iter(grader.grade(samples))
     return [group.graded([next(grades) for _ in group.rollouts]) for group in groups]

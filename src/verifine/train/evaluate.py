@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifine.models.chat import prompt_text
-from verifine.models.load import LanguageModel
 from verifine.runs.evaluation import EvaluatedSample, Evaluation
 from verifine.train.collect import grade_groups
 from verifine.train.trainer import Trainer
 from verifine.types import Prompt, Sampling
 
 
-def evaluate(trainer: Trainer, model: LanguageModel, prompts: Sequence[Prompt], name: str) -> Evaluation:
+def evaluate(trainer: Trainer, prompts: Sequence[Prompt], name: str) -> Evaluation:
     """One greedy answer to each prompt, graded."""
     greedy = Sampling(
         group_size=1,
@@ -27,7 +25,7 @@ def evaluate(trainer: Trainer, model: LanguageModel, prompts: Sequence[Prompt], 
         samples=tuple(
             EvaluatedSample(
                 prompt_id=group.prompt.id,
-                prompt=prompt_text(model, group.prompt),
+                prompt=group.prompt.question,
                 text=group.rollouts[0].text,
                 score=group.grades[0].score,
                 format_ok=group.grades[0].format_ok,

@@ -153,7 +153,7 @@ def _evaluate(run: Run, name: str) -> Evaluation | None:
     if not run.held_out:
         return None
     run.observer.stage(f"asking {len(run.held_out)} held-out problems")
-    evaluation = evaluate(run.trainer, run.model, run.held_out, name)
+    evaluation = evaluate(run.trainer, run.held_out, name)
     run.recorder.evaluation(evaluation)
     run.observer.evaluated(evaluation)
     return evaluation
@@ -176,8 +176,8 @@ class _Patience:
         self._last = outcome
         if outcome is UpdateOutcome.NOT_FINITE and self._repeated >= NOT_FINITE_LIMIT:
             raise TrainingError(
-                f"the gradient was infinite or not a number {NOT_FINITE_LIMIT} steps in a row. Lower optim.learning_rate, "
-                "or set model.precision to float32."
+                f"the gradient was infinite or not a number {NOT_FINITE_LIMIT} steps in a row. Lower "
+                "optim.learning_rate, or set model.precision to float32."
             )
         return outcome is UpdateOutcome.NO_SIGNAL and self._repeated >= NO_SIGNAL_LIMIT
 

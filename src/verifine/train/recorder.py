@@ -31,9 +31,7 @@ class Recorder:
     def step(self, result: StepResult) -> None:
         """Rollouts first, so that a step with a metrics row is a step with its rollouts."""
         harvest = result.harvest
-        by_prompt = {
-            group.prompt.id: row for group, row in zip(harvest.kept, result.advantages.tolist(), strict=True)
-        }
+        by_prompt = {group.prompt.id: row for group, row in zip(harvest.kept, result.advantages.tolist(), strict=True)}
         write_rollouts(
             self._directory.rollouts,
             result.progress.step,

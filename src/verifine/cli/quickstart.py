@@ -1,0 +1,62 @@
+"""`verifine quickstart`: a real model learns something in five minutes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+LEARNING_RATE = 2e-5
+WARMUP_STEPS = 5
+
+
+def quickstart(
+    task: Annotated[str, typer.Option(help="largest, add, subtract, count, sort or countdown.")] = "largest",
+    algorithm: Annotated[str, typer.Option(help="grpo or dapo.")] = "grpo",
+    model: Annotated[str, typer.Option(help="A catalogue name, a hub id or a folder.")] = "SmolLM2-135M-Instruct",
+    minutes: Annotated[float, typer.Option(help="How long it may take, evaluations included.")] = 5.0,
+    seed: Annotated[int, typer.Option(help="Every random number follows from it.")] = 0,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Where to write; a new folder under ./runs if not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines on standard output, and nothing else.")] = False,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the report in a browser.")] = False,
+) -> None:
+    """Train a small real model on a small task, on this machine, and show what it learned."""
+    started = time.monotonic()
+    from verifine.cli.display import make_display
+    from verifine.cli.training import describe_machine, exit_code, open_report, outcome_row, run_training, tell_outcome
+    from verifine.config import build_config
+
+    config = build_config(
+        {
+            "model": {"name": model},
+            "data": {"task": task},
+            "algorithm": {"name": algorithm},
+            "optim": {"learning_rate": LEARNING_RATE, "warmup_steps": WARMUP_STEPS},
+            "run": {"directory": run_dir, "seed": seed, "steps": None, "minutes": minutes},
+        }
+    )
+    display = make_display(sys.stdout, as_json=as_json)
+    display.note(
+        f"Verifine quickstart: {config.algorithm.name} teaches {model} the task {task!r} in {minutes:g} minutes"
+    )
+    display.note(describe_machine())
+    trained = run_training(config, display, started)
+    tell_outcome(trained, display)
+    display.note("")
+    display.note(f"Saved   {trained.directory.path} (report.html, model/, metrics.jsonl, rollouts/)")
+    display.note(f"Next    verifine quickstart --task add --algorithm {_other(config.algorithm.name)}")
+    display.note("        verifine train --dataset yours.jsonl --grader answer_exact --model " + model)
+    names = {"task": task, "model": model, "algorithm": config.algorithm.name}
+    display.done({"type": "done", **names, **outcome_row(trained)})
+    if not (as_json or no_open):
+        open_report(trained.directory.report)
+    raise typer.Exit(exit_code(trained))
+
+
+def _other(algorithm: str) -> str:
+    return "dapo" if algorithm == "grpo" else "grpo"

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import torch
+
+from verifine.algorithms import drop_truncated, has_signal, overlong_penalty
+
+
+def test_the_overlong_penalty_falls_linearly_to_minus_one_at_the_limit() -> None:
+    lengths = torch.tensor([[1, 12, 14, 16, 18, 20]])
+    expected = torch.tensor([[0.0, 0.0, -0.25, -0.5, -0.75, -1.0]])
+    torch.testing.assert_close(overlong_penalty(lengths, max_tokens=20, buffer=8), expected)
+
+
+def test_a_truncated_rollout_never_scores_above_an_almost_truncated_one() -> None:
+    penalties = overlong_penalty(torch.arange(1, 21)[None], max_tokens=20, buffer=8)[0]
+    assert (penalties.diff() <= 0).all()
+    assert penalties[-1] == penalties.min() == -1
+
+
+def test_dropping_truncated_rollouts_keeps_invalid_ones_invalid() -> None:
+    valid = torch.tensor([[True, True, False]])
+    truncated = torch.tensor([[True, False, False]])
+    assert drop_truncated(valid, truncated).tolist() == [[False, True, False]]
+
+
+def test_a_group_has_signal_only_where_valid_rewards_differ() -> None:
+    rewards = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    valid = torch.tensor([[True, True], [True, True], [True, False], [False, False]])
+    assert has_signal(rewards, valid).tolist() == [True, False, False, False]

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from verifine.config import RunConfig, build_config, load_config
+from verifine.config.problems import FAMILIAR_NAMES
+from verifine.errors import ConfigError
+
+
+def complaint(values: Mapping[str, object]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        build_config({"data": {"task": "add"}, **values})
+    return str(caught.value)
+
+
+def complaint_about_file(path: Path, text: str, *overrides: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides)
+    return str(caught.value)
+
+
+def test_a_group_of_one_is_told_what_a_group_is_for_and_what_to_set() -> None:
+    assert complaint({"sampling": {"group_size": 1}}) == (
+        "`sampling.group_size` is 1, but must be at least 2. "
+        "G: answers sampled for each prompt; a group needs two to compare."
+    )
+
+
+def test_every_problem_is_listed_on_one_line_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    text = "data:\n  task: ad\nsampling:\n  stop: [1]\noptim: {lr: 3}\n"
+    first, *lines = complaint_about_file(path, text, "run.seed=-1").split("\n  ")
+    assert first == f"{path} has 4 problems:"
+    assert [line.partition(": ")[0] for line in lines] == [
+        f"{path}:2",
+        f"{path}:4",
+        f"{path}:5",
+        "override run.seed=-1",
+    ]
+
+
+def test_a_single_problem_has_no_heading(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    message = complaint_about_file(path, "data: {task: add}\nrun:\n  steps: 0\n")
+    assert (
+        message
+        == f"{path}:3: `run.steps` is 0, but must be at least 1. Training steps; null: as many as `minutes` allow."
+    )
+
+
+def test_a_missing_key_is_told_what_it_is_for(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    assert complaint_about_file(path, "").startswith(f"{path}: `data` is missing. Which prompts it learns from")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "advice"),
+    [
+        ("algorithm", "clip_hig", "did you mean `clip_high`?"),
+        ("algorithm", "learning_rate", "it belongs under `optim`"),
+        ("optim", "lr", "here it is called `optim.learning_rate`"),
+        ("run", "sampling", "it belongs at the top level"),
+        ("sampling", "tolerance", "it belongs to a `grader` of type 'answer'"),
+        ("model", "zzz", "the keys here are name, precision"),
+    ],
+)
+def test_an_unknown_key_is_shown_the_way(section: str, key: str, advice: str) -> None:
+    assert complaint({section: {key: 1}}) == f"`{section}.{key}` is unknown; {advice}"
+
+
+def test_an_unknown_section_is_shown_the_way() -> None:
+    assert complaint({"algo": "dapo"}) == "`algo` is unknown; did you mean `algorithm`?"
+
+
+def test_a_key_that_is_not_text_is_refused() -> None:
+    with pytest.raises(ConfigError, match="Keys should be strings"):
+        build_config({"data": {"task": "add"}, 3: 4})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("name", FAMILIAR_NAMES.values())
+def test_names_of_other_programs_lead_to_keys_that_exist(name: str) -> None:
+    section, key = name.split(".")
+    assert key in type(getattr(build_config({"data": {"task": "add"}}), section)).model_fields
+
+
+@pytest.mark.parametrize("name", FAMILIAR_NAMES)
+def test_names_of_other_programs_are_no_keys_of_ours(name: str) -> None:
+    assert "`" + name + "` is unknown" in complaint({name: 1})
+    assert name not in RunConfig.model_fields
+
+
+def test_an_unknown_algorithm_or_task_is_shown_the_list_and_the_closest() -> None:
+    assert complaint({"algorithm": "gprpo"}) == (
+        "`algorithm.name` is 'gprpo', but must be 'grpo' or 'dapo'; did you mean 'grpo'?"
+    )
+    assert complaint({"data": {"task": "larges"}}) == (
+        "`data.task` is 'larges', but must be 'largest', 'add', 'subtract', 'count', 'sort' or 'countdown'; "
+        "did you mean 'largest'?"
+    )
+
+
+def test_the_alternatives_of_a_key_are_one_problem() -> None:
+    assert complaint({"optim": {"learning_rate": "fast"}}).startswith(
+        "`optim.learning_rate` is 'fast', but must be a number or 'auto'. auto: 1e-5"
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "expectation"),
+    [
+        (
+            "sampling",
+            {"prompts_per_step": "many"},
+            "`sampling.prompts_per_step` is 'many', but must be a whole number.",
+        ),
+        ("sampling", {"prompts_per_step": 1.5}, "`sampling.prompts_per_step` is 1.5, but must be a whole number."),
+        ("sampling", {"temperature": 0}, "`sampling.temperature` is 0, but must be above 0."),
+        ("sampling", {"temperature": 11}, "`sampling.temperature` is 11, but must be at most 10."),
+        ("sampling", {"stop": "x"}, "`sampling.stop` is 'x', but must be a list such as [a, b]."),
+        ("sampling", {"stop": [True]}, "`sampling.stop[0]` is true, but must be text, so put quotes around it."),
+        ("algorithm", {"drop_truncated": "maybe"}, "`algorithm.drop_truncated` is 'maybe', but must be true or false."),
+        ("algorithm", {"beta": None}, "`algorithm.beta` is null, but must be a number."),
+        ("optim", {"betas": [1, 2, 3]}, "`optim.betas` is [1, 2, 3], but must be at most 2 values."),
+        ("data", {"train": 3}, "`data.train` is 3, but must be the path of a file."),
+    ],
+)
+def test_a_wrong_value_is_told_what_should_stand_there(section: str, values: object, expectation: str) -> None:
+    assert complaint({section: values}).startswith(expectation)
+
+
+def test_a_section_that_is_a_plain_value_is_refused() -> None:
+    assert complaint({"run": 3}).startswith("`run` is 3, but must be a section of `key: value` lines.")
+
+
+def test_a_long_value_is_cut_short() -> None:
+    message = complaint({"run": {"seed": "9" * 200 + "x"}})
+    assert "..." in message
+    assert len(message) < 200
+
+
+@pytest.mark.parametrize(
+    ("grader", "message"),
+    [
+        (
+            {"type": "string_check", "input": "a", "reference": "b", "operation": "is"},
+            "`grader.operation` is 'is', but must be 'eq', 'ne', 'like' or 'ilike'.",
+        ),
+        (
+            {"type": "string_check", "input": "a", "operation": "eq"},
+            "`grader.reference` is missing. What it is compared",
+        ),
+        ({"type": "answer", "format": 1}, "`grader.format` is unknown; did you mean `format_weight`?"),
+        (
+            {"type": "answr"},
+            "`grader.type` is 'answr', but must be one of 'string_check', 'python', 'answer', 'format'; did",
+        ),
+        ({"name": "x"}, "`grader.type` is missing; it is one of 'string_check', 'python', 'answer', 'format'"),
+        ("answer", "`grader` is 'answer', but must be a section of `key: value` lines."),
+        ({"type": "format", "pattern": "("}, "`grader`: pattern is not a regular expression"),
+        ({"type": "answer", "tag": "<a>"}, "`grader.tag` is '<a>', but must be text that matches ^[A-Za-z]"),
+    ],
+)
+def test_problems_of_a_grader_are_placed_in_the_grader_the_user_wrote(grader: object, message: str) -> None:
+    assert complaint({"data": {"train": "a.jsonl"}, "grader": grader}).startswith(message)
+
+
+def test_a_rule_of_a_section_points_at_the_line_it_is_about(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    message = complaint_about_file(path, "data: {task: add}\noptim:\n  warmup_steps: 3\n  learning_rate: -1\n")
+    assert message == f"{path}:4: `optim`: `learning_rate` must be above 0"
+
+
+def test_a_rule_across_sections_points_at_the_line_it_is_about(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    text = "data: {task: add}\nsampling: {max_new_tokens: 8}\nalgorithm:\n  overlong_buffer: 9\n"
+    assert complaint_about_file(path, text).startswith(f"{path}:4: `algorithm.overlong_buffer` must be smaller")

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from verifine.models import logprobs as module
+from verifine.models.logprobs import token_logprobs
+
+
+def inputs(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    hidden = torch.randn(7, 5, generator=generator, dtype=dtype)
+    head = torch.randn(11, 5, generator=generator, dtype=dtype)
+    return hidden, head, torch.randint(0, 11, (7,), generator=generator)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_logprobs_and_entropy_are_those_of_the_whole_softmax(temperature: float) -> None:
+    hidden, head, targets = inputs(torch.float32)
+    distribution = (hidden @ head.T / temperature).log_softmax(dim=-1)
+    logprobs, entropy = token_logprobs(hidden, head, targets, temperature)
+    torch.testing.assert_close(logprobs, distribution.gather(1, targets[:, None])[:, 0])
+    torch.testing.assert_close(entropy, -(distribution.exp() * distribution).sum(dim=-1))
+
+
+def test_gradients_are_those_of_the_whole_softmax() -> None:
+    hidden, head, targets = inputs(torch.float32)
+    slopes = torch.linspace(-1, 1, 7)
+    results = []
+    for compute in (
+        lambda h, w: token_logprobs(h, w, targets, 0.7)[0],
+        lambda h, w: (h @ w.T / 0.7).log_softmax(dim=-1).gather(1, targets[:, None])[:, 0],
+    ):
+        leaves = hidden.clone().requires_grad_(), head.clone().requires_grad_()
+        results.append(torch.autograd.grad((slopes * compute(*leaves)).sum(), leaves))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden, head, targets = inputs(torch.float32)
+    whole, _ = token_logprobs(hidden, head, targets, 1.0)
+    monkeypatch.setattr(module, "CHUNK_LOGITS", 2 * head.shape[0])
+    chunked, _ = token_logprobs(hidden, head, targets, 1.0)
+    torch.testing.assert_close(chunked, whole)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifine.rollout.choose import choose_tokens
+
+PROBABILITIES = torch.tensor([0.5, 0.25, 0.0, 0.25])
+
+
+def choose(draw: float, temperature: float = 1.0) -> tuple[int, float]:
+    tokens, logprobs = choose_tokens(PROBABILITIES.log()[None], torch.tensor([draw], dtype=torch.float64), temperature)
+    return int(tokens[0]), float(logprobs[0])
+
+
+def test_a_draw_picks_the_token_whose_share_it_falls_into() -> None:
+    assert [choose(draw)[0] for draw in (0.0, 0.49, 0.51, 0.74, 0.76, 0.999999999)] == [0, 0, 1, 1, 3, 3]
+
+
+@given(st.floats(0, 1, exclude_max=True))
+def test_a_token_without_probability_is_never_picked(draw: float) -> None:
+    assert choose(draw)[0] != 2
+
+
+def test_the_logprob_is_that_of_the_tempered_distribution() -> None:
+    sharpened = PROBABILITIES**2 / (PROBABILITIES**2).sum()
+    token, logprob = choose(0.9, temperature=0.5)
+    assert token == 3
+    torch.testing.assert_close(torch.tensor(logprob), sharpened[3].log())
+
+
+def test_greedy_picks_the_likeliest_and_reports_its_untempered_logprob() -> None:
+    token, logprob = choose(0.99, temperature=0.0)
+    assert token == 0
+    torch.testing.assert_close(torch.tensor(logprob), torch.tensor(0.5).log())

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from verifine.algorithms import RECIPES
+from verifine.graders import CallableGrader
+from verifine.learner.learner import UpdateOutcome
+from verifine.testing import FakeLearner, ScriptedEngine
+from verifine.train.source import PromptSource
+from verifine.train.step import train_step
+from verifine.train.trainer import Progress, Trainer
+from verifine.types import Example, Message, Prompt, Sampling
+
+EXAMPLES = [
+    Example(id=f"e{i}", messages=(Message(role="user", content=str(i)),), item={"want": str(i)}) for i in range(10)
+]
+
+
+def make_trainer(
+    answer: Callable[[Prompt, int], str], algorithm: str = "grpo", outcome: UpdateOutcome = UpdateOutcome.APPLIED
+) -> tuple[Trainer, ScriptedEngine, FakeLearner]:
+    engine, learner = ScriptedEngine(answer), FakeLearner(outcome)
+    ticks = iter(range(1_000_000))
+    prompts = {e.id: Prompt(id=e.id, token_ids=(1, 2), item=e.item) for e in EXAMPLES}
+    trainer = Trainer(
+        source=PromptSource(EXAMPLES, prompts, seed=0),
+        engine=engine,
+        grader=CallableGrader(lambda sample, item: float(sample["output_text"] == item["want"])),
+        algorithm=RECIPES[algorithm],
+        learner=learner,
+        sampling=Sampling(group_size=4, max_new_tokens=8, seed=0),
+        prompts_per_step=3,
+        max_resample=2,
+        clock=lambda: float(next(ticks)),
+    )
+    return trainer, engine, learner
+
+
+def right_when_even(prompt: Prompt, sample: int) -> str:
+    return str(prompt.item["want"]) if sample % 2 == 0 else "wrong"
+
+
+def test_a_step_learns_from_what_it_sampled_and_tells_the_engine() -> None:
+    trainer, engine, learner = make_trainer(right_when_even)
+    result = train_step(trainer, Progress(step=4, position=3, updates=2, tokens=100))
+
+    assert [len(ids) for ids, _ in engine.calls] == [3]
+    assert engine.calls[0][1].step == 5
+    ((batch, advantages),) = learner.updates
+    assert batch.rewards.tolist() == [[1, 0, 1, 0]] * 3
+    expected = 0.5 / ((1 / 3) ** 0.5 + 1e-4)
+    # Every right answer is one character long, every wrong one five.
+    assert advantages.tolist() == pytest.approx(([expected] + [-expected] * 5) * 6)
+    assert engine.version == 3
+    assert result.progress == Progress(step=5, position=6, updates=3, tokens=100 + 3 * 2 * (1 + 5))
+    assert result.report.step == 5
+
+
+def test_a_steps_metrics_are_those_of_its_answers() -> None:
+    trainer, _, _ = make_trainer(right_when_even)
+    metrics = train_step(trainer, Progress()).report.metrics
+    assert metrics["reward"] == 0.5
+    assert metrics["reward_std"] == pytest.approx((1 / 3) ** 0.5)
+    assert metrics["frac_reward_zero_std"] == 0
+    assert metrics["completions/mean_length"] == 3
+    assert metrics["completions/max_length"] == 5
+    assert metrics["completions/clipped_ratio"] == 0
+    assert metrics["unscorable"] == 0
+    assert metrics["groups/trained"] == 3
+    assert metrics["num_tokens"] == 36
+    # The fake clock ticks once a reading: each of the four stages takes one second.
+    assert [metrics[f"timing/{stage}_s"] for stage in ("generate", "grade", "estimate", "update")] == [1, 1, 1, 1]
+    assert "answer_accuracy" not in metrics
+
+
+def test_an_update_that_was_not_applied_is_not_counted() -> None:
+    trainer, engine, _ = make_trainer(right_when_even, outcome=UpdateOutcome.NOT_FINITE)
+    result = train_step(trainer, Progress(updates=2))
+    assert result.progress.updates == engine.version == 2
+    assert result.outcome is UpdateOutcome.NOT_FINITE
+
+
+def test_unscorable_answers_are_left_out_of_credit_and_counted() -> None:
+    trainer, _, learner = make_trainer(right_when_even)
+    broken = CallableGrader(lambda sample, item: 1 / 0 if sample["output_text"] == "wrong" else 1.0)
+    result = train_step(replace(trainer, grader=broken), Progress())
+    ((batch, advantages),) = learner.updates
+    assert batch.valid.tolist() == [[True, False, True, False]] * 3
+    assert (advantages == 0).all()
+    assert result.report.metrics["unscorable"] == 6
+    assert result.report.metrics["reward"] == 1
+
+
+def test_dapo_samples_new_prompts_in_place_of_groups_without_signal() -> None:
+    # Odd examples are always right; even ones sometimes.
+    def answer(prompt: Prompt, sample: int) -> str:
+        want = str(prompt.item["want"])
+        return want if int(want) % 2 == 1 else right_when_even(prompt, sample)
+
+    trainer, engine, learner = make_trainer(answer, "dapo")
+    result = train_step(replace(trainer, max_resample=6), Progress())
+    drawn = [prompt_id for ids, _ in engine.calls for prompt_id in ids]
+    assert len(engine.calls) > 1
+    assert len(set(drawn)) == len(drawn)
+    ((batch, _),) = learner.updates
+    assert [group.prompt.id for group in batch.groups] == [name for name in drawn if int(name[1]) % 2 == 0]
+    assert len(batch.groups) == 3
+    metrics = result.report.metrics
+    assert metrics["groups/trained"] == 3
+    assert metrics["groups/resampled"] == len(drawn) - 3
+    assert result.progress.position == len(drawn)
+    assert metrics["frac_reward_zero_std"] == pytest.approx((len(drawn) - 3) / len(drawn))
+
+
+def test_dapo_trains_on_what_it_has_when_the_rounds_are_used_up() -> None:
+    trainer, engine, learner = make_trainer(lambda prompt, _: str(prompt.item["want"]), "dapo")
+    result = train_step(trainer, Progress())
+    assert len(engine.calls) == 3
+    ((batch, _),) = learner.updates
+    assert len(batch.groups) == 0
+    assert result.report.metrics["groups/trained"] == 0
+    assert result.report.metrics["reward"] == 1
+
+
+def test_filtered_prompts_come_back_in_a_later_epoch() -> None:
+    trainer, engine, _ = make_trainer(lambda prompt, _: str(prompt.item["want"]), "dapo")
+    progress = Progress()
+    for _ in range(3):
+        progress = train_step(trainer, progress).progress
+    drawn = [prompt_id for ids, _ in engine.calls for prompt_id in ids]
+    assert sorted(drawn[:10]) == [f"e{i}" for i in range(10)]
+    assert sorted(drawn[10:20]) == [f"e{i}@1" for i in range(10)]
+
+
+def test_the_overlong_penalty_and_dropping_reach_the_batch() -> None:
+    trainer, _, learner = make_trainer(lambda prompt, sample: str(prompt.item["want"]) + "." * (2 * sample))
+    soft = replace(trainer.algorithm, overlong_buffer=4)
+    train_step(replace(trainer, algorithm=soft), Progress())
+    ((batch, _),) = learner.updates
+    # Lengths 1, 3, 5, 7 of at most 8: the last four tokens cost a quarter each.
+    assert batch.rewards.tolist() == [[1, 0, -0.25, -0.75]] * 3
+    hard = replace(trainer.algorithm, drops_truncated=True)
+    train_step(replace(trainer, algorithm=hard, sampling=replace(trainer.sampling, max_new_tokens=4)), Progress())
+    assert learner.updates[1][0].valid.tolist() == [[True, True, False, False]] * 3

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from verifine.algorithms.recipes import RECIPES, Algorithm
-from verifine.config import AlgorithmConfig, GraderConfig, RunConfig, dump_config
+from verifine.config import AlgorithmConfig, GraderConfig, RunConfig, RunSection, dump_config
 from verifine.data import hold_out, read_examples
 from verifine.errors import ConfigError, DataError
 from verifine.graders import CallableGrader, GradeFunction, Grader, build_grader
@@ -206,28 +206,24 @@ def train(
         materials = replace(materials, config=_with_learning_rate(materials.config, model))
         trainer, held_out = assemble(materials, model, scoring, reference, time.monotonic)
         directory = _open_directory(materials.config)
-        limit = config.run.minutes
-        summary = execute(
-            Run(
-                trainer=trainer,
-                model=model,
-                held_out=held_out,
-                plan=Plan(
-                    steps=config.run.steps,
-                    deadline=None if limit is None else started + 60 * limit,
-                    eval_interval=config.run.eval_interval,
-                    save_interval=config.run.save_interval,
-                ),
-                directory=directory,
-                recorder=Recorder(directory, model, _now),
-                observer=observer,
-                is_interrupted=is_interrupted,
-            )
+        run = Run(
+            trainer=trainer,
+            model=model,
+            held_out=held_out,
+            plan=_plan(config.run, started),
+            directory=directory,
+            recorder=Recorder(directory, model, _now),
+            observer=observer,
+            is_interrupted=is_interrupted,
         )
+        try:
+            summary = execute(run)
+        finally:
+            # A run that failed has a story to tell as well.
+            observer.stage("writing the report")
+            write_report(directory)
     finally:
         scoring.close()
-    observer.stage("writing the report")
-    write_report(directory)
     return TrainedRun(directory=directory, summary=summary, seconds=time.monotonic() - started)
 
 
@@ -272,6 +268,15 @@ def _with_learning_rate(config: RunConfig, model: LanguageModel) -> RunConfig:
         return config
     rate = 1e-5 if model.parameter_count < SMALL_MODEL_PARAMETERS else 1e-6
     return config.model_copy(update={"optim": config.optim.model_copy(update={"learning_rate": rate})})
+
+
+def _plan(section: RunSection, started: float) -> Plan:
+    return Plan(
+        steps=section.steps,
+        deadline=None if section.minutes is None else started + 60 * section.minutes,
+        eval_interval=section.eval_interval,
+        save_interval=section.save_interval,
+    )
 
 
 def _open_directory(config: RunConfig) -> RunDirectory:

@@ -21,6 +21,7 @@ from verifine.batch import Batch, Estimates
 from verifine.learner.learner import UpdateOutcome, UpdateReport
 from verifine.models.load import LanguageModel, Weights, load_model
 from verifine.models.provision import ProvisionedModel
+from verifine.models.quiet import no_progress_bars
 from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling
 
 Architecture = Literal["llama", "qwen3"]
@@ -72,7 +73,8 @@ def save_tiny_model(folder: Path, architecture: Architecture = "llama", seed: in
             # Wider than the usual initialisation, so that answers differ and log-probabilities are far from uniform.
             if parameter.dim() > 1:
                 parameter.data.mul_(6)
-    network.save_pretrained(folder)
+    with no_progress_bars():
+        network.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder
 

@@ -5,6 +5,7 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from verifine.config.graders import AnswerGrader
 from verifine.errors import GraderError
@@ -132,7 +133,7 @@ def test_another_tag_is_possible() -> None:
 
 
 def test_a_grader_that_cannot_be_used_is_refused_when_built() -> None:
-    with pytest.raises(GraderError, match="finite"):
-        AnswerCheck(AnswerGrader(type="answer", tolerance=float("inf")))
+    with pytest.raises(ValidationError, match="finite"):
+        AnswerGrader(type="answer", tolerance=float("inf"))
     with pytest.raises(GraderError, match="not closed"):
         AnswerCheck(AnswerGrader(type="answer", reference="{{ item.x"))

@@ -13,6 +13,8 @@ TaskName = Literal["largest", "add", "subtract", "count", "sort", "countdown"]
 
 AlgorithmName = Literal["grpo", "dapo"]
 
+DecayRate = Annotated[float, Field(ge=0, lt=1)]
+
 
 class ModelConfig(Schema):
     """Which model learns."""
@@ -95,7 +97,7 @@ class OptimConfig(Schema):
         default="auto", description="auto: 1e-5 for models under a billion weights, else 1e-6."
     )
     warmup_steps: int = Field(default=10, ge=0, description="Steps over which the learning rate rises to its value.")
-    betas: tuple[float, float] = Field(default=(0.9, 0.99), description="AdamW's decay rates.")
+    betas: tuple[DecayRate, DecayRate] = Field(default=(0.9, 0.99), description="AdamW's decay rates.")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay.")
     max_grad_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled down to this norm.")
     micro_batch_tokens: int = Field(

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from verifine.models.load import LanguageModel
+from verifine.models.quiet import no_progress_bars
 
 
 def save_model(model: LanguageModel, folder: Path) -> None:
@@ -20,7 +21,8 @@ def save_model(model: LanguageModel, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = folder.parent / f".{folder.name}.{os.getpid()}"
     model.network.config.dtype = torch.float32
-    model.network.save_pretrained(scratch)
+    with no_progress_bars():
+        model.network.save_pretrained(scratch)
     model.tokenizer.save_pretrained(scratch)
     if folder.exists():
         shutil.rmtree(folder)

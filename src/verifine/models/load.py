@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
-from transformers.utils import logging as transformers_logging
 
 from verifine.errors import ModelError
 from verifine.models.attention import IMPLEMENTATION, TreeAttention
 from verifine.models.forward import head_weight, hidden_states
 from verifine.models.provision import ProvisionedModel
+from verifine.models.quiet import no_progress_bars
 from verifine.models.tree import Branch, grow_tree
 
 Weights = Mapping[str, Tensor]
@@ -57,16 +58,16 @@ def load_model(
         ModelError: the folder cannot be loaded, has no chat template, or its architecture computes something
             that Verifine's attention does not.
     """
-    transformers_logging.disable_progress_bar()
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     source = {"pretrained_model_name_or_path": provisioned.folder, "local_files_only": True, "trust_remote_code": False}
     try:
         config = AutoConfig.from_pretrained(**source)
         tokenizer = AutoTokenizer.from_pretrained(**source)
-        network = AutoModelForCausalLM.from_pretrained(
-            **source, config=config, dtype=torch.float32, use_safetensors=True, attn_implementation=IMPLEMENTATION
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        with no_progress_bars():
+            network = AutoModelForCausalLM.from_pretrained(
+                **source, config=config, dtype=torch.float32, use_safetensors=True, attn_implementation=IMPLEMENTATION
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{provisioned.folder} cannot be loaded: {error}") from error
     if tokenizer.chat_template is None:
         raise ModelError(f"{provisioned.name} has no chat template, so it is no chat model. Take its instruct version.")

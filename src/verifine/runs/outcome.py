@@ -34,7 +34,7 @@ def describe_outcome(record: RunRecord) -> str:
         moved = _describe_move("The average reward on held-out problems", baseline.reward, final.reward)
     else:
         return f"None of the {len(final.samples)} held-out answers could be scored. {_describe_training(record)}"
-    sentence = f"{moved} ({_count(len(final.samples), 'problem')}{certainty}) in {_describe_effort(record)}."
+    sentence = f"{moved} ({count(len(final.samples), 'problem')}{certainty}) in {_describe_effort(record)}."
     return f"{sentence}{_describe_chance(baseline, final)}"
 
 
@@ -48,10 +48,15 @@ def describe_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def count(number: int, noun: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def describe_changes(comparison: Comparison) -> str:
     """How many problems were won and lost."""
     won, lost = len(comparison.of(Change.WON)), len(comparison.of(Change.LOST))
-    return f"Of {_count(len(comparison.pairs), 'problem')}, {won} got better and {lost} got worse"
+    return f"Of {count(len(comparison.pairs), 'problem')}, {won} got better and {lost} got worse"
 
 
 def _describe_move(subject: str, before: float, after: float) -> str:
@@ -88,9 +93,5 @@ def _describe_state(record: RunRecord) -> str:
 
 
 def _describe_effort(record: RunRecord) -> str:
-    steps = _count(record.steps, "step")
+    steps = count(record.steps, "step")
     return steps if record.duration_s is None else f"{steps} and {describe_duration(record.duration_s)}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -175,7 +175,8 @@ def _is_judged(record: RunRecord, panel: _Panel) -> bool:
 def _finish(axes: Any, title: str, record: RunRecord) -> None:
     axes.set_title(title)
     axes.set_xlabel("step")
-    axes.set_xlim(-0.02 * max(1, record.steps), max(1.0, record.steps) * 1.02)
+    last = max([1, record.steps, *(step for step, _ in record.evaluations)])
+    axes.set_xlim(-0.02 * last, 1.02 * last)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
 
@@ -199,7 +200,7 @@ def _to_svg(figure: Figure, name: str, label: str) -> str:
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)  # two figures in one page must not share ids, and none of these is used
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # two figures in one page must not share ids, and none of these is used
     svg = re.sub(r"#[0-9a-f]{6}\b", lambda colour: _VARIABLES.get(colour[0], colour[0]), svg)
     svg = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

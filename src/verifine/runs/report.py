@@ -12,7 +12,7 @@ from verifine.runs.comparison import Comparison, Pair, compare
 from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.evaluation import EvaluatedSample, Evaluation, Judgement
 from verifine.runs.metrics import METRICS, Metric
-from verifine.runs.outcome import describe_changes, describe_duration, describe_outcome
+from verifine.runs.outcome import count, describe_changes, describe_duration, describe_outcome
 from verifine.runs.plots import draw_timing, draw_training
 from verifine.runs.record import RunRecord, read_run
 
@@ -48,7 +48,7 @@ def render_report(record: RunRecord) -> str:
         training_figure=draw_training(record) if record.metrics or record.evaluations else None,
         timing_figure=draw_timing(record),
         measures=_measures(baseline, final),
-        problems=max((len(evaluation.samples) for _, evaluation in record.evaluations), default=0),
+        problems=count(max((len(evaluation.samples) for _, evaluation in record.evaluations), default=0), "problem"),
         changes=_changes(comparison),
         examples=[_example(pair) for pair in comparison.examples()] if comparison else [],
         environment=_environment(record),

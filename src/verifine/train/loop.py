@@ -110,8 +110,9 @@ def execute(run: Run) -> Summary:
         final = None if ending is Ending.INTERRUPTED else _evaluate(run, "final")
         run.observer.stage("saving the model")
         save_model(run.model, run.directory.model)
-    except VerifineError as error:
-        run.recorder.event("failed", error=str(error))
+    except BaseException as error:
+        known = isinstance(error, VerifineError)
+        run.recorder.event("failed", error=str(error) if known else f"{type(error).__name__}: {error}")
         raise
     run.recorder.event(ending.value, steps=progress.step, updates=progress.updates, tokens=progress.tokens)
     return Summary(ending=ending, progress=progress, baseline=baseline, final=final)

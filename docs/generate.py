@@ -1,0 +1,135 @@
+"""Writes docs/reference from the code; `--check` says which pages have drifted and exits with 1."""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from pathlib import Path
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from verifine.cli.main import app
+from verifine.config import (
+    GRADER_PRESETS,
+    AnswerGrader,
+    FormatGrader,
+    PythonGrader,
+    RunConfig,
+    StringCheckGrader,
+)
+from verifine.runs.metrics import METRICS
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTICE = "<!-- Written by docs/generate.py from the code. Edit the code. -->"
+EXIT_CODES = (
+    "0 done · 1 unexpected · 2 usage or configuration · 3 environment or model · 4 data or grader · 5 training failed · "
+    "130 interrupted, the model saved"
+)
+
+
+def config_page() -> str:
+    introduction = (
+        "A run is one YAML file. Every field can be overridden on the command line: "
+        "`verifine train run.yaml sampling.group_size=16`."
+    )
+    parts = [NOTICE, "# Configuration", introduction]
+    for name, field in RunConfig.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            parts += [f"## {name}", _docstring(section), _table(section)]
+        else:
+            parts += [f"## {name}", field.description or "", "See [graders](graders.md)."]
+    return "\n\n".join(parts) + "\n"
+
+
+def graders_page() -> str:
+    introduction = (
+        "A grader is a JSON or YAML object, told apart by `type`. `string_check` and `python` are OpenAI's forms. Texts "
+        "may hold `{{ item.field }}` (a field of the row) and `{{ sample.output_text }}` (the answer)."
+    )
+    parts = [NOTICE, "# Graders", introduction]
+    for grader in (AnswerGrader, StringCheckGrader, PythonGrader, FormatGrader):
+        kind = typing.get_args(grader.model_fields["type"].annotation)[0]
+        parts += [f"## {kind}", _docstring(grader), _table(grader)]
+    presets = [
+        f"| `{name}` | `{preset.model_dump_json(exclude_defaults=True)}` |" for name, preset in GRADER_PRESETS.items()
+    ]
+    parts += ["## Presets", "\n".join(["| name | stands for |", "| --- | --- |", *presets])]
+    return "\n\n".join(parts) + "\n"
+
+
+def metrics_page() -> str:
+    rows = [f"| `{metric.name}` | {metric.meaning} | {metric.unit} |" for metric in METRICS.values()]
+    table = "\n".join(["| name | meaning | unit |", "| --- | --- | --- |", *rows])
+    return "\n\n".join([NOTICE, "# Metrics", "One row a step in `metrics.jsonl`, with these names.", table]) + "\n"
+
+
+def commands_page() -> str:
+    group = typer.main.get_command(app)
+    context = typer.Context(group, info_name="verifine", terminal_width=100, max_content_width=100)
+    parts = [NOTICE, "# Commands", "```text\n" + group.get_help(context).rstrip() + "\n```"]
+    assert isinstance(group, typer.core.TyperGroup)
+    for name, command in group.commands.items():
+        inner = typer.Context(command, info_name=name, parent=context, terminal_width=100, max_content_width=100)
+        parts += [f"## {name}", "```text\n" + command.get_help(inner).rstrip() + "\n```"]
+    parts += ["## Exit codes", EXIT_CODES]
+    return "\n\n".join(parts) + "\n"
+
+
+def _docstring(schema: type[BaseModel]) -> str:
+    lines = (schema.__doc__ or "").splitlines()
+    return "\n".join(line.strip() for line in lines).strip()
+
+
+def _table(schema: type[BaseModel]) -> str:
+    rows = [
+        f"| `{name}` | {_type_name(field.annotation)} | {_default(field)} | {field.description or ''} |"
+        for name, field in schema.model_fields.items()
+        if name not in ("type", "name") or field.description
+    ]
+    return "\n".join(["| field | type | default | meaning |", "| --- | --- | --- | --- |", *rows])
+
+
+def _type_name(annotation: object) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_type_name(argument) for argument in arguments)
+    if annotation is type(None):
+        return "null"
+    if origin is tuple:
+        return "list of " + _type_name(arguments[0])
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path"}
+    return names.get(annotation, str(annotation)) if isinstance(annotation, type) else str(annotation)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    if field.default is None:
+        return "null"
+    return f"`{list(field.default) if isinstance(field.default, tuple) else field.default}`"
+
+
+PAGES = {"config.md": config_page, "graders.md": graders_page, "metrics.md": metrics_page, "commands.md": commands_page}
+
+
+def main() -> None:
+    pages = {REFERENCE / name: write() for name, write in PAGES.items()}
+    drifted = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    if "--check" in sys.argv:
+        for path in drifted:
+            print(f"{path.relative_to(REFERENCE.parent.parent)} is not what the code says; run python docs/generate.py")
+        sys.exit(1 if drifted else 0)
+    REFERENCE.mkdir(exist_ok=True)
+    for path in drifted:
+        path.write_text(pages[path], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from verifine.errors import DataError
+from verifine.models.chat import prompt_text, render_prompt
+from verifine.testing import load_tiny_model
+from verifine.types import Example, Message
+
+
+def example(content: str) -> Example:
+    messages = (Message(role="system", content="be brief"), Message(role="user", content=content))
+    return Example(id="17", messages=messages, item={"gt_answer": "4"})
+
+
+def test_a_prompt_is_what_the_chat_template_writes(tmp_path: Path) -> None:
+    model = load_tiny_model(tmp_path)
+    prompt = render_prompt(model, example("2+2?"), 10)
+    assert prompt_text(model, prompt) == "<s>s:be brief</s><s>u:2+2?</s><s>a:"
+    assert (prompt.id, prompt.item, prompt.question) == ("17", {"gt_answer": "4"}, "2+2?")
+
+
+def test_a_prompt_that_leaves_no_room_for_the_answer_is_refused(tmp_path: Path) -> None:
+    model = load_tiny_model(tmp_path)
+    with pytest.raises(DataError, match=r"example 17: the prompt has 249 tokens.*Shorten it to 156 tokens or lower"):
+        render_prompt(model, example("a" * 230), 100)
+
+
+def test_messages_that_the_template_refuses_are_named(tmp_path: Path) -> None:
+    model = load_tiny_model(tmp_path)
+    model.tokenizer.chat_template = "{{ raise_exception('no system message, please') }}"
+    with pytest.raises(DataError, match="example 17: the chat template of tiny-llama refuses its messages: no system"):
+        render_prompt(model, example("2+2?"), 10)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from verifine.config import build_config
+from verifine.runs.evaluation import EvaluatedSample, Evaluation
+from verifine.runs.events import Event
+from verifine.runs.outcome import describe_duration, describe_outcome
+from verifine.runs.record import RunRecord
+from verifine.types import Json, StepReport
+
+START = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def evaluation(name: str, right: int, total: int = 64, *, is_judged: bool = True) -> Evaluation:
+    return Evaluation(
+        name=name,
+        samples=tuple(
+            EvaluatedSample(
+                prompt_id=str(number),
+                prompt="",
+                text="",
+                score=float(number < right),
+                format_ok=None,
+                answer_ok=number < right if is_judged else None,
+            )
+            for number in range(total)
+        ),
+    )
+
+
+def record(
+    *evaluations: Evaluation, rewards: tuple[float, ...] = (0.25,) * 41, last_event: str = "finished"
+) -> RunRecord:
+    return RunRecord(
+        name="run",
+        config=build_config({"data": {"task": "add"}}),
+        config_text="",
+        environment=None,
+        events=[
+            Event(time=START, type="started", fields={}),
+            Event(time=START + timedelta(seconds=252), type=last_event, fields=fields(last_event)),
+        ],
+        metrics=[StepReport(step=step, metrics={"reward": reward}) for step, reward in enumerate(rewards, start=1)],
+        evaluations=[(41 if each.name == "final" else 0, each) for each in evaluations],
+    )
+
+
+def fields(event_type: str) -> dict[str, Json]:
+    return {"error": "the gradient was not finite"} if event_type == "failed" else {}
+
+
+def test_a_clear_rise_is_said_with_its_interval_and_what_it_took() -> None:
+    assert describe_outcome(record(evaluation("baseline", 18), evaluation("final", 42))) == (
+        "Held-out answer accuracy rose from 0.28 to 0.66 (64 problems, 95 % interval 0.53 to 0.76) "
+        "in 41 steps and 4 min 12 s."
+    )
+
+
+def test_a_fall_is_called_a_fall() -> None:
+    outcome = describe_outcome(record(evaluation("baseline", 42), evaluation("final", 18)))
+    assert outcome.startswith("Held-out answer accuracy fell from 0.66 to 0.28")
+
+
+def test_a_small_difference_is_said_to_be_chance() -> None:
+    outcome = describe_outcome(record(evaluation("baseline", 18), evaluation("final", 21)))
+    assert "rose from 0.28 to 0.33" in outcome
+    assert outcome.endswith("Of 64 problems, 3 got better and 0 got worse: a difference this small can be chance.")
+
+
+def test_no_difference_is_no_rise() -> None:
+    outcome = describe_outcome(record(evaluation("baseline", 18), evaluation("final", 18)))
+    assert outcome.startswith("Held-out answer accuracy stayed at 0.28 (64 problems")
+
+
+def test_without_right_and_wrong_the_reward_is_compared() -> None:
+    evaluations = evaluation("baseline", 1, 4, is_judged=False), evaluation("final", 3, 4, is_judged=False)
+    assert describe_outcome(record(*evaluations)).startswith(
+        "The average reward on held-out problems rose from 0.25 to 0.75 (4 problems) in 41 steps and 4 min 12 s."
+    )
+
+
+def test_answers_that_could_not_be_scored_are_said_to_be_so() -> None:
+    unscored = evaluation("final", 0, 2, is_judged=False)
+    unscored = replace(unscored, samples=tuple(replace(sample, score=None) for sample in unscored.samples))
+    outcome = describe_outcome(record(replace(unscored, name="baseline"), unscored))
+    assert outcome.startswith("None of the 2 held-out answers could be scored.")
+
+
+@pytest.mark.parametrize(
+    ("rewards", "last_event", "sentence"),
+    [
+        ((), "started", "Not finished; no step is done yet."),
+        ((0.25,), "started", "Not finished after 1 step and 4 min 12 s; the average reward was 0.25."),
+        (
+            (0.25, 0.9, 0.5),
+            "interrupted",
+            "Interrupted after 3 steps and 4 min 12 s; the average reward of a step rose from 0.25 to 0.50.",
+        ),
+        ((), "failed", "Failed (the gradient was not finite); no step is done yet."),
+        (
+            (0.5,),
+            "finished",
+            "Finished without a held-out evaluation after 1 step and 4 min 12 s; the average reward was 0.50.",
+        ),
+    ],
+)
+def test_a_run_without_a_final_evaluation_says_how_far_it_came(
+    rewards: tuple[float, ...], last_event: str, sentence: str
+) -> None:
+    assert describe_outcome(record(evaluation("baseline", 18), rewards=rewards, last_event=last_event)) == sentence
+
+
+def test_without_events_there_is_no_duration() -> None:
+    eventless = replace(record(rewards=(0.25,)), events=[])
+    assert describe_outcome(eventless) == "Not finished after 1 step; the average reward was 0.25."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (252, "4 min 12 s"), (3599.7, "1 h 0 min"), (7400, "2 h 3 min")],
+)
+def test_durations_are_said_in_two_units_at_most(seconds: float, text: str) -> None:
+    assert describe_duration(seconds) == text

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from verifine.algorithms import RECIPES
+from verifine.errors import GraderError, TrainingError
+from verifine.graders import CallableGrader
+from verifine.learner.learner import UpdateOutcome
+from verifine.runs.directory import RunDirectory
+from verifine.runs.evaluation import Evaluation, read_evaluations
+from verifine.runs.events import read_events
+from verifine.runs.metrics import read_metrics
+from verifine.runs.rollouts import read_rollouts, rollouts_path
+from verifine.testing import FakeLearner, ScriptedEngine, load_tiny_model
+from verifine.train.loop import Ending, Plan, Run, execute
+from verifine.train.recorder import Recorder
+from verifine.train.source import PromptSource
+from verifine.train.trainer import Trainer
+from verifine.types import Example, Message, Prompt, Sampling, StepReport
+
+EXAMPLES = [Example(id=f"e{i}", messages=(Message(role="user", content="?"),), item={}) for i in range(4)]
+PLAN = Plan(steps=3, deadline=None, eval_interval=None, save_interval=None)
+
+
+@dataclass
+class Watcher:
+    """Remembers what it is shown."""
+
+    evaluations: list[str] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    etas: list[float | None] = field(default_factory=list)
+
+    def stage(self, text: str) -> None: ...
+    def progress(self, text: str, done: int, total: int) -> None: ...
+
+    def evaluated(self, evaluation: Evaluation) -> None:
+        self.evaluations.append(evaluation.name)
+
+    def stepped(self, report: StepReport, eta_s: float | None) -> None:
+        self.steps.append(report.step)
+        self.etas.append(eta_s)
+
+
+def make_run(
+    tmp_path: Path,
+    plan: Plan = PLAN,
+    outcome: UpdateOutcome = UpdateOutcome.APPLIED,
+    clock: Callable[[], float] = lambda: 0.0,
+) -> tuple[Run, Watcher]:
+    model = load_tiny_model(tmp_path / "base")
+    prompts = {e.id: Prompt(id=e.id, token_ids=(5, 6), item={}) for e in EXAMPLES}
+    trainer = Trainer(
+        source=PromptSource(EXAMPLES, prompts, seed=0),
+        engine=ScriptedEngine(lambda _, sample: "yes" if sample == 0 else "no"),
+        grader=CallableGrader(lambda sample, _: float(sample["output_text"] == "yes")),
+        algorithm=RECIPES["grpo"],
+        learner=FakeLearner(outcome),
+        sampling=Sampling(group_size=2, max_new_tokens=8),
+        prompts_per_step=2,
+        max_resample=0,
+        clock=clock,
+    )
+    directory = RunDirectory.create(tmp_path / "run", "name", datetime(2026, 1, 1, tzinfo=UTC))
+    watcher = Watcher()
+    moments = itertools.count()
+    recorder = Recorder(directory, model, lambda: datetime.fromtimestamp(next(moments), UTC))
+    run = Run(
+        trainer=trainer,
+        model=model,
+        held_out=[Prompt(id="held-out/1", token_ids=(5,), item={"gt_answer": 7}, question="?")],
+        plan=plan,
+        directory=directory,
+        recorder=recorder,
+        observer=watcher,
+        is_interrupted=lambda: False,
+    )
+    return run, watcher
+
+
+def test_a_run_evaluates_trains_evaluates_and_saves(tmp_path: Path) -> None:
+    run, watcher = make_run(tmp_path)
+    summary = execute(run)
+    assert summary.ending is Ending.FINISHED
+    assert (summary.progress.step, summary.progress.updates, summary.progress.position) == (3, 3, 6)
+    assert watcher.evaluations == ["baseline", "final"]
+    assert watcher.steps == [1, 2, 3]
+    assert summary.final is not None
+    assert summary.final.reward == 1
+    assert summary.final.samples[0].gold == "7"
+    assert (run.directory.model / "model.safetensors").is_file()
+    assert [report.step for report in read_metrics(run.directory.metrics)] == [1, 2, 3]
+    assert list(read_evaluations(run.directory.evaluations)) == ["baseline", "final"]
+    assert [event.type for event in read_events(run.directory.events)] == [
+        "started",
+        "evaluation",
+        "evaluation",
+        "finished",
+    ]
+
+
+def test_every_rollout_is_written_with_its_advantage(tmp_path: Path) -> None:
+    run, _ = make_run(tmp_path)
+    execute(run)
+    records = read_rollouts(rollouts_path(run.directory.rollouts, 2))
+    assert [record.text for record in records] == ["yes", "no"] * 2
+    expected = 0.5 / (0.5**0.5 + 1e-4)
+    assert [record.advantage for record in records] == pytest.approx([expected, -expected] * 2)
+    assert records[0].prompt == run.model.tokenizer.decode([5, 6])
+    assert len(records[0].logprobs) == len(records[0].token_ids) == 3
+
+
+def test_an_interrupted_run_saves_and_skips_the_final_evaluation(tmp_path: Path) -> None:
+    run, watcher = make_run(tmp_path, replace(PLAN, steps=100))
+    summary = execute(replace(run, is_interrupted=lambda: len(watcher.steps) == 2))
+    assert summary.ending is Ending.INTERRUPTED
+    assert summary.progress.step == 2
+    assert summary.final is None
+    assert run.directory.model.is_dir()
+    assert read_events(run.directory.events)[-1].type == "interrupted"
+
+
+def test_a_run_ends_before_a_step_that_would_not_fit_its_time(tmp_path: Path) -> None:
+    # The clock moves one second a reading, so a step takes ten to twenty.
+    ticks = itertools.count()
+    run, watcher = make_run(tmp_path, replace(PLAN, steps=None, deadline=100.0), clock=lambda: float(next(ticks)))
+    summary = execute(run)
+    assert summary.ending is Ending.OUT_OF_TIME
+    assert 3 <= summary.progress.step <= 9
+    assert next(ticks) < 100
+    etas = [eta for eta in watcher.etas if eta is not None]
+    assert len(etas) == summary.progress.step
+    assert etas == sorted(etas, reverse=True)
+
+
+def test_evaluations_and_checkpoints_come_at_their_intervals(tmp_path: Path) -> None:
+    run, watcher = make_run(tmp_path, replace(PLAN, steps=6, eval_interval=2, save_interval=3))
+    execute(run)
+    assert watcher.evaluations == ["baseline", "step-2", "step-4", "final"]
+    assert sorted(path.name for path in run.directory.checkpoints.iterdir()) == ["step-000003", "step-000006"]
+    assert (run.directory.checkpoints / "step-000003" / "model.safetensors").is_file()
+
+
+def test_twenty_steps_without_signal_end_a_run(tmp_path: Path) -> None:
+    run, _ = make_run(tmp_path, replace(PLAN, steps=100), UpdateOutcome.NO_SIGNAL)
+    summary = execute(run)
+    assert summary.ending is Ending.NO_SIGNAL
+    assert summary.progress.step == 20
+    assert summary.progress.updates == 0
+
+
+def test_a_gradient_that_stays_infinite_fails_a_run(tmp_path: Path) -> None:
+    run, watcher = make_run(tmp_path, replace(PLAN, steps=100), UpdateOutcome.NOT_FINITE)
+    with pytest.raises(TrainingError, match="3 steps in a row. Lower optim.learning_rate"):
+        execute(run)
+    assert watcher.steps == [1, 2, 3]
+    last = read_events(run.directory.events)[-1]
+    assert last.type == "failed"
+    assert "Lower optim.learning_rate" in str(last.fields["error"])
+
+
+def test_a_grader_that_keeps_failing_fails_a_run(tmp_path: Path) -> None:
+    run, _ = make_run(tmp_path, replace(PLAN, steps=1000))
+    broken = CallableGrader(lambda sample, item: 1 / 0)
+    with pytest.raises(GraderError, match=r"200 of 200 answers(.|\n)*ZeroDivisionError: division by zero"):
+        execute(replace(run, trainer=replace(run.trainer, grader=broken)))
+
+
+def test_without_held_out_prompts_nothing_is_evaluated(tmp_path: Path) -> None:
+    run, watcher = make_run(tmp_path)
+    summary = execute(replace(run, held_out=[]))
+    assert (summary.baseline, summary.final, watcher.evaluations) == (None, None, [])

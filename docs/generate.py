@@ -26,8 +26,8 @@ from verifine.runs.metrics import METRICS
 REFERENCE = Path(__file__).parent / "reference"
 NOTICE = "<!-- Written by docs/generate.py from the code. Edit the code. -->"
 EXIT_CODES = (
-    "0 done · 1 unexpected · 2 usage or configuration · 3 environment or model · 4 data or grader · 5 training failed · "
-    "130 interrupted, the model saved"
+    "0 done · 1 unexpected · 2 usage or configuration · 3 environment or model · 4 data or grader · 5 training failed "
+    "· 130 interrupted, the model saved"
 )
 
 
@@ -48,8 +48,8 @@ def config_page() -> str:
 
 def graders_page() -> str:
     introduction = (
-        "A grader is a JSON or YAML object, told apart by `type`. `string_check` and `python` are OpenAI's forms. Texts "
-        "may hold `{{ item.field }}` (a field of the row) and `{{ sample.output_text }}` (the answer)."
+        "A grader is a JSON or YAML object, told apart by `type`. `string_check` and `python` are OpenAI's forms. "
+        "Texts may hold `{{ item.field }}` (a field of the row) and `{{ sample.output_text }}` (the answer)."
     )
     parts = [NOTICE, "# Graders", introduction]
     for grader in (AnswerGrader, StringCheckGrader, PythonGrader, FormatGrader):

@@ -137,7 +137,7 @@ def test_a_report_is_written_again(verifine: Command, data: Path, model: Path, t
     assert report.is_file()
 
 
-BAD_CONFIGS = {
+BAD_CONFIGS: dict[str, tuple[dict[str, object], int, str]] = {
     "unknown key": ({"sampling": {"group_sise": 4}}, 2, r"sampling.*group_sise.*did you mean.*group_size"),
     "group of one": ({"sampling": {"group_size": 1}}, 2, r"group_size.*at least two|group_size.*needs two"),
     "unknown algorithm": ({"algorithm": "gropo"}, 2, r"algorithm.*grpo"),

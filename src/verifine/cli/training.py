@@ -12,6 +12,7 @@ import torch
 from verifine.assemble import TrainedRun, train
 from verifine.cli.display import Display
 from verifine.cli.interrupt import Interrupt
+from verifine.cli.memory import keep_freed_memory
 from verifine.config import RunConfig
 from verifine.runs.comparison import compare
 from verifine.runs.environment import describe_environment
@@ -28,6 +29,7 @@ SHOWN_CHARACTERS = 100
 
 def run_training(config: RunConfig, display: Display, started: float) -> TrainedRun:
     """Trains with a live display; the first Ctrl-C finishes the step and saves, the second stops at once."""
+    keep_freed_memory()
     note = "finishing the step, then saving; press Ctrl-C again to stop at once"
     with display, Interrupt(lambda: display.note(note)) as interrupt:
         return train(config, observer=display, is_interrupted=lambda: interrupt.requested, started=started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,17 +32,35 @@ def pack(batch: Batch, wanted: Bool[Tensor, " P"], max_tokens: int, device: torc
         completions = [rollout.token_ids for rollout, is_valid in kept if is_valid]
         branches.append((starts[group_index], Branch(prompt=group.prompt.token_ids, completions=completions)))
     shared = common_prefix_length([branch.prompt for _, branch in branches])
-    packed: list[MicroBatch] = []
-    current: list[tuple[int, Branch]] = []
-    used = shared
-    for start, branch in branches:
-        tokens = count_tokens(branch) - shared
-        if current and used + tokens > max_tokens:
-            packed.append(_micro_batch(current, device))
-            current, used = [], shared
-        current.append((start, branch))
-        used += tokens
-    return [*packed, _micro_batch(current, device)] if current else packed
+    sizes = [count_tokens(branch) - shared for _, branch in branches]
+    return [_micro_batch(branches[a:b], device) for a, b in even_ranges(sizes, max_tokens - shared)]
+
+
+def even_ranges(sizes: Sequence[int], limit: int) -> list[tuple[int, int]]:
+    """Splits `sizes`, in order, into as few ranges with sums up to `limit` as there can be, of about even sums.
+
+    A size above the limit gets a range of its own. Even parts lower the peak: memory is for the largest.
+    """
+    fewest = len(_greedy_ranges(sizes, limit))
+    low, high = min(max(sizes, default=0), limit), limit
+    while low < high:
+        middle = (low + high) // 2
+        if len(_greedy_ranges(sizes, middle)) <= fewest:
+            high = middle
+        else:
+            low = middle + 1
+    return _greedy_ranges(sizes, high)
+
+
+def _greedy_ranges(sizes: Sequence[int], limit: int) -> list[tuple[int, int]]:
+    ranges: list[tuple[int, int]] = []
+    start = used = 0
+    for index, size in enumerate(sizes):
+        if index > start and used + size > limit:
+            ranges.append((start, index))
+            start, used = index, 0
+        used += size
+    return [*ranges, (start, len(sizes))] if sizes else []
 
 
 def _first_tokens(batch: Batch) -> list[int]:

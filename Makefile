@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: check install format lint types layers test test-all docs clean
+.PHONY: check install format lint types layers docs reference test test-all clean
 
 check: install lint types layers docs test-all
 
@@ -15,18 +15,21 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 format: install  ## rewrites the code
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks docs
+	$(BIN)/ruff check --fix src tests benchmarks docs
 
 lint: install
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs
 
 types: install
 	$(BIN)/mypy
 
 layers: install
 	$(BIN)/lint-imports
+
+reference: install  ## writes docs/reference from the code
+	$(BIN)/python docs/generate.py
 
 docs: install  ## the generated pages are those of the code
 	$(BIN)/python docs/generate.py --check

@@ -1,6 +1,6 @@
 """How long one training step takes when every group has signal, and where the time goes.
 
-    python benchmarks/step.py [--steps 5] [--precision auto]
+    python benchmarks/step.py [--steps 6] [--precision auto]
 
 The work: SmolLM2-135M-Instruct, 8 prompts of about 100 tokens x 8 answers of up to 16 tokens, two worked examples in
 each prompt. The grader alternates between 0 and 1, so that no group is free. Prints each step, the medians, and the
@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from verifine.assemble import Materials, assemble
+from verifine.cli.memory import keep_freed_memory
 from verifine.config import build_config
 from verifine.models.load import load_model
 from verifine.models.provision import cache_folder, provision_model
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     options = parser.parse_args()
 
+    keep_freed_memory()
     config = build_config(
         {
             "data": {"task": "largest"},

@@ -14,10 +14,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from verifine.assemble import TrainedRun, train
     from verifine.config import RunConfig
     from verifine.errors import VerifineError
     from verifine.graders import Grader
+    from verifine.launch import TrainedRun, train
     from verifine.types import Grade, Sample
 
 __all__ = ["Grade", "Grader", "RunConfig", "Sample", "TrainedRun", "VerifineError", "train"]
@@ -28,7 +28,7 @@ _HOMES = {
     "Grader": "verifine.graders",
     "RunConfig": "verifine.config",
     "Sample": "verifine.types",
-    "TrainedRun": "verifine.assemble",
+    "TrainedRun": "verifine.launch",
     "VerifineError": "verifine.errors",
 }
 
@@ -49,7 +49,7 @@ class _Package(ModuleType):
 
     @property
     def train(self) -> object:
-        return importlib.import_module("verifine.assemble").train
+        return importlib.import_module("verifine.launch").train
 
     @train.setter
     def train(self, room: ModuleType) -> None: ...

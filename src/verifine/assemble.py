@@ -1,74 +1,35 @@
-"""From a RunConfig to a run: the only place that knows every implementation."""
+"""From a RunConfig to the parts of a run: the only place that knows every implementation."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from verifine.algorithms.recipes import RECIPES, Algorithm
-from verifine.config import AlgorithmConfig, GraderConfig, RunConfig, RunSection, dump_config
+from verifine.config import AlgorithmConfig, DataConfig, GraderConfig, OptimConfig, RunConfig
 from verifine.data import hold_out, read_examples
-from verifine.errors import ConfigError, DataError
-from verifine.graders import CallableGrader, GradeFunction, Grader, build_grader
+from verifine.errors import DataError
+from verifine.graders import Grader
 from verifine.learner.local import LocalLearner
 from verifine.learner.optim import OptimSettings
-from verifine.models.chat import prompt_text, render_prompt
-from verifine.models.load import LanguageModel, load_model
-from verifine.models.provision import cache_folder, provision_model
+from verifine.models.chat import render_prompt
+from verifine.models.load import LanguageModel
 from verifine.rollout.native import NativeEngine
-from verifine.runs.directory import RunDirectory, write_text
-from verifine.runs.environment import describe_environment, write_environment
-from verifine.runs.evaluation import Evaluation
-from verifine.runs.report import write_report
 from verifine.tasks import load_task
-from verifine.train.loop import Observer, Plan, Run, Summary, execute
-from verifine.train.recorder import Recorder
 from verifine.train.source import PromptSource
 from verifine.train.trainer import Trainer
-from verifine.types import Example, Prompt, Sampling, StepReport
+from verifine.types import Example, Prompt, Sampling
 
 TASK_EXAMPLES = 4096
 """Problems that a built-in task trains on, unless it has fewer."""
 
+MAX_NEW_TOKENS = 256
+"""Longest answer to data of the user's own, unless the config says otherwise."""
+
 SMALL_MODEL_PARAMETERS = 1_000_000_000
+SMALL_MODEL_RATE, LARGE_MODEL_RATE = 1e-5, 1e-6
 
-REHEARSED_PROMPTS = 2
-
-
-class _Silent:
-    """An observer that looks away."""
-
-    def stage(self, text: str) -> None: ...
-    def progress(self, text: str, done: int, total: int) -> None: ...
-    def evaluated(self, evaluation: Evaluation) -> None: ...
-    def stepped(self, report: StepReport, eta_s: float | None) -> None: ...
-
-
-SILENT: Observer = _Silent()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainedRun:
-    """What `train` leaves behind."""
-
-    directory: RunDirectory
-    summary: Summary
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsal:
-    """What `rehearse` found."""
-
-    config: RunConfig
-    """Resolved."""
-    model: str
-    train_examples: int
-    held_out_examples: int
-    prompt_texts: tuple[str, ...]
-    """The first prompts of the run as the model would read them."""
+SHOWN_PROBLEMS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +71,9 @@ def gather(config: RunConfig) -> Materials:
             f"{config.data.train} leaves {len(train)} examples to train on, fewer than the "
             f"{config.sampling.prompts_per_step} of one step. Add examples or lower sampling.prompts_per_step."
         )
-    return Materials(config=_with_answer_length(config, 256), train=train, held_out=held_out, grader=config.grader)
+    return Materials(
+        config=_with_answer_length(config, MAX_NEW_TOKENS), train=train, held_out=held_out, grader=config.grader
+    )
 
 
 def assemble(
@@ -127,30 +90,17 @@ def assemble(
     """
     config = materials.config
     assert config.sampling.max_new_tokens is not None
-    assert config.optim.learning_rate != "auto"
-    max_new_tokens = config.sampling.max_new_tokens
-    prompts = {example.id: render_prompt(model, example, max_new_tokens) for example in materials.train}
-    held_out = [
-        replace(render_prompt(model, example, max_new_tokens), id=f"held-out/{example.id}")
-        for example in materials.held_out
-    ]
-    settings = OptimSettings(
-        learning_rate=config.optim.learning_rate,
-        warmup_steps=config.optim.warmup_steps,
-        betas=config.optim.betas,
-        weight_decay=config.optim.weight_decay,
-        max_grad_norm=config.optim.max_grad_norm,
-        micro_batch_tokens=config.optim.micro_batch_tokens,
-    )
+    train = _render(model, materials.train, config.sampling.max_new_tokens)
+    held_out = _render(model, materials.held_out, config.sampling.max_new_tokens)
     trainer = Trainer(
-        source=PromptSource(materials.train, prompts, config.run.seed),
+        source=PromptSource(materials.train, train, config.run.seed),
         engine=NativeEngine(model),
         grader=grader,
         algorithm=build_algorithm(config.algorithm),
-        learner=LocalLearner(model, settings, config.sampling.temperature, reference),
+        learner=LocalLearner(model, _optim_settings(config.optim), config.sampling.temperature, reference),
         sampling=Sampling(
             group_size=config.sampling.group_size,
-            max_new_tokens=max_new_tokens,
+            max_new_tokens=config.sampling.max_new_tokens,
             temperature=config.sampling.temperature,
             stop=config.sampling.stop,
             seed=config.run.seed,
@@ -159,7 +109,35 @@ def assemble(
         max_resample=config.algorithm.max_resample,
         clock=clock,
     )
-    return trainer, held_out
+    return trainer, [replace(prompt, id=f"held-out/{prompt.id}") for prompt in held_out.values()]
+
+
+def _render(model: LanguageModel, examples: Iterable[Example], max_new_tokens: int) -> dict[str, Prompt]:
+    """The prompts of examples by their ids, or every problem with them at once."""
+    prompts: dict[str, Prompt] = {}
+    problems: list[str] = []
+    for example in examples:
+        try:
+            prompts[example.id] = render_prompt(model, example, max_new_tokens)
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        hidden = len(problems) - SHOWN_PROBLEMS
+        more = [f"... and {hidden} more"] if hidden > 0 else []
+        raise DataError("\n".join([*problems[:SHOWN_PROBLEMS], *more]))
+    return prompts
+
+
+def _optim_settings(config: OptimConfig) -> OptimSettings:
+    assert config.learning_rate != "auto"
+    return OptimSettings(
+        learning_rate=config.learning_rate,
+        warmup_steps=config.warmup_steps,
+        betas=config.betas,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        micro_batch_tokens=config.micro_batch_tokens,
+    )
 
 
 def build_algorithm(config: AlgorithmConfig) -> Algorithm:
@@ -171,133 +149,38 @@ def build_algorithm(config: AlgorithmConfig) -> Algorithm:
         clip_high=row.loss.clip_high if config.clip_high is None else config.clip_high,
         beta=config.beta,
     )
-    return replace(row, loss=loss, overlong_buffer=config.overlong_buffer, drops_truncated=config.drop_truncated)
+    share = row.overlong_share if config.overlong_share is None else config.overlong_share
+    return replace(row, loss=loss, overlong_share=share, drops_truncated=config.drop_truncated)
 
 
-def train(
-    config: RunConfig,
-    *,
-    grader: Grader | GradeFunction | None = None,
-    observer: Observer = SILENT,
-    is_interrupted: Callable[[], bool] = lambda: False,
-    started: float | None = None,
-) -> TrainedRun:
-    """Trains a model: the whole of reinforcement fine-tuning in one call.
-
-    Args:
-        config: What to train, on what, and how.
-        grader: Scores the answers in place of `config.grader`: a `Grader`, or a function of the sample and the item
-            that returns a number.
-        observer: Is told how the run goes.
-        is_interrupted: Asked before each step; True ends training, and the model is saved as it is.
-        started: When `run.minutes` began, on `time.monotonic`; None: now.
-
-    Raises:
-        VerifineError: something about the config, the data, the grader or the model is wrong; see `verifine.errors`.
-    """
-    started = time.monotonic() if started is None else started
-    materials = gather(config)
-    scoring = _resolve_grader(materials, grader)
-    try:
-        provisioned = provision_model(config.model.name, cache_folder(), observer.progress)
-        observer.stage("loading the model")
-        model = load_model(provisioned, config.model.precision)
-        reference = load_model(provisioned, config.model.precision) if config.algorithm.beta else None
-        materials = replace(materials, config=_with_learning_rate(materials.config, model))
-        trainer, held_out = assemble(materials, model, scoring, reference, time.monotonic)
-        directory = _open_directory(materials.config)
-        run = Run(
-            trainer=trainer,
-            model=model,
-            held_out=held_out,
-            plan=_plan(config.run, started),
-            directory=directory,
-            recorder=Recorder(directory, model, _now),
-            observer=observer,
-            is_interrupted=is_interrupted,
-        )
-        try:
-            summary = execute(run)
-        finally:
-            # A run that failed has a story to tell as well.
-            observer.stage("writing the report")
-            write_report(directory)
-    finally:
-        scoring.close()
-    return TrainedRun(directory=directory, summary=summary, seconds=time.monotonic() - started)
-
-
-def rehearse(config: RunConfig, observer: Observer = SILENT) -> Rehearsal:
-    """Does everything up to the first sample: reads the data, builds the grader, loads the model, renders prompts.
-
-    Raises:
-        VerifineError: whatever `train` would have found wrong before it began.
-    """
-    materials = gather(config)
-    scoring = _resolve_grader(materials, None)
-    try:
-        provisioned = provision_model(config.model.name, cache_folder(), observer.progress)
-        observer.stage("loading the model")
-        model = load_model(provisioned, config.model.precision)
-        materials = replace(materials, config=_with_learning_rate(materials.config, model))
-        trainer, held_out = assemble(materials, model, scoring, None, time.monotonic)
-    finally:
-        scoring.close()
-    return Rehearsal(
-        config=materials.config,
-        train_examples=len(materials.train),
-        held_out_examples=len(held_out),
-        prompt_texts=tuple(prompt_text(model, prompt) for prompt in trainer.source.draw(0, REHEARSED_PROMPTS)),
-        model=f"{provisioned.name}, {model.parameter_count / 1e6:.0f} M weights, from the {provisioned.source}",
+def resolve(config: RunConfig, model: LanguageModel) -> RunConfig:
+    """The config with everything said that the model, the machine and the algorithm's row decide."""
+    algorithm = build_algorithm(config.algorithm)
+    rate = SMALL_MODEL_RATE if model.parameter_count < SMALL_MODEL_PARAMETERS else LARGE_MODEL_RATE
+    decided_algorithm = {
+        "clip_low": algorithm.loss.clip_low,
+        "clip_high": algorithm.loss.clip_high,
+        "overlong_share": algorithm.overlong_share,
+    }
+    return config.model_copy(
+        update={
+            "model": config.model.model_copy(update={"precision": str(model.compute_dtype).removeprefix("torch.")}),
+            "data": _absolute(config.data),
+            "algorithm": config.algorithm.model_copy(update=decided_algorithm),
+            "optim": config.optim.model_copy(update={"learning_rate": rate})
+            if config.optim.learning_rate == "auto"
+            else config.optim,
+        }
     )
 
 
-def _resolve_grader(materials: Materials, grader: Grader | GradeFunction | None) -> Grader:
-    if grader is not None:
-        return CallableGrader(grader) if callable(grader) else grader
-    if materials.grader is None:
-        raise ConfigError(
-            "grader: missing; data of your own needs one, for example {type: answer, compare: number}. "
-            "See `verifine train --help` for the presets."
-        )
-    return build_grader(materials.grader)
-
-
-def _with_learning_rate(config: RunConfig, model: LanguageModel) -> RunConfig:
-    if config.optim.learning_rate != "auto":
-        return config
-    rate = 1e-5 if model.parameter_count < SMALL_MODEL_PARAMETERS else 1e-6
-    return config.model_copy(update={"optim": config.optim.model_copy(update={"learning_rate": rate})})
-
-
-def _plan(section: RunSection, started: float) -> Plan:
-    return Plan(
-        steps=section.steps,
-        deadline=None if section.minutes is None else started + 60 * section.minutes,
-        eval_interval=section.eval_interval,
-        save_interval=section.save_interval,
-    )
-
-
-def _open_directory(config: RunConfig) -> RunDirectory:
-    name = f"{config.data.task or (config.data.train and config.data.train.stem)}-{config.algorithm.name}"
-    directory = RunDirectory.create(config.run.directory, name, datetime.now())
-    resolved = config.model_copy(update={"run": config.run.model_copy(update={"directory": directory.path})})
-    write_text(directory.config, dump_config(resolved))
-    write_environment(directory.environment, describe_environment())
-    return directory
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _absolute(data: DataConfig) -> DataConfig:
+    paths = {"train": data.train, "eval": data.eval}
+    return data.model_copy(update={name: path and path.resolve() for name, path in paths.items()})
 
 
 def _with_answer_length(config: RunConfig, default: int) -> RunConfig:
     if config.sampling.max_new_tokens is not None:
         return config
     sampling = config.sampling.model_copy(update={"max_new_tokens": default})
-    if config.algorithm.overlong_buffer >= default:
-        raise ConfigError(
-            f"algorithm.overlong_buffer must be smaller than sampling.max_new_tokens, which is {default}."
-        )
     return config.model_copy(update={"sampling": sampling})

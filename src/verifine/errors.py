@@ -7,7 +7,8 @@ VerifineError
 ├── DataError         exit 4: a data file is not what it should be
 ├── GraderError       exit 4: a grader cannot be used
 ├── EngineError       exit 5: sampling failed
-└── TrainingError     exit 5: training cannot go on
+├── TrainingError     exit 5: training cannot go on
+└── StoppedError      exit 130: somebody pressed Ctrl-C
 
 Every message says what is wrong, where, and what to do about it.
 """
@@ -61,3 +62,9 @@ class TrainingError(VerifineError):
     """Training that cannot go on."""
 
     exit_code = 5
+
+
+class StoppedError(VerifineError):
+    """Somebody asked Verifine to stop before there was anything to save, or at once."""
+
+    exit_code = 130

@@ -34,6 +34,8 @@ class Example:
     id: str
     messages: tuple[Message, ...]
     item: Mapping[str, Json]
+    place: str = field(default="", compare=False)
+    """Where it stands, such as `train.jsonl line 17`; empty: it was made, not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

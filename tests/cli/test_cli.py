@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -137,6 +138,76 @@ def test_a_report_is_written_again(verifine: Command, data: Path, model: Path, t
     assert report.is_file()
 
 
+@pytest.mark.slow
+def test_quickstart_runs_from_end_to_end(verifine: Command, model: Path, tmp_path: Path) -> None:
+    words = ["--model", model, "--minutes", "0.25", "--task", "add", "--algorithm", "dapo", "--seed", "3", "--json"]
+    code, out, _ = verifine("quickstart", *words, "--run-dir", tmp_path / "run")
+    assert code == 0
+    last = json.loads(out.splitlines()[-1])
+    assert (last["type"], last["task"], last["algorithm"], last["model"]) == ("done", "add", "dapo", str(model))
+    assert last["steps"] > 0
+    assert last["seconds"] < 20
+    assert set(last["baseline"]) == set(last["final"]) == {"answer_accuracy", "format_accuracy", "reward", "samples"}
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_a_time_limit_without_time_for_a_step_is_refused(verifine: Command, model: Path, tmp_path: Path) -> None:
+    code, _, err = verifine("quickstart", "--model", model, "--minutes", "0.01", "--run-dir", tmp_path / "run")
+    assert code == 5
+    assert "leaves no time to train" in err
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def start(config: Path, run_dir: Path) -> subprocess.Popen[str]:
+    """`verifine train` in a process of its own, after its first step."""
+    command = [sys.executable, "-m", "verifine", "train", str(config), "--run-dir", str(run_dir), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["type"] == "step":
+            return process
+    raise AssertionError(process.communicate()[1])
+
+
+@pytest.mark.slow
+def test_the_first_interrupt_saves_and_exits_130(data: Path, model: Path, tmp_path: Path) -> None:
+    config = write_config(
+        tmp_path / "c.yaml",
+        data,
+        model,
+        {"run": {"steps": 100_000}, "grader": {"type": "format", "pattern": ".*[a-g].*"}},
+    )
+    process = start(config, tmp_path / "run")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert json.loads(out.splitlines()[-1])["ending"] == "interrupted"
+    assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_the_second_interrupt_stops_at_once(data: Path, model: Path, tmp_path: Path) -> None:
+    source = "import time\ndef grade(sample, item):\n    time.sleep(0.5)\n    return 1.0\n"
+    config = write_config(
+        tmp_path / "c.yaml",
+        data,
+        model,
+        {
+            "run": {"steps": 100_000},
+            "data": {"train": str(data), "eval_size": 0},
+            "grader": {"type": "python", "source": source},
+        },
+    )
+    process = start(config, tmp_path / "run")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)  # another signal, since two of a kind can become one
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped at once" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "run" / "model").exists()
+
+
 BAD_CONFIGS: dict[str, tuple[dict[str, object], int, str]] = {
     "unknown key": ({"sampling": {"group_sise": 4}}, 2, r"sampling.*group_sise.*did you mean.*group_size"),
     "group of one": ({"sampling": {"group_size": 1}}, 2, r"group_size.*at least two|group_size.*needs two"),
@@ -144,7 +215,12 @@ BAD_CONFIGS: dict[str, tuple[dict[str, object], int, str]] = {
     "no grader": ({"grader": None}, 2, r"grader: missing"),
     "unknown model": ({"model": "SmolLM3"}, 3, r'no model "SmolLM3"'),
     "missing data": ({"data": {"train": "nowhere.jsonl"}}, 4, r"nowhere.jsonl"),
-    "prompt too long": ({"sampling": {"prompts_per_step": 2, "max_new_tokens": 255}}, 4, r"the prompt has \d+ tokens"),
+    "prompt too long": (
+        {"sampling": {"prompts_per_step": 2, "max_new_tokens": 245}},
+        4,
+        r"train.jsonl line \d+: the prompt has \d+ tokens.*and \d+ more",
+    ),
+    "no room at all": ({"sampling": {"max_new_tokens": 256}}, 4, r"leaves no room for a prompt. Lower it"),
     "broken grader": ({"grader": {"type": "python", "source": "def grade(:"}}, 4, r"grader.*line 1"),
 }
 

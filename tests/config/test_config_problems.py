@@ -176,5 +176,5 @@ def test_a_rule_of_a_section_points_at_the_line_it_is_about(tmp_path: Path) -> N
 
 def test_a_rule_across_sections_points_at_the_line_it_is_about(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
-    text = "data: {task: add}\nsampling: {max_new_tokens: 8}\nalgorithm:\n  overlong_buffer: 9\n"
-    assert complaint_about_file(path, text).startswith(f"{path}:4: `algorithm.overlong_buffer` must be smaller")
+    text = "data: {task: add}\ngrader:\n  type: answer\n"
+    assert complaint_about_file(path, text).startswith(f"{path}:2: `grader` belongs to `data.train`")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from verifine.algorithms import RECIPES
-from verifine.errors import GraderError, TrainingError
+from verifine.errors import GraderError, StoppedError, TrainingError
 from verifine.graders import CallableGrader
 from verifine.learner.learner import UpdateOutcome
 from verifine.runs.directory import RunDirectory
@@ -123,6 +123,35 @@ def test_an_interrupted_run_saves_and_skips_the_final_evaluation(tmp_path: Path)
     assert summary.final is None
     assert run.directory.model.is_dir()
     assert read_events(run.directory.events)[-1].type == "interrupted"
+
+
+def test_a_run_interrupted_before_anything_was_learned_saves_nothing(tmp_path: Path) -> None:
+    run, _ = make_run(tmp_path)
+    with pytest.raises(StoppedError, match="before anything was learned"):
+        execute(replace(run, is_interrupted=lambda: True))
+    assert not run.directory.model.exists()
+    assert read_events(run.directory.events)[-1].type == "interrupted"
+
+
+def test_an_interrupt_during_the_last_evaluation_is_still_an_interrupt(tmp_path: Path) -> None:
+    run, watcher = make_run(tmp_path)
+    summary = execute(replace(run, is_interrupted=lambda: "final" in watcher.evaluations))
+    assert summary.ending is Ending.INTERRUPTED
+    assert summary.final is not None
+
+
+def test_a_time_limit_without_time_for_a_step_fails_with_the_way_out(tmp_path: Path) -> None:
+    ticks = itertools.count()
+    run, _ = make_run(tmp_path, replace(PLAN, steps=None, deadline=5.0), clock=lambda: float(next(ticks)))
+    with pytest.raises(TrainingError, match="leaves no time to train.*Raise run.minutes"):
+        execute(run)
+
+
+def test_a_run_without_signal_because_nothing_could_be_scored_blames_the_grader(tmp_path: Path) -> None:
+    run, _ = make_run(tmp_path, replace(PLAN, steps=100), UpdateOutcome.NO_SIGNAL)
+    broken = CallableGrader(lambda sample, item: 1 / 0)
+    with pytest.raises(GraderError, match="80 of 80 answers"):
+        execute(replace(run, trainer=replace(run.trainer, grader=broken)))
 
 
 def test_a_run_ends_before_a_step_that_would_not_fit_its_time(tmp_path: Path) -> None:

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from verifine.algorithms import RECIPES
+from verifine.errors import GraderError
 from verifine.graders import CallableGrader
 from verifine.learner.learner import UpdateOutcome
 from verifine.testing import FakeLearner, ScriptedEngine
 from verifine.train.source import PromptSource
 from verifine.train.step import train_step
 from verifine.train.trainer import Progress, Trainer
-from verifine.types import Example, Message, Prompt, Sampling
+from verifine.types import Example, Grade, Message, Prompt, Sample, Sampling
 
 EXAMPLES = [
     Example(id=f"e{i}", messages=(Message(role="user", content=str(i)),), item={"want": str(i)}) for i in range(10)
@@ -70,7 +71,7 @@ def test_a_steps_metrics_are_those_of_its_answers() -> None:
     assert metrics["completions/clipped_ratio"] == 0
     assert metrics["unscorable"] == 0
     assert metrics["groups/trained"] == 3
-    assert metrics["num_tokens"] == 36
+    assert metrics["num_tokens"] == metrics["tokens_per_second"] == 36
     # The fake clock ticks once a reading: each of the four stages takes one second.
     assert [metrics[f"timing/{stage}_s"] for stage in ("generate", "grade", "estimate", "update")] == [1, 1, 1, 1]
     assert "answer_accuracy" not in metrics
@@ -125,6 +126,40 @@ def test_dapo_trains_on_what_it_has_when_the_rounds_are_used_up() -> None:
     assert result.report.metrics["reward"] == 1
 
 
+def test_dapo_filters_by_the_graders_scores_not_by_length() -> None:
+    # All wrong, of lengths that the soft penalty tells apart.
+    trainer, _, learner = make_trainer(lambda _, sample: "wrong" + "." * sample, "dapo")
+    train_step(replace(trainer, max_resample=0), Progress())
+    ((batch, _),) = learner.updates
+    assert len(batch.groups) == 0
+
+
+@pytest.mark.parametrize(("count", "message"), [(5, "5 grades for 12"), (13, "13 grades for 12")])
+def test_a_grader_owes_one_grade_an_answer(count: int, message: str) -> None:
+    class Miscounting:
+        def grade(self, samples: Sequence[Sample]) -> list[Grade]:
+            return [Grade(score=1.0)] * count
+
+        def close(self) -> None: ...
+
+    trainer, _, _ = make_trainer(right_when_even)
+    with pytest.raises(GraderError, match=message):
+        train_step(replace(trainer, grader=Miscounting()), Progress())
+
+
+def test_a_score_that_is_not_a_number_is_unscorable() -> None:
+    class Undecided:
+        def grade(self, samples: Sequence[Sample]) -> list[Grade]:
+            return [Grade(score=float("nan") if index % 2 else 1.0) for index in range(len(samples))]
+
+        def close(self) -> None: ...
+
+    trainer, _, learner = make_trainer(right_when_even)
+    result = train_step(replace(trainer, grader=Undecided()), Progress())
+    assert result.report.metrics["unscorable"] == 6
+    assert learner.updates[0][0].valid.tolist() == [[True, False, True, False]] * 3
+
+
 def test_filtered_prompts_come_back_in_a_later_epoch() -> None:
     trainer, engine, _ = make_trainer(lambda prompt, _: str(prompt.item["want"]), "dapo")
     progress = Progress()
@@ -137,7 +172,7 @@ def test_filtered_prompts_come_back_in_a_later_epoch() -> None:
 
 def test_the_overlong_penalty_and_dropping_reach_the_batch() -> None:
     trainer, _, learner = make_trainer(lambda prompt, sample: str(prompt.item["want"]) + "." * (2 * sample))
-    soft = replace(trainer.algorithm, overlong_buffer=4)
+    soft = replace(trainer.algorithm, overlong_share=0.5)
     train_step(replace(trainer, algorithm=soft), Progress())
     ((batch, _),) = learner.updates
     # Lengths 1, 3, 5, 7 of at most 8: the last four tokens cost a quarter each.

@@ -59,17 +59,16 @@ class Algorithm:
     loss: Loss
     group_filter: GroupFilter | None = None
     """None: every group is kept. Else a step samples new prompts in place of groups it does not keep."""
-    overlong_buffer: int = 0
-    """Tokens over which the soft overlong penalty rises; 0: none."""
+    overlong_share: float = 0.0
+    """The last part of the token limit, over which the soft overlong penalty rises; 0: none."""
     drops_truncated: bool = False
 
     def shape(
         self, rewards: Float[Tensor, "P G"], lengths: Int[Tensor, "P G"], max_tokens: int
     ) -> Float[Tensor, "P G"]:
         """The rewards that credit is given for."""
-        if self.overlong_buffer == 0:
-            return rewards
-        return rewards + overlong_penalty(lengths, max_tokens, self.overlong_buffer)
+        buffer = int(self.overlong_share * max_tokens)
+        return rewards + overlong_penalty(lengths, max_tokens, buffer) if buffer else rewards
 
     def admit(self, valid: Bool[Tensor, "P G"], truncated: Bool[Tensor, "P G"]) -> Bool[Tensor, "P G"]:
         """The rollouts that count."""
@@ -93,5 +92,6 @@ RECIPES: dict[str, Algorithm] = {
         credit=group_normalized,
         loss=Loss(clip_low=0.2, clip_high=0.28, weighting=token_mean, beta=0.0),
         group_filter=has_signal,
+        overlong_share=0.2,
     ),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Self
 
@@ -29,4 +30,5 @@ class Interrupt:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        self._announce()
+        with suppress(RuntimeError):  # the signal came in the middle of a print, which cannot be entered twice
+            self._announce()

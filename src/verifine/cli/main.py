@@ -12,8 +12,6 @@ from verifine.cli.report import report
 from verifine.cli.train import train
 from verifine.errors import VerifineError
 
-INTERRUPTED = 130
-
 app = typer.Typer(
     name="verifine",
     help="Open reinforcement fine-tuning: a model, prompts and a grader in; a better model out.",
@@ -52,6 +50,3 @@ def main() -> None:
     except VerifineError as error:
         print(f"verifine: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("verifine: stopped at once; nothing more was saved", file=sys.stderr)
-        sys.exit(INTERRUPTED)

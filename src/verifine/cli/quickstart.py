@@ -42,13 +42,11 @@ def quickstart(
     )
     display = make_display(sys.stdout, as_json=as_json)
     display.note(
-        f"Verifine quickstart: {config.algorithm.name} teaches {model} the task {task!r} in {minutes:g} minutes"
+        f"Verifine quickstart: {config.algorithm.name.upper()} teaches {model} the task {task!r} in {minutes:g} minutes"
     )
     display.note(describe_machine())
     trained = run_training(config, display, started)
     tell_outcome(trained, display)
-    display.note("")
-    display.note(f"Saved   {trained.directory.path} (report.html, model/, metrics.jsonl, rollouts/)")
     display.note(f"Next    verifine quickstart --task add --algorithm {_other(config.algorithm.name)}")
     display.note("        verifine train --dataset yours.jsonl --grader answer_exact --model " + model)
     names = {"task": task, "model": model, "algorithm": config.algorithm.name}

@@ -42,7 +42,8 @@ def train(
 ) -> None:
     """Train a model on your data with your grader.
 
-    Give a config file, or --dataset, --model and --grader, which build the same config. What stands later wins.
+    Give a config file, or --dataset, --model and --grader, which build the same config. Overrides win over the file, and
+    options over both.
     """
     started = time.monotonic()
     from verifine.cli.display import make_display
@@ -65,7 +66,8 @@ def train(
         "run.directory": run_dir,
     }
     given = words or []
-    file, overrides = (Path(given[0]), given[1:]) if given and "=" not in given[0] else (None, given)
+    has_file = bool(given) and ("=" not in given[0] or Path(given[0]).is_file())
+    file, overrides = (Path(given[0]), given[1:]) if has_file else (None, given)
     if file is None and dataset is None and not overrides:
         raise ConfigError("nothing to train on: give a config file, or --dataset with --model and --grader")
     # JSON is YAML, so an option is an override like any other.
@@ -81,8 +83,6 @@ def train(
     display.note(describe_machine())
     trained = run_training(config, display, started)
     tell_outcome(trained, display)
-    display.note("")
-    display.note(f"Saved   {trained.directory.path} (report.html, model/, metrics.jsonl, rollouts/)")
     display.done(
         {"type": "done", "model": config.model.name, "algorithm": config.algorithm.name, **outcome_row(trained)}
     )
@@ -90,8 +90,8 @@ def train(
 
 
 def _rehearse(config: RunConfig, display: Display) -> None:
-    from verifine.assemble import rehearse
     from verifine.config import dump_config
+    from verifine.launch import rehearse
 
     with display:
         rehearsal = rehearse(config, display)

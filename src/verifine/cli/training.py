@@ -9,20 +9,20 @@ from pathlib import Path
 
 import torch
 
-from verifine.assemble import TrainedRun, train
 from verifine.cli.display import Display
 from verifine.cli.interrupt import Interrupt
 from verifine.cli.memory import keep_freed_memory
 from verifine.config import RunConfig
+from verifine.errors import StoppedError
+from verifine.launch import TrainedRun, train
 from verifine.runs.comparison import compare
 from verifine.runs.environment import describe_environment
 from verifine.runs.evaluation import Evaluation
 from verifine.runs.outcome import describe_outcome
 from verifine.runs.record import read_run
-from verifine.train.loop import Ending
+from verifine.train.loop import NO_SIGNAL_LIMIT, Ending
 from verifine.types import Json
 
-INTERRUPTED = 130
 SHOWN_PAIRS = 2
 SHOWN_CHARACTERS = 100
 
@@ -31,28 +31,32 @@ def run_training(config: RunConfig, display: Display, started: float) -> Trained
     """Trains with a live display; the first Ctrl-C finishes the step and saves, the second stops at once."""
     keep_freed_memory()
     note = "finishing the step, then saving; press Ctrl-C again to stop at once"
-    with display, Interrupt(lambda: display.note(note)) as interrupt:
-        return train(config, observer=display, is_interrupted=lambda: interrupt.requested, started=started)
+    try:
+        with display, Interrupt(lambda: display.note(note)) as interrupt:
+            return train(config, observer=display, is_interrupted=lambda: interrupt.requested, started=started)
+    except KeyboardInterrupt:
+        raise StoppedError("stopped at once; the model was not saved") from None
 
 
 def tell_outcome(trained: TrainedRun, display: Display) -> None:
-    """The result in a sentence, and a few answers before and after."""
+    """The result in a sentence, a few answers before and after, and where everything is."""
     display.note("")
     display.note(describe_outcome(read_run(trained.directory)))
     summary = trained.summary
     if summary.ending is Ending.NO_SIGNAL:
         display.note(
-            "Training ended early: in 20 steps in a row all answers to each prompt scored the same, so there was "
-            "nothing to learn from. Try prompts of mixed difficulty, a larger sampling.group_size or a higher "
-            "sampling.temperature."
+            f"Training ended early: in {NO_SIGNAL_LIMIT} steps in a row all answers to each prompt scored the same, "
+            "so there was nothing to learn from. Try prompts of mixed difficulty, a larger sampling.group_size or a "
+            "higher sampling.temperature."
         )
-    if summary.baseline is None or summary.final is None:
-        return
-    for pair in compare(summary.baseline, summary.final).examples(SHOWN_PAIRS):
-        display.note("")
-        display.note(f"  {_short(pair.after.prompt)}")
-        display.note(f"    before  {_short(pair.before.text)}  reward {_score(pair.before.score)}")
-        display.note(f"    after   {_short(pair.after.text)}  reward {_score(pair.after.score)}")
+    if summary.baseline is not None and summary.final is not None:
+        for pair in compare(summary.baseline, summary.final).examples(SHOWN_PAIRS):
+            display.note("")
+            display.note(f"  {_short(pair.after.prompt)}")
+            display.note(f"    before  {_short(pair.before.text)}  reward {_score(pair.before.score)}")
+            display.note(f"    after   {_short(pair.after.text)}  reward {_score(pair.after.score)}")
+    display.note("")
+    display.note(f"Saved   {trained.directory.path} (report.html, model/, metrics.jsonl, rollouts/)")
 
 
 def outcome_row(trained: TrainedRun) -> dict[str, Json]:
@@ -78,7 +82,7 @@ def describe_machine() -> str:
 
 
 def exit_code(trained: TrainedRun) -> int:
-    return INTERRUPTED if trained.summary.ending is Ending.INTERRUPTED else 0
+    return StoppedError.exit_code if trained.summary.ending is Ending.INTERRUPTED else 0
 
 
 def open_report(report: Path) -> None:

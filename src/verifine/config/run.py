@@ -56,17 +56,26 @@ class AlgorithmConfig(Schema):
     """How rewards become a gradient. What is null is taken from the algorithm's row in `algorithms.recipes`."""
 
     name: Annotated[AlgorithmName, BeforeValidator(lambda name: name.lower() if isinstance(name, str) else name)] = (
-        "grpo"
+        Field(default="grpo", description="The algorithm: a row of the table in `algorithms.recipes`.")
     )
-    clip_low: float | None = Field(default=None, gt=0, le=1, description="Ratios below 1 - clip_low earn no more.")
-    clip_high: float | None = Field(default=None, gt=0, description="Ratios above 1 + clip_high earn no more.")
+    clip_low: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Ratios below 1 - clip_low earn no more. With one update a batch, as now, every ratio is 1.",
+    )
+    clip_high: float | None = Field(
+        default=None, gt=0, description="Ratios above 1 + clip_high earn no more; see clip_low."
+    )
     beta: float = Field(
         default=0.0, ge=0, description="Weight of the KL penalty to the starting model; above 0 keeps a copy of it."
     )
-    overlong_buffer: int = Field(
-        default=0,
+    overlong_share: float | None = Field(
+        default=None,
         ge=0,
-        description="The last tokens before max_new_tokens, over which the reward falls by up to 1 (DAPO); 0: none.",
+        le=1,
+        description="The last part of max_new_tokens, over which the reward falls by up to 1, so that answers stay "
+        "shorter; dapo takes 0.2, grpo 0.",
     )
     drop_truncated: bool = Field(default=False, description="Leave rollouts that hit max_new_tokens out of the update.")
     max_resample: int = Field(
@@ -87,7 +96,9 @@ class SamplingConfig(Schema):
         default=None, ge=1, description="Longest answer, in tokens; null: what a built-in task needs, else 256."
     )
     temperature: float = Field(default=1.0, gt=0, le=10, description="Divides the logits, in sampling and in training.")
-    stop: tuple[str, ...] = Field(default=(), description="An answer ends where it has written one of these.")
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(), description="An answer ends where it has written one of these."
+    )
 
 
 class OptimConfig(Schema):
@@ -151,11 +162,4 @@ class RunConfig(Schema):
     def _task_has_its_grader(self) -> Self:
         if self.data.task is not None and self.grader is not None:
             raise ValueError("`grader` belongs to `data.train`; a built-in task brings its own")
-        return self
-
-    @model_validator(mode="after")
-    def _overlong_buffer_fits(self) -> Self:
-        longest = self.sampling.max_new_tokens
-        if longest is not None and self.algorithm.overlong_buffer >= longest:
-            raise ValueError("`algorithm.overlong_buffer` must be smaller than `sampling.max_new_tokens`")
         return self

@@ -33,7 +33,7 @@ def read_examples(path: Path) -> list[Example]:
     problems: list[str] = []
     for number, raw in _lines(path):
         try:
-            examples.append(_example(raw, number))
+            examples.append(_example(raw, number, f"{path} line {number}"))
         except (JsonError, MessagesError) as error:
             problems.append(f"{path} line {number}: {error}")
     if problems:
@@ -64,12 +64,12 @@ def _near(path: Path) -> str:
     return did_you_mean(path.name, (file.name for file in path.parent.iterdir() if file.is_file()))
 
 
-def _example(raw: bytes, number: int) -> Example:
+def _example(raw: bytes, number: int, place: str) -> Example:
     row = _object(raw)
     if "messages" not in row:
         raise MessagesError('"messages" is missing; every line needs a list of chat messages')
     item = {field: value for field, value in row.items() if field != "messages"}
-    return Example(id=str(number), messages=parse_messages(row["messages"]), item=item)
+    return Example(id=str(number), messages=parse_messages(row["messages"]), item=item, place=place)
 
 
 def _object(raw: bytes) -> dict[str, Json]:

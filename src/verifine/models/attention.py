@@ -7,6 +7,7 @@ model's code, and work for every architecture that uses transformers' attention 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -39,30 +40,40 @@ class TreeAttention:
 
     def __init__(self, tree: Tree) -> None:
         self._blocks = tree.blocks
+        self._biases: list[Tensor] = []
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:  # noqa: ARG002
-        return torch.cat([self._attend(block, query, key, value, scale) for block in self._blocks], dim=1)
+        if not self._biases:
+            shared = query.shape[0] // key.shape[0]
+            self._biases = [_bias(block, shared, query.dtype) for block in self._blocks]
+        attended = [
+            _attend(block, bias, query, key, value, scale)
+            for block, bias in zip(self._blocks, self._biases, strict=True)
+        ]
+        return torch.cat(attended, dim=1)
 
-    def _attend(self, block: Block, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        ranges = (*block.context, (block.start, block.stop))
-        keys = torch.cat([key[:, a:b] for a, b in ranges], dim=1) if block.context else key[:, block.start : block.stop]
-        values = (
-            torch.cat([value[:, a:b] for a, b in ranges], dim=1)
-            if block.context
-            else value[:, block.start : block.stop]
-        )
-        queries = query[:, block.start : block.stop]
-        heads, length, size = queries.shape
-        shared = heads // keys.shape[0]
-        # The query heads that share a key-value head stand one after the other as more queries of it: no key is copied.
-        attended = scaled_dot_product_attention(
-            queries.reshape(keys.shape[0], shared * length, size)[None],
-            keys[None],
-            values[None],
-            attn_mask=block.mask.repeat(shared, 1),
-            scale=scale,
-        )
-        return attended.reshape(heads, length, size)
+
+def _bias(block: Block, shared: int, dtype: torch.dtype) -> Float[Tensor, "shared*Q K"]:
+    """0 where a query sees a key, else minus infinity. Made once for all layers: autograd keeps what it is given."""
+    bias = torch.zeros(block.mask.shape, dtype=dtype, device=block.mask.device)
+    return bias.masked_fill_(~block.mask, float("-inf")).repeat(shared, 1)
+
+
+def _attend(block: Block, bias: Tensor, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    ranges = (*block.context, (block.start, block.stop))
+    keys, values = _join(key, ranges), _join(value, ranges)
+    queries = query[:, block.start : block.stop]
+    heads, length, size = queries.shape
+    # The query heads that share a key-value head stand one after the other as more queries of it: no key is copied.
+    attended = scaled_dot_product_attention(
+        queries.reshape(keys.shape[0], -1, size)[None], keys[None], values[None], attn_mask=bias, scale=scale
+    )
+    return attended.reshape(heads, length, size)
+
+
+def _join(tensor: Float[Tensor, "Hk T D"], ranges: Sequence[tuple[int, int]]) -> Float[Tensor, "Hk K D"]:
+    parts = [tensor[:, start:stop] for start, stop in ranges]
+    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
 def _interface(

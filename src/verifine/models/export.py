@@ -20,10 +20,15 @@ def save_model(model: LanguageModel, folder: Path) -> None:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = folder.parent / f".{folder.name}.{os.getpid()}"
+    replaced = folder.parent / f".{folder.name}.{os.getpid()}.replaced"
     model.network.config.dtype = torch.float32
-    with no_progress_bars():
-        model.network.save_pretrained(scratch)
-    model.tokenizer.save_pretrained(scratch)
-    if folder.exists():
-        shutil.rmtree(folder)
-    scratch.rename(folder)
+    try:
+        with no_progress_bars():
+            model.network.save_pretrained(scratch)
+        model.tokenizer.save_pretrained(scratch)
+        if folder.exists():
+            folder.rename(replaced)
+        scratch.rename(folder)
+    finally:
+        for leftover in (scratch, replaced):
+            shutil.rmtree(leftover, ignore_errors=True)

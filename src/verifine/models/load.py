@@ -17,7 +17,7 @@ from verifine.models.attention import IMPLEMENTATION, TreeAttention
 from verifine.models.forward import head_weight, hidden_states
 from verifine.models.provision import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
-from verifine.models.tree import Branch, grow_tree
+from verifine.models.tree import Branch, Tree, grow_tree
 
 Weights = Mapping[str, Tensor]
 """A policy's parameters by name: what the learner gives and the engine takes."""
@@ -38,6 +38,8 @@ class LanguageModel:
     context_length: int
     compute_dtype: torch.dtype
     """What matrix products are computed in; the weights are float32."""
+    cached_bytes_per_token: int
+    """What one token's keys and values take, over all layers, in float32."""
 
     @property
     def device(self) -> torch.device:
@@ -73,7 +75,7 @@ def load_model(
         raise ModelError(f"{provisioned.name} has no chat template, so it is no chat model. Take its instruct version.")
     # eval(): no dropout, so the learner's log-probabilities are those of the distribution that was sampled.
     network = network.to(device).eval()
-    check_attention(network)
+    cached_bytes_per_token = check_attention(network)
     compute_dtype = fastest_dtype(device, time.perf_counter) if precision == "auto" else getattr(torch, precision)
     return LanguageModel(
         name=provisioned.name,
@@ -82,31 +84,64 @@ def load_model(
         stop_token_ids=_stop_token_ids(network, tokenizer),
         context_length=config.max_position_embeddings,
         compute_dtype=compute_dtype,
+        cached_bytes_per_token=cached_bytes_per_token,
     )
 
 
-@torch.no_grad()
-def check_attention(network: PreTrainedModel) -> None:
+class _MeasuringAttention(TreeAttention):
+    """Counts the bytes of the keys and values it sees."""
+
+    def __init__(self, tree: Tree) -> None:
+        super().__init__(tree)
+        self.bytes_per_token = 0
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        self.bytes_per_token += 4 * (key.numel() + value.numel()) // key.shape[1]
+        return super().attend(layer, query, key, value, scale)
+
+
+def check_attention(network: PreTrainedModel) -> int:
     """Compares logits on a packed probe with those of transformers' own forward pass.
 
+    Returns:
+        The bytes that one token's keys and values take in float32.
+
     Raises:
-        ModelError: they differ, so training would be of another model than the one that is served.
+        ModelError: they differ, or the architecture cannot be asked, so training would be of another model than the
+            one that is served.
     """
+    try:
+        difference, bytes_per_token = _probe(network)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{type(network).__name__} cannot be driven through transformers' attention interface "
+            f"({type(error).__name__}: {error}). Use an architecture such as Llama or Qwen3."
+        ) from error
+    if not difference <= LOGIT_TOLERANCE:
+        raise ModelError(
+            f"{type(network).__name__} computes logits that Verifine cannot reproduce (they differ by {difference:.3g} "
+            "of the largest). Use an architecture with plain softmax attention, such as Llama or Qwen3."
+        )
+    return bytes_per_token
+
+
+@torch.no_grad()
+def _probe(network: PreTrainedModel) -> tuple[float, int]:
+    """The largest difference of the logits, as a part of the largest logit, and the bytes a cached token takes."""
     vocabulary = head_weight(network).shape[0]
     probe = [(7919 * i + 11) % min(vocabulary, 1000) for i in range(PROBE_TOKENS)]
     half = PROBE_TOKENS // 2
     tree = grow_tree([Branch(prompt=probe[:half], completions=[probe[half:][::-1], probe[half:]])], network.device)
-    hidden = hidden_states(network, tree.token_ids, tree.position_ids, TreeAttention(tree))
+    attention = _MeasuringAttention(tree)
+    hidden = hidden_states(network, tree.token_ids, tree.position_ids, attention)
     ours = (hidden[tree.predecessors[half:]] @ head_weight(network).T).float()
     network.set_attn_implementation("eager")
     theirs = network(input_ids=torch.tensor([probe], device=network.device)).logits[0, half - 1 : -1].float()
     network.set_attn_implementation(IMPLEMENTATION)
-    worst = (ours - theirs).abs().max().item()
-    if not worst <= LOGIT_TOLERANCE * max(1.0, theirs.abs().max().item()):
-        raise ModelError(
-            f"{type(network).__name__} computes logits that Verifine cannot reproduce (they differ by {worst:.3g}). "
-            "Use an architecture with plain softmax attention, such as Llama or Qwen3."
-        )
+    difference = (ours - theirs).abs().max() / theirs.abs().max().clamp(min=1.0)
+    return difference.item(), attention.bytes_per_token
 
 
 def fastest_dtype(device: torch.device, clock: Callable[[], float]) -> torch.dtype:

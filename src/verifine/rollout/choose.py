@@ -21,9 +21,9 @@ def choose_tokens(
     else:
         logits = logits / temperature
         cumulative = torch.softmax(logits, dim=-1).cumsum(dim=-1)
-        # Rounding leaves the last entry near 1, not at it: the draw is scaled to what there is.
-        drawn = uniforms.to(cumulative.dtype) * cumulative[:, -1]
+        # Rounding leaves the last entry near 1, not at it, and can lift a draw to 1: it is kept below what there is.
+        total = cumulative[:, -1]
+        drawn = torch.minimum(uniforms.to(total.dtype) * total, torch.nextafter(total, torch.zeros_like(total)))
         tokens = torch.searchsorted(cumulative, drawn[:, None], right=True).squeeze(1)
-        tokens = tokens.clamp_(max=logits.shape[-1] - 1)
     logprobs = logits.gather(1, tokens[:, None]).squeeze(1) - logits.logsumexp(dim=-1)
     return tokens, logprobs

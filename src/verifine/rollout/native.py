@@ -52,7 +52,7 @@ class NativeEngine:
                     own[name].copy_(tensor)
         self._version = version
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Group]:
         for prompt in prompts:
             if len(prompt.token_ids) + sampling.max_new_tokens > self._model.context_length:
@@ -67,7 +67,7 @@ class NativeEngine:
                 groups += self._generate_batch(batch, sampling)
         return groups
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def logprobs(self, rollouts: Sequence[Rollout], temperature: float) -> list[list[float]]:
         results = []
         for rollout in rollouts:
@@ -80,11 +80,8 @@ class NativeEngine:
         """Splits prompts so that the keys and values of each part fit the cache."""
         if not prompts:
             return []
-        config = self._model.network.config
-        head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        token_bytes = 2 * config.num_hidden_layers * config.num_key_value_heads * head_size * 4
         longest = max(len(prompt.token_ids) for prompt in prompts)
-        group_bytes = token_bytes * (longest + sampling.group_size * sampling.max_new_tokens)
+        group_bytes = self._model.cached_bytes_per_token * (longest + sampling.group_size * sampling.max_new_tokens)
         size = max(self._cache_bytes // group_bytes, 1)
         return [prompts[start : start + size] for start in range(0, len(prompts), size)]
 
@@ -99,6 +96,7 @@ class NativeEngine:
         prefill = PrefillAttention(tree)
         hidden = hidden_states(self._model.network, tree.token_ids, tree.position_ids, prefill)
         cache = GroupCache(prefill, tree, sampling.group_size, sampling.max_new_tokens)
+        del prefill  # the cache has its own copy of the keys and values
         last = torch.stack([where[-1] for where in tree.prompts])
         logits = self._logits(hidden[last]).repeat_interleave(sampling.group_size, dim=0)
         positions = torch.tensor([len(row.prompt.token_ids) for row in rows], device=device)

@@ -27,19 +27,30 @@ class RunDirectory:
         Raises:
             ConfigError: `path` is in use, or cannot be made. A run never overwrites.
         """
-        if path is not None and path.exists() and not path.is_dir():
-            raise ConfigError(f"run.directory: {path} is a file; give a folder that does not exist yet")
-        if path is not None and path.is_dir() and any(path.iterdir()):
-            raise ConfigError(
-                f"run.directory: {path} is not empty, and a run never overwrites; give a folder that does not exist "
-                "yet, move this one away, or leave run.directory out to get a new one under ./runs"
-            )
+        cls.check_free(path)
         try:
             return cls(path=_make(path) if path is not None else _make_dated(name, now))
         except OSError as error:
             raise ConfigError(
                 f"run.directory: {path or 'runs'} cannot be made ({error.strerror}); give a folder you may write to"
             ) from error
+
+    @staticmethod
+    def check_free(path: Path | None) -> None:
+        """Refuses a path that a new run could not have; None is always free.
+
+        Raises:
+            ConfigError: `path` is in use. A run never overwrites.
+        """
+        if path is None or not path.exists():
+            return
+        if not path.is_dir():
+            raise ConfigError(f"run.directory: {path} is a file; give a folder that does not exist yet")
+        if any(path.iterdir()):
+            raise ConfigError(
+                f"run.directory: {path} is not empty, and a run never overwrites; give a folder that does not exist "
+                "yet, move this one away, or leave run.directory out to get a new one under ./runs"
+            )
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:

@@ -28,8 +28,17 @@ class UnscorableBudget:
         grades = [grade for group in groups for grade in group.grades]
         self._graded += len(grades)
         self._reasons += [grade.reason or "no reason given" for grade in grades if not grade.valid]
+        if self._graded >= BUDGET_SAMPLES:
+            self.settle()
+
+    def settle(self) -> None:
+        """Judges what was spent so far, however little was graded.
+
+        Raises:
+            GraderError: more than the budget's share could not be scored.
+        """
         failed = len(self._reasons)
-        if self._graded >= BUDGET_SAMPLES and failed > BUDGET_SHARE * self._graded:
+        if failed > BUDGET_SHARE * self._graded:
             shown = "\n".join(f"  - {reason}" for reason in self._reasons[-SHOWN:])
             raise GraderError(
                 f"the grader could not score {failed} of {self._graded} answers, more than {BUDGET_SHARE:.0%}. "

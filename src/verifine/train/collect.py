@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from verifine.batch import score
+from verifine.errors import GraderError
 from verifine.graders import Grader
 from verifine.train.stopwatch import Stopwatch
 from verifine.train.trainer import Trainer
-from verifine.types import Group, Sample, Sampling
+from verifine.types import Grade, Group, Sample, Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,8 @@ def collect(trainer: Trainer, sampling: Sampling, position: int, watch: Stopwatc
         scores = score(groups)
         admitted = algorithm.admit(scores.valid, scores.truncated)
         shaped = algorithm.shape(scores.rewards, scores.lengths, sampling.max_new_tokens)
-        wanted = algorithm.keeps(shaped, admitted)
+        # By the grader's own scores: a group whose answers differ in length alone says nothing of which is better.
+        wanted = algorithm.keeps(scores.rewards, admitted)
         sampled += groups
         kept += [group for group, is_wanted in zip(groups, wanted.tolist(), strict=True) if is_wanted]
         rewards.append(shaped[wanted])
@@ -60,9 +64,27 @@ def collect(trainer: Trainer, sampling: Sampling, position: int, watch: Stopwatc
 
 
 def grade_groups(grader: Grader, groups: Sequence[Group]) -> list[Group]:
-    """Grades every rollout of `groups` in one call."""
+    """Grades every rollout of `groups` in one call.
+
+    Raises:
+        GraderError: the grader gave another number of grades than it was given samples.
+    """
     samples = [
         Sample(output_text=rollout.text, item=group.prompt.item) for group in groups for rollout in group.rollouts
     ]
-    grades = iter(grader.grade(samples))
-    return [group.graded([next(grades) for _ in group.rollouts]) for group in groups]
+    grades = [_scorable(grade) for grade in grader.grade(samples)]
+    if len(grades) != len(samples):
+        raise GraderError(
+            f"the grader gave {len(grades)} grades for {len(samples)} answers; it owes one for each, in order"
+        )
+    starts = accumulate((len(group.rollouts) for group in groups), initial=0)
+    return [
+        group.graded(grades[start : start + len(group.rollouts)]) for group, start in zip(groups, starts, strict=False)
+    ]
+
+
+def _scorable(grade: Grade) -> Grade:
+    """A score that is no finite number is none."""
+    if grade.score is None or math.isfinite(grade.score):
+        return grade
+    return Grade.unscorable(f"the grader gave the score {grade.score}, which is not finite")

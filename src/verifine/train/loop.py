@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from verifine.errors import TrainingError, VerifineError
+from verifine.errors import StoppedError, TrainingError, VerifineError
 from verifine.learner.learner import UpdateOutcome
 from verifine.models.export import save_model
 from verifine.models.load import LanguageModel
@@ -22,8 +22,10 @@ from verifine.types import Prompt, StepReport
 
 NO_SIGNAL_LIMIT = 20
 NOT_FINITE_LIMIT = 3
-CLOSING_S = 8.0
-"""Kept of a time limit for saving the model and writing the report."""
+REPORT_S = 5.0
+"""Kept of a time limit for writing the report."""
+SAVED_PARAMETERS_PER_S = 5e7
+"""How fast a model is saved, on the safe side."""
 
 
 class Observer(Protocol):
@@ -98,35 +100,48 @@ def execute(run: Run) -> Summary:
     """Carries a run out; its directory then holds the model and the story.
 
     Raises:
-        TrainingError: the gradient stayed infinite.
+        TrainingError: the gradient stayed infinite, or the time limit left no time for a step.
         GraderError: the grader failed too often.
+        StoppedError: interrupted before anything was learned.
     """
-    run.recorder.event("started", plan_steps=run.plan.steps)
+    run.recorder.event("started", model=run.model.name, steps=run.plan.steps)
     try:
         start = run.trainer.clock()
         baseline = _evaluate(run, "baseline")
-        evaluation_s = run.trainer.clock() - start
-        ending, progress = _train(run, evaluation_s)
+        ending, progress = _train(run, evaluation_s=run.trainer.clock() - start)
         final = None if ending is Ending.INTERRUPTED else _evaluate(run, "final")
         run.observer.stage("saving the model")
         save_model(run.model, run.directory.model)
+    except (KeyboardInterrupt, StoppedError):
+        run.recorder.event(Ending.INTERRUPTED.value)
+        raise
     except BaseException as error:
         known = isinstance(error, VerifineError)
         run.recorder.event("failed", error=str(error) if known else f"{type(error).__name__}: {error}")
         raise
+    if run.is_interrupted():
+        ending = Ending.INTERRUPTED
     run.recorder.event(ending.value, steps=progress.step, updates=progress.updates, tokens=progress.tokens)
     return Summary(ending=ending, progress=progress, baseline=baseline, final=final)
 
 
 def _train(run: Run, evaluation_s: float) -> tuple[Ending, Progress]:
     progress, budget, patience = Progress(), UnscorableBudget(), _Patience()
-    pace = _Pace(run.plan, run.trainer.clock, reserve_s=1.2 * evaluation_s + CLOSING_S)
+    saving_s = run.model.parameter_count / SAVED_PARAMETERS_PER_S
+    pace = _Pace(run.plan, run.trainer.clock, evaluation_s, saving_s)
     while True:
         if run.is_interrupted():
+            if progress.updates == 0:
+                raise StoppedError("stopped before anything was learned; no model was saved")
             return Ending.INTERRUPTED, progress
         if run.plan.steps is not None and progress.step >= run.plan.steps:
             return Ending.FINISHED, progress
         if not pace.has_time_for_a_step():
+            if progress.step == 0:
+                raise TrainingError(
+                    f"the time limit leaves no time to train: the first evaluation took {evaluation_s:.0f} s, and as "
+                    "much is needed after it. Raise run.minutes (--minutes), or lower data.eval_size."
+                )
             return Ending.OUT_OF_TIME, progress
         result = train_step(run.trainer, progress)
         progress = result.progress
@@ -135,6 +150,7 @@ def _train(run: Run, evaluation_s: float) -> tuple[Ending, Progress]:
         run.observer.stepped(result.report, pace.eta_s(progress.step))
         budget.spend(result.harvest.sampled)
         if patience.is_over(result.outcome):
+            budget.settle()
             return Ending.NO_SIGNAL, progress
         _keep_up(run, result)
 
@@ -186,10 +202,11 @@ class _Patience:
 class _Pace:
     """Tells how long training may still take."""
 
-    def __init__(self, plan: Plan, clock: Callable[[], float], reserve_s: float) -> None:
+    def __init__(self, plan: Plan, clock: Callable[[], float], evaluation_s: float, saving_s: float) -> None:
         self._plan = plan
         self._clock = clock
-        self._reserve_s = reserve_s
+        self._evaluation_s = evaluation_s
+        self._reserve_s = 1.2 * evaluation_s + saving_s + REPORT_S
         self._recent: list[float] = []
 
     def note(self, step_s: float) -> None:
@@ -198,9 +215,8 @@ class _Pace:
     def has_time_for_a_step(self) -> bool:
         if self._plan.deadline is None:
             return True
-        # The first steps warm everything up and tell nothing of the next one; later the slowest recent one is a guess
-        # on the safe side.
-        expected = max(self._recent, default=0.0)
+        # The slowest recent step is a guess on the safe side; before the first one, sampling is all there is to go by.
+        expected = max(self._recent, default=self._evaluation_s)
         return self._clock() + expected + self._reserve_s <= self._plan.deadline
 
     def eta_s(self, step: int) -> float | None:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from verifine.batch import collate
-from verifine.learner.learner import UpdateOutcome, UpdateReport
+from verifine.learner.learner import UpdateOutcome
 from verifine.train.collect import Harvest, collect
 from verifine.train.stopwatch import Stopwatch
 from verifine.train.summary import summarize
@@ -50,21 +50,22 @@ def train_step(trainer: Trainer, progress: Progress) -> StepResult:
     position = progress.position + len(harvest.sampled)
     return StepResult(
         progress=Progress(step=step, position=position, updates=updates, tokens=tokens),
-        report=StepReport(step=step, metrics={**_measure(harvest, update, watch), "num_tokens": float(tokens)}),
+        report=StepReport(
+            step=step,
+            metrics={
+                **summarize(harvest.sampled),
+                **update.metrics,
+                "groups/trained": float((advantages != 0).any(dim=1).sum()),
+                "groups/resampled": float(len(harvest.sampled) - trainer.prompts_per_step),
+                "num_tokens": float(tokens),
+                "tokens_per_second": watch.rate("generate", _count_tokens(harvest)),
+                **watch.metrics(),
+            },
+        ),
         outcome=update.outcome,
         harvest=harvest,
         advantages=advantages,
     )
-
-
-def _measure(harvest: Harvest, update: UpdateReport, watch: Stopwatch) -> dict[str, float]:
-    timings = watch.metrics()
-    groups = {
-        "groups/trained": float(len(harvest.kept)),
-        "groups/resampled": float(len(harvest.sampled) - len(harvest.kept)),
-        "tokens_per_second": _count_tokens(harvest) / max(timings["step_time"], 1e-9),
-    }
-    return {**summarize(harvest.sampled), **update.metrics, **groups, **timings}
 
 
 def _count_tokens(harvest: Harvest) -> int:

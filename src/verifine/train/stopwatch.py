@@ -20,6 +20,11 @@ class Stopwatch:
         yield
         self._stages[stage] += self._clock() - start
 
+    def rate(self, stage: str, amount: float) -> float:
+        """How much of something a stage did a second; 0 if no time could be measured."""
+        seconds = self._stages[stage]
+        return amount / seconds if seconds > 0 else 0.0
+
     def metrics(self) -> dict[str, float]:
         timings = {f"timing/{stage}_s": seconds for stage, seconds in self._stages.items()}
         return {"step_time": self._clock() - self._start, **timings}

@@ -221,7 +221,10 @@ def test_the_grader_works_in_an_empty_folder_that_goes_with_it(start: Start) -> 
 
 def test_modules_of_the_run_are_not_imported_by_accident(start: Start) -> None:
     grader = start(
-        "import numbers, sys\nreturn float('verifine' in numbers.__file__ or any('verifine' in p for p in sys.path))"
+        # `numbers` is also the name of a module beside the built-in tasks, and the worker lies in `graders`.
+        "import numbers, sys\nfrom pathlib import Path\n"
+        "folders = [Path(numbers.__file__).parent.name, *(Path(p).name for p in sys.path)]\n"
+        "return float(bool({'graders', 'tasks'} & set(folders)))"
     )
     assert grade(grader).score == 0.0
 

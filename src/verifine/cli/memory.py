@@ -16,7 +16,7 @@ def keep_freed_memory() -> bool:
     """Has glibc keep what is freed, for the next step, instead of giving it back to the system.
 
     Every step allocates the same gradients and activations again, and the first touch of fresh pages is slow: keeping
-    them made a step on two cores 17 % faster (docs/results/quickstart.md). Returns whether the allocator took it.
+    them made a step on two cores 12 % shorter (docs/results/quickstart.md). Returns whether the allocator took it.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,8 +49,7 @@ def train(
     started = time.monotonic()
     from verifine.cli.display import make_display
     from verifine.cli.training import describe_machine, exit_code, outcome_row, run_training, tell_outcome
-    from verifine.config import dump_config, load_config
-    from verifine.errors import ConfigError
+    from verifine.config import dump_config
     from verifine.graders import load_grader_config
 
     options = {
@@ -65,14 +65,7 @@ def train(
         "run.save_interval": save_interval,
         "run.directory": run_dir,
     }
-    given = words or []
-    has_file = bool(given) and ("=" not in given[0] or Path(given[0]).is_file())
-    file, overrides = (Path(given[0]), given[1:]) if has_file else (None, given)
-    if file is None and dataset is None and not overrides:
-        raise ConfigError("nothing to train on: give a config file, or --dataset with --model and --grader")
-    # JSON is YAML, so an option is an override like any other.
-    set_by_option = [f"{key}={json.dumps(value, default=str)}" for key, value in options.items() if value is not None]
-    config = load_config(file, [*overrides, *set_by_option])
+    config = _load(words or [], options)
 
     display = make_display(sys.stdout, as_json=as_json)
     if dry_run:
@@ -87,6 +80,20 @@ def train(
         {"type": "done", "model": config.model.name, "algorithm": config.algorithm.name, **outcome_row(trained)}
     )
     raise typer.Exit(exit_code(trained))
+
+
+def _load(words: list[str], options: Mapping[str, object]) -> RunConfig:
+    """The config that a file, overrides and options stand for; an option that was not given is None."""
+    from verifine.config import load_config
+    from verifine.errors import ConfigError
+
+    has_file = bool(words) and ("=" not in words[0] or Path(words[0]).is_file())
+    file, overrides = (Path(words[0]), words[1:]) if has_file else (None, words)
+    if file is None and options["data.train"] is None and not overrides:
+        raise ConfigError("nothing to train on: give a config file, or --dataset with --model and --grader")
+    # JSON is YAML, so an option is an override like any other.
+    set_by_option = [f"{key}={json.dumps(value, default=str)}" for key, value in options.items() if value is not None]
+    return load_config(file, [*overrides, *set_by_option])
 
 
 def _rehearse(config: RunConfig, display: Display) -> None:

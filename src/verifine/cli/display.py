@@ -177,16 +177,7 @@ class JsonDisplay:
             self.stage(text)
 
     def evaluated(self, evaluation: Evaluation) -> None:
-        self._write(
-            {
-                "type": "evaluation",
-                "name": evaluation.name,
-                "answer_accuracy": evaluation.answer_accuracy,
-                "format_accuracy": evaluation.format_accuracy,
-                "reward": evaluation.reward,
-                "samples": len(evaluation.samples),
-            }
-        )
+        self._write({"type": "evaluation", "name": evaluation.name, **evaluation.numbers()})
 
     def stepped(self, report: StepReport, eta_s: float | None) -> None:
         self._write({"type": "step", "step": report.step, "eta_s": eta_s, **report.metrics})

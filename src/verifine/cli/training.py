@@ -17,7 +17,6 @@ from verifine.errors import StoppedError
 from verifine.launch import TrainedRun, train
 from verifine.runs.comparison import compare
 from verifine.runs.environment import describe_environment
-from verifine.runs.evaluation import Evaluation
 from verifine.runs.outcome import describe_outcome
 from verifine.runs.record import read_run
 from verifine.train.loop import NO_SIGNAL_LIMIT, Ending
@@ -67,8 +66,8 @@ def outcome_row(trained: TrainedRun) -> dict[str, Json]:
         "ending": summary.ending.value,
         "steps": summary.progress.step,
         "seconds": round(trained.seconds, 1),
-        "baseline": _accuracies(summary.baseline),
-        "final": _accuracies(summary.final),
+        "baseline": None if summary.baseline is None else summary.baseline.numbers(),
+        "final": None if summary.final is None else summary.final.numbers(),
         "run_dir": str(trained.directory.path),
     }
 
@@ -90,17 +89,6 @@ def open_report(report: Path) -> None:
     has_desktop = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin"
     if sys.stdout.isatty() and has_desktop:
         webbrowser.open(report.resolve().as_uri())
-
-
-def _accuracies(evaluation: Evaluation | None) -> dict[str, Json] | None:
-    if evaluation is None:
-        return None
-    return {
-        "answer_accuracy": evaluation.answer_accuracy,
-        "format_accuracy": evaluation.format_accuracy,
-        "reward": evaluation.reward,
-        "samples": len(evaluation.samples),
-    }
 
 
 def _score(score: float | None) -> str:

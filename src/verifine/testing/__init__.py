@@ -1,0 +1,28 @@
+"""Fakes, tiny models and oracles, shipped so that extensions of Verifine can be tested as Verifine is.
+
+The tiny models are real architectures with random weights: they go through the same code as any model. `oracle` is the
+mathematics of every algorithm once more, as plain loops.
+"""
+
+from __future__ import annotations
+
+from verifine.testing.fakes import FakeLearner, ScriptedEngine
+from verifine.testing.models import (
+    CHAT_TEMPLATE,
+    Architecture,
+    load_tiny_model,
+    save_tiny_model,
+    tiny_config,
+    tiny_tokenizer,
+)
+
+__all__ = [
+    "CHAT_TEMPLATE",
+    "Architecture",
+    "FakeLearner",
+    "ScriptedEngine",
+    "load_tiny_model",
+    "save_tiny_model",
+    "tiny_config",
+    "tiny_tokenizer",
+]

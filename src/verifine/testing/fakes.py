@@ -1,0 +1,71 @@
+"""Fakes of the engine and the learner: they say and remember what a test needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from verifine.algorithms.recipes import Loss
+from verifine.batch import Batch, Estimates
+from verifine.learner.learner import UpdateOutcome, UpdateReport
+from verifine.models.load import Weights
+from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling
+
+
+class ScriptedEngine:
+    """A rollout engine that says what it is told to, a token a character."""
+
+    def __init__(self, answer: Callable[[Prompt, int], str]) -> None:
+        self._answer = answer
+        self.version = 0
+        self.calls: list[tuple[tuple[str, ...], Sampling]] = []
+        """The prompt ids and the sampling of every call."""
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Group]:
+        self.calls.append((tuple(prompt.id for prompt in prompts), sampling))
+        return [
+            Group(
+                prompt=prompt,
+                rollouts=tuple(self._rollout(prompt, sample, sampling) for sample in range(sampling.group_size)),
+            )
+            for prompt in prompts
+        ]
+
+    def load_weights(self, weights: Weights, version: int) -> None:  # noqa: ARG002 - a script has no weights
+        self.version = version
+
+    def logprobs(self, rollouts: Sequence[Rollout], temperature: float) -> list[list[float]]:  # noqa: ARG002
+        return [list(rollout.behaviour_logprobs) for rollout in rollouts]
+
+    def _rollout(self, prompt: Prompt, sample: int, sampling: Sampling) -> Rollout:
+        text = self._answer(prompt, sample)
+        token_ids = tuple(ord(character) for character in text[: sampling.max_new_tokens]) or (0,)
+        return Rollout(
+            prompt=prompt,
+            token_ids=token_ids,
+            behaviour_logprobs=(-1.0,) * len(token_ids),
+            text=text[: sampling.max_new_tokens],
+            finish_reason=FinishReason.LENGTH if len(text) > sampling.max_new_tokens else FinishReason.STOP,
+            policy_version=self.version,
+        )
+
+
+class FakeLearner:
+    """A learner that remembers what it was given and changes nothing."""
+
+    def __init__(self, outcome: UpdateOutcome = UpdateOutcome.APPLIED) -> None:
+        self._outcome = outcome
+        self.updates: list[tuple[Batch, Float[Tensor, " N"]]] = []
+        """The batch and the advantages of every update."""
+
+    def estimate(self, batch: Batch) -> Estimates:  # noqa: ARG002
+        return Estimates(old_logprobs=None, reference_logprobs=None)
+
+    def update(self, batch: Batch, estimates: Estimates, advantages: Float[Tensor, " N"], loss: Loss) -> UpdateReport:  # noqa: ARG002
+        self.updates.append((batch, advantages))
+        return UpdateReport(outcome=self._outcome, metrics={"loss": 0.0, "learning_rate": 0.0})
+
+    def weights(self) -> Weights:
+        return {}

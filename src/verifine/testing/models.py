@@ -1,0 +1,74 @@
+"""Tiny models: real architectures with random weights and a character tokenizer, in milliseconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig, PreTrainedTokenizerFast, Qwen3Config
+
+from verifine.models.load import LanguageModel, load_model
+from verifine.models.provision import ProvisionedModel
+from verifine.models.quiet import no_progress_bars
+
+Architecture = Literal["llama", "qwen3"]
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<s>{{ message['role'][0] }}:{{ message['content'] }}</s>{% endfor %}"
+    "{% if add_generation_prompt %}<s>a:{% endif %}"
+)
+
+_CHARACTERS = [chr(code) for code in range(32, 127)] + ["\n"]
+_SPECIAL = ["<pad>", "<s>", "</s>"]
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """A token a character: printable ASCII and the newline, with a chat template."""
+    vocabulary = {text: index for index, text in enumerate([*_SPECIAL, *_CHARACTERS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))  # noqa: S106 - a token, not a password
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
+    tokenizer.decoder = decoders.Fuse()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>")  # noqa: S106
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def tiny_config(architecture: Architecture) -> PretrainedConfig:
+    """Two layers, 64 wide, four query heads on two key-value heads."""
+    tokens = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    shape = {
+        "vocab_size": len(_SPECIAL) + len(_CHARACTERS),
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "max_position_embeddings": 256,
+    }
+    if architecture == "qwen3":
+        return Qwen3Config(**shape, **tokens, tie_word_embeddings=False)
+    return LlamaConfig(**shape, **tokens, tie_word_embeddings=True)
+
+
+def save_tiny_model(folder: Path, architecture: Architecture = "llama", seed: int = 0) -> Path:
+    """Writes a tiny random model as a folder that loads like any other."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = AutoModelForCausalLM.from_config(tiny_config(architecture))
+        for parameter in network.parameters():
+            # Wider than the usual initialisation, so that answers differ and log-probabilities are far from uniform.
+            if parameter.dim() > 1:
+                parameter.data.mul_(6)
+    with no_progress_bars():
+        network.save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def load_tiny_model(folder: Path, architecture: Architecture = "llama", seed: int = 0) -> LanguageModel:
+    """Saves a tiny model in `folder` and loads it in float32."""
+    saved = save_tiny_model(folder, architecture, seed)
+    return load_model(ProvisionedModel(name=f"tiny-{architecture}", folder=saved, source="random"), "float32")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 import typing
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import typer
@@ -20,6 +21,7 @@ from verifine.config import (
     PythonGrader,
     RunConfig,
     StringCheckGrader,
+    WeightedGrader,
 )
 from verifine.runs.metrics import METRICS
 
@@ -40,7 +42,8 @@ def config_page() -> str:
     for name, field in RunConfig.model_fields.items():
         section = field.annotation
         if isinstance(section, type) and issubclass(section, BaseModel):
-            parts += [f"## {name}", _docstring(section), _table(section)]
+            for title, each in _sections(name, section):
+                parts += [f"{'##' if each is section else '###'} {title}", _docstring(each), _table(each)]
         else:
             parts += [f"## {name}", field.description or "", "See [graders](graders.md)."]
     return "\n\n".join(parts) + "\n"
@@ -52,9 +55,8 @@ def graders_page() -> str:
         "Texts may hold `{{ item.field }}` (a field of the row) and `{{ sample.output_text }}` (the answer)."
     )
     parts = [NOTICE, "# Graders", introduction]
-    for grader in (AnswerGrader, StringCheckGrader, PythonGrader, FormatGrader):
-        kind = typing.get_args(grader.model_fields["type"].annotation)[0]
-        parts += [f"## {kind}", _docstring(grader), _table(grader)]
+    for grader in (AnswerGrader, StringCheckGrader, PythonGrader, FormatGrader, WeightedGrader):
+        parts += [f"## {_kind(grader)}", _docstring(grader), _table(grader)]
     presets = [
         f"| `{name}` | `{preset.model_dump_json(exclude_defaults=True)}` |" for name, preset in GRADER_PRESETS.items()
     ]
@@ -78,6 +80,20 @@ def commands_page() -> str:
         parts += [f"## {name}", "```text\n" + command.get_help(inner).rstrip() + "\n```"]
     parts += ["## Exit codes", EXIT_CODES]
     return "\n\n".join(parts) + "\n"
+
+
+def _sections(name: str, section: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """A section and the optional sections inside it, by their dotted names."""
+    yield name, section
+    for key, field in section.model_fields.items():
+        for inner in typing.get_args(field.annotation):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from _sections(f"{name}.{key}", inner)
+
+
+def _kind(grader: type[BaseModel]) -> str:
+    """What stands under `type` for it."""
+    return str(typing.get_args(grader.model_fields["type"].annotation)[0])
 
 
 def _docstring(schema: type[BaseModel]) -> str:
@@ -106,6 +122,10 @@ def _type_name(annotation: object) -> str:
         return "null"
     if origin is tuple:
         return "list of " + _type_name(arguments[0])
+    if origin is Mapping:
+        return f"{_type_name(arguments[1])}, by name"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"`{_kind(annotation)}`" if "type" in annotation.model_fields else "section"
     names = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path"}
     return names.get(annotation, str(annotation)) if isinstance(annotation, type) else str(annotation)
 

@@ -25,9 +25,12 @@ def complaint_about_file(path: Path, text: str, *overrides: str) -> str:
 
 def test_a_group_of_one_is_told_what_a_group_is_for_and_what_to_set() -> None:
     assert complaint({"sampling": {"group_size": 1}}) == (
-        "`sampling.group_size` is 1, but must be at least 2. "
-        "G: answers sampled for each prompt; a group needs two to compare."
+        "`sampling.group_size` must be at least 2: grpo compares the answers to one prompt with each other; raise it, "
+        "or take reinforce_pp or ppo"
     )
+    for name in ("reinforce_pp", "ppo"):
+        alone = {"sampling": {"group_size": 1}, "algorithm": {"name": name}}
+        assert build_config({"data": {"task": "add"}, **alone}).sampling.group_size == 1
 
 
 def test_every_problem_is_listed_on_one_line_with_its_place(tmp_path: Path) -> None:
@@ -65,7 +68,8 @@ def test_a_missing_key_is_told_what_it_is_for(tmp_path: Path) -> None:
         ("optim", "lr", "here it is called `optim.learning_rate`"),
         ("run", "sampling", "it belongs at the top level"),
         ("sampling", "tolerance", "it belongs to a `grader` of type 'answer'"),
-        ("model", "zzz", "the keys here are name, precision"),
+        ("model", "zzz", "the keys here are name, precision, lora"),
+        ("model", "lora_alpha", "here it is called `model.lora.alpha`"),
     ],
 )
 def test_an_unknown_key_is_shown_the_way(section: str, key: str, advice: str) -> None:
@@ -83,8 +87,12 @@ def test_a_key_that_is_not_text_is_refused() -> None:
 
 @pytest.mark.parametrize("name", FAMILIAR_NAMES.values())
 def test_names_of_other_programs_lead_to_keys_that_exist(name: str) -> None:
-    section, key = name.split(".")
-    assert key in type(getattr(build_config({"data": {"task": "add"}}), section)).model_fields
+    value: object = []
+    for key in reversed(name.split(".")):
+        value = {key: value}
+    assert isinstance(value, dict)
+    assert f"`{name}` is " in complaint(value)
+    assert "unknown" not in complaint(value)
 
 
 @pytest.mark.parametrize("name", FAMILIAR_NAMES)
@@ -95,7 +103,8 @@ def test_names_of_other_programs_are_no_keys_of_ours(name: str) -> None:
 
 def test_an_unknown_algorithm_or_task_is_shown_the_list_and_the_closest() -> None:
     assert complaint({"algorithm": "gprpo"}) == (
-        "`algorithm.name` is 'gprpo', but must be 'grpo' or 'dapo'; did you mean 'grpo'?"
+        "`algorithm.name` is 'gprpo', but must be 'grpo', 'dr_grpo', 'dapo', 'rloo', 'reinforce_pp', "
+        "'reinforce_pp_baseline', 'ppo', 'gspo' or 'cispo'; did you mean 'grpo'?"
     )
     assert complaint({"data": {"task": "larges"}}) == (
         "`data.task` is 'larges', but must be 'largest', 'add', 'subtract', 'count', 'sort' or 'countdown'; "
@@ -156,9 +165,9 @@ def test_a_long_value_is_cut_short() -> None:
         ({"type": "answer", "format": 1}, "`grader.format` is unknown; did you mean `format_weight`?"),
         (
             {"type": "answr"},
-            "`grader.type` is 'answr', but must be one of 'string_check', 'python', 'answer', 'format'; did",
+            "`grader.type` is 'answr', but must be one of 'string_check', 'python', 'answer', 'format', 'weighted';",
         ),
-        ({"name": "x"}, "`grader.type` is missing; it is one of 'string_check', 'python', 'answer', 'format'"),
+        ({"name": "x"}, "`grader.type` is missing; it is one of 'string_check', 'python', 'answer', 'format', 'weight"),
         ("answer", "`grader` is 'answer', but must be a section of `key: value` lines."),
         ({"type": "format", "pattern": "("}, "`grader`: pattern is not a regular expression"),
         ({"type": "answer", "tag": "<a>"}, "`grader.tag` is '<a>', but must be text that matches ^[A-Za-z]"),
@@ -166,6 +175,86 @@ def test_a_long_value_is_cut_short() -> None:
 )
 def test_problems_of_a_grader_are_placed_in_the_grader_the_user_wrote(grader: object, message: str) -> None:
     assert complaint({"data": {"train": "a.jsonl"}, "grader": grader}).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        # The names of graders are the user's own, even where they are words of the schema.
+        (
+            {"graders": {"answer": {"type": "format"}}, "weights": {"answer": 1}},
+            "`grader.graders.answer.pattern` is missing. A Python regular expression",
+        ),
+        (
+            {"graders": {"style": {"type": "format", "pattern": "("}}, "weights": {"style": 1}},
+            "`grader.graders.style`: pattern is not a regular expression",
+        ),
+        (
+            {"graders": {"graders": {"type": "answer", "tolerence": 1}}, "weights": {"graders": 1}},
+            "`grader.graders.graders.tolerence` is unknown; did you mean `tolerance`?",
+        ),
+        (
+            {"graders": {"style": {"type": "weighted"}}, "weights": {"style": 1}},
+            "`grader.graders.style.type` is 'weighted', but must be one of 'string_check', 'python', 'answer', 'form",
+        ),
+        (
+            {"graders": {"style": {}}, "weights": {"style": 1}},
+            "`grader.graders.style.type` is missing; it is one of 'string_check', 'python', 'answer', 'format'",
+        ),
+        (
+            {"graders": {"style": "answer"}, "weights": {"style": 1}},
+            "`grader.graders.style` is 'answer', but must be a section of `key: value` lines.",
+        ),
+        (
+            {"graders": ["answer"], "weights": {}},
+            "`grader.graders` is ['answer'], but must be a section of `key: value` lines. The graders, each under",
+        ),
+        (
+            {"graders": {"style": {"type": "answer"}}, "weights": {"style": "high"}},
+            "`grader.weights.style` is 'high', but must be a number. What the score of each grader is multiplied with",
+        ),
+        (
+            {"graders": {"style": {"type": "answer"}}, "weights": {"style": float("inf")}},
+            "`grader.weights.style` is inf, but must be a finite number.",
+        ),
+        (
+            {"graders": {"a": {"type": "answer"}, "b-2": {"type": "answer"}}, "weights": {"a": 1, "c": 1}},
+            "`grader`: `weights.b-2` is missing and `weights.c` is unknown; give each of a, b-2 a weight, and no other",
+        ),
+        ({"graders": {}, "weights": {}}, "`grader`: `graders` is empty; give it at least one grader"),
+        ({"graders": {"a": {"type": "answer"}}}, "`grader.weights` is missing. What the score"),
+    ],
+)
+def test_problems_of_a_weighted_grader_name_the_grader_inside(values: Mapping[str, object], message: str) -> None:
+    config = {"data": {"train": "a.jsonl"}, "grader": {"type": "weighted", **values}}
+    assert complaint(config).startswith(message)
+
+
+def test_problems_of_a_weighted_grader_stand_at_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    text = (
+        "data: {train: a.jsonl}\ngrader:\n  type: weighted\n  graders:\n"
+        "    style: {type: format, pattern: x}\n    right:\n      type: answer\n      tolerance: -1\n"
+        "  weights:\n    style: 0.2\n    right: much\n"
+    )
+    first, *lines = complaint_about_file(path, text).split("\n  ")
+    assert first == f"{path} has 2 problems:"
+    assert lines[0].startswith(f"{path}:8: `grader.graders.right.tolerance` is -1, but must be at least 0.")
+    assert lines[1].startswith(f"{path}:11: `grader.weights.right` is 'much', but must be a number.")
+
+
+@pytest.mark.parametrize(
+    ("lora", "message"),
+    [
+        ({"rank": 0}, "`model.lora.rank` is 0, but must be at least 1."),
+        ({"targets": "q_proj"}, "`model.lora.targets` is 'q_proj', but must be 'all-linear' or a list such as [a, b]."),
+        ({"targets": []}, "`model.lora.targets` is [], but must be 'all-linear' or a list of at least 1."),
+        ({"dropout": 0.1}, "`model.lora.dropout` is unknown; the keys here are rank, alpha, targets"),
+        (True, "`model.lora` is true, but must be a section of `key: value` lines. Train LoRA adapters only"),
+    ],
+)
+def test_problems_of_lora_are_placed_in_its_section(lora: object, message: str) -> None:
+    assert complaint({"model": {"lora": lora}}).startswith(message)
 
 
 def test_a_rule_of_a_section_points_at_the_line_it_is_about(tmp_path: Path) -> None:

@@ -60,19 +60,29 @@ def test_a_folder_is_no_grader(tmp_path: Path) -> None:
         ('{"type":\n  answer}', "line 2 column 3 is not JSON: Expecting value; mend the file"),
         ('{"type": "answer", "type": "python"}', 'is not JSON: the key "type" stands twice in one object'),
         ("[]", 'holds no grader; write an object such as {"type": "answer", "compare": "number"}'),
-        ("{}", '"type" is missing; give one of answer, format, python, string_check'),
+        ("{}", "`type` is missing; it is one of 'string_check', 'python', 'answer', 'format', 'weighted'"),
         (
             '{"type": "multi"}',
-            'the grader type "multi" is not supported; give one of answer, format, python, string_check',
+            "`type` is 'multi', but must be one of 'string_check', 'python', 'answer', 'format', 'weighted'",
         ),
-        ('{"type": "pyton"}', 'the grader type "pyton" is not supported (did you mean "python"?)'),
+        ('{"type": "pyton"}', "'format', 'weighted'; did you mean 'python'?"),
+        ('{"type": "answer", "tolerence": 1}', "`tolerence` is unknown; did you mean `tolerance`?"),
+        ('{"type": "answer", "zzz": 1}', "`zzz` is unknown; the keys here are type, name, reference, compare"),
+        ('{"type": "python"}', "`source` is missing. Python source that defines grade(sample, item)"),
+        ('{"type": "answer", "format_weight": 2}', "`format_weight` is 2, but must be at most 1."),
+        ('{"type": "format", "pattern": "("}', ": pattern is not a regular expression"),
         (
-            '{"type": "answer", "tolerence": 1}',
-            '"tolerence" is not a field of the grader type "answer" (did you mean "tolerance"?); its fields are type',
+            '{"type": "weighted", "graders": {"format": {"type": "format"}}, "weights": {"format": 1}}',
+            "`graders.format.pattern` is missing. A Python regular expression",
         ),
-        ('{"type": "python"}', '"source" is missing; the grader type "python" needs it'),
-        ('{"type": "answer", "format_weight": 2}', '"format_weight": Input should be less than or equal to 1'),
-        ('{"type": "format", "pattern": "("}', "pattern is not a regular expression"),
+        (
+            '{"type": "weighted", "graders": {"a": {"type": "weighted"}}, "weights": {"a": 1}}',
+            "`graders.a.type` is 'weighted', but must be one of 'string_check', 'python', 'answer', 'format'",
+        ),
+        (
+            '{"type": "weighted", "graders": {"a": {"type": "answer"}}, "weights": {"b": 1}}',
+            ": `weights.a` is missing and `weights.b` is unknown; give each of a a weight, and no other",
+        ),
     ],
 )
 def test_a_faulty_file_is_explained(tmp_path: Path, text: str, expected: str) -> None:
@@ -83,8 +93,11 @@ def test_a_faulty_file_is_explained(tmp_path: Path, text: str, expected: str) ->
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
-    told = message(write(tmp_path, {"type": "answer", "tolerance": -1, "tagg": "x"}))
-    assert len(told.splitlines()) == 2
+    spec = write(tmp_path, {"type": "answer", "tolerance": -1, "tagg": "x"})
+    assert [line.partition(" is ")[0] for line in message(spec).splitlines()] == [
+        f"{spec}: `tolerance`",
+        f"{spec}: `tagg`",
+    ]
 
 
 def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:

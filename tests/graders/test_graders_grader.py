@@ -12,6 +12,7 @@ from verifine.config.graders import (
     GraderConfig,
     PythonGrader,
     StringCheckGrader,
+    WeightedGrader,
 )
 from verifine.graders import CallableGrader, build_grader
 from verifine.types import Grade, Json, Sample
@@ -90,6 +91,7 @@ _SAMPLE = Sample(output_text="<answer>7</answer>", item={"gt_answer": "7"})
         FormatGrader(type="format", pattern="<.*>"),
         StringCheckGrader(type="string_check", input="{{ sample.output_text }}", reference="7", operation="like"),
         PythonGrader(type="python", source="def grade(sample, item):\n    return len(item)"),
+        WeightedGrader(type="weighted", graders={"right": AnswerGrader(type="answer")}, weights={"right": 1}),
     ],
 )
 def test_every_kind_of_config_builds_a_grader_that_grades_in_order(config: GraderConfig) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from verifine.runs.metrics import METRICS, MetricLog, read_metrics
+from verifine.runs.metrics import METRICS, MetricLog, explain, read_metrics
 from verifine.types import StepReport
 
 
@@ -29,6 +29,21 @@ def test_a_name_that_nobody_explained_is_refused_and_nothing_is_written(tmp_path
     with pytest.raises(ValueError, match="rewards_mean"):
         log.append(StepReport(step=1, metrics={"reward": 1.0, "rewards_mean": 1.0}))
     assert read_metrics(tmp_path / "metrics.jsonl") == []
+
+
+def test_the_members_of_a_family_are_explained_by_it(tmp_path: Path) -> None:
+    report = StepReport(step=1, metrics={"rewards/style": 0.5, "loss": 0.0, "rewards/my own/name": 1.0, "reward": 2.0})
+    MetricLog(tmp_path / "metrics.jsonl").append(report)
+    assert read_metrics(tmp_path / "metrics.jsonl") == [report]
+    explained = explain([*report.metrics, "nonesuch"])
+    assert [metric.name for metric in explained] == ["reward", "rewards/style", "rewards/my own/name", "loss"]
+    assert explained[1].meaning == METRICS["rewards/<name>"].meaning
+
+
+@pytest.mark.parametrize("name", ["rewards", "reward/style", "my_rewards/style", "Rewards/style"])
+def test_a_name_beside_a_family_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=name):
+        MetricLog(tmp_path / "metrics.jsonl").append(StepReport(step=1, metrics={name: 1.0}))
 
 
 def test_a_half_written_last_step_is_left_out_and_the_log_goes_on(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ A grader is chosen in the configuration, so its schema stands here, below the ro
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -81,8 +82,42 @@ class FormatGrader(Schema):
         return self
 
 
-GraderConfig = Annotated[
+SingleGrader = Annotated[
     StringCheckGrader | PythonGrader | AnswerGrader | FormatGrader,
+    Field(discriminator="type"),
+]
+"""A grader that is not made of others."""
+
+
+class WeightedGrader(Schema):
+    """Several graders at once: the score is the sum of theirs, each times its weight.
+
+    An answer is in the right format, or right, if all graders that judge that say so; one with a negative weight is a
+    penalty and judges neither. An answer is unscorable if it is for any of them. The score that each one gave is
+    logged as `rewards/<name>`.
+    """
+
+    type: Literal["weighted"]
+    name: str = "weighted"
+    graders: Mapping[str, SingleGrader] = Field(description="The graders, each under a name of its own.")
+    weights: Mapping[str, float] = Field(
+        description="What the score of each grader is multiplied with, by the same names. A negative weight takes "
+        "away; 0 only watches."
+    )
+
+    @model_validator(mode="after")
+    def _weights_fit_the_graders(self) -> Self:
+        if not self.graders:
+            raise ValueError("`graders` is empty; give it at least one grader")
+        problems = [f"`weights.{name}` is missing" for name in self.graders if name not in self.weights]
+        problems += [f"`weights.{name}` is unknown" for name in self.weights if name not in self.graders]
+        if problems:
+            raise ValueError(f"{' and '.join(problems)}; give each of {', '.join(self.graders)} a weight, and no other")
+        return self
+
+
+GraderConfig = Annotated[
+    StringCheckGrader | PythonGrader | AnswerGrader | FormatGrader | WeightedGrader,
     Field(discriminator="type"),
 ]
 """Any grader, told apart by `type`."""

@@ -6,8 +6,8 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import get_args
+from dataclasses import dataclass, replace
+from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -34,8 +34,9 @@ _EXPECTATIONS: Mapping[str, str] = {
     "path_type": "the path of a file",
     "tuple_type": "a list such as [a, b]",
     "too_long": "at most {max_length} values",
-    "too_short": "at least {min_length} values",
+    "too_short": "a list of at least {min_length}",
     "literal_error": "{expected}",
+    "dict_type": "a section of `key: value` lines",
     "model_type": "a section of `key: value` lines",
     "model_attributes_type": "a section of `key: value` lines",
 }
@@ -46,10 +47,13 @@ FAMILIAR_NAMES: Mapping[str, str] = {
     "epsilon": "algorithm.clip_low",
     "epsilon_high": "algorithm.clip_high",
     "kl_coef": "algorithm.beta",
+    "lora_alpha": "model.lora.alpha",
+    "lora_r": "model.lora.rank",
     "lr": "optim.learning_rate",
     "max_completion_length": "sampling.max_new_tokens",
     "max_grad": "optim.max_grad_norm",
     "num_generations": "sampling.group_size",
+    "target_modules": "model.lora.targets",
 }
 """Names that other programs use, and ours for the same thing."""
 
@@ -71,32 +75,46 @@ class _Spot:
     """The section that holds the last key of the path."""
     field: FieldInfo | None
     """None: the section has no such key."""
+    annotation: object
+    """What the schema wants there; None: nothing."""
 
 
-def find_problems(error: ValidationError) -> list[Problem]:
-    """Everything `error` lists. What it says of one key is one problem: they are the ways to mend it."""
+def find_problems(error: ValidationError, schema: object = RunConfig) -> list[Problem]:
+    """Everything `error` lists of a value of `schema`: a section, or a union of sections told apart by `type`.
+
+    What it says of one key is one problem: they are the ways to mend it.
+    """
     details_at: dict[KeyPath, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
-        details_at.setdefault(_locate(detail["loc"]).path, []).append(detail)
-    return [_describe(_locate(details[0]["loc"]), details) for details in details_at.values()]
+        details_at.setdefault(_locate(detail["loc"], schema).path, []).append(detail)
+    return [_describe(_locate(details[0]["loc"], schema), details) for details in details_at.values()]
 
 
-def _locate(location: KeyPath) -> _Spot:
+def _locate(location: KeyPath, schema: object) -> _Spot:
     """Follow pydantic's location through the schema, leaving out its labels of union members."""
-    spot = _Spot(path=(), section=RunConfig, field=None)
-    section: type[BaseModel] | None = RunConfig
-    variants: Mapping[str, type[BaseModel]] = {}
+    spot = _Spot(path=(), section=RunConfig, field=None, annotation=schema)
+    section, variants = _sections_at(schema)
     for part in location:
-        if isinstance(part, int):
-            spot = _Spot(path=(*spot.path, part), section=spot.section, field=spot.field)
+        if get_origin(spot.annotation) is Mapping:  # the key is a name of the user's own
+            spot = replace(spot, path=(*spot.path, part), annotation=get_args(spot.annotation)[1])
+        elif isinstance(part, int):
+            spot = replace(spot, path=(*spot.path, part))
         elif part in variants:
             section, variants = variants[part], {}
         elif section is not None:
-            spot = _Spot(path=(*spot.path, part), section=section, field=section.model_fields.get(part))
-            inner = _sections_in(spot.field.annotation) if spot.field else []
-            section = inner[0] if len(inner) == 1 else None
-            variants = {_tag(each): each for each in inner} if len(inner) > 1 else {}
+            field = section.model_fields.get(part)
+            annotation = field.annotation if field else None
+            spot = _Spot(path=(*spot.path, part), section=section, field=field, annotation=annotation)
+            section, variants = _sections_at(annotation)
     return spot
+
+
+def _sections_at(annotation: object) -> tuple[type[BaseModel] | None, Mapping[str, type[BaseModel]]]:
+    """The section that stands there, or else those that may, by their `type`."""
+    sections = _sections_in(annotation)
+    if len(sections) == 1:
+        return sections[0], {}
+    return None, {_tag(section): section for section in sections}
 
 
 def _describe(spot: _Spot, details: list[ErrorDetails]) -> Problem:
@@ -120,7 +138,7 @@ def _describe(spot: _Spot, details: list[ErrorDetails]) -> Problem:
 
 def _wrong_tag(spot: _Spot, detail: ErrorDetails) -> Problem:
     path = (*spot.path, "type")
-    tags = [_tag(section) for section in _sections_in(spot.field.annotation if spot.field else None)]
+    tags = [_tag(section) for section in _sections_in(spot.annotation)]
     listed = ", ".join(repr(tag) for tag in tags)
     if detail["type"] == "union_tag_not_found":
         return Problem(path=path, text=f"`{dotted(path)}` is missing; it is one of {listed}")
@@ -133,7 +151,7 @@ def _wrong_tag(spot: _Spot, detail: ErrorDetails) -> Problem:
 def _broken_rule(spot: _Spot, detail: ErrorDetails) -> Problem:
     """A rule of our own schema: it names its keys between backticks, so its line can be found."""
     text = str(detail["ctx"]["error"])
-    named = re.search(r"`([\w.]+)`", text)
+    named = re.search(r"`([\w.-]+)`", text)
     path = (*spot.path, *named.group(1).split(".")) if named else spot.path
     return Problem(path=path, text=f"`{dotted(spot.path)}`: {text}" if spot.path else text)
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import TypeAdapter, ValidationError
 
 from verifine.config.graders import GRADER_PRESETS, GraderConfig
+from verifine.config.problems import find_problems
 from verifine.data.strict_json import JsonError, parse_json
 from verifine.data.suggestion import did_you_mean
 from verifine.errors import GraderError
 
 _ADAPTER: TypeAdapter[GraderConfig] = TypeAdapter(GraderConfig)
-_KINDS: dict[str, type[BaseModel]] = {
-    get_args(kind.model_fields["type"].annotation)[0]: kind for kind in get_args(get_args(GraderConfig)[0])
-}
 
 
 def load_grader_config(spec: str) -> GraderConfig:
@@ -54,23 +50,5 @@ def _parse(text: str, path: Path) -> GraderConfig:
     try:
         return _ADAPTER.validate_python(value)
     except ValidationError as error:
-        problems = [f"{path}: {_problem(details)}" for details in error.errors(include_url=False)]
+        problems = [f"{path}: {problem.text}" for problem in find_problems(error, GraderConfig)]
         raise GraderError("\n".join(problems)) from error
-
-
-def _problem(details: ErrorDetails) -> str:
-    kinds = ", ".join(sorted(_KINDS))
-    if details["type"] == "union_tag_not_found":
-        return f'"type" is missing; give one of {kinds}'
-    if details["type"] == "union_tag_invalid":
-        given = str(details["ctx"]["tag"])
-        return f'the grader type "{given}" is not supported{did_you_mean(given, _KINDS)}; give one of {kinds}'
-    kind, *steps = details["loc"]
-    field = ".".join(str(step) for step in steps)
-    if details["type"] == "extra_forbidden":
-        known = _KINDS[str(kind)].model_fields
-        hint = did_you_mean(field, known)
-        return f'"{field}" is not a field of the grader type "{kind}"{hint}; its fields are {", ".join(known)}'
-    if details["type"] == "missing":
-        return f'"{field}" is missing; the grader type "{kind}" needs it'
-    return f'"{field}": {details["msg"]}' if field else details["msg"]

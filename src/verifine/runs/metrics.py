@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verifine.runs.jsonl import append_row, mend_end, read_rows
@@ -14,9 +15,14 @@ class Metric:
     """A number that a step may report."""
 
     name: str
+    """`rewards/<name>` is a family: every name that begins with `rewards/`."""
     meaning: str
     unit: str = ""
     """Empty: a plain number."""
+
+    def covers(self, name: str) -> bool:
+        prefix, is_family, _ = self.name.partition("<")
+        return name.startswith(prefix) if is_family else name == self.name
 
 
 _CATALOGUE = (
@@ -26,6 +32,10 @@ _CATALOGUE = (
         name="frac_reward_zero_std",
         meaning="Share of groups whose answers all scored the same: they teach nothing.",
         unit="share",
+    ),
+    Metric(
+        name="rewards/<name>",
+        meaning="Average of a part that the grader names: format and answer, or each grader of a weighted one.",
     ),
     Metric(name="format_accuracy", meaning="Share of answers in the right format.", unit="share"),
     Metric(name="answer_accuracy", meaning="Share of answers that are right.", unit="share"),
@@ -46,11 +56,31 @@ _CATALOGUE = (
     Metric(name="clip_ratio/low_mean", meaning="Share of tokens held back by clip_low.", unit="share"),
     Metric(name="clip_ratio/high_mean", meaning="Share of tokens held back by clip_high.", unit="share"),
     Metric(name="clip_ratio/region_mean", meaning="Share of tokens held back by either.", unit="share"),
+    Metric(name="clip_ratio/dual_mean", meaning="Share of tokens whose cost dual_clip bounds.", unit="share"),
     Metric(
         name="ratio/mean",
         meaning="Probability of a token now over that under the old policy; 1 where a batch is used once.",
     ),
+    Metric(name="ratio/min", meaning="The smallest such ratio."),
     Metric(name="ratio/max", meaning="The largest such ratio."),
+    Metric(
+        name="importance/mean",
+        meaning="Probability of a token under the learner over that under the sampler, where importance_cap is set.",
+    ),
+    Metric(
+        name="importance/capped_mean",
+        meaning="Share of tokens whose such weight importance_cap cuts down.",
+        unit="share",
+    ),
+    Metric(name="critic/loss", meaning="The critic's part of the loss."),
+    Metric(
+        name="critic/explained_variance",
+        meaning="How much of the differences in return the critic foresaw: 1 all, 0 none, below 0 worse than none.",
+    ),
+    Metric(name="critic/value_mean", meaning="Average reward that the critic expected."),
+    Metric(name="critic/return_mean", meaning="Average return that it should have expected."),
+    Metric(name="critic/clip_ratio", meaning="Share of values held back by value_clip.", unit="share"),
+    Metric(name="critic/grad_norm", meaning="Size of the critic's own gradient before it is limited."),
     Metric(
         name="mismatch/mean",
         meaning="Difference between the sampler's and the learner's log-probability of a token, on average.",
@@ -60,8 +90,15 @@ _CATALOGUE = (
     Metric(name="groups/trained", meaning="Groups in which some answer had an advantage.", unit="groups"),
     Metric(name="groups/resampled", meaning="Groups sampled in place of groups without signal.", unit="groups"),
     Metric(
+        name="groups/missing",
+        meaning="Groups that could not be filled with signal within max_resample rounds; the step had so many fewer.",
+        unit="groups",
+    ),
+    Metric(name="updates", meaning="Updates of the weights.", unit="updates"),
+    Metric(
         name="update_skipped",
-        meaning="1 if the weights stayed as they were: nothing to learn, or an infinite gradient; else 0.",
+        meaning="Updates that were not made: nothing to learn, or an infinite loss or gradient.",
+        unit="updates",
     ),
     Metric(name="step_time", meaning="Duration of the whole step.", unit="seconds"),
     Metric(name="timing/generate_s", meaning="Time spent sampling answers.", unit="seconds"),
@@ -73,7 +110,13 @@ _CATALOGUE = (
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _CATALOGUE}
-"""Every name a step may report, in the order people want to read them."""
+"""Every name or family of names a step may report, in the order people want to read them."""
+
+
+def explain(names: Iterable[str]) -> list[Metric]:
+    """What each of `names` means, in the order of METRICS; what nobody explained is left out."""
+    given = tuple(names)
+    return [replace(metric, name=name) for metric in METRICS.values() for name in given if metric.covers(name)]
 
 
 class MetricLog:
@@ -89,7 +132,7 @@ class MetricLog:
         Raises:
             ValueError: a name is not in METRICS.
         """
-        unknown = sorted(report.metrics.keys() - METRICS.keys())
+        unknown = sorted(report.metrics.keys() - {metric.name for metric in explain(report.metrics)})
         if unknown:
             raise ValueError(f"metrics without an entry in runs.metrics.METRICS: {', '.join(unknown)}")
         append_row(self._path, {"step": report.step, **report.metrics})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from verifine.batch import score
-from verifine.types import Group
+from verifine.types import Grade, Group
 
 
 def summarize(groups: Sequence[Group]) -> dict[str, float]:
@@ -35,7 +35,16 @@ def summarize(groups: Sequence[Group]) -> dict[str, float]:
         "format_accuracy": _mean([float(grade.format_ok) for grade in grades if grade.format_ok is not None]),
         "answer_accuracy": _mean([float(grade.answer_ok) for grade in grades if grade.answer_ok is not None]),
     }
-    return {**{name: value for name, value in optional.items() if value is not None}, **metrics}
+    return {**{name: value for name, value in optional.items() if value is not None}, **_parts(grades), **metrics}
+
+
+def _parts(grades: Sequence[Grade]) -> dict[str, float]:
+    """The mean of each named part, over the answers that have it."""
+    values: dict[str, list[float]] = {}
+    for grade in grades:
+        for name, value in grade.parts.items():
+            values.setdefault(name, []).append(value)
+    return {f"rewards/{name}": sum(each) / len(each) for name, each in values.items()}
 
 
 def _mean(values: Sequence[float]) -> float | None:

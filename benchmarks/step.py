@@ -15,7 +15,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 
-from verifine.assemble import Materials, assemble
+from verifine.assemble import Copies, Materials, assemble
 from verifine.cli.memory import keep_freed_memory
 from verifine.config import build_config
 from verifine.models.load import load_model
@@ -66,7 +66,7 @@ def main() -> None:
     examples = [with_two_shots(example) for example in task.train]
     materials = Materials(config=config, train=examples, held_out=[], grader=None)
     model = load_model(provision_model(config.model.name, cache_folder(), lambda *_: None), config.model.precision)
-    trainer, _ = assemble(materials, model, Alternating(), None, time.perf_counter)
+    trainer, _ = assemble(materials, model, Alternating(), Copies(), time.perf_counter)
     prompt_tokens = [len(prompt.token_ids) for prompt in trainer.source.draw(0, 8)]
     print(f"prompts of {statistics.mean(prompt_tokens):.0f} tokens, products in {model.compute_dtype}")
 

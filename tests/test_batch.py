@@ -25,15 +25,26 @@ def test_scores_are_one_value_a_rollout() -> None:
 
 def test_invalid_rollouts_are_not_on_the_token_axis() -> None:
     scores = score(groups())
-    batch = collate(groups(), scores.rewards, scores.valid)
+    batch = collate(groups(), scores.rewards, scores.valid, max_tokens=5)
     assert batch.row.tolist() == [0, 0, 2, 2, 2, 2, 2, 3, 3, 5, 5, 5, 5, 5]
     assert "".join(map(chr, batch.tokens.tolist())) == "p0p2p2pq0q2q2q"
     assert len(batch.behaviour_logprobs) == 14
-    assert (
-        batch.spread(torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])).tolist() == [1] * 2 + [3] * 5 + [4] * 2 + [6] * 5
-    )
+
+
+def test_a_part_of_a_batch_is_that_of_its_groups_alone() -> None:
+    scores = score(groups())
+    whole = collate(groups(), scores.rewards, scores.valid, max_tokens=5)
+    part, index = whole.part(torch.tensor([1]))
+    alone = collate(groups()[1:], scores.rewards[1:], scores.valid[1:], max_tokens=5)
+    assert part.groups == alone.groups
+    assert index.tolist() == list(range(7, 14))
+    for name in ("tokens", "row", "behaviour_logprobs", "rewards", "valid"):
+        assert torch.equal(getattr(part, name), getattr(alone, name))
+    both, everything = whole.part(torch.tensor([1, 0]))
+    assert everything.tolist() == list(range(14))
+    assert torch.equal(both.row, whole.row)
 
 
 def test_a_batch_of_nothing_is_empty() -> None:
-    batch = collate([], torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.bool))
+    batch = collate([], torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.bool), max_tokens=5)
     assert len(batch.tokens) == len(batch.row) == 0

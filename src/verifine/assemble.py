@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from verifine.algorithms.recipes import RECIPES, Algorithm
+from verifine.algorithms.configured import build_algorithm, decided_algorithm, decided_reward
+from verifine.algorithms.recipes import Algorithm
 from verifine.config import AlgorithmConfig, DataConfig, GraderConfig, OptimConfig, RunConfig
 from verifine.data import hold_out, read_examples
 from verifine.errors import DataError
 from verifine.graders import Grader
+from verifine.learner.critic import Critic, CriticModel, ValueHead
 from verifine.learner.local import LocalLearner
 from verifine.learner.optim import OptimSettings
+from verifine.learner.reference import FrozenModel, Reference, WithoutAdapters
 from verifine.models.chat import render_prompt
 from verifine.models.load import LanguageModel
 from verifine.rollout.native import NativeEngine
@@ -28,6 +31,10 @@ MAX_NEW_TOKENS = 256
 
 SMALL_MODEL_PARAMETERS = 1_000_000_000
 SMALL_MODEL_RATE, LARGE_MODEL_RATE = 1e-5, 1e-6
+SMALL_LORA_RATE, LARGE_LORA_RATE = 1e-4, 1e-5
+
+HEAD_RATE_FACTOR = 50
+"""How much faster a value head learns than the trunk under it: it starts at 0 and has nothing to forget."""
 
 SHOWN_PROBLEMS = 5
 
@@ -42,6 +49,25 @@ class Materials:
     held_out: Sequence[Example]
     grader: GraderConfig | None
     """None: the caller brings a grader of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copies:
+    """Further copies of the starting model that an algorithm works with."""
+
+    reference: LanguageModel | None = None
+    """None: no KL penalty, or the model itself without its adapters is the reference."""
+    critic: LanguageModel | None = None
+    """None: no critic, or one that is a head on the model's own trunk."""
+
+    @classmethod
+    def wanted(cls, config: RunConfig, load: Callable[[], LanguageModel]) -> Copies:
+        """Loads what `config` asks for."""
+        critic = config.algorithm.critic
+        return cls(
+            reference=load() if config.algorithm.beta and config.model.lora is None else None,
+            critic=load() if critic is not None and critic.kind == "model" else None,
+        )
 
 
 def gather(config: RunConfig) -> Materials:
@@ -80,10 +106,10 @@ def assemble(
     materials: Materials,
     model: LanguageModel,
     grader: Grader,
-    reference: LanguageModel | None,
+    copies: Copies,
     clock: Callable[[], float],
 ) -> tuple[Trainer, list[Prompt]]:
-    """The trainer, and the held-out prompts.
+    """The trainer, and the held-out prompts. `materials.config` is resolved.
 
     Raises:
         DataError: an example's prompt does not fit the model.
@@ -92,12 +118,13 @@ def assemble(
     assert config.sampling.max_new_tokens is not None
     train = _render(model, materials.train, config.sampling.max_new_tokens)
     held_out = _render(model, materials.held_out, config.sampling.max_new_tokens)
+    algorithm = build_algorithm(config.algorithm, config.reward)
     trainer = Trainer(
         source=PromptSource(materials.train, train, config.run.seed),
         engine=NativeEngine(model),
         grader=grader,
-        algorithm=build_algorithm(config.algorithm),
-        learner=LocalLearner(model, _optim_settings(config.optim), config.sampling.temperature, reference),
+        algorithm=algorithm,
+        learner=_build_learner(config, algorithm, model, copies),
         sampling=Sampling(
             group_size=config.sampling.group_size,
             max_new_tokens=config.sampling.max_new_tokens,
@@ -107,9 +134,37 @@ def assemble(
         ),
         prompts_per_step=config.sampling.prompts_per_step,
         max_resample=config.algorithm.max_resample,
+        epochs=config.algorithm.epochs,
+        mini_batches=config.algorithm.mini_batches,
         clock=clock,
     )
     return trainer, [replace(prompt, id=f"held-out/{prompt.id}") for prompt in held_out.values()]
+
+
+def _build_learner(config: RunConfig, algorithm: Algorithm, model: LanguageModel, copies: Copies) -> LocalLearner:
+    settings = _optim_settings(config.optim)
+    critic_config = config.algorithm.critic
+    critic: Critic | None = None
+    critic_settings: OptimSettings | None = None
+    if critic_config is not None:
+        assert critic_config.learning_rate != "auto"
+        critic = ValueHead(model) if copies.critic is None else CriticModel(copies.critic)
+        critic_settings = replace(settings, learning_rate=critic_config.learning_rate)
+    return LocalLearner(
+        model,
+        settings,
+        config.sampling.temperature,
+        reference=_build_reference(algorithm, model, copies),
+        critic=critic,
+        critic_settings=critic_settings,
+        estimates_old=config.algorithm.updates_per_step > 1 or algorithm.penalises_in_reward,
+    )
+
+
+def _build_reference(algorithm: Algorithm, model: LanguageModel, copies: Copies) -> Reference | None:
+    if not algorithm.needs_reference:
+        return None
+    return WithoutAdapters(model) if copies.reference is None else FrozenModel(copies.reference)
 
 
 def _render(model: LanguageModel, examples: Iterable[Example], max_new_tokens: int) -> dict[str, Prompt]:
@@ -140,38 +195,35 @@ def _optim_settings(config: OptimConfig) -> OptimSettings:
     )
 
 
-def build_algorithm(config: AlgorithmConfig) -> Algorithm:
-    """An algorithm's row of the table, with what the config changes."""
-    row = RECIPES[config.name]
-    loss = replace(
-        row.loss,
-        clip_low=row.loss.clip_low if config.clip_low is None else config.clip_low,
-        clip_high=row.loss.clip_high if config.clip_high is None else config.clip_high,
-        beta=config.beta,
-    )
-    share = row.overlong_share if config.overlong_share is None else config.overlong_share
-    return replace(row, loss=loss, overlong_share=share, drops_truncated=config.drop_truncated)
-
-
 def resolve(config: RunConfig, model: LanguageModel) -> RunConfig:
     """The config with everything said that the model, the machine and the algorithm's row decide."""
-    algorithm = build_algorithm(config.algorithm)
-    rate = SMALL_MODEL_RATE if model.parameter_count < SMALL_MODEL_PARAMETERS else LARGE_MODEL_RATE
-    decided_algorithm = {
-        "clip_low": algorithm.loss.clip_low,
-        "clip_high": algorithm.loss.clip_high,
-        "overlong_share": algorithm.overlong_share,
-    }
+    rate = _learning_rate(config, model)
     return config.model_copy(
         update={
             "model": config.model.model_copy(update={"precision": str(model.compute_dtype).removeprefix("torch.")}),
             "data": _absolute(config.data),
-            "algorithm": config.algorithm.model_copy(update=decided_algorithm),
-            "optim": config.optim.model_copy(update={"learning_rate": rate})
-            if config.optim.learning_rate == "auto"
-            else config.optim,
+            "algorithm": _with_critic_rate(decided_algorithm(config.algorithm), rate),
+            "reward": decided_reward(config.reward, config.algorithm.name),
+            "optim": config.optim.model_copy(update={"learning_rate": rate}),
         }
     )
+
+
+def _learning_rate(config: RunConfig, model: LanguageModel) -> float:
+    if config.optim.learning_rate != "auto":
+        return config.optim.learning_rate
+    is_small = model.parameter_count < SMALL_MODEL_PARAMETERS
+    if config.model.lora is None:
+        return SMALL_MODEL_RATE if is_small else LARGE_MODEL_RATE
+    return SMALL_LORA_RATE if is_small else LARGE_LORA_RATE
+
+
+def _with_critic_rate(config: AlgorithmConfig, policy_rate: float) -> AlgorithmConfig:
+    critic = config.critic
+    if critic is None or critic.learning_rate != "auto":
+        return config
+    rate = policy_rate * (HEAD_RATE_FACTOR if critic.kind == "head" else 1)
+    return config.model_copy(update={"critic": critic.model_copy(update={"learning_rate": rate})})
 
 
 def _absolute(data: DataConfig) -> DataConfig:

@@ -6,7 +6,7 @@ no mask to forget, and neither packing nor order can change a result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from verifine.types import Group
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Everything one optimiser update sees."""
+    """What a step learns from; its parts are what one optimiser update sees."""
 
     groups: tuple[Group, ...]
     tokens: Int[Tensor, " N"]
@@ -27,10 +27,30 @@ class Batch:
     behaviour_logprobs: Float[Tensor, " N"]
     rewards: Float[Tensor, "P G"]
     valid: Bool[Tensor, "P G"]
+    max_tokens: int
+    """The token limit that the rollouts were sampled under."""
 
-    def spread(self, values: Float[Tensor, "P G"]) -> Float[Tensor, " N"]:
-        """One value a rollout becomes one value a token."""
-        return values.flatten()[self.row]
+    @property
+    def group_size(self) -> int:
+        return self.valid.shape[1]
+
+    def part(self, groups: Int[Tensor, " p"]) -> tuple[Batch, Int[Tensor, " n"]]:
+        """The batch of some groups, in their order here, and where its tokens stand on this batch's axis."""
+        chosen = groups.sort().values
+        place = torch.full((len(self.groups),), -1)
+        place[chosen] = torch.arange(len(chosen))
+        index = (place[self.row // self.group_size] >= 0).nonzero().flatten()
+        row = self.row[index]
+        part = Batch(
+            groups=tuple(self.groups[group] for group in chosen.tolist()),
+            tokens=self.tokens[index],
+            row=place[row // self.group_size] * self.group_size + row % self.group_size,
+            behaviour_logprobs=self.behaviour_logprobs[index],
+            rewards=self.rewards[chosen],
+            valid=self.valid[chosen],
+            max_tokens=self.max_tokens,
+        )
+        return part, index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +61,8 @@ class Scores:
     """0 where unscorable."""
     valid: Bool[Tensor, "P G"]
     truncated: Bool[Tensor, "P G"]
+    format_ok: Bool[Tensor, "P G"]
+    """Where the grader does not judge the format, every format is right."""
     lengths: Int[Tensor, "P G"]
 
 
@@ -53,6 +75,22 @@ class Estimates:
     log-probabilities, detached, are the old ones and every ratio is exactly 1."""
     reference_logprobs: Float[Tensor, " N"] | None
     """None: there is no KL penalty."""
+    values: Float[Tensor, " N"] | None
+    """What the critic expects before each token. None: there is no critic."""
+
+    def part(self, index: Int[Tensor, " n"]) -> Estimates:
+        """The estimates of some tokens."""
+        return self._each(lambda values: values[index])
+
+    def to(self, device: torch.device) -> Estimates:
+        return self._each(lambda values: values.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Estimates:
+        return Estimates(
+            old_logprobs=None if self.old_logprobs is None else change(self.old_logprobs),
+            reference_logprobs=None if self.reference_logprobs is None else change(self.reference_logprobs),
+            values=None if self.values is None else change(self.values),
+        )
 
 
 def score(groups: Sequence[Group]) -> Scores:
@@ -61,11 +99,14 @@ def score(groups: Sequence[Group]) -> Scores:
         rewards=torch.tensor([[grade.score or 0.0 for grade in group.grades] for group in groups]),
         valid=torch.tensor([[grade.valid for grade in group.grades] for group in groups]),
         truncated=torch.tensor([[rollout.truncated for rollout in group.rollouts] for group in groups]),
+        format_ok=torch.tensor([[grade.format_ok is not False for grade in group.grades] for group in groups]),
         lengths=torch.tensor([[len(rollout.token_ids) for rollout in group.rollouts] for group in groups]),
     )
 
 
-def collate(groups: Sequence[Group], rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> Batch:
+def collate(
+    groups: Sequence[Group], rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"], max_tokens: int
+) -> Batch:
     """Lays the action tokens of valid rollouts end to end, by prompt and sample."""
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     kept = [(row, rollouts[row]) for row in valid.flatten().nonzero().flatten().tolist()]
@@ -77,4 +118,5 @@ def collate(groups: Sequence[Group], rewards: Float[Tensor, "P G"], valid: Bool[
         behaviour_logprobs=torch.tensor([value for _, rollout in kept for value in rollout.behaviour_logprobs]),
         rewards=rewards,
         valid=valid,
+        max_tokens=max_tokens,
     )

@@ -64,6 +64,12 @@ class TrainingError(VerifineError):
     exit_code = 5
 
 
+class CheckpointError(VerifineError):
+    """A saved state that cannot be gone on from."""
+
+    exit_code = 5
+
+
 class StoppedError(VerifineError):
     """Somebody asked Verifine to stop before there was anything to save, or at once."""
 

@@ -8,12 +8,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from verifine.assemble import Materials, assemble, gather, resolve
+from verifine.assemble import Copies, Materials, assemble, gather, resolve
 from verifine.config import RunConfig, RunSection, dump_config
 from verifine.errors import ConfigError, StoppedError
 from verifine.graders import CallableGrader, GradeFunction, Grader, build_grader
 from verifine.models.chat import prompt_text
 from verifine.models.load import LanguageModel, load_model
+from verifine.models.lora import attach_lora
 from verifine.models.provision import ProvisionedModel, cache_folder, provision_model
 from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.environment import describe_environment, write_environment
@@ -88,9 +89,9 @@ def train(
         provisioned, model = _load(config, observer)
         if is_interrupted():
             raise StoppedError("stopped before training began; nothing was saved")
-        reference = _load_reference(provisioned, model) if config.algorithm.beta else None
+        copies = Copies.wanted(config, lambda: _load_copy(provisioned, model))
         materials = replace(materials, config=resolve(materials.config, model))
-        trainer, held_out = assemble(materials, model, scoring, reference, time.monotonic)
+        trainer, held_out = assemble(materials, model, scoring, copies, time.monotonic)
         directory = _open_directory(materials.config)
         run = Run(
             trainer=trainer,
@@ -125,7 +126,7 @@ def rehearse(config: RunConfig, observer: Observer = SILENT) -> Rehearsal:
     with _grader(materials, None) as scoring:
         provisioned, model = _load(config, observer)
         materials = replace(materials, config=resolve(materials.config, model))
-        trainer, held_out = assemble(materials, model, scoring, None, time.monotonic)
+        trainer, held_out = assemble(materials, model, scoring, Copies(), time.monotonic)
     return Rehearsal(
         config=materials.config,
         train_examples=len(materials.train),
@@ -156,10 +157,13 @@ def _grader(materials: Materials, grader: Grader | GradeFunction | None) -> Iter
 def _load(config: RunConfig, observer: Observer) -> tuple[ProvisionedModel, LanguageModel]:
     provisioned = provision_model(config.model.name, cache_folder(), observer.progress)
     observer.stage("loading the model")
-    return provisioned, load_model(provisioned, config.model.precision)
+    model, lora = load_model(provisioned, config.model.precision), config.model.lora
+    if lora is not None:
+        model = attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed)
+    return provisioned, model
 
 
-def _load_reference(provisioned: ProvisionedModel, model: LanguageModel) -> LanguageModel:
+def _load_copy(provisioned: ProvisionedModel, model: LanguageModel) -> LanguageModel:
     """A second copy of the starting model, computed with as the first one is."""
     return replace(load_model(provisioned, "float32"), compute_dtype=model.compute_dtype)
 

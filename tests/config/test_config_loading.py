@@ -75,8 +75,8 @@ def test_an_override_of_the_algorithm_by_name_keeps_its_other_settings(write: Wr
 
 
 def test_an_override_reaches_into_shorthand(write: WriteYaml) -> None:
-    config = load_config(write("data: {task: add}\nalgorithm: dapo\n"), ["algorithm.beta=0.5"])
-    assert (config.algorithm.name, config.algorithm.beta) == ("dapo", 0.5)
+    config = load_config(write("data: {task: add}\nalgorithm: gspo\n"), ["algorithm.beta=0.5"])
+    assert (config.algorithm.name, config.algorithm.beta) == ("gspo", 0.5)
 
 
 def test_an_override_may_be_a_list_null_or_a_section() -> None:
@@ -143,7 +143,7 @@ def test_a_dumped_config_has_the_order_of_the_schema_and_keeps_source_readable()
     source = "def grade(sample, item):\n    return 1.0\n"
     text = dump_config(build_config({"grader": {"type": "python", "source": source}, "data": {"train": "a.jsonl"}}))
     sections = [line.removesuffix(":") for line in text.splitlines() if line.endswith(":") and line[0] != " "]
-    assert sections == ["model", "data", "grader", "algorithm", "sampling", "optim", "run"]
+    assert sections == ["model", "data", "grader", "algorithm", "reward", "sampling", "optim", "run"]
     assert "source: |\n    def grade(sample, item):\n        return 1.0\n" in text
 
 

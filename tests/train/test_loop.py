@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from verifine.algorithms import RECIPES
 from verifine.errors import GraderError, StoppedError, TrainingError
@@ -64,6 +65,8 @@ def make_run(
         sampling=Sampling(group_size=2, max_new_tokens=8),
         prompts_per_step=2,
         max_resample=0,
+        epochs=1,
+        mini_batches=1,
         clock=clock,
     )
     directory = RunDirectory.create(tmp_path / "run", "name", datetime(2026, 1, 1, tzinfo=UTC))
@@ -185,12 +188,15 @@ def test_twenty_steps_without_signal_end_a_run(tmp_path: Path) -> None:
 
 def test_a_gradient_that_stays_infinite_fails_a_run(tmp_path: Path) -> None:
     run, watcher = make_run(tmp_path, replace(PLAN, steps=100), UpdateOutcome.NOT_FINITE)
-    with pytest.raises(TrainingError, match="3 steps in a row. Lower optim.learning_rate"):
+    with pytest.raises(TrainingError, match="3 updates in a row"):
         execute(run)
     assert watcher.steps == [1, 2, 3]
     last = read_events(run.directory.events)[-1]
     assert last.type == "failed"
     assert "Lower optim.learning_rate" in str(last.fields["error"])
+    dumped = load_file(run.directory.dumps / "step-000003.safetensors")
+    assert {"tokens", "row", "behaviour_logprobs", "rewards", "valid", "advantages"} <= dumped.keys()
+    assert dumped["rewards"].tolist() == [[1.0, 0.0]] * 2
 
 
 def test_a_grader_that_keeps_failing_fails_a_run(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ def make_trainer(
         sampling=Sampling(group_size=4, max_new_tokens=8, seed=0),
         prompts_per_step=3,
         max_resample=2,
+        epochs=1,
+        mini_batches=1,
         clock=lambda: float(next(ticks)),
     )
     return trainer, engine, learner
@@ -50,7 +52,8 @@ def test_a_step_learns_from_what_it_sampled_and_tells_the_engine() -> None:
 
     assert [len(ids) for ids, _ in engine.calls] == [3]
     assert engine.calls[0][1].step == 5
-    ((batch, advantages),) = learner.updates
+    (lesson,) = learner.lessons
+    batch, advantages = lesson.batch, lesson.credit.advantages
     assert batch.rewards.tolist() == [[1, 0, 1, 0]] * 3
     expected = 0.5 / ((1 / 3) ** 0.5 + 1e-4)
     # Every right answer is one character long, every wrong one five.
@@ -81,14 +84,15 @@ def test_an_update_that_was_not_applied_is_not_counted() -> None:
     trainer, engine, _ = make_trainer(right_when_even, outcome=UpdateOutcome.NOT_FINITE)
     result = train_step(trainer, Progress(updates=2))
     assert result.progress.updates == engine.version == 2
-    assert result.outcome is UpdateOutcome.NOT_FINITE
+    assert result.outcomes == (UpdateOutcome.NOT_FINITE,)
 
 
 def test_unscorable_answers_are_left_out_of_credit_and_counted() -> None:
     trainer, _, learner = make_trainer(right_when_even)
     broken = CallableGrader(lambda sample, item: 1 / 0 if sample["output_text"] == "wrong" else 1.0)
     result = train_step(replace(trainer, grader=broken), Progress())
-    ((batch, advantages),) = learner.updates
+    (lesson,) = learner.lessons
+    batch, advantages = lesson.batch, lesson.credit.advantages
     assert batch.valid.tolist() == [[True, False, True, False]] * 3
     assert (advantages == 0).all()
     assert result.report.metrics["unscorable"] == 6
@@ -106,7 +110,8 @@ def test_dapo_samples_new_prompts_in_place_of_groups_without_signal() -> None:
     drawn = [prompt_id for ids, _ in engine.calls for prompt_id in ids]
     assert len(engine.calls) > 1
     assert len(set(drawn)) == len(drawn)
-    ((batch, _),) = learner.updates
+    (lesson,) = learner.lessons
+    batch = lesson.batch
     assert [group.prompt.id for group in batch.groups] == [name for name in drawn if int(name[1]) % 2 == 0]
     assert len(batch.groups) == 3
     metrics = result.report.metrics
@@ -120,7 +125,8 @@ def test_dapo_trains_on_what_it_has_when_the_rounds_are_used_up() -> None:
     trainer, engine, learner = make_trainer(lambda prompt, _: str(prompt.item["want"]), "dapo")
     result = train_step(trainer, Progress())
     assert len(engine.calls) == 3
-    ((batch, _),) = learner.updates
+    (lesson,) = learner.lessons
+    batch = lesson.batch
     assert len(batch.groups) == 0
     assert result.report.metrics["groups/trained"] == 0
     assert result.report.metrics["reward"] == 1
@@ -130,7 +136,8 @@ def test_dapo_filters_by_the_graders_scores_not_by_length() -> None:
     # All wrong, of lengths that the soft penalty tells apart.
     trainer, _, learner = make_trainer(lambda _, sample: "wrong" + "." * sample, "dapo")
     train_step(replace(trainer, max_resample=0), Progress())
-    ((batch, _),) = learner.updates
+    (lesson,) = learner.lessons
+    batch = lesson.batch
     assert len(batch.groups) == 0
 
 
@@ -157,7 +164,7 @@ def test_a_score_that_is_not_a_number_is_unscorable() -> None:
     trainer, _, learner = make_trainer(right_when_even)
     result = train_step(replace(trainer, grader=Undecided()), Progress())
     assert result.report.metrics["unscorable"] == 6
-    assert learner.updates[0][0].valid.tolist() == [[True, False, True, False]] * 3
+    assert learner.lessons[0].batch.valid.tolist() == [[True, False, True, False]] * 3
 
 
 def test_filtered_prompts_come_back_in_a_later_epoch() -> None:
@@ -174,9 +181,57 @@ def test_the_overlong_penalty_and_dropping_reach_the_batch() -> None:
     trainer, _, learner = make_trainer(lambda prompt, sample: str(prompt.item["want"]) + "." * (2 * sample))
     soft = replace(trainer.algorithm, overlong_share=0.5)
     train_step(replace(trainer, algorithm=soft), Progress())
-    ((batch, _),) = learner.updates
+    (lesson,) = learner.lessons
+    batch = lesson.batch
     # Lengths 1, 3, 5, 7 of at most 8: the last four tokens cost a quarter each.
     assert batch.rewards.tolist() == [[1, 0, -0.25, -0.75]] * 3
     hard = replace(trainer.algorithm, drops_truncated=True)
     train_step(replace(trainer, algorithm=hard, sampling=replace(trainer.sampling, max_new_tokens=4)), Progress())
-    assert learner.updates[1][0].valid.tolist() == [[True, True, False, False]] * 3
+    assert learner.lessons[1].batch.valid.tolist() == [[True, True, False, False]] * 3
+
+
+def test_several_updates_a_step_go_over_the_batch_in_shuffled_parts() -> None:
+    trainer, engine, learner = make_trainer(right_when_even)
+    result = train_step(replace(trainer, epochs=6, mini_batches=2), Progress(step=4, updates=2))
+    asked = [[group.prompt.id for group in lesson.batch.groups] for lesson in learner.lessons]
+    everyone = sorted(group.prompt.id for group in result.lesson.batch.groups)
+    assert [len(part) for part in asked] == [2, 1] * 6
+    assert all(sorted(asked[i] + asked[i + 1]) == everyone for i in range(0, 12, 2))
+    assert len({tuple(part) for part in asked}) > 2, "each epoch is shuffled anew"
+    # Credit is that of the whole step, whatever part of it is seen.
+    for lesson in learner.lessons:
+        assert lesson.credit.advantages.abs().min() == result.lesson.credit.advantages.abs().max()
+        assert len(lesson.credit.advantages) == len(lesson.batch.tokens)
+    assert result.progress.updates == engine.version == 2 + 12
+    assert result.report.metrics["updates"] == 12
+    again, _, other = make_trainer(right_when_even)
+    train_step(replace(again, epochs=6, mini_batches=2), Progress(step=4, updates=2))
+    assert [[g.prompt.id for g in lesson.batch.groups] for lesson in other.lessons] == asked
+
+
+def test_the_format_gate_takes_the_reward_of_a_badly_formatted_answer() -> None:
+    class Lenient:
+        """Right answers score whatever their format; wrong ones cost."""
+
+        def grade(self, samples: Sequence[Sample]) -> list[Grade]:
+            return [
+                Grade(
+                    score=1.0 if sample.output_text.startswith("yes") else -1.0, format_ok="." not in sample.output_text
+                )
+                for sample in samples
+            ]
+
+        def close(self) -> None: ...
+
+    texts = ["yes", "yes.", "no", "no."]
+    trainer, _, learner = make_trainer(lambda _, sample: texts[sample])
+    gated = replace(trainer.algorithm, gates_format=True)
+    train_step(replace(trainer, grader=Lenient(), algorithm=gated), Progress())
+    assert learner.lessons[0].batch.rewards.tolist() == [[1, 0, -1, -1]] * 3
+
+
+def test_a_steps_shortfall_is_reported() -> None:
+    trainer, _, _ = make_trainer(lambda prompt, _: str(prompt.item["want"]), "dapo")
+    metrics = train_step(trainer, Progress()).report.metrics
+    assert metrics["groups/missing"] == 3
+    assert metrics["groups/resampled"] == 6

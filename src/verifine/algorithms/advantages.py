@@ -1,12 +1,13 @@
 """Credit: how rewards become advantages.
 
-Axes: P prompts, G rollouts a prompt. An invalid rollout is outside every mean and standard deviation and gets 0.
+Axes: P prompts, G rollouts a prompt, N action tokens; `row[N]` names the rollout of each token, and the tokens of a
+rollout stand next to each other, in order. An invalid rollout is outside every mean and standard deviation and gets 0.
 """
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -42,3 +43,71 @@ def rewards_differ(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) ->
     highest = torch.where(valid, rewards, -infinity).amax(dim=1)
     lowest = torch.where(valid, rewards, infinity).amin(dim=1)
     return highest > lowest
+
+
+def batch_scaled(
+    rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"], epsilon: float = 1e-4
+) -> Float[Tensor, "P G"]:
+    """Each reward minus its group's mean, divided by the standard deviation of the whole batch (arXiv:2508.08221, 4.1).
+
+    The standard deviation is the unbiased one (n - 1) of all valid rewards, so an easy group is not blown up.
+    """
+    kept = rewards[valid]
+    spread = kept.std() if len(kept) > 1 else torch.zeros((), dtype=rewards.dtype, device=rewards.device)
+    return group_centered(rewards, valid) / (spread + epsilon)
+
+
+def leave_one_out(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> Float[Tensor, "P G"]:
+    """Each reward minus the mean of the other valid rewards of its group (RLOO, arXiv:2402.14740).
+
+    A group needs two valid rollouts; with one, its advantage is 0.
+    """
+    counts = valid.sum(dim=1, keepdim=True)
+    # r - (sum - r) / (n - 1) = n / (n - 1) (r - mean)
+    return group_centered(rewards, valid) * (counts / (counts - 1).clamp(min=1))
+
+
+def whitened(advantages: Float[Tensor, " N"], epsilon: float = 1e-8) -> Float[Tensor, " N"]:
+    """(A - mean) / (std + epsilon) over all tokens of the global batch (REINFORCE++, arXiv:2501.03262, eq. 8).
+
+    The standard deviation is that of the population. Advantages that are all the same become exactly 0.
+    """
+    if len(advantages) == 0 or bool((advantages == advantages[0]).all()):
+        return torch.zeros_like(advantages)
+    exact = advantages.double()
+    centered = exact - exact.mean()
+    return (centered / (centered.square().mean().sqrt() + epsilon)).to(advantages.dtype)
+
+
+def gae(
+    rewards: Float[Tensor, " N"], values: Float[Tensor, " N"], row: Int[Tensor, " N"], gamma: float, lam: float
+) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+    """Generalised advantage estimation: advantages and returns of every token (arXiv:1506.02438, eq. 16).
+
+    delta_t = r_t + gamma V_{t+1} - V_t, A_t = delta_t + gamma lam A_{t+1}, return_t = A_t + V_t. Each rollout stands
+    for itself; after its last token the value is 0.
+    """
+    next_values = torch.where(_continues(row), values.roll(-1), torch.zeros_like(values))
+    deltas = rewards + gamma * next_values - values
+    advantages = returns_to_go(deltas, row, gamma * lam)
+    return advantages, advantages + values
+
+
+def returns_to_go(rewards: Float[Tensor, " N"], row: Int[Tensor, " N"], gamma: float) -> Float[Tensor, " N"]:
+    """R_t = r_t + gamma R_{t+1} within each rollout (REINFORCE++, arXiv:2501.03262)."""
+    lengths = torch.bincount(row)
+    lengths = lengths[lengths > 0]
+    last = lengths.cumsum(dim=0) - 1
+    returns = rewards.clone()
+    # One pass from the end, all rollouts at once: the k-th token from the end of each that is longer than k.
+    for back in range(1, int(lengths.max()) if len(lengths) else 0):
+        at = (last - back)[lengths > back]
+        returns[at] = rewards[at] + gamma * returns[at + 1]
+    return returns
+
+
+def _continues(row: Int[Tensor, " N"]) -> Bool[Tensor, " N"]:
+    """Whether a token is followed by another of its rollout."""
+    follows = torch.zeros_like(row, dtype=torch.bool)
+    follows[:-1] = row[:-1] == row[1:]
+    return follows

@@ -1,4 +1,4 @@
-"""The algorithms as a table: credit x surrogate x weights x KL x group filter x reward shaping."""
+"""The algorithms as a table: credit x surrogate x averaging x KL x group filter x reward shaping x critic."""
 
 from __future__ import annotations
 
@@ -8,46 +8,15 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from verifine.algorithms.advantages import group_normalized
-from verifine.algorithms.kl import k3
-from verifine.algorithms.shaping import drop_truncated, has_signal, overlong_penalty
-from verifine.algorithms.surrogates import clipped
-from verifine.algorithms.weights import sequence_mean, token_mean
-
-Credit = Callable[[Tensor, Tensor], Tensor]
-"""rewards[P, G], valid[P, G] -> advantages[P, G]"""
-
-Weighting = Callable[[Tensor], Tensor]
-"""row[N] -> weights[N]"""
+from verifine.algorithms.advantages import group_centered, group_normalized, leave_one_out
+from verifine.algorithms.credit import Credit, CreditRule, CriticCredit, Evidence, GroupCredit, ReturnCredit
+from verifine.algorithms.kl import k1
+from verifine.algorithms.loss import KL, Clip, Loss, ValueTerm
+from verifine.algorithms.shaping import drop_truncated, format_gate, has_signal, overlong_penalty
+from verifine.batch import Batch, Estimates
 
 GroupFilter = Callable[[Tensor, Tensor], Tensor]
 """rewards[P, G], valid[P, G] -> keeps[P]"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """What a learner minimises: `sum(weights * terms)` over the global batch."""
-
-    clip_low: float
-    clip_high: float
-    weighting: Weighting
-    beta: float
-    """Weight of the KL penalty k3, in the loss with gradient; 0 needs no reference."""
-
-    def weights(self, row: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
-        return self.weighting(row)
-
-    def terms(
-        self,
-        logprobs: Float[Tensor, " N"],
-        old_logprobs: Float[Tensor, " N"],
-        advantages: Float[Tensor, " N"],
-        reference_logprobs: Float[Tensor, " N"] | None,
-    ) -> Float[Tensor, " N"]:
-        terms = clipped(logprobs, old_logprobs, advantages, self.clip_low, self.clip_high)
-        if reference_logprobs is None:
-            return terms
-        return terms + self.beta * k3(logprobs, reference_logprobs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +24,26 @@ class Algorithm:
     """One row of the table, with the settings a user may change."""
 
     name: str
-    credit: Credit
+    credit_rule: CreditRule
     loss: Loss
     group_filter: GroupFilter | None = None
     """None: every group is kept. Else a step samples new prompts in place of groups it does not keep."""
     overlong_share: float = 0.0
     """The last part of the token limit, over which the soft overlong penalty rises; 0: none."""
     drops_truncated: bool = False
+    gates_format: bool = False
+    """Whether an answer in the wrong format earns nothing."""
+
+    def gate(self, rewards: Float[Tensor, "P G"], format_ok: Bool[Tensor, "P G"]) -> Float[Tensor, "P G"]:
+        """The rewards that say which answers are better."""
+        return format_gate(rewards, format_ok) if self.gates_format else rewards
 
     def shape(
         self, rewards: Float[Tensor, "P G"], lengths: Int[Tensor, "P G"], max_tokens: int
     ) -> Float[Tensor, "P G"]:
-        """The rewards that credit is given for."""
+        """The rewards that credit is given for: those, less the penalty for length."""
         buffer = int(self.overlong_share * max_tokens)
-        return rewards + overlong_penalty(lengths, max_tokens, buffer) if buffer else rewards
+        return rewards + overlong_penalty(lengths, max_tokens, buffer, dtype=rewards.dtype) if buffer else rewards
 
     def admit(self, valid: Bool[Tensor, "P G"], truncated: Bool[Tensor, "P G"]) -> Bool[Tensor, "P G"]:
         """The rollouts that count."""
@@ -80,18 +55,91 @@ class Algorithm:
             return valid.any(dim=1)
         return self.group_filter(rewards, valid)
 
+    def credit(self, batch: Batch, estimates: Estimates) -> Credit:
+        """What each token of a step did for the reward."""
+        return self.credit_rule(
+            Evidence(
+                rewards=batch.rewards,
+                valid=batch.valid,
+                row=batch.row,
+                penalty=self._penalty(estimates),
+                values=estimates.values,
+            )
+        )
 
-RECIPES: dict[str, Algorithm] = {
-    "grpo": Algorithm(
+    @property
+    def needs_reference(self) -> bool:
+        return self.loss.kl is not None and self.loss.kl.beta > 0
+
+    @property
+    def penalises_in_reward(self) -> bool:
+        """Whether a KL penalty is taken off the reward."""
+        return self.needs_reference and not self.loss.penalises_divergence
+
+    def _penalty(self, estimates: Estimates) -> Float[Tensor, " N"] | None:
+        if not self.penalises_in_reward:
+            return None
+        assert self.loss.kl is not None
+        if estimates.old_logprobs is None or estimates.reference_logprobs is None:
+            raise ValueError("a KL penalty in the reward needs the old and the reference's log-probabilities")
+        return self.loss.kl.beta * k1(estimates.old_logprobs, estimates.reference_logprobs)
+
+
+_PPO_CLIP = Clip(low=0.2, high=0.2)
+_IN_REWARD = KL(estimator="k1", place="reward")
+_K2_IN_LOSS, _K3_IN_LOSS = KL(estimator="k2", place="loss"), KL(estimator="k3", place="loss")
+
+_ROWS = (
+    Algorithm(
         name="grpo",
-        credit=group_normalized,
-        loss=Loss(clip_low=0.2, clip_high=0.2, weighting=sequence_mean, beta=0.0),
+        credit_rule=GroupCredit(baseline=group_normalized),
+        loss=Loss(surrogate="clipped", clip=_PPO_CLIP, averaging="sequence_mean", kl=_K3_IN_LOSS),
     ),
-    "dapo": Algorithm(
+    Algorithm(
+        name="dr_grpo",
+        credit_rule=GroupCredit(baseline=group_centered),
+        loss=Loss(surrogate="clipped", clip=_PPO_CLIP, averaging="constant_length", kl=_K3_IN_LOSS),
+    ),
+    Algorithm(
         name="dapo",
-        credit=group_normalized,
-        loss=Loss(clip_low=0.2, clip_high=0.28, weighting=token_mean, beta=0.0),
+        credit_rule=GroupCredit(baseline=group_normalized),
+        loss=Loss(surrogate="clipped", clip=Clip(low=0.2, high=0.28), averaging="token_mean", kl=None),
         group_filter=has_signal,
         overlong_share=0.2,
     ),
-}
+    Algorithm(
+        name="rloo",
+        credit_rule=GroupCredit(baseline=leave_one_out),
+        loss=Loss(surrogate="reinforce", clip=_PPO_CLIP, averaging="rollout_sum", kl=_IN_REWARD),
+    ),
+    Algorithm(
+        name="reinforce_pp",
+        credit_rule=ReturnCredit(),
+        loss=Loss(surrogate="clipped", clip=_PPO_CLIP, averaging="token_mean", kl=_IN_REWARD),
+    ),
+    Algorithm(
+        name="reinforce_pp_baseline",
+        credit_rule=GroupCredit(baseline=group_centered, whitens=True),
+        loss=Loss(surrogate="clipped", clip=_PPO_CLIP, averaging="token_mean", kl=_K2_IN_LOSS),
+    ),
+    Algorithm(
+        name="ppo",
+        credit_rule=CriticCredit(),
+        loss=Loss(surrogate="clipped", clip=_PPO_CLIP, averaging="token_mean", kl=_IN_REWARD, value=ValueTerm()),
+    ),
+    Algorithm(
+        name="gspo",
+        credit_rule=GroupCredit(baseline=group_normalized),
+        loss=Loss(
+            surrogate="sequence_clipped", clip=Clip(low=3e-4, high=4e-4), averaging="sequence_mean", kl=_K3_IN_LOSS
+        ),
+    ),
+    Algorithm(
+        name="cispo",
+        credit_rule=GroupCredit(baseline=group_centered),
+        loss=Loss(surrogate="cispo", clip=Clip(low=1.0, high=5.0), averaging="token_mean", kl=_K3_IN_LOSS),
+        group_filter=has_signal,
+    ),
+)
+
+RECIPES: dict[str, Algorithm] = {row.name: row for row in _ROWS}

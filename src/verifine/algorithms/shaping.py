@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from verifine.algorithms.advantages import rewards_differ
 
 
-def overlong_penalty(lengths: Int[Tensor, "P G"], max_tokens: int, buffer: int) -> Float[Tensor, "P G"]:
+def overlong_penalty(
+    lengths: Int[Tensor, "P G"], max_tokens: int, buffer: int, *, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "P G"]:
     """What a long answer loses: 0 up to max_tokens - buffer tokens, then linearly down to -1 at max_tokens.
 
     DAPO, arXiv:2503.14476, eq. 13. A truncated rollout has max_tokens tokens and gets -1, so it never scores above one
     that is almost truncated.
     """
-    return -((lengths - (max_tokens - buffer)).float() / buffer).clamp(0, 1)
+    return -((lengths - (max_tokens - buffer)).to(dtype) / buffer).clamp(0, 1)
 
 
 def drop_truncated(valid: Bool[Tensor, "P G"], truncated: Bool[Tensor, "P G"]) -> Bool[Tensor, "P G"]:
@@ -25,3 +28,15 @@ def drop_truncated(valid: Bool[Tensor, "P G"], truncated: Bool[Tensor, "P G"]) -
 def has_signal(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> Bool[Tensor, " P"]:
     """Whether a group's rewards differ, so that it says which answers were better (DAPO's dynamic sampling)."""
     return rewards_differ(rewards, valid)
+
+
+def format_gate(rewards: Float[Tensor, "P G"], format_ok: Bool[Tensor, "P G"]) -> Float[Tensor, "P G"]:
+    """An answer in the wrong format earns nothing: its reward is at most 0."""
+    return torch.where(format_ok, rewards, rewards.clamp(max=0))
+
+
+def on_last_token(rewards: Float[Tensor, "P G"], row: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """A rollout's reward at its last token, 0 at the others."""
+    last = torch.ones_like(row, dtype=torch.bool)
+    last[:-1] = row[:-1] != row[1:]
+    return torch.where(last, rewards.flatten()[row], torch.zeros((), dtype=rewards.dtype, device=rewards.device))

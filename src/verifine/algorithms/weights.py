@@ -11,13 +11,39 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def token_mean(row: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
+def token_mean(row: Int[Tensor, " N"], *, dtype: torch.dtype = torch.float32) -> Float[Tensor, " N"]:
     """1 / N: every token of the batch counts the same (DAPO, arXiv:2503.14476, eq. 8)."""
-    return torch.full(row.shape, 1 / max(len(row), 1), device=row.device)
+    return torch.full(row.shape, 1 / max(len(row), 1), dtype=dtype, device=row.device)
 
 
-def sequence_mean(row: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
+def sequence_mean(row: Int[Tensor, " N"], *, dtype: torch.dtype = torch.float32) -> Float[Tensor, " N"]:
     """1 / (B |o_i|): every rollout counts the same, however long (GRPO, arXiv:2402.03300, eq. 3)."""
-    lengths = torch.bincount(row)
-    rollouts = int((lengths > 0).sum())
-    return 1 / (max(rollouts, 1) * lengths[row].float())
+    return 1 / (_count(row) * torch.bincount(row)[row].to(dtype))
+
+
+def prompt_mean(row: Int[Tensor, " N"], group_size: int, *, dtype: torch.dtype = torch.float32) -> Float[Tensor, " N"]:
+    """1 / (P tokens of the group): every prompt counts the same, and so do the tokens of its answers."""
+    return sequence_mean(row // group_size, dtype=dtype)
+
+
+def constant_length(
+    row: Int[Tensor, " N"], max_tokens: int, *, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, " N"]:
+    """1 / (B max_tokens): a constant, so that length earns nothing (Dr. GRPO, arXiv:2503.20783).
+
+    Sums to less than 1.
+    """
+    return rollout_sum(row, dtype=dtype) / max_tokens
+
+
+def rollout_sum(row: Int[Tensor, " N"], *, dtype: torch.dtype = torch.float32) -> Float[Tensor, " N"]:
+    """1 / B: a rollout's terms add up, whatever its length (RLOO, arXiv:2402.14740).
+
+    Sums to the mean length.
+    """
+    return torch.full(row.shape, 1 / _count(row), dtype=dtype, device=row.device)
+
+
+def _count(row: Int[Tensor, " N"]) -> int:
+    """Rollouts with tokens on the axis; 1 on an empty axis, where it divides nothing."""
+    return max(len(torch.unique(row)), 1)

@@ -15,7 +15,9 @@ WARMUP_STEPS = 5
 
 def quickstart(
     task: Annotated[str, typer.Option(help="largest, add, subtract, count, sort or countdown.")] = "largest",
-    algorithm: Annotated[str, typer.Option(help="grpo or dapo.")] = "grpo",
+    algorithm: Annotated[
+        str, typer.Option(help="grpo, dr_grpo, dapo, rloo, reinforce_pp, reinforce_pp_baseline, ppo, gspo or cispo.")
+    ] = "grpo",
     model: Annotated[str, typer.Option(help="A catalogue name, a hub id or a folder.")] = "SmolLM2-135M-Instruct",
     minutes: Annotated[float, typer.Option(help="How long it may take, evaluations included.")] = 5.0,
     seed: Annotated[int, typer.Option(help="Every random number follows from it.")] = 0,

@@ -24,7 +24,12 @@ def train(
     dataset: Annotated[Path | None, typer.Option(help="JSONL, one example a line, each with `messages`.")] = None,
     eval_dataset: Annotated[Path | None, typer.Option(help="JSONL of held-out examples.")] = None,
     model: Annotated[str | None, typer.Option(help="A catalogue name, a hub id or a folder.")] = None,
-    algo: Annotated[str | None, typer.Option(help="GRPO or DAPO.")] = None,
+    algo: Annotated[
+        str | None,
+        typer.Option(
+            help="GRPO, DR_GRPO, DAPO, RLOO, REINFORCE_PP, REINFORCE_PPB (with baseline), PPO, GSPO or CISPO."
+        ),
+    ] = None,
     grader: Annotated[
         str | None, typer.Option(help="A JSON file in OpenAI's grader form, or a preset: answer_exact, answer_number.")
     ] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from verifine.config.algorithm import AlgorithmConfig, AlgorithmName, CriticConfig, RewardConfig
 from verifine.config.graders import (
     GRADER_PRESETS,
     AnswerGrader,
@@ -9,12 +10,12 @@ from verifine.config.graders import (
     GraderConfig,
     PythonGrader,
     StringCheckGrader,
+    WeightedGrader,
 )
 from verifine.config.loading import build_config, dump_config, load_config
 from verifine.config.run import (
-    AlgorithmConfig,
-    AlgorithmName,
     DataConfig,
+    LoraConfig,
     ModelConfig,
     OptimConfig,
     RunConfig,
@@ -28,17 +29,21 @@ __all__ = [
     "AlgorithmConfig",
     "AlgorithmName",
     "AnswerGrader",
+    "CriticConfig",
     "DataConfig",
     "FormatGrader",
     "GraderConfig",
+    "LoraConfig",
     "ModelConfig",
     "OptimConfig",
     "PythonGrader",
+    "RewardConfig",
     "RunConfig",
     "RunSection",
     "SamplingConfig",
     "StringCheckGrader",
     "TaskName",
+    "WeightedGrader",
     "build_config",
     "dump_config",
     "load_config",

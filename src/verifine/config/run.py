@@ -5,15 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from verifine.config.algorithm import NEEDS_A_GROUP, SCALES, AlgorithmConfig, RewardConfig
 from verifine.config.graders import GraderConfig, Schema
 
 TaskName = Literal["largest", "add", "subtract", "count", "sort", "countdown"]
 
-AlgorithmName = Literal["grpo", "dapo"]
-
 DecayRate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class LoraConfig(Schema):
+    """Train small matrices beside the frozen weights; `lora: {}` takes the defaults.
+
+    There is no dropout: the log-probabilities that are learned from must be those of the distribution that was
+    sampled from.
+    """
+
+    rank: int = Field(
+        default=16, ge=1, description="Rank of a layer's update: more learns more, and takes more memory."
+    )
+    alpha: int = Field(default=32, ge=1, description="A layer's update is scaled by alpha / rank.")
+    targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        default="all-linear",
+        description="Which layers learn: names such as [q_proj, v_proj], or all-linear for every linear layer but the "
+        "vocabulary head.",
+    )
 
 
 class ModelConfig(Schema):
@@ -27,6 +44,9 @@ class ModelConfig(Schema):
         default="auto",
         description="What matrix products are computed in; weights and optimiser stay float32. auto measures which is "
         "faster on this machine.",
+    )
+    lora: LoraConfig | None = Field(
+        default=None, description="Train LoRA adapters only, for a fraction of the memory; null trains every weight."
     )
 
 
@@ -52,45 +72,15 @@ class DataConfig(Schema):
         return self
 
 
-class AlgorithmConfig(Schema):
-    """How rewards become a gradient. What is null is taken from the algorithm's row in `algorithms.recipes`."""
-
-    name: Annotated[AlgorithmName, BeforeValidator(lambda name: name.lower() if isinstance(name, str) else name)] = (
-        Field(default="grpo", description="The algorithm: a row of the table in `algorithms.recipes`.")
-    )
-    clip_low: float | None = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description="Ratios below 1 - clip_low earn no more. With one update a batch, as now, every ratio is 1.",
-    )
-    clip_high: float | None = Field(
-        default=None, gt=0, description="Ratios above 1 + clip_high earn no more; see clip_low."
-    )
-    beta: float = Field(
-        default=0.0, ge=0, description="Weight of the KL penalty to the starting model; above 0 keeps a copy of it."
-    )
-    overlong_share: float | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        description="The last part of max_new_tokens, over which the reward falls by up to 1, so that answers stay "
-        "shorter; dapo takes 0.2, grpo 0.",
-    )
-    drop_truncated: bool = Field(default=False, description="Leave rollouts that hit max_new_tokens out of the update.")
-    max_resample: int = Field(
-        default=3,
-        ge=0,
-        description="Rounds of new prompts an algorithm with a group filter may ask for in one step.",
-    )
-
-
 class SamplingConfig(Schema):
     """How many answers are sampled a step, and how."""
 
     prompts_per_step: int = Field(default=8, ge=1, description="P: prompts a step.")
     group_size: int = Field(
-        default=8, ge=2, description="G: answers sampled for each prompt; a group needs two to compare."
+        default=8,
+        ge=1,
+        description="G: answers sampled for each prompt; a group needs two to compare (ppo and reinforce_pp "
+        "compare nothing).",
     )
     max_new_tokens: int | None = Field(
         default=None, ge=1, description="Longest answer, in tokens; null: what a built-in task needs, else 256."
@@ -105,7 +95,8 @@ class OptimConfig(Schema):
     """AdamW and what is around it."""
 
     learning_rate: float | Literal["auto"] = Field(
-        default="auto", description="auto: 1e-5 for models under a billion weights, else 1e-6."
+        default="auto",
+        description="auto: 1e-5 for models under a billion weights, else 1e-6; ten times as much with LoRA.",
     )
     warmup_steps: int = Field(default=10, ge=0, description="Steps over which the learning rate rises to its value.")
     betas: tuple[DecayRate, DecayRate] = Field(default=(0.9, 0.99), description="AdamW's decay rates.")
@@ -154,6 +145,7 @@ class RunConfig(Schema):
         default=None, description="Scores the answers; null with a built-in task, or where Python code brings a grader."
     )
     algorithm: AlgorithmConfig = AlgorithmConfig()
+    reward: RewardConfig = RewardConfig()
     sampling: SamplingConfig = SamplingConfig()
     optim: OptimConfig = OptimConfig()
     run: RunSection = RunSection()
@@ -162,4 +154,32 @@ class RunConfig(Schema):
     def _task_has_its_grader(self) -> Self:
         if self.data.task is not None and self.grader is not None:
             raise ValueError("`grader` belongs to `data.train`; a built-in task brings its own")
+        return self
+
+    @model_validator(mode="after")
+    def _group_can_be_compared(self) -> Self:
+        name = self.algorithm.name
+        if self.sampling.group_size < 2 and name in NEEDS_A_GROUP:
+            raise ValueError(
+                f"`sampling.group_size` must be at least 2: {name} compares the answers to one prompt with each other; "
+                "raise it, or take reinforce_pp or ppo"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _scaling_has_a_place(self) -> Self:
+        if self.reward.scaling is not None and self.algorithm.name not in SCALES:
+            raise ValueError(
+                f"`reward.scaling` means nothing to {self.algorithm.name}, which has a scaling of its own; remove it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _batch_can_be_split(self) -> Self:
+        prompts = self.sampling.prompts_per_step
+        if self.algorithm.mini_batches > prompts:
+            raise ValueError(
+                f"`algorithm.mini_batches` must be at most sampling.prompts_per_step ({prompts}), "
+                "since a group is never split"
+            )
         return self

@@ -1,4 +1,4 @@
-"""The learner: what turns a batch and its advantages into better weights."""
+"""The learner: what turns a lesson into better weights."""
 
 from __future__ import annotations
 
@@ -7,12 +7,48 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from verifine.algorithms.recipes import Loss
+from verifine.algorithms.credit import Credit
+from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
 from verifine.models.load import Weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """Everything one optimiser update sees: a batch or a part of it, with its estimates and its credit."""
+
+    batch: Batch
+    estimates: Estimates
+    credit: Credit
+
+    def moving_groups(self) -> Bool[Tensor, " P"]:
+        """The groups in which some token has an advantage."""
+        moves = torch.zeros(len(self.batch.groups))
+        moves.index_add_(0, self.batch.row // self.batch.group_size, (self.credit.advantages != 0).float())
+        return moves > 0
+
+    def rollout_advantages(self) -> Float[Tensor, "P G"]:
+        """The mean advantage of each rollout's tokens; 0 where it has none."""
+        rollouts = self.batch.valid.numel()
+        lengths = torch.bincount(self.batch.row, minlength=rollouts).clamp(min=1)
+        sums = torch.zeros(rollouts).index_add_(0, self.batch.row, self.credit.advantages.float())
+        return (sums / lengths).view(self.batch.valid.shape)
+
+    def part(self, groups: Int[Tensor, " p"]) -> Lesson:
+        """The lesson of some groups. Their credit stays what it was in the whole."""
+        batch, index = self.batch.part(groups)
+        returns = self.credit.returns
+        return Lesson(
+            batch=batch,
+            estimates=self.estimates.part(index),
+            credit=Credit(
+                advantages=self.credit.advantages[index], returns=None if returns is None else returns[index]
+            ),
+        )
 
 
 class UpdateOutcome(StrEnum):
@@ -23,7 +59,7 @@ class UpdateOutcome(StrEnum):
     NO_SIGNAL = "no_signal"
     """No rollout had an advantage, so there was nothing to learn; the weights are as before."""
     NOT_FINITE = "not_finite"
-    """The gradient was infinite or not a number; the weights are as before."""
+    """The loss or the gradient was infinite or not a number; the weights are as before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,17 +70,34 @@ class UpdateReport:
     metrics: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnerState:
+    """All that a learner's next update depends on, beside the lesson: weights that learn, and the optimisers."""
+
+    tensors: Mapping[str, Tensor]
+    """Copies, by names such as `policy/weights/...`, `policy/exp_avg/...` and `critic/weights/...`."""
+    updates: int
+
+
 class Learner(Protocol):
     """Owns the weights that learn."""
 
     def estimate(self, batch: Batch) -> Estimates:
-        """The log-probabilities that the loss compares with."""
+        """What the loss and the credit compare with: log-probabilities and values before the update."""
         ...
 
-    def update(self, batch: Batch, estimates: Estimates, advantages: Float[Tensor, " N"], loss: Loss) -> UpdateReport:
-        """One optimiser step on the whole batch."""
+    def update(self, lesson: Lesson, loss: Loss) -> UpdateReport:
+        """One optimiser step on the whole lesson."""
         ...
 
     def weights(self) -> Weights:
         """The weights as they are now, not a copy."""
+        ...
+
+    def state(self) -> LearnerState:
+        """A copy of everything that training has changed."""
+        ...
+
+    def restore(self, state: LearnerState) -> None:
+        """Goes on from where `state` was taken."""
         ...

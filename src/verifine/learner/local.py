@@ -2,81 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from verifine.algorithms.kl import k3
-from verifine.algorithms.recipes import Loss
+from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
-from verifine.learner.learner import UpdateOutcome, UpdateReport
-from verifine.learner.optim import OptimSettings, learning_rate, make_optimizer
+from verifine.learner.critic import Critic
+from verifine.learner.learner import LearnerState, Lesson, UpdateOutcome, UpdateReport
+from verifine.learner.objective import Objective, Reading, explained_variance
+from verifine.learner.optim import Optimizer, OptimSettings, learning_rate
 from verifine.learner.packing import MicroBatch, pack
-from verifine.models.forward import tree_logprobs
+from verifine.learner.reference import Reference
+from verifine.models.forward import head_weight, tree_hidden_states
 from verifine.models.load import LanguageModel, Weights
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Objective:
-    """The loss of one update, on the whole token axis, and what its parts turned out to be."""
-
-    loss: Loss
-    weights: Float[Tensor, " N"]
-    advantages: Float[Tensor, " N"]
-    behaviour_logprobs: Float[Tensor, " N"]
-    old_logprobs: Float[Tensor, " N"] | None
-    reference_logprobs: Float[Tensor, " N"] | None
-    tally: _Tally
-
-    def evaluate(self, micro: MicroBatch, logprobs: Float[Tensor, " n"], entropy: Float[Tensor, " n"]) -> Tensor:
-        """The part of the loss that is on a micro-batch's tokens."""
-        at = micro.index
-        old = logprobs.detach() if self.old_logprobs is None else self.old_logprobs[at]
-        reference = None if self.reference_logprobs is None else self.reference_logprobs[at]
-        weighted = self.weights[at] * self.loss.terms(logprobs, old, self.advantages[at], reference)
-        with torch.no_grad():
-            ratio, advantages = torch.exp(logprobs - old), self.advantages[at]
-            held_low = ((ratio < 1 - self.loss.clip_low) & (advantages < 0)).float()
-            held_high = ((ratio > 1 + self.loss.clip_high) & (advantages > 0)).float()
-            self.tally.loss += weighted.sum().item()
-            self.tally.add("entropy", entropy)
-            self.tally.add("mismatch/mean", (logprobs - self.behaviour_logprobs[at]).abs(), highest="mismatch/max")
-            self.tally.add("ratio/mean", ratio, highest="ratio/max")
-            self.tally.add("clip_ratio/low_mean", held_low)
-            self.tally.add("clip_ratio/high_mean", held_high)
-            self.tally.add("clip_ratio/region_mean", held_low + held_high)
-            if reference is not None:
-                self.tally.add("kl", k3(logprobs, reference))
-        return weighted.sum()
-
-
-@dataclass(slots=True, kw_only=True)
-class _Tally:
-    """Means and maxima over the tokens of an update, gathered a micro-batch at a time."""
-
-    loss: float = 0.0
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    highest: dict[str, float] = field(default_factory=dict)
-
-    def add(self, name: str, values: Float[Tensor, " n"], highest: str | None = None) -> None:
-        self.sums[name] = self.sums.get(name, 0.0) + values.sum().item()
-        self.counts[name] = self.counts.get(name, 0) + len(values)
-        if highest is not None:
-            self.highest[highest] = max(self.highest.get(highest, 0.0), values.max().item())
-
-    def metrics(self) -> dict[str, float]:
-        means = {name: total / self.counts[name] for name, total in self.sums.items()}
-        return {"loss": self.loss, **means, **self.highest}
+from verifine.models.logprobs import token_logprobs
 
 
 class LocalLearner:
     """Updates a model's own weights in place.
 
     `temperature` is the one that the engine samples at: old and new log-probabilities are of the same distribution.
-    `reference` is a frozen copy of the starting model for the KL penalty, None without one.
+    `estimates_old` is set where a batch is used more than once or the credit asks for it; else the old
+    log-probabilities are the update's own.
     """
 
     def __init__(
@@ -84,78 +34,118 @@ class LocalLearner:
         model: LanguageModel,
         settings: OptimSettings,
         temperature: float,
-        reference: LanguageModel | None = None,
+        *,
+        reference: Reference | None = None,
+        critic: Critic | None = None,
+        critic_settings: OptimSettings | None = None,
+        estimates_old: bool = False,
     ) -> None:
         self._model = model
         self._settings = settings
         self._temperature = temperature
         self._reference = reference
-        self._parameters = [parameter for parameter in model.network.parameters() if parameter.requires_grad]
-        self._optimizer = make_optimizer(self._parameters, settings)
+        self._critic = critic
+        self._estimates_old = estimates_old
+        parameters = {name: each for name, each in model.network.named_parameters() if each.requires_grad}
+        self._optimizers = {"policy": Optimizer(parameters, settings)}
+        if critic is not None:
+            self._optimizers["critic"] = Optimizer(critic.parameters(), critic_settings or settings)
         self._updates = 0
 
     def weights(self) -> Weights:
         weights: Weights = self._model.network.state_dict(keep_vars=True)
         return weights
 
+    def state(self) -> LearnerState:
+        tensors = {
+            f"{owner}/{name}": tensor
+            for owner, optimizer in self._optimizers.items()
+            for name, tensor in optimizer.state().items()
+        }
+        return LearnerState(tensors=tensors, updates=self._updates)
+
+    def restore(self, state: LearnerState) -> None:
+        for owner, optimizer in self._optimizers.items():
+            prefix = f"{owner}/"
+            own = {key.removeprefix(prefix): value for key, value in state.tensors.items() if key.startswith(prefix)}
+            optimizer.restore(own)
+        self._updates = state.updates
+
     @torch.no_grad()
     def estimate(self, batch: Batch) -> Estimates:
-        """The reference's log-probabilities. The old ones are the update's own: see `Estimates`."""
-        if self._reference is None:
-            return Estimates(old_logprobs=None, reference_logprobs=None)
-        reference_logprobs = torch.zeros(len(batch.tokens), device=self._model.device)
-        for micro in self._pack(batch, torch.ones(len(batch.groups), dtype=torch.bool)):
-            reference_logprobs[micro.index] = self._read(self._reference, micro)[0]
-        return Estimates(old_logprobs=None, reference_logprobs=reference_logprobs)
+        blank = torch.zeros(len(batch.tokens), dtype=self._dtype, device=self._model.device)
+        old = blank.clone() if self._estimates_old else None
+        values = None if self._critic is None else blank.clone()
+        reference = None if self._reference is None else blank.clone()
+        everything = torch.ones(len(batch.groups), dtype=torch.bool)
+        is_asked = old is not None or values is not None or reference is not None
+        for micro in self._pack(batch, everything) if is_asked else []:
+            hidden = self._hidden(micro) if old is not None or values is not None else None
+            if old is not None and hidden is not None:
+                old[micro.index] = self._logprobs(hidden, micro)[0]
+            if values is not None and self._critic is not None and hidden is not None:
+                values[micro.index] = self._critic.values(hidden, micro.tree)
+            if reference is not None and self._reference is not None:
+                reference[micro.index] = self._reference.logprobs(micro.tree, self._temperature)
+        # Credit is given where the batch lies; an update moves what it needs.
+        return Estimates(old_logprobs=old, reference_logprobs=reference, values=values).to(batch.row.device)
 
-    def update(self, batch: Batch, estimates: Estimates, advantages: Float[Tensor, " N"], loss: Loss) -> UpdateReport:
-        device = self._model.device
-        objective = _Objective(
-            loss=loss,
-            weights=loss.weights(batch.row).to(device),
-            advantages=advantages.to(device),
-            behaviour_logprobs=batch.behaviour_logprobs.to(device),
-            old_logprobs=estimates.old_logprobs,
-            reference_logprobs=estimates.reference_logprobs,
-            tally=_Tally(),
-        )
+    def update(self, lesson: Lesson, loss: Loss) -> UpdateReport:
         rate = {"learning_rate": learning_rate(self._settings, self._updates)}
-        micro_batches = self._pack(batch, movable_groups(batch, advantages, loss))
+        micro_batches = self._pack(lesson.batch, movable_groups(lesson, loss))
         if not micro_batches:
             return UpdateReport(outcome=UpdateOutcome.NO_SIGNAL, metrics={"update_skipped": 1.0, **rate})
+        objective = Objective.of(lesson, loss, self._model.device, self._dtype)
         for micro in micro_batches:
-            objective.evaluate(micro, *self._read(self._model, micro)).backward()
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.max_grad_norm)
-        finite = bool(torch.isfinite(norm))
-        if finite:
-            self._step(rate["learning_rate"])
-        # Kept and zeroed rather than let go: fresh memory for every gradient costs more than the zeros.
-        self._optimizer.zero_grad(set_to_none=False)
+            objective.evaluate(micro.index, self._read(micro)).backward()
+        metrics = objective.tally.metrics()
+        norms = {owner: optimizer.limit_gradient() for owner, optimizer in self._optimizers.items()}
+        is_finite = math.isfinite(metrics["loss"]) and all(map(math.isfinite, norms.values()))
+        if is_finite:
+            for optimizer in self._optimizers.values():
+                optimizer.step(self._updates)
+            self._updates += 1
+        for optimizer in self._optimizers.values():
+            optimizer.clear()
         return UpdateReport(
-            outcome=UpdateOutcome.APPLIED if finite else UpdateOutcome.NOT_FINITE,
-            metrics={
-                **objective.tally.metrics(),
-                "grad_norm": norm.item(),
-                "update_skipped": float(not finite),
-                **rate,
-            },
+            outcome=UpdateOutcome.APPLIED if is_finite else UpdateOutcome.NOT_FINITE,
+            metrics={**metrics, **_critic_metrics(lesson, norms), "grad_norm": norms["policy"], **rate}
+            | {"update_skipped": float(not is_finite)},
         )
 
-    def _step(self, rate: float) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        self._optimizer.step()
-        self._updates += 1
+    @property
+    def _dtype(self) -> torch.dtype:
+        """The type of log-probabilities and of everything beside them."""
+        return torch.promote_types(self._model.compute_dtype, torch.float32)
 
     def _pack(self, batch: Batch, wanted: Bool[Tensor, " P"]) -> list[MicroBatch]:
         return pack(batch, wanted, self._settings.micro_batch_tokens, self._model.device)
 
-    def _read(self, model: LanguageModel, micro: MicroBatch) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-        return tree_logprobs(model.network, micro.tree, self._temperature, model.compute_dtype)
+    def _read(self, micro: MicroBatch) -> Reading:
+        hidden = self._hidden(micro)
+        logprobs, entropy = self._logprobs(hidden, micro)
+        values = None if self._critic is None else self._critic.values(hidden, micro.tree)
+        return Reading(logprobs=logprobs, entropy=entropy, values=values)
+
+    def _hidden(self, micro: MicroBatch) -> Float[Tensor, "n H"]:
+        return tree_hidden_states(self._model.network, micro.tree, self._model.compute_dtype)
+
+    def _logprobs(
+        self, hidden: Float[Tensor, "n H"], micro: MicroBatch
+    ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+        head = head_weight(self._model.network)
+        return token_logprobs(hidden.to(self._model.compute_dtype), head, micro.tree.targets, self._temperature)
 
 
-def movable_groups(batch: Batch, advantages: Float[Tensor, " N"], loss: Loss) -> Bool[Tensor, " P"]:
-    """The groups whose tokens have a gradient: all of them with a KL penalty, else those with an advantage."""
-    groups, size = batch.valid.shape
-    moves = torch.ones_like(advantages) if loss.beta else (advantages != 0).float()
-    return torch.zeros(groups).index_add_(0, batch.row // size, moves) > 0
+def movable_groups(lesson: Lesson, loss: Loss) -> Bool[Tensor, " P"]:
+    """The groups whose tokens have a gradient: those with an advantage, or all of them."""
+    return lesson.batch.valid.any(dim=1) if loss.moves_every_token else lesson.moving_groups()
+
+
+def _critic_metrics(lesson: Lesson, norms: dict[str, float]) -> dict[str, float]:
+    values, returns = lesson.estimates.values, lesson.credit.returns
+    if values is None or returns is None:
+        return {}
+    explained = explained_variance(values, returns)
+    known = {} if explained is None else {"critic/explained_variance": explained}
+    return {"critic/grad_norm": norms["critic"], **known}

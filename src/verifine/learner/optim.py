@@ -1,12 +1,18 @@
-"""The optimiser and its learning rate."""
+"""The optimiser, its learning rate, and what it remembers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.nn import Parameter
+
+from verifine.errors import CheckpointError
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+"""What AdamW keeps for each parameter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +27,64 @@ class OptimSettings:
     micro_batch_tokens: int
 
 
-def make_optimizer(parameters: Iterable[Parameter], settings: OptimSettings) -> torch.optim.AdamW:
-    """AdamW in one fused pass over the weights."""
-    return torch.optim.AdamW(
-        parameters, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay, fused=True
-    )
+class Optimizer:
+    """AdamW in one fused pass over named parameters, with a warm-up and a limit to the gradient's norm."""
+
+    def __init__(self, parameters: Mapping[str, Parameter], settings: OptimSettings) -> None:
+        self._parameters = dict(parameters)
+        self._settings = settings
+        self._adamw = torch.optim.AdamW(
+            self._parameters.values(),
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+
+    def limit_gradient(self) -> float:
+        """Scales the gradient down to the greatest norm allowed, and says what the norm was."""
+        return torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._settings.max_grad_norm).item()
+
+    def step(self, updates: int) -> None:
+        """The update after `updates` others."""
+        for group in self._adamw.param_groups:
+            group["lr"] = learning_rate(self._settings, updates)
+        self._adamw.step()
+
+    def clear(self) -> None:
+        """Kept and zeroed rather than let go: fresh memory for every gradient costs more than the zeros."""
+        self._adamw.zero_grad(set_to_none=False)
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of the weights and of what AdamW keeps for them; nothing of the latter before the first update."""
+        tensors = {f"weights/{name}": parameter.detach().clone() for name, parameter in self._parameters.items()}
+        for name, parameter in self._parameters.items():
+            for moment, value in self._adamw.state[parameter].items():
+                tensors[f"{moment}/{name}"] = value.clone()
+        return tensors
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes over what `state` gave.
+
+        Raises:
+            CheckpointError: it is of other weights.
+        """
+        wanted = {f"weights/{name}": parameter.shape for name, parameter in self._parameters.items()}
+        found = {name: tensor.shape for name, tensor in tensors.items() if name.startswith("weights/")}
+        if wanted != found:
+            differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+            raise CheckpointError(
+                f"the saved state is of another model: {len(differing)} tensors differ, the first is {differing[0]}. "
+                "Resume with the model, the LoRA settings and the algorithm that the run began with."
+            )
+        for name, parameter in self._parameters.items():
+            parameter.data.copy_(tensors[f"weights/{name}"])
+            moments = {moment: tensors.get(f"{moment}/{name}") for moment in _MOMENTS}
+            self._adamw.state[parameter] = {
+                moment: value.clone() if moment == "step" else value.to(parameter.device, copy=True)
+                for moment, value in moments.items()
+                if value is not None
+            }
 
 
 def learning_rate(settings: OptimSettings, updates: int) -> float:

@@ -36,9 +36,14 @@ def tree_logprobs(
     model: PreTrainedModel, tree: Tree, temperature: float, compute_dtype: torch.dtype
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """The log-probability and entropy of every completion token of a tree, in the tree's order."""
+    hidden = tree_hidden_states(model, tree, compute_dtype)
+    return token_logprobs(hidden.to(compute_dtype), head_weight(model), tree.targets, temperature)
+
+
+def tree_hidden_states(model: PreTrainedModel, tree: Tree, compute_dtype: torch.dtype) -> Float[Tensor, "N H"]:
+    """The hidden state that each completion token is predicted from, in the tree's order."""
     with matmul_precision(model.device, compute_dtype):
-        hidden = hidden_states(model, tree.token_ids, tree.position_ids, TreeAttention(tree))
-    return token_logprobs(hidden[tree.predecessors].to(compute_dtype), head_weight(model), tree.targets, temperature)
+        return hidden_states(model, tree.token_ids, tree.position_ids, TreeAttention(tree))[tree.predecessors]
 
 
 def matmul_precision(device: torch.device, compute_dtype: torch.dtype) -> AbstractContextManager[None]:

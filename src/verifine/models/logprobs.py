@@ -21,8 +21,7 @@ def token_logprobs(
     """The log-probability of each target token, and the entropy of the distribution it is from.
 
     Both are those of `softmax(hidden @ head.T / temperature)`, in float32 or better. The matrix products are computed
-    in the type of `hidden`. Logits are made in chunks, and made again in the backward pass. The entropy carries no
-    gradient.
+    in the type of `hidden`. Logits are made in chunks, and made again in the backward pass.
     """
     logprobs, entropy = _TokenLogprobs.apply(hidden, head, targets, temperature)  # type: ignore[no-untyped-call]
     return logprobs, entropy
@@ -41,25 +40,46 @@ class _TokenLogprobs(torch.autograd.Function):
             entropy[rows] = log_total - (torch.softmax(logits, dim=-1).mul_(logits)).sum(dim=-1)
         ctx.save_for_backward(hidden, head, targets)
         ctx.temperature = temperature
-        ctx.mark_non_differentiable(entropy)
+        ctx.set_materialize_grads(False)
         return logprobs, entropy
 
     @staticmethod
-    def backward(ctx: Any, grad_logprobs: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(
+        ctx: Any, grad_logprobs: Tensor | None, grad_entropy: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, None, None]:
+        """A gradient is None where its output was not used, and so is what nobody asks for."""
         hidden, head, targets = ctx.saved_tensors
         weight, exact = head.to(hidden.dtype), _exact(hidden.dtype)
         grad_hidden = torch.empty_like(hidden)
-        grad_head = torch.zeros(head.shape, dtype=exact, device=head.device)
+        grad_head = torch.zeros(head.shape, dtype=exact, device=head.device) if ctx.needs_input_grad[1] else None
         for rows in _chunks(len(targets), head.shape[0]):
             logits = (hidden[rows] @ weight.T).to(exact).div_(ctx.temperature)
-            # d logprob / d logits = (one_hot - softmax) / temperature
-            slope = (grad_logprobs[rows] / ctx.temperature)[:, None]
-            grad_logits = torch.softmax(logits, dim=-1).mul_(-slope)
-            grad_logits.scatter_add_(1, targets[rows, None], slope)
-            grad_logits = grad_logits.to(hidden.dtype)
+            slope, bend = (
+                None if grad is None else grad[rows, None] / ctx.temperature for grad in (grad_logprobs, grad_entropy)
+            )
+            grad_logits = _grad_logits(logits, targets[rows, None], slope, bend).to(hidden.dtype)
             grad_hidden[rows] = grad_logits @ weight
-            grad_head.addmm_(grad_logits.T.to(exact), hidden[rows].to(exact))
-        return grad_hidden, grad_head.to(head.dtype), None, None
+            if grad_head is not None:
+                grad_head.addmm_(grad_logits.T.to(exact), hidden[rows].to(exact))
+        return grad_hidden, None if grad_head is None else grad_head.to(head.dtype), None, None
+
+
+def _grad_logits(
+    logits: Float[Tensor, "R V"],
+    targets: Int[Tensor, "R 1"],
+    slope: Float[Tensor, "R 1"] | None,
+    bend: Float[Tensor, "R 1"] | None,
+) -> Float[Tensor, "R V"]:
+    """The gradient of slope * logprob + bend * entropy: slope (one_hot - p) - bend p (log p + entropy)."""
+    probabilities = torch.softmax(logits, dim=-1)
+    slope = torch.zeros_like(logits[:, :1]) if slope is None else slope
+    if bend is None:
+        grad_logits = probabilities.mul_(-slope)
+    else:
+        log_probabilities = torch.log_softmax(logits, dim=-1)
+        entropy = -(probabilities * log_probabilities).sum(dim=-1, keepdim=True)
+        grad_logits = probabilities.mul_(log_probabilities.add_(entropy).mul_(-bend).sub_(slope))
+    return grad_logits.scatter_add_(1, targets, slope)
 
 
 def _exact(dtype: torch.dtype) -> torch.dtype:

@@ -27,13 +27,8 @@ class RunDirectory:
         Raises:
             ConfigError: `path` is in use, or cannot be made. A run never overwrites.
         """
-        cls.check_free(path)
-        try:
-            return cls(path=_make(path) if path is not None else _make_dated(name, now))
-        except OSError as error:
-            raise ConfigError(
-                f"run.directory: {path or 'runs'} cannot be made ({error.strerror}); give a folder you may write to"
-            ) from error
+        folder_name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
+        return cls(path=create_folder(path, "run.directory", Path("runs") / folder_name, now))
 
     @staticmethod
     def check_free(path: Path | None) -> None:
@@ -42,15 +37,7 @@ class RunDirectory:
         Raises:
             ConfigError: `path` is in use. A run never overwrites.
         """
-        if path is None or not path.exists():
-            return
-        if not path.is_dir():
-            raise ConfigError(f"run.directory: {path} is a file; give a folder that does not exist yet")
-        if any(path.iterdir()):
-            raise ConfigError(
-                f"run.directory: {path} is not empty, and a run never overwrites; give a folder that does not exist "
-                "yet, move this one away, or leave run.directory out to get a new one under ./runs"
-            )
+        check_free(path, "run.directory")
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
@@ -95,12 +82,48 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def dumps(self) -> Path:
+        return self.path / "dumps"
+
+    @property
     def model(self) -> Path:
         return self.path / "model"
 
     @property
     def report(self) -> Path:
         return self.path / "report.html"
+
+
+def create_folder(path: Path | None, option: str, stem: Path, now: datetime) -> Path:
+    """Make a new folder: `path`, or with None `<stem>-<date>-<time>`; `option` is what a user gave `path` with.
+
+    Raises:
+        ConfigError: `path` is in use, or cannot be made. Nothing is ever overwritten.
+    """
+    check_free(path, option)
+    try:
+        return _make_dated(stem, now) if path is None else _make(path)
+    except OSError as error:
+        raise ConfigError(
+            f"{option}: {path or stem.parent} cannot be made ({error.strerror}); give a folder you may write to"
+        ) from error
+
+
+def check_free(path: Path | None, option: str) -> None:
+    """Refuses a path that a new folder could not have; None is always free.
+
+    Raises:
+        ConfigError: `path` is in use.
+    """
+    if path is None or not path.exists():
+        return
+    if not path.is_dir():
+        raise ConfigError(f"{option}: {path} is a file; give a folder that does not exist yet")
+    if any(path.iterdir()):
+        raise ConfigError(
+            f"{option}: {path} is not empty, and Verifine never overwrites; give a folder that does not exist yet, "
+            f"move this one away, or leave {option} out to get a new one"
+        )
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -132,11 +155,10 @@ def _make(path: Path) -> Path:
     return path
 
 
-def _make_dated(name: str, now: datetime) -> Path:
-    folder_name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
-    stem = f"{folder_name}-{now:%Y%m%d-%H%M%S}"
+def _make_dated(stem: Path, now: datetime) -> Path:
+    dated = stem.with_name(f"{stem.name}-{now:%Y%m%d-%H%M%S}")
     for number in itertools.count(1):
-        path = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
+        path = dated if number == 1 else dated.with_name(f"{dated.name}-{number}")
         try:
             path.mkdir(parents=True)
         except FileExistsError:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from jaxtyping import Float
-from torch import Tensor
-
-from verifine.algorithms.recipes import Loss
+from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
-from verifine.learner.learner import UpdateOutcome, UpdateReport
+from verifine.learner.learner import LearnerState, Lesson, UpdateOutcome, UpdateReport
 from verifine.models.load import Weights
 from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling
 
@@ -57,15 +54,21 @@ class FakeLearner:
 
     def __init__(self, outcome: UpdateOutcome = UpdateOutcome.APPLIED) -> None:
         self._outcome = outcome
-        self.updates: list[tuple[Batch, Float[Tensor, " N"]]] = []
-        """The batch and the advantages of every update."""
+        self.lessons: list[Lesson] = []
+        """What each update was given."""
 
     def estimate(self, batch: Batch) -> Estimates:  # noqa: ARG002
-        return Estimates(old_logprobs=None, reference_logprobs=None)
+        return Estimates(old_logprobs=None, reference_logprobs=None, values=None)
 
-    def update(self, batch: Batch, estimates: Estimates, advantages: Float[Tensor, " N"], loss: Loss) -> UpdateReport:  # noqa: ARG002
-        self.updates.append((batch, advantages))
+    def update(self, lesson: Lesson, loss: Loss) -> UpdateReport:  # noqa: ARG002
+        self.lessons.append(lesson)
         return UpdateReport(outcome=self._outcome, metrics={"loss": 0.0, "learning_rate": 0.0})
 
     def weights(self) -> Weights:
         return {}
+
+    def state(self) -> LearnerState:
+        return LearnerState(tensors={}, updates=len(self.lessons))
+
+    def restore(self, state: LearnerState) -> None:
+        """Nothing was changed."""

@@ -51,9 +51,10 @@ def collect(trainer: Trainer, sampling: Sampling, position: int, watch: Stopwatc
             groups = grade_groups(trainer.grader, groups)
         scores = score(groups)
         admitted = algorithm.admit(scores.valid, scores.truncated)
-        shaped = algorithm.shape(scores.rewards, scores.lengths, sampling.max_new_tokens)
-        # By the grader's own scores: a group whose answers differ in length alone says nothing of which is better.
-        wanted = algorithm.keeps(scores.rewards, admitted)
+        gated = algorithm.gate(scores.rewards, scores.format_ok)
+        shaped = algorithm.shape(gated, scores.lengths, sampling.max_new_tokens)
+        # Before the length counts: a group whose answers differ in length alone says nothing of which is better.
+        wanted = algorithm.keeps(gated, admitted)
         sampled += groups
         kept += [group for group, is_wanted in zip(groups, wanted.tolist(), strict=True) if is_wanted]
         rewards.append(shaped[wanted])

@@ -149,9 +149,17 @@ def _train(run: Run, evaluation_s: float) -> tuple[Ending, Progress]:
         pace.note(result.report.metrics["step_time"])
         run.observer.stepped(result.report, pace.eta_s(progress.step))
         budget.spend(result.harvest.sampled)
-        if patience.is_over(result.outcome):
+        patience.note(result.outcomes)
+        if patience.has_no_signal:
             budget.settle()
             return Ending.NO_SIGNAL, progress
+        if patience.is_not_finite:
+            dump = run.recorder.dump(result)
+            raise TrainingError(
+                f"the loss or its gradient was infinite or not a number in {NOT_FINITE_LIMIT} updates in a row, so "
+                f"the weights were left as they were; what the last step learned from is in {dump}. "
+                "Lower optim.learning_rate, or set model.precision to float32."
+            )
         _keep_up(run, result)
 
 
@@ -177,26 +185,26 @@ def _evaluate(run: Run, name: str) -> Evaluation | None:
 
 
 class _Patience:
-    """Counts updates that did not happen."""
+    """Counts steps that taught nothing, and updates that could not be made."""
 
     def __init__(self) -> None:
-        self._last: UpdateOutcome | None = None
-        self._repeated = 0
+        self._silent_steps = 0
+        self._not_finite = 0
+        self.is_not_finite = False
+        """Whether the gradient was not finite several times in a row."""
 
-    def is_over(self, outcome: UpdateOutcome) -> bool:
-        """Whether there has been nothing to learn from for too long.
+    def note(self, outcomes: Sequence[UpdateOutcome]) -> None:
+        """Counts the updates of a step."""
+        is_silent = all(outcome is UpdateOutcome.NO_SIGNAL for outcome in outcomes)
+        self._silent_steps = self._silent_steps + 1 if is_silent else 0
+        for outcome in outcomes:
+            self._not_finite = self._not_finite + 1 if outcome is UpdateOutcome.NOT_FINITE else 0
+            self.is_not_finite |= self._not_finite >= NOT_FINITE_LIMIT
 
-        Raises:
-            TrainingError: the gradient was not finite several times in a row.
-        """
-        self._repeated = self._repeated + 1 if outcome is self._last else 1
-        self._last = outcome
-        if outcome is UpdateOutcome.NOT_FINITE and self._repeated >= NOT_FINITE_LIMIT:
-            raise TrainingError(
-                f"the gradient was infinite or not a number {NOT_FINITE_LIMIT} steps in a row. Lower "
-                "optim.learning_rate, or set model.precision to float32."
-            )
-        return outcome is UpdateOutcome.NO_SIGNAL and self._repeated >= NO_SIGNAL_LIMIT
+    @property
+    def has_no_signal(self) -> bool:
+        """Whether there has been nothing to learn from for too long."""
+        return self._silent_steps >= NO_SIGNAL_LIMIT
 
 
 class _Pace:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import datetime
+from pathlib import Path
 
+from safetensors.torch import save
+from torch import Tensor
+
+from verifine.algorithms.credit import Credit
+from verifine.batch import Batch, Estimates
 from verifine.models.chat import prompt_text
 from verifine.models.load import LanguageModel
-from verifine.runs.directory import RunDirectory
+from verifine.runs.directory import RunDirectory, write_bytes
 from verifine.runs.evaluation import Evaluation, write_evaluation
 from verifine.runs.events import EventLog
 from verifine.runs.metrics import MetricLog
@@ -30,8 +37,8 @@ class Recorder:
 
     def step(self, result: StepResult) -> None:
         """Rollouts first, so that a step with a metrics row is a step with its rollouts."""
-        harvest = result.harvest
-        by_prompt = {group.prompt.id: row for group, row in zip(harvest.kept, result.advantages.tolist(), strict=True)}
+        harvest, advantages = result.harvest, result.lesson.rollout_advantages().tolist()
+        by_prompt = {group.prompt.id: row for group, row in zip(harvest.kept, advantages, strict=True)}
         write_rollouts(
             self._directory.rollouts,
             result.progress.step,
@@ -42,6 +49,20 @@ class Recorder:
         )
         self._metrics.append(result.report)
 
+    def dump(self, result: StepResult) -> Path:
+        """Everything the updates of a step saw, for whoever looks for what went wrong."""
+        lesson = result.lesson
+        parts = {**_tensors(lesson.batch), **_tensors(lesson.estimates), **_tensors(lesson.credit)}
+        path = self._directory.dumps / f"step-{result.progress.step:06d}.safetensors"
+        write_bytes(path, save(parts))
+        return path
+
     def evaluation(self, evaluation: Evaluation) -> None:
         write_evaluation(self._directory.evaluations, evaluation)
         self.event("evaluation", name=evaluation.name, **evaluation.numbers())
+
+
+def _tensors(value: Batch | Estimates | Credit) -> dict[str, Tensor]:
+    """The fields that are tensors, by name."""
+    named = {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: each.contiguous() for name, each in named.items() if isinstance(each, Tensor)}

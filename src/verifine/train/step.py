@@ -1,18 +1,16 @@
 """One training step: reinforcement fine-tuning on one screen.
 
-prompts -> rollouts -> grades -> groups to train on -> advantages -> update -> the engine's new weights
+prompts -> rollouts -> grades -> groups to train on -> advantages -> updates -> the engine's new weights
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from jaxtyping import Float
-from torch import Tensor
-
 from verifine.batch import collate
-from verifine.learner.learner import UpdateOutcome
+from verifine.learner.learner import Lesson, UpdateOutcome
 from verifine.train.collect import Harvest, collect
+from verifine.train.lessons import lessons, merge_reports
 from verifine.train.stopwatch import Stopwatch
 from verifine.train.summary import summarize
 from verifine.train.trainer import Progress, Trainer
@@ -25,46 +23,52 @@ class StepResult:
 
     progress: Progress
     report: StepReport
-    outcome: UpdateOutcome
+    outcomes: tuple[UpdateOutcome, ...]
+    """Of each update."""
     harvest: Harvest
-    advantages: Float[Tensor, "P G"]
+    lesson: Lesson
     """Of the harvest's kept groups."""
 
 
 def train_step(trainer: Trainer, progress: Progress) -> StepResult:
     """Samples, grades, gives credit and learns; from then on the engine samples from what was learned."""
     step = progress.step + 1
+    sampling = replace(trainer.sampling, step=step)
     watch = Stopwatch(trainer.clock)
 
-    harvest = collect(trainer, replace(trainer.sampling, step=step), progress.position, watch)
-    batch = collate(harvest.kept, harvest.rewards, harvest.valid)
+    harvest = collect(trainer, sampling, progress.position, watch)
+    batch = collate(harvest.kept, harvest.rewards, harvest.valid, sampling.max_new_tokens)
     with watch.measure("estimate"):
         estimates = trainer.learner.estimate(batch)
-    advantages = trainer.algorithm.credit(batch.rewards, batch.valid)
+    credit = trainer.algorithm.credit(batch, estimates)
+    lesson = Lesson(batch=batch, estimates=estimates, credit=credit)
     with watch.measure("update"):
-        update = trainer.learner.update(batch, estimates, batch.spread(advantages), trainer.algorithm.loss)
-        updates = progress.updates + (update.outcome is UpdateOutcome.APPLIED)
-        trainer.engine.load_weights(trainer.learner.weights(), version=updates)
+        parts = lessons(lesson, trainer.epochs, trainer.mini_batches, key=(sampling.seed, step))
+        updates = [trainer.learner.update(part, trainer.algorithm.loss) for part in parts]
+        outcomes = tuple(update.outcome for update in updates)
+        version = progress.updates + outcomes.count(UpdateOutcome.APPLIED)
+        trainer.engine.load_weights(trainer.learner.weights(), version=version)
 
     tokens = progress.tokens + _count_tokens(harvest)
     position = progress.position + len(harvest.sampled)
     return StepResult(
-        progress=Progress(step=step, position=position, updates=updates, tokens=tokens),
+        progress=Progress(step=step, position=position, updates=version, tokens=tokens),
         report=StepReport(
             step=step,
             metrics={
                 **summarize(harvest.sampled),
-                **update.metrics,
-                "groups/trained": float((advantages != 0).any(dim=1).sum()),
+                **merge_reports(updates),
+                "groups/trained": float(lesson.moving_groups().sum()),
                 "groups/resampled": float(len(harvest.sampled) - trainer.prompts_per_step),
+                "groups/missing": float(trainer.prompts_per_step - len(harvest.kept)),
                 "num_tokens": float(tokens),
                 "tokens_per_second": watch.rate("generate", _count_tokens(harvest)),
                 **watch.metrics(),
             },
         ),
-        outcome=update.outcome,
+        outcomes=outcomes,
         harvest=harvest,
-        advantages=advantages,
+        lesson=lesson,
     )
 
 

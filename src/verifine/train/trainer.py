@@ -25,6 +25,10 @@ class Trainer:
     sampling: Sampling
     prompts_per_step: int
     max_resample: int
+    epochs: int
+    """How often a step goes over its batch."""
+    mini_batches: int
+    """Into how many parts each time, with an update for each."""
     clock: Callable[[], float]
     """Seconds from any origin."""
 

@@ -1,0 +1,40 @@
+"""The reference: the model that training started from, which the KL penalty compares with."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from verifine.models.forward import tree_logprobs
+from verifine.models.load import LanguageModel
+from verifine.models.lora import adapters_off
+from verifine.models.tree import Tree
+
+
+class Reference(Protocol):
+    """Says how likely the starting model finds each completion token."""
+
+    def logprobs(self, tree: Tree, temperature: float) -> Float[Tensor, " N"]: ...
+
+
+class FrozenModel:
+    """A copy of the starting model: as much memory again."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
+
+    def logprobs(self, tree: Tree, temperature: float) -> Float[Tensor, " N"]:
+        return tree_logprobs(self._model.network, tree, temperature, self._model.compute_dtype)[0]
+
+
+class WithoutAdapters:
+    """The policy with its LoRA adapters switched off, which is the starting model: no memory at all."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
+
+    def logprobs(self, tree: Tree, temperature: float) -> Float[Tensor, " N"]:
+        with adapters_off(self._model.network):
+            return tree_logprobs(self._model.network, tree, temperature, self._model.compute_dtype)[0]

@@ -1,0 +1,127 @@
+"""LoRA: small trainable matrices beside frozen linear layers (arXiv:2106.09685), injected with peft.
+
+The network stays the transformers model it was, so everything that reads it works as before. An adapted layer computes
+`W x + alpha / rank * B A x`; W never changes, so without A and B the network is the starting model.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from verifine.errors import ModelError
+from verifine.models.load import LanguageModel
+
+ADAPTER = "default"
+"""The name that peft's own programs give to an only adapter."""
+
+
+def attach_lora(
+    model: LanguageModel, rank: int, alpha: int, targets: Literal["all-linear"] | Sequence[str], seed: int
+) -> LanguageModel:
+    """Freezes the model's weights and puts adapters beside them, in place. It computes what it did until they move.
+
+    A begins at random values that follow from `seed` alone, B at 0. There is no dropout.
+
+    Args:
+        model: What is adapted; also what is returned.
+        rank: Rows of A.
+        alpha: What is learned is scaled by alpha / rank.
+        targets: Names of linear layers; all-linear takes every one but the vocabulary head.
+        seed: Decides the initial values.
+
+    Raises:
+        ModelError: the model has no linear layer of a name in `targets`.
+    """
+    network = model.network
+    names = _linear_names(network)
+    wanted = names if targets == "all-linear" else list(targets)
+    if unknown := [name for name in wanted if name not in names]:
+        raise ModelError(
+            f"model.lora.targets: {model.name} has nothing to adapt named {', '.join(unknown)}. "
+            f"It has {', '.join(names)}; all-linear takes them all."
+        )
+    config = LoraConfig(
+        r=rank, lora_alpha=alpha, target_modules=wanted, lora_dropout=0.0, bias="none", task_type="CAUSAL_LM"
+    )
+    # peft draws A on the CPU, from torch's own generator.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        inject_adapter_in_model(config, network, adapter_name=ADAPTER)
+    network.eval()
+    return model
+
+
+def has_adapters(network: PreTrainedModel) -> bool:
+    return bool(_lora_layers(network))
+
+
+@contextmanager
+def adapters_off(network: PreTrainedModel) -> Iterator[None]:
+    """Inside, the network is exactly the model that training started from."""
+    assert has_adapters(network), "the starting model of a network without adapters is not kept"
+    switched = [layer for layer in _lora_layers(network).values() if not layer.disable_adapters]
+    for layer in switched:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in switched:
+            layer.enable_adapters(True)
+
+
+@torch.no_grad()
+def merged_weights(network: PreTrainedModel) -> dict[str, Tensor]:
+    """The weights of a plain model that computes what `network` does, named as in a plain model.
+
+    Those that an adapter changes are new tensors, the others are the network's own.
+    """
+    layers = _lora_layers(network)
+    weights: dict[str, Tensor] = {}
+    for name, tensor in network.state_dict().items():
+        path, _, parameter = name.partition(".base_layer.")
+        if path in layers:
+            is_adapted = parameter == "weight"
+            weights[f"{path}.{parameter}"] = tensor + layers[path].get_delta_weight(ADAPTER) if is_adapted else tensor
+        elif not any(name.startswith(f"{path}.") for path in layers):
+            weights[name] = tensor
+    return weights
+
+
+def save_adapter(network: PreTrainedModel, folder: Path) -> None:
+    """Writes the adapters alone, in peft's format: `PeftModel.from_pretrained(base, folder)` loads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = get_peft_model_state_dict(network, adapter_name=ADAPTER, save_embedding_layers=False)
+    tensors = {f"base_model.model.{name}": tensor.contiguous() for name, tensor in state.items()}
+    save_file(tensors, folder / SAFETENSORS_WEIGHTS_NAME, metadata={"format": "pt"})
+    config = copy.copy(network.peft_config[ADAPTER])
+    config.base_model_name_or_path = network.name_or_path
+    config.inference_mode = True
+    config.target_modules = sorted(config.target_modules)
+    config.save_pretrained(folder)
+
+
+def _linear_names(network: PreTrainedModel) -> list[str]:
+    """The names of the linear layers without their paths, in the order of the model; not that of the head."""
+    head = network.get_output_embeddings()
+    names = (
+        path.rpartition(".")[2]
+        for path, module in network.named_modules()
+        if isinstance(module, nn.Linear) and module is not head
+    )
+    return list(dict.fromkeys(names))
+
+
+def _lora_layers(network: PreTrainedModel) -> dict[str, LoraLayer]:
+    return {path: module for path, module in network.named_modules() if isinstance(module, LoraLayer)}

@@ -1,0 +1,49 @@
+"""One step's batch as the lessons of its updates: several epochs, in mini-batches of whole groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from verifine.data.randomness import random_for
+from verifine.learner.learner import Lesson, UpdateOutcome, UpdateReport
+
+_EXTREMES = {"/max": max, "/min": min}
+
+
+def lessons(whole: Lesson, epochs: int, mini_batches: int, key: tuple[int, int]) -> Iterator[Lesson]:
+    """What each update of a step sees.
+
+    With one mini-batch it is the whole lesson. Else the groups are shuffled anew for each epoch, by `key` (the run's
+    seed and the step), and dealt out as evenly as can be; there are no more mini-batches than groups.
+    """
+    groups = len(whole.batch.groups)
+    for epoch in range(epochs):
+        if mini_batches == 1:
+            yield whole
+            continue
+        order = list(range(groups))
+        random_for("mini-batches", *key, epoch).shuffle(order)
+        for part in torch.tensor(order, dtype=torch.long).tensor_split(min(mini_batches, max(groups, 1))):
+            yield whole.part(part)
+
+
+def merge_reports(reports: Sequence[UpdateReport]) -> dict[str, float]:
+    """The metrics of a step's updates as one row: averages, but the extremes of extremes and the last learning rate.
+
+    `updates` counts those that changed the weights, `update_skipped` the others.
+    """
+    names = dict.fromkeys(name for report in reports for name in report.metrics)
+    merged = {name: _merge(name, [r.metrics[name] for r in reports if name in r.metrics]) for name in names}
+    applied = sum(report.outcome is UpdateOutcome.APPLIED for report in reports)
+    return {**merged, "updates": float(applied), "update_skipped": float(len(reports) - applied)}
+
+
+def _merge(name: str, values: Sequence[float]) -> float:
+    if name == "learning_rate":
+        return values[-1]
+    for ending, extreme in _EXTREMES.items():
+        if name.endswith(ending):
+            return extreme(values)
+    return sum(values) / len(values)

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from verifine.config import LoraConfig, load_config
+from verifine.errors import ModelError
+from verifine.models.export import save_model
+from verifine.models.forward import tree_logprobs
+from verifine.models.load import LanguageModel, load_model
+from verifine.models.lora import adapters_off, attach_lora
+from verifine.models.provision import ProvisionedModel
+from verifine.models.tree import Branch, grow_tree
+from verifine.rollout.native import NativeEngine
+from verifine.testing import Architecture, load_tiny_model
+from verifine.types import Prompt, Sampling
+
+both_architectures = pytest.mark.parametrize("architecture", ["llama", "qwen3"])
+
+TREE = grow_tree(
+    [Branch(prompt=[5, 6, 7, 8], completions=[[9, 10, 11], [12]]), Branch(prompt=[5, 9], completions=[[4]])]
+)
+LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def adapted(folder: Path, architecture: Architecture = "llama", seed: int = 0) -> LanguageModel:
+    return attach_lora(load_tiny_model(folder, architecture), 4, 8, "all-linear", seed)
+
+
+def moved(model: LanguageModel) -> LanguageModel:
+    """As after some training."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.network.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def logprobs(model: LanguageModel) -> Tensor:
+    with torch.no_grad():
+        return tree_logprobs(model.network, TREE, 1.0, model.compute_dtype)[0]
+
+
+def trained(model: LanguageModel) -> dict[str, Tensor]:
+    return {name: parameter for name, parameter in model.network.named_parameters() if parameter.requires_grad}
+
+
+@both_architectures
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_model_computes_the_same_until_its_adapters_move(
+    architecture: Architecture, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    model = replace(load_tiny_model(tmp_path, architecture), compute_dtype=dtype)
+    before = logprobs(model)
+    attach_lora(model, 4, 8, "all-linear", seed=0)
+    assert torch.equal(logprobs(model), before)
+    assert not torch.equal(logprobs(moved(model)), before)
+
+
+@both_architectures
+def test_only_the_adapters_learn(architecture: Architecture, tmp_path: Path) -> None:
+    model = moved(adapted(tmp_path, architecture))
+    tree_logprobs(model.network, TREE, 1.0, torch.float32)[0].sum().backward()
+    learning = {name for name, parameter in model.network.named_parameters() if parameter.grad is not None}
+    places = [
+        f"layers.{layer}.{room}.{name}"
+        for layer in (0, 1)
+        for name, room in zip(LAYERS, ["self_attn"] * 4 + ["mlp"] * 3, strict=True)
+    ]
+    assert learning == {f"model.{place}.lora_{matrix}.default.weight" for place in places for matrix in "AB"}
+    assert all(parameter.grad.abs().max() > 0 for parameter in trained(model).values() if parameter.grad is not None)
+    assert {parameter.dtype for parameter in trained(model).values()} == {torch.float32}
+    assert not any(module.training for module in model.network.modules())
+
+
+def test_an_update_is_scaled_by_alpha_over_rank(tmp_path: Path) -> None:
+    model = load_tiny_model(tmp_path)
+    projection = model.network.model.layers[0].self_attn.q_proj
+    attach_lora(model, 2, 6, ["q_proj"], seed=0)
+    parameters = trained(moved(model))
+    a, b = (parameters[f"model.layers.0.self_attn.q_proj.lora_{matrix}.default.weight"] for matrix in "AB")
+    x = torch.linspace(-1, 1, 64)
+    found = model.network.model.layers[0].self_attn.q_proj(x)
+    torch.testing.assert_close(found, projection.weight @ x + 3 * (b @ (a @ x)))
+    assert (a.shape, b.shape) == ((2, 64), (64, 2))
+    assert len(parameters) == 4, "two layers, two matrices each"
+
+
+@both_architectures
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_without_its_adapters_a_trained_model_is_exactly_the_starting_model(
+    architecture: Architecture, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    model = replace(load_tiny_model(tmp_path, architecture), compute_dtype=dtype)
+    start = logprobs(model)
+    moved(attach_lora(model, 4, 8, "all-linear", seed=0))
+    after = logprobs(model)
+    with adapters_off(model.network):
+        assert torch.equal(logprobs(model), start)
+    assert torch.equal(logprobs(model), after)
+    assert len(trained(model)) == 28
+
+
+def test_adapters_stay_off_until_the_outermost_block_ends_however_it_ends(tmp_path: Path) -> None:
+    model = moved(adapted(tmp_path))
+    after = logprobs(model)
+    with pytest.raises(KeyError), adapters_off(model.network):
+        start = logprobs(model)
+        with adapters_off(model.network):
+            assert torch.equal(logprobs(model), start)
+        assert torch.equal(logprobs(model), start)
+        raise KeyError
+    assert not torch.equal(start, after)
+    assert torch.equal(logprobs(model), after)
+
+
+def test_a_gradient_goes_on_after_the_adapters_were_off(tmp_path: Path) -> None:
+    gradients = []
+    for looks_at_the_start in (False, True):
+        model = moved(adapted(tmp_path))
+        policy = tree_logprobs(model.network, TREE, 1.0, torch.float32)[0]
+        if looks_at_the_start:
+            with adapters_off(model.network):
+                logprobs(model)
+        gradients.append(torch.autograd.grad(policy.sum(), list(trained(model).values())))
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+
+
+def test_the_seed_alone_decides_where_the_adapters_begin(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    first = trained(adapted(tmp_path, seed=3))
+    state = torch.get_rng_state()
+    torch.manual_seed(6)
+    again, other = trained(adapted(tmp_path, seed=3)), trained(adapted(tmp_path, seed=4))
+    torch.manual_seed(5)
+    assert torch.equal(torch.get_rng_state(), state), "the caller's own generator is left as it was"
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not any(torch.equal(first[name], other[name]) for name in first if ".lora_A." in name)
+
+
+@pytest.mark.parametrize("targets", [["q_proj", "query"], ["lm_head"], ["embed_tokens"], ["self_attn"]])
+def test_a_target_that_cannot_be_adapted_is_refused_with_those_that_can(targets: Sequence[str], tmp_path: Path) -> None:
+    model = load_tiny_model(tmp_path, "qwen3")
+    with pytest.raises(ModelError) as caught:
+        attach_lora(model, 4, 8, targets, seed=0)
+    assert str(caught.value) == (
+        f"model.lora.targets: tiny-qwen3 has nothing to adapt named {targets[-1]}. "
+        f"It has {', '.join(LAYERS)}; all-linear takes them all."
+    )
+
+
+@both_architectures
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_the_engine_samples_from_the_adapted_model(
+    architecture: Architecture, temperature: float, tmp_path: Path
+) -> None:
+    model = moved(adapted(tmp_path, architecture))
+    engine = NativeEngine(model)
+    prompts = [Prompt(id=text, token_ids=tuple(model.tokenizer(text).input_ids), item={}) for text in ("abc", "zz?")]
+    groups = engine.generate(prompts, Sampling(group_size=4, max_new_tokens=20, temperature=temperature))
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    for rollout, learned in zip(rollouts, engine.logprobs(rollouts, temperature), strict=True):
+        assert rollout.behaviour_logprobs == pytest.approx(learned, abs=1e-4)
+    with adapters_off(model.network):
+        start = engine.logprobs(rollouts, temperature)
+    assert start[0] != pytest.approx(rollouts[0].behaviour_logprobs, abs=1e-2)
+
+
+@both_architectures
+def test_a_saved_model_is_the_merged_one(architecture: Architecture, tmp_path: Path) -> None:
+    model = moved(adapted(tmp_path / "base", architecture))
+    after = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    save_model(model, tmp_path / "model")
+
+    for name, tensor in model.network.state_dict().items():
+        assert torch.equal(tensor, after[name]), "saving changed the network that trains"
+    assert len(trained(model)) == 28
+    plain, info = AutoModelForCausalLM.from_pretrained(tmp_path / "model", output_loading_info=True)
+    assert not any(info.values()), "a weight is missing, or one too many"
+    token_ids = torch.tensor([[5, 6, 7, 8, 9]])
+    model.network.set_attn_implementation("eager")
+    with torch.no_grad():
+        torch.testing.assert_close(plain(token_ids).logits, model.network(token_ids).logits, rtol=0, atol=1e-5)
+    model.network.set_attn_implementation("verifine")
+    again = load_model(ProvisionedModel(name="m", folder=tmp_path / "model", source="local folder"), "float32")
+    torch.testing.assert_close(logprobs(again), logprobs(model), rtol=0, atol=1e-5)
+
+
+@both_architectures
+def test_a_saved_adapter_loads_with_peft_onto_the_starting_model(architecture: Architecture, tmp_path: Path) -> None:
+    model = moved(adapted(tmp_path / "base", architecture))
+    save_model(model, tmp_path / "model")
+    folder = tmp_path / "model" / "adapter"
+    assert sorted(path.name for path in folder.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    config = json.loads((folder / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(tmp_path / "base")
+    assert (config["r"], config["lora_alpha"], config["lora_dropout"]) == (4, 8, 0.0)
+
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    loaded = PeftModel.from_pretrained(base, folder)
+    token_ids = torch.tensor([[5, 6, 7, 8, 9]])
+    model.network.set_attn_implementation("eager")
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(token_ids).logits, model.network(token_ids).logits, rtol=0, atol=1e-5)
+
+
+def test_a_model_without_adapters_is_saved_without_an_adapter(tmp_path: Path) -> None:
+    save_model(load_tiny_model(tmp_path / "base"), tmp_path / "model")
+    assert not (tmp_path / "model" / "adapter").exists()
+
+
+def test_the_guides_example_is_a_configuration_with_the_defaults(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "howto" / "lora.md").read_text(encoding="utf-8")
+    path = tmp_path / "run.yaml"
+    path.write_text(guide.split("```yaml\n")[1].split("```")[0])
+    assert load_config(path).model.lora == LoraConfig(rank=16, alpha=32, targets="all-linear") == LoraConfig()
+
+
+def test_what_was_trained_goes_into_a_fresh_model(tmp_path: Path) -> None:
+    model = moved(adapted(tmp_path))
+    state = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    fresh = adapted(tmp_path, seed=9)
+    fresh.network.load_state_dict(state)
+    assert torch.equal(logprobs(fresh), logprobs(model))
+    other = adapted(tmp_path, seed=9)
+    NativeEngine(other).load_weights(model.network.state_dict(keep_vars=True), version=1)
+    assert torch.equal(logprobs(other), logprobs(model))

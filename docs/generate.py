@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from verifine.algorithms import RECIPES, Algorithm, CreditRule, CriticCredit, GroupCredit, ReturnCredit
 from verifine.cli.main import app
 from verifine.config import (
     GRADER_PRESETS,
@@ -68,6 +69,56 @@ def metrics_page() -> str:
     rows = [f"| `{metric.name}` | {metric.meaning} | {metric.unit} |" for metric in METRICS.values()]
     table = "\n".join(["| name | meaning | unit |", "| --- | --- | --- |", *rows])
     return "\n\n".join([NOTICE, "# Metrics", "One row a step in `metrics.jsonl`, with these names.", table]) + "\n"
+
+
+def algorithms_page() -> str:
+    introduction = (
+        "The rows of `RECIPES`. What the columns mean, and when to take which: [the algorithms](../algorithms.md). "
+        "Everything but the surrogate, the averaging and the place of the KL penalty can be set in the "
+        "[configuration](config.md#algorithm)."
+    )
+    names = [
+        "algorithm",
+        "credit",
+        "surrogate",
+        "clip",
+        "averaging",
+        "KL penalty",
+        "filter",
+        "overlong share",
+        "critic",
+    ]
+    rows = [f"| {' | '.join(_row(algorithm))} |" for algorithm in RECIPES.values()]
+    table = "\n".join([f"| {' | '.join(names)} |", "| --- " * len(names) + "|", *rows])
+    return "\n\n".join([NOTICE, "# The table of algorithms", introduction, table]) + "\n"
+
+
+def _row(algorithm: Algorithm) -> list[str]:
+    loss = algorithm.loss
+    value = "-" if loss.value is None else f"clip {loss.value.clip:g}, coefficient {loss.value.coefficient:g}"
+    return [
+        f"`{algorithm.name}`",
+        _credit(algorithm.credit_rule),
+        f"`{loss.surrogate}`",
+        f"{loss.clip.low:g} / {loss.clip.high:g}" if loss.surrogate != "cispo" else f"- / {loss.clip.high:g}",
+        f"`{loss.averaging}`",
+        "none" if loss.kl is None else f"`{loss.kl.estimator}` in the {loss.kl.place}, beta {loss.kl.beta:g}",
+        "-" if algorithm.group_filter is None else f"`{algorithm.group_filter.__name__}`, with resampling",
+        f"{algorithm.overlong_share:g}",
+        value,
+    ]
+
+
+def _credit(rule: CreditRule) -> str:
+    match rule:
+        case GroupCredit():
+            return f"`{rule.baseline.__name__}`" + (", `whitened`" if rule.whitens else "")
+        case ReturnCredit():
+            return f"`returns_to_go`, gamma {rule.gamma:g}, `whitened`"
+        case CriticCredit():
+            return f"`gae`, gamma {rule.gamma:g}, lambda {rule.lam:g}, `whitened`"
+        case _:
+            raise TypeError(f"{rule} is no credit rule of the table")
 
 
 def commands_page() -> str:
@@ -138,7 +189,13 @@ def _default(field: FieldInfo) -> str:
     return f"`{list(field.default) if isinstance(field.default, tuple) else field.default}`"
 
 
-PAGES = {"config.md": config_page, "graders.md": graders_page, "metrics.md": metrics_page, "commands.md": commands_page}
+PAGES = {
+    "algorithms.md": algorithms_page,
+    "config.md": config_page,
+    "graders.md": graders_page,
+    "metrics.md": metrics_page,
+    "commands.md": commands_page,
+}
 
 
 def main() -> None:

@@ -2,43 +2,25 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
-from verifine.algorithms import group_centered, group_normalized
-
-rewards_and_validity = st.integers(2, 6).flatmap(
-    lambda size: st.lists(
-        st.tuples(
-            st.lists(st.floats(-10, 10, width=32), min_size=size, max_size=size),
-            st.lists(st.booleans(), min_size=size, max_size=size),
-        ),
-        min_size=1,
-        max_size=4,
-    )
+from verifine.algorithms import (
+    batch_scaled,
+    gae,
+    group_centered,
+    group_normalized,
+    leave_one_out,
+    returns_to_go,
+    whitened,
 )
 
 
-def tensors(groups: list[tuple[list[float], list[bool]]]) -> tuple[Tensor, Tensor]:
-    return (
-        torch.tensor([rewards for rewards, _ in groups], dtype=torch.float64),
-        torch.tensor([valid for _, valid in groups]),
-    )
+def exact(numbers: list[float] | list[list[float]]) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)
 
 
-def naive_group_normalized(rewards: Tensor, valid: Tensor, epsilon: float) -> Tensor:
-    result = torch.zeros_like(rewards)
-    for p in range(rewards.shape[0]):
-        kept = [float(rewards[p, g]) for g in range(rewards.shape[1]) if valid[p, g]]
-        if len(kept) < 2:
-            continue
-        mean = sum(kept) / len(kept)
-        std = (sum((r - mean) ** 2 for r in kept) / (len(kept) - 1)) ** 0.5
-        for g in range(rewards.shape[1]):
-            if valid[p, g]:
-                result[p, g] = (float(rewards[p, g]) - mean) / (std + epsilon)
-    return result
+def everyone(rewards: Tensor) -> Tensor:
+    return torch.ones_like(rewards, dtype=torch.bool)
 
 
 def test_group_1_0_0_1_is_normalized_to_the_worked_number() -> None:
@@ -49,35 +31,59 @@ def test_group_1_0_0_1_is_normalized_to_the_worked_number() -> None:
     torch.testing.assert_close(advantages, torch.tensor([[1.0, -1.0, -1.0, 1.0]], dtype=torch.float64) * expected)
 
 
-@given(rewards_and_validity)
-def test_group_normalized_agrees_with_a_loop(groups: list[tuple[list[float], list[bool]]]) -> None:
-    rewards, valid = tensors(groups)
+def test_group_1_0_0_1_left_one_out_has_the_worked_number() -> None:
+    rewards = exact([[1.0, 0.0, 0.0, 1.0]])
+    expected = exact([[1.0, -1.0, -1.0, 1.0]]) * 2 / 3
+    torch.testing.assert_close(leave_one_out(rewards, everyone(rewards)), expected, rtol=1e-6, atol=0)
+
+
+def test_four_tens_and_four_zeros_have_the_worked_numbers() -> None:
+    rewards = exact([[10.0] * 4 + [0.0] * 4])
+    signs = exact([1.0] * 4 + [-1.0] * 4)
     torch.testing.assert_close(
-        group_normalized(rewards, valid), naive_group_normalized(rewards, valid, 1e-4), rtol=1e-9, atol=1e-9
-    )
+        leave_one_out(rewards, everyone(rewards))[0], signs * 40 / 7, rtol=1e-6, atol=0
+    )  # 5.7143
+    torch.testing.assert_close(whitened(group_centered(rewards, everyone(rewards))[0]), signs)
 
 
-@given(rewards_and_validity, st.floats(-5, 5))
-def test_shifting_a_groups_rewards_changes_no_advantage(
-    groups: list[tuple[list[float], list[bool]]], shift: float
-) -> None:
-    rewards, valid = tensors(groups)
-    for credit in (group_normalized, group_centered):
-        torch.testing.assert_close(credit(rewards + shift, valid), credit(rewards, valid), rtol=1e-6, atol=1e-6)
+def test_rewards_1_2_3_are_compared_with_the_mean_of_the_others() -> None:
+    rewards = exact([[1.0, 2.0, 3.0]])
+    torch.testing.assert_close(leave_one_out(rewards, everyone(rewards)), exact([[-1.5, 0.0, 1.5]]))
 
 
-@given(rewards_and_validity)
-def test_scaling_rewards_scales_centered_advantages(groups: list[tuple[list[float], list[bool]]]) -> None:
-    rewards, valid = tensors(groups)
-    torch.testing.assert_close(group_centered(3 * rewards, valid), 3 * group_centered(rewards, valid))
+def test_a_batch_is_scaled_by_the_spread_of_all_its_rewards() -> None:
+    rewards = exact([[0.0, 2.0], [4.0, 6.0]])
+    # Mean 3, squares 9 + 1 + 1 + 9 = 20, over n - 1 = 3.
+    expected = exact([[-1.0, 1.0], [-1.0, 1.0]]) / ((20 / 3) ** 0.5 + 1e-4)
+    torch.testing.assert_close(batch_scaled(rewards, everyone(rewards)), expected)
 
 
-@pytest.mark.parametrize("value", [0.1, 1 / 3, 0.7, -2.3])
-def test_group_with_equal_rewards_has_exactly_zero_advantage(value: float) -> None:
-    rewards = torch.full((2, 7), value)
-    valid = torch.ones_like(rewards, dtype=torch.bool)
-    assert (group_normalized(rewards, valid) == 0).all()
-    assert (group_centered(rewards, valid) == 0).all()
+@pytest.mark.parametrize(
+    ("gamma", "lam", "expected"),
+    [(1.0, 1.0, [6.0, 5.0, 3.0]), (0.5, 1.0, [2.75, 3.5, 3.0]), (1.0, 0.5, [3.625, 4.25, 3.0])],
+)
+def test_generalized_advantages_lead_to_the_worked_returns(gamma: float, lam: float, expected: list[float]) -> None:
+    rewards, values = exact([1.0, 2.0, 3.0]), exact([0.5, 1.0, 1.5])
+    advantages, returns = gae(rewards, values, torch.zeros(3, dtype=torch.long), gamma, lam)
+    torch.testing.assert_close(returns, exact(expected))
+    torch.testing.assert_close(advantages, exact(expected) - values)
+
+
+def test_a_rollouts_estimates_know_nothing_of_its_neighbours() -> None:
+    row = torch.tensor([0, 0, 3, 3, 3])
+    rewards, values = exact([1.0, 2.0, 1.0, 2.0, 3.0]), exact([0.3, 0.6, 0.5, 1.0, 1.5])
+    _, returns = gae(rewards, values, row, 1.0, 1.0)
+    torch.testing.assert_close(returns, exact([3.0, 2.0, 6.0, 5.0, 3.0]))
+
+
+def test_returns_to_go_have_the_worked_numbers() -> None:
+    returns = returns_to_go(exact([1.0, 2.0, 3.0]), torch.zeros(3, dtype=torch.long), 0.5)
+    torch.testing.assert_close(returns, exact([2.75, 3.5, 3.0]))
+
+
+def test_whitening_divides_by_the_spread_of_the_population() -> None:
+    # Mean 2, squares 4 + 0 + 4 over n = 3.
+    torch.testing.assert_close(whitened(exact([0.0, 2.0, 4.0])), exact([-1.0, 0.0, 1.0]) * 1.5**0.5)
 
 
 def test_an_invalid_rollout_counts_for_nobody() -> None:

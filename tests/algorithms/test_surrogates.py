@@ -2,10 +2,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from verifine.algorithms import clipped
+from verifine.algorithms import (
+    cispo,
+    clipped,
+    reinforce,
+    sequence_clipped,
+    sequence_log_ratio,
+    truncated_importance,
+    value_loss,
+)
 
 
 def at_ratios(ratios: list[float]) -> torch.Tensor:
@@ -46,16 +52,48 @@ def test_a_token_beyond_the_clip_has_no_gradient_where_it_would_go_further(
     assert (gradient.item() != 0) == moves
 
 
-@given(st.lists(st.tuples(st.floats(-0.15, 0.15), st.floats(-3, 3)), min_size=1, max_size=5))
-def test_gradients_agree_with_finite_differences(pairs: list[tuple[float, float]]) -> None:
-    logprobs = torch.tensor([pair[0] for pair in pairs], dtype=torch.float64, requires_grad=True)
-    advantages = torch.tensor([pair[1] for pair in pairs], dtype=torch.float64)
-    old = torch.zeros_like(advantages)
-    assert torch.autograd.gradcheck(lambda x: clipped(x, old, advantages, 0.2, 0.28), logprobs)
+def test_a_rollouts_tokens_share_one_ratio() -> None:
+    ratios = at_ratios([0.5, 1.0, 1.5])
+    advantages = torch.tensor([1.0, -1.0, 2.0], dtype=torch.float64)
+    row = torch.zeros(3, dtype=torch.long)
+    ratio = sequence_log_ratio(ratios, torch.zeros_like(ratios), row).exp()
+    torch.testing.assert_close(ratio, torch.full_like(ratio, 0.75 ** (1 / 3)))  # .9086
+    terms = sequence_clipped(ratios, torch.zeros_like(ratios), advantages, row, 0.2, 0.2)
+    assert terms.mean().item() == pytest.approx(-0.6057, abs=1e-4)
 
 
-def test_at_ratio_one_the_gradient_is_that_of_reinforce() -> None:
-    logprobs = torch.tensor([-1.0, -2.0, -0.1], requires_grad=True)
-    advantages = torch.tensor([1.0, -2.0, 0.5])
-    (gradient,) = torch.autograd.grad(clipped(logprobs, logprobs.detach(), advantages, 0.2, 0.2).sum(), logprobs)
-    torch.testing.assert_close(gradient, -advantages)
+def test_a_rollout_beyond_its_clip_has_no_gradient_in_any_token() -> None:
+    logprobs = at_ratios([1.0, 1.5, 0.9]).requires_grad_()
+    row = torch.tensor([0, 0, 2])
+    terms = sequence_clipped(
+        logprobs, torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64), row, 0.2, 0.2
+    )
+    (gradient,) = torch.autograd.grad(terms.sum(), logprobs)
+    torch.testing.assert_close(terms, torch.tensor([-1.2, -1.2, -0.9], dtype=torch.float64))
+    torch.testing.assert_close(gradient, torch.tensor([0.0, 0.0, -0.9], dtype=torch.float64))
+
+
+def test_cispo_caps_the_ratio_and_keeps_the_gradient() -> None:
+    logprobs = at_ratios([0.5, 4.0]).requires_grad_()
+    advantages = torch.tensor([2.0, 1.0], dtype=torch.float64)
+    terms = cispo(logprobs, torch.zeros(2, dtype=torch.float64), advantages, 1.0)
+    (gradient,) = torch.autograd.grad(terms.sum(), logprobs)
+    torch.testing.assert_close(gradient, torch.tensor([-1.0, -2.0], dtype=torch.float64))
+
+
+def test_reinforce_is_the_advantage_times_the_logprob() -> None:
+    assert reinforce(torch.tensor([-2.0, -0.5]), torch.tensor([3.0, -1.0])).tolist() == [6.0, -0.5]
+
+
+def test_a_critic_is_judged_by_the_worse_of_its_value_and_its_clipped_value() -> None:
+    values, old = torch.tensor([1.0, 1.0, 0.1]), torch.zeros(3)
+    returns = torch.tensor([3.0, 0.5, 0.0])
+    # (1 - 3)^2 or (.2 - 3)^2; (1 - .5)^2 or (.2 - .5)^2; .1 is within .2 of 0.
+    torch.testing.assert_close(value_loss(values, old, returns, 0.2), torch.tensor([3.92, 0.125, 0.005]))
+
+
+def test_the_importance_factor_is_capped_and_constant() -> None:
+    old = at_ratios([0.5, 1.0, 3.0]).requires_grad_()
+    factor = truncated_importance(old, torch.zeros(3, dtype=torch.float64), 2.0)
+    torch.testing.assert_close(factor, torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64))
+    assert not factor.requires_grad

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from verifine import train
 from verifine.config import build_config
 from verifine.models.chat import render_prompt
 from verifine.models.load import LanguageModel, load_model
@@ -78,3 +80,27 @@ def test_every_tasks_right_answer_fits_its_token_limit(model: LanguageModel) -> 
         for example in task.train:
             answer = f"<answer>{example.item['gt_answer']}</answer>"
             assert len(model.tokenizer(answer).input_ids) < task.max_new_tokens
+
+
+def test_eight_times_the_micro_batch_leads_to_the_same_weights(
+    model: LanguageModel, cache: Path, tmp_path: Path
+) -> None:
+    (folder,) = (cache / "models").iterdir()
+    ends = []
+    for budget in (160, 1280):
+        config = build_config(
+            {
+                "model": {"name": str(folder), "precision": "float32"},
+                "data": {"task": "largest", "eval_size": 0},
+                "sampling": {"prompts_per_step": 4},
+                "optim": {"micro_batch_tokens": budget, "warmup_steps": 0},
+                "run": {"steps": 3, "directory": str(tmp_path / str(budget))},
+            }
+        )
+        run = train(config)
+        assert run.summary.progress.updates == 3
+        weights = load_file(run.directory.model / "model.safetensors")
+        ends.append(torch.cat([weights[name].flatten() for name in sorted(weights)]))
+    moved = model.network.state_dict()["model.norm.weight"]
+    assert not torch.equal(moved, load_file(tmp_path / "160/model/model.safetensors")["model.norm.weight"])
+    assert ((ends[0] - ends[1]).norm() / ends[0].norm()).item() < 1e-5

@@ -64,7 +64,7 @@ def leave_one_out(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> 
     """
     counts = valid.sum(dim=1, keepdim=True)
     # r - (sum - r) / (n - 1) = n / (n - 1) (r - mean)
-    return group_centered(rewards, valid) * (counts / (counts - 1).clamp(min=1))
+    return group_centered(rewards, valid) * (counts.to(rewards.dtype) / (counts - 1).clamp(min=1))
 
 
 def whitened(advantages: Float[Tensor, " N"], epsilon: float = 1e-8) -> Float[Tensor, " N"]:

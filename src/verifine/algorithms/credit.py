@@ -56,7 +56,7 @@ class GroupCredit:
     def __call__(self, evidence: Evidence) -> Credit:
         rewards = evidence.rewards
         if evidence.penalty is not None:
-            costs = torch.zeros_like(rewards).flatten().index_add(0, evidence.row, evidence.penalty)
+            costs = torch.zeros_like(rewards).flatten().index_add(0, evidence.row, evidence.penalty.to(rewards.dtype))
             rewards = rewards - costs.view_as(rewards)
         advantages = self.baseline(rewards, evidence.valid).flatten()[evidence.row]
         return Credit(advantages=whitened(advantages) if self.whitens else advantages)
@@ -89,4 +89,4 @@ class CriticCredit:
 def _token_rewards(evidence: Evidence) -> Float[Tensor, " N"]:
     """The grader's reward at the last token of each rollout, less the penalty of each token."""
     rewards = on_last_token(evidence.rewards, evidence.row)
-    return rewards if evidence.penalty is None else rewards - evidence.penalty
+    return rewards if evidence.penalty is None else rewards - evidence.penalty.to(rewards.dtype)

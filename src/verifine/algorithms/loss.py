@@ -142,8 +142,9 @@ class Loss:
             case "clipped" | "sequence_clipped":
                 low = (ratio < 1 - self.clip.low) & (advantages < 0)
                 high = (ratio > 1 + self.clip.high) & (advantages > 0)
-                dual = nothing if self.clip.dual is None else (ratio > self.clip.dual) & (advantages < 0)
-                return low, high, dual
+                if self.surrogate == "sequence_clipped" or self.clip.dual is None:
+                    return low, high, nothing
+                return low, high, (ratio > self.clip.dual) & (advantages < 0)
             case surrogate:
                 assert_never(surrogate)
 

@@ -43,7 +43,7 @@ class Algorithm:
     ) -> Float[Tensor, "P G"]:
         """The rewards that credit is given for: those, less the penalty for length."""
         buffer = int(self.overlong_share * max_tokens)
-        return rewards + overlong_penalty(lengths, max_tokens, buffer, dtype=rewards.dtype) if buffer else rewards
+        return rewards + overlong_penalty(lengths, max_tokens, buffer, dtype=rewards.dtype)
 
     def admit(self, valid: Bool[Tensor, "P G"], truncated: Bool[Tensor, "P G"]) -> Bool[Tensor, "P G"]:
         """The rollouts that count."""

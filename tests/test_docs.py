@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
 from verifine.algorithms import RECIPES
 from verifine.config import AlgorithmConfig, AlgorithmName, RewardConfig, RunConfig
@@ -44,7 +45,7 @@ def test_the_page_of_algorithms_has_a_section_for_every_row() -> None:
 def test_the_page_of_algorithms_names_only_metrics_and_settings_that_exist() -> None:
     logged = ALGORITHMS.partition("## What each row logs")[2].partition("## ")[0]
     named = set(re.findall(r"`([a-z_]+(?:/[a-z_<>]+)?)`", logged)) - set(RECIPES)
-    sections = {"algorithm": AlgorithmConfig, "reward": RewardConfig}
+    sections: dict[str, type[BaseModel]] = {"algorithm": AlgorithmConfig, "reward": RewardConfig}
     settings = {field for schema in sections.values() for field in schema.model_fields}
     assert named - settings - {"low"} <= set(METRICS)
     for section, field in re.findall(r"`(algorithm|reward)\.(\w+)", ALGORITHMS):

@@ -69,7 +69,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_help_names_the_verbs(verifine: Command) -> None:
     code, out, _ = verifine("--help")
     assert code == 0
-    assert all(verb in out for verb in ("quickstart", "train", "report"))
+    assert all(verb in out for verb in ("quickstart", "train", "report", "compare"))
 
 
 def test_the_version_is_printed(verifine: Command) -> None:

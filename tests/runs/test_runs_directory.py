@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from verifine.errors import ConfigError
-from verifine.runs.directory import RunDirectory, write_bytes, write_json, write_text
+from verifine.runs.directory import RunDirectory, create_folder, write_bytes, write_json, write_text
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -43,12 +43,20 @@ def test_a_given_directory_is_made_with_its_parents_or_used_if_empty(tmp_path: P
 def test_a_run_never_overwrites(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(
-        ConfigError, match="is not empty, and a run never overwrites; give a folder that does not exist yet"
+        ConfigError, match="is not empty, and Verifine never overwrites; give a folder that does not exist yet"
     ):
         RunDirectory.create(tmp_path, "x", NOW)
     with pytest.raises(ConfigError, match="is a file"):
         RunDirectory.create(tmp_path / "notes.txt", "x", NOW)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_what_is_refused_is_named_as_the_user_gave_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="^--out: .* leave --out out to get a new one"):
+        create_folder(tmp_path, "--out", Path("compare"), NOW)
+    monkeypatch.chdir(tmp_path)
+    assert str(create_folder(None, "--out", Path("compare"), NOW)) == "compare-20260102-030405"
 
 
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from verifine.runs.directory import RunDirectory
-from verifine.runs.plots import draw_timing, draw_training, smoothed
+from verifine.runs.plots import draw_timing, draw_training
 from verifine.runs.record import RunRecord, read_run
 from verifine.types import StepReport
 
@@ -29,17 +29,6 @@ def without(record: RunRecord, *names: str) -> RunRecord:
         for report in record.metrics
     ]
     return replace(record, metrics=kept, evaluations=[])
-
-
-def test_smoothing_is_the_running_mean_worked_by_hand() -> None:
-    # weights 1; 1, 1/2; gap; 1, 1/2, 1/4 of the values there are
-    result = smoothed([4.0, 1.0, None, 2.0], weight=0.5)
-    assert result == [4.0, pytest.approx((1 + 2) / 1.5), None, pytest.approx((2 + 0.5 + 1) / 1.75)]
-    assert smoothed([]) == []
-
-
-def test_a_constant_series_is_not_changed_by_smoothing() -> None:
-    assert smoothed([0.3] * 50) == pytest.approx([0.3] * 50)
 
 
 def test_the_four_curves_are_one_figure(record: RunRecord) -> None:

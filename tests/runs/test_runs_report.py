@@ -114,6 +114,14 @@ def test_a_run_after_one_step_has_a_report(new_run: RunDirectory) -> None:
     assert page.tags.count("svg") == 2
 
 
+def test_the_parts_of_the_reward_are_listed_by_their_own_names(new_run: RunDirectory) -> None:
+    metrics = {"reward": 0.5, "rewards/style": 0.125, "rewards/<b>": 1.0}
+    MetricLog(new_run.metrics).append(StepReport(step=1, metrics=metrics))
+    html = render_report(read_run(new_run))
+    for name, value in (("reward", "0.5"), ("rewards/style", "0.125"), ("rewards/&lt;b&gt;", "1")):
+        assert re.search(rf"<code>{name}</code>.*?<td[^>]*>{re.escape(value)}</td>", html, re.DOTALL)
+
+
 def test_a_run_whose_grader_judges_nothing_shows_its_reward(new_run: RunDirectory) -> None:
     MetricLog(new_run.metrics).append(StepReport(step=1, metrics={"reward": 0.5, "completions/mean_length": 9.0}))
     for name, score in (("baseline", 0.25), ("final", 0.75)):

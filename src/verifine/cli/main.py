@@ -7,6 +7,7 @@ import sys
 import typer
 
 from verifine import __version__
+from verifine.cli.compare import compare
 from verifine.cli.quickstart import quickstart
 from verifine.cli.report import report
 from verifine.cli.train import train
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command()(quickstart)
 app.command()(train)
 app.command()(report)
+app.command()(compare)
 
 
 def _show_version(wanted: bool) -> None:

@@ -15,9 +15,9 @@ from verifine.cli.memory import keep_freed_memory
 from verifine.config import RunConfig
 from verifine.errors import StoppedError
 from verifine.launch import TrainedRun, train
-from verifine.runs.comparison import compare
 from verifine.runs.environment import describe_environment
 from verifine.runs.outcome import describe_outcome
+from verifine.runs.pairs import pair_up
 from verifine.runs.record import read_run
 from verifine.train.loop import NO_SIGNAL_LIMIT, Ending
 from verifine.types import Json
@@ -49,7 +49,7 @@ def tell_outcome(trained: TrainedRun, display: Display) -> None:
             "higher sampling.temperature."
         )
     if summary.baseline is not None and summary.final is not None:
-        for pair in compare(summary.baseline, summary.final).examples(SHOWN_PAIRS):
+        for pair in pair_up(summary.baseline, summary.final).examples(SHOWN_PAIRS):
             display.note("")
             display.note(f"  {_short(pair.after.prompt)}")
             display.note(f"    before  {_short(pair.before.text)}  reward {_score(pair.before.score)}")

@@ -1,4 +1,4 @@
 """The run directory: what is written into it, and what can be read out of it again.
 
-Each module is imported by its own name, for `report` and `plots` need matplotlib and nothing else here does.
+Each module is imported by its own name, for few of them need matplotlib or jinja2.
 """

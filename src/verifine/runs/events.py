@@ -1,8 +1,7 @@
 """What happened in a run, in order: `events.jsonl`.
 
-Any type of event may be logged. Some have a meaning for readers as the last event of a run: `finished`, `out_of_time`,
-`no_signal`, `interrupted`, and `failed` with the field `error`. A run whose last event is another one is still
-going, or was killed.
+Any type of event may be logged. Those of `ENDINGS` have a meaning for readers as the last event of a run; `failed` has
+the field `error`. A run whose last event is another one is still going, or was killed.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from pathlib import Path
 
 from verifine.runs.jsonl import append_row, mend_end, read_rows
 from verifine.types import Json
+
+ENDINGS = ("finished", "out_of_time", "no_signal", "interrupted", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from verifine.runs.comparison import Change, Comparison, compare
 from verifine.runs.evaluation import Evaluation
+from verifine.runs.pairs import Change, Pairing, pair_up
 from verifine.runs.record import RunRecord
 
 CHANCE_LIMIT = 0.05
@@ -53,10 +53,15 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def describe_changes(comparison: Comparison) -> str:
+def describe_probability(probability: float) -> str:
+    """`p = 0.031`, and never `p = 0.000`."""
+    return "p < 0.001" if probability < 0.001 else f"p = {probability:.3f}"
+
+
+def describe_changes(pairing: Pairing) -> str:
     """How many problems were won and lost."""
-    won, lost = len(comparison.of(Change.WON)), len(comparison.of(Change.LOST))
-    return f"Of {count(len(comparison.pairs), 'problem')}, {won} got better and {lost} got worse"
+    won, lost = len(pairing.of(Change.WON)), len(pairing.of(Change.LOST))
+    return f"Of {count(len(pairing.pairs), 'problem')}, {won} got better and {lost} got worse"
 
 
 def _describe_move(subject: str, before: float, after: float) -> str:
@@ -66,10 +71,10 @@ def _describe_move(subject: str, before: float, after: float) -> str:
 
 
 def _describe_chance(baseline: Evaluation, final: Evaluation) -> str:
-    comparison = compare(baseline, final)
-    if not comparison.pairs or comparison.chance <= CHANCE_LIMIT:
+    pairing = pair_up(baseline, final)
+    if not pairing.pairs or pairing.chance <= CHANCE_LIMIT:
         return ""
-    return f" {describe_changes(comparison)}: a difference this small can be chance."
+    return f" {describe_changes(pairing)}: a difference this small can be chance."
 
 
 def _describe_training(record: RunRecord) -> str:

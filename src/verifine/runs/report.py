@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-
-from verifine.runs.comparison import Comparison, Pair, compare
 from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.evaluation import EvaluatedSample, Evaluation, Judgement
-from verifine.runs.metrics import METRICS, Metric
-from verifine.runs.outcome import count, describe_changes, describe_duration, describe_outcome
+from verifine.runs.metrics import Metric, explain
+from verifine.runs.outcome import count, describe_changes, describe_duration, describe_outcome, describe_probability
+from verifine.runs.pages import render_page
+from verifine.runs.pairs import Pair, Pairing, pair_up
 from verifine.runs.plots import draw_timing, draw_training
 from verifine.runs.record import RunRecord, read_run
 
@@ -37,11 +35,10 @@ def write_report(directory: RunDirectory) -> Path:
 
 def render_report(record: RunRecord) -> str:
     """The page. Everything a model or a user wrote is escaped."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
     baseline, final = record.baseline, record.final
-    comparison = compare(baseline, final) if baseline and final else None
-    return template.render(
+    pairing = pair_up(baseline, final) if baseline and final else None
+    return render_page(
+        "report.html.j2",
         record=record,
         outcome=describe_outcome(record),
         facts=_facts(record),
@@ -49,8 +46,8 @@ def render_report(record: RunRecord) -> str:
         timing_figure=draw_timing(record),
         measures=_measures(baseline, final),
         problems=count(max((len(evaluation.samples) for _, evaluation in record.evaluations), default=0), "problem"),
-        changes=_changes(comparison),
-        examples=[_example(pair) for pair in comparison.examples()] if comparison else [],
+        changes=_changes(pairing),
+        examples=[_example(pair) for pair in pairing.examples()] if pairing else [],
         environment=_environment(record),
         metrics=_described_metrics(record),
     )
@@ -104,11 +101,10 @@ def _interval(evaluation: Evaluation | None, judgement: Judgement | None) -> str
     return f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else ""
 
 
-def _changes(comparison: Comparison | None) -> str | None:
-    if comparison is None or not comparison.pairs:
+def _changes(pairing: Pairing | None) -> str | None:
+    if pairing is None or not pairing.pairs:
         return None
-    probability = "p < 0.001" if comparison.chance < 0.001 else f"p = {comparison.chance:.3f}"
-    return f"{describe_changes(comparison)} (sign test: {probability})."
+    return f"{describe_changes(pairing)} (sign test: {describe_probability(pairing.chance)})."
 
 
 def _example(pair: Pair) -> dict[str, object]:
@@ -141,4 +137,4 @@ def _environment(record: RunRecord) -> list[tuple[str, str]]:
 def _described_metrics(record: RunRecord) -> list[tuple[Metric, str]]:
     """The metrics this run reports, with the last value of each."""
     last_values = {name: value for report in record.metrics for name, value in report.metrics.items()}
-    return [(metric, f"{last_values[name]:.4g}") for name, metric in METRICS.items() if name in last_values]
+    return [(metric, f"{last_values[metric.name]:.4g}") for metric in explain(last_values)]

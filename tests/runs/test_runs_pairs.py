@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from verifine.runs.comparison import Change, compare, sign_test
 from verifine.runs.evaluation import EvaluatedSample, Evaluation
+from verifine.runs.pairs import Change, pair_up, sign_test
 
 
 def evaluation(**scores: float | None) -> Evaluation:
@@ -47,8 +47,8 @@ def test_sign_test_of_many_problems_does_not_overflow() -> None:
 
 
 def test_problems_are_paired_by_id_and_others_left_out() -> None:
-    comparison = compare(evaluation(a=0.0, b=1.0, c=1.0), evaluation(c=1.0, b=0.0, a=1.0, d=1.0))
-    assert [(pair.after.prompt_id, pair.change) for pair in comparison.pairs] == [
+    pairing = pair_up(evaluation(a=0.0, b=1.0, c=1.0), evaluation(c=1.0, b=0.0, a=1.0, d=1.0))
+    assert [(pair.after.prompt_id, pair.change) for pair in pairing.pairs] == [
         ("c", Change.SAME),
         ("b", Change.LOST),
         ("a", Change.WON),
@@ -56,18 +56,18 @@ def test_problems_are_paired_by_id_and_others_left_out() -> None:
 
 
 def test_without_a_judgement_the_score_decides() -> None:
-    comparison = compare(evaluation(a=0.2, b=0.6, c=None), evaluation(a=0.3, b=0.5, c=0.1))
-    assert [pair.change for pair in comparison.pairs] == [Change.WON, Change.LOST, Change.WON]
+    pairing = pair_up(evaluation(a=0.2, b=0.6, c=None), evaluation(a=0.3, b=0.5, c=0.1))
+    assert [pair.change for pair in pairing.pairs] == [Change.WON, Change.LOST, Change.WON]
 
 
 def test_examples_are_the_first_wins_and_one_loss() -> None:
     before = evaluation(a=1.0, b=0.0, c=1.0, d=0.0, e=0.0, f=0.0)
     after = evaluation(a=0.0, b=1.0, c=0.0, d=1.0, e=1.0, f=1.0)
-    shown = compare(before, after).examples(4)
+    shown = pair_up(before, after).examples(4)
     assert [pair.after.prompt_id for pair in shown] == ["b", "d", "e", "a"]
 
 
 def test_examples_are_filled_up_to_two_where_little_changed() -> None:
     before, after = evaluation(a=1.0, b=1.0, c=0.0), evaluation(a=1.0, b=1.0, c=1.0)
-    assert [pair.after.prompt_id for pair in compare(before, after).examples()] == ["c", "a"]
-    assert [pair.after.prompt_id for pair in compare(before, before).examples()] == ["a", "b"]
+    assert [pair.after.prompt_id for pair in pair_up(before, after).examples()] == ["c", "a"]
+    assert [pair.after.prompt_id for pair in pair_up(before, before).examples()] == ["a", "b"]

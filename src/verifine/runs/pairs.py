@@ -37,7 +37,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Pairing:
     """Every problem that both evaluations asked, in their order."""
 
     pairs: tuple[Pair, ...]
@@ -58,12 +58,12 @@ class Comparison:
         return (*won, *lost, *rest[: max(0, 2 - len(won) - len(lost))])
 
 
-def compare(before: Evaluation, after: Evaluation) -> Comparison:
+def pair_up(before: Evaluation, after: Evaluation) -> Pairing:
     samples = {sample.prompt_id: sample for sample in before.samples}
     pairs = (
         Pair(before=samples[sample.prompt_id], after=sample) for sample in after.samples if sample.prompt_id in samples
     )
-    return Comparison(pairs=tuple(pairs))
+    return Pairing(pairs=tuple(pairs))
 
 
 def sign_test(won: int, lost: int) -> float:

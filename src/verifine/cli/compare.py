@@ -1,0 +1,96 @@
+"""`verifine compare`: which method is better, and how sure is that?"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from verifine.runs.comparison.comparison import Comparison
+    from verifine.runs.comparison.words import Table
+
+_GAP = "  "
+_WIDEST = 120
+"""Letters of a line that is good to read."""
+
+
+def compare(
+    run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="The run directories to compare.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write; a new folder compare-<date-time> if not given.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="A name for each variant, in their order; give it once for each.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON on standard output and nothing else; files only with --out.")
+    ] = False,
+) -> None:
+    """Compare runs: what differs, which is better, and how sure that is.
+
+    Runs that differ in nothing but their seed are one variant. Every variant is compared with that of the first run.
+    """
+    from verifine.runs.comparison.comparison import compare_runs, read_runs
+    from verifine.runs.directory import check_free, create_folder
+
+    check_free(out, "--out")
+    comparison = compare_runs(read_runs(run_dirs), label or ())
+    written: list[Path] = []
+    if out is not None or not as_json:
+        from verifine.runs.comparison.folder import write_comparison
+
+        written = write_comparison(create_folder(out, "--out", Path("compare"), datetime.now()), comparison)
+    if as_json:
+        from verifine.runs.comparison.numbers import to_numbers
+
+        print(json.dumps(to_numbers(comparison), allow_nan=False))
+        return
+    _tell(comparison)
+    print()
+    for path in written:
+        print(path)
+
+
+def _tell(comparison: Comparison) -> None:
+    from verifine.runs.comparison.words import (
+        describe_comparison,
+        difference_table,
+        explain_verdicts,
+        result_table,
+        verdict_table,
+    )
+
+    print("What differs\n")
+    _print_table(difference_table(comparison), "nothing but the seed")
+    print("\nHeld-out problems before and after training, and what it took\n")
+    _print_table(result_table(comparison), "")
+    if comparison.verdicts:
+        print(f"\nBetter than {comparison.entries[0].variant.name}?\n")
+        _print_table(verdict_table(comparison), "")
+        _say(explain_verdicts(comparison))
+    _say(describe_comparison(comparison))
+    for note in comparison.notes:
+        _say(f"Note: {note}")
+
+
+def _say(text: str) -> None:
+    """A paragraph that fits the terminal."""
+    print()
+    print(textwrap.fill(text, min(_WIDEST, shutil.get_terminal_size().columns), break_on_hyphens=False))
+
+
+def _print_table(table: Table, otherwise: str) -> None:
+    """Columns of their own width; `otherwise` where there are no rows."""
+    if not table.rows:
+        print(f"{_GAP}{otherwise}")
+        return
+    widths = [max(map(len, column)) for column in zip(table.columns, *table.rows, strict=True)]
+    for row in (table.columns, *table.rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print((_GAP + _GAP.join(cells)).rstrip())

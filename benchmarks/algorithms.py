@@ -47,7 +47,7 @@ def main() -> None:
 def train(out: Path, algorithm: str, seed: int, steps: int) -> Path:
     """A finished run's directory."""
     path = out / f"{algorithm}-{seed}"
-    if (path / "report.html").exists():
+    if is_complete(path):
         return path
     shutil.rmtree(path, ignore_errors=True)
     settings = {
@@ -64,6 +64,14 @@ def train(out: Path, algorithm: str, seed: int, steps: int) -> Path:
     words = [f"{key}={value}" for key, value in settings.items()]
     subprocess.run([sys.executable, "-m", "verifine", "train", *words], check=True, stdout=subprocess.DEVNULL)
     return path
+
+
+def is_complete(path: Path) -> bool:
+    """A run that failed or was stopped has a report, too, but no evaluation at its end."""
+    if not (path / "report.html").exists():
+        return False
+    run = read_run(RunDirectory.open(path))
+    return run.ending in {"finished", "out_of_time"} and run.final is not None
 
 
 def compare(paths: list[Path], out: Path) -> None:

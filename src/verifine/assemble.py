@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from verifine.algorithms.configured import build_algorithm, decided_algorithm, decided_reward
 from verifine.algorithms.recipes import Algorithm
-from verifine.config import AlgorithmConfig, DataConfig, GraderConfig, OptimConfig, RunConfig
+from verifine.config import AlgorithmConfig, CriticConfig, DataConfig, GraderConfig, OptimConfig, RunConfig
 from verifine.data import hold_out, read_examples
 from verifine.errors import DataError
 from verifine.graders import Grader
@@ -143,20 +143,12 @@ def assemble(
 
 def _build_learner(config: RunConfig, algorithm: Algorithm, model: LanguageModel, copies: Copies) -> LocalLearner:
     settings = _optim_settings(config.optim)
-    critic_config = config.algorithm.critic
-    critic: Critic | None = None
-    critic_settings: OptimSettings | None = None
-    if critic_config is not None:
-        assert critic_config.learning_rate != "auto"
-        critic = ValueHead(model) if copies.critic is None else CriticModel(copies.critic)
-        critic_settings = replace(settings, learning_rate=critic_config.learning_rate)
     return LocalLearner(
         model,
         settings,
         config.sampling.temperature,
         reference=_build_reference(algorithm, model, copies),
-        critic=critic,
-        critic_settings=critic_settings,
+        critic=_build_critic(config.algorithm.critic, settings, model, copies),
         estimates_old=config.algorithm.updates_per_step > 1 or algorithm.penalises_in_reward,
     )
 
@@ -165,6 +157,16 @@ def _build_reference(algorithm: Algorithm, model: LanguageModel, copies: Copies)
     if not algorithm.needs_reference:
         return None
     return WithoutAdapters(model) if copies.reference is None else FrozenModel(copies.reference)
+
+
+def _build_critic(
+    config: CriticConfig | None, settings: OptimSettings, model: LanguageModel, copies: Copies
+) -> Critic | None:
+    if config is None:
+        return None
+    assert config.learning_rate != "auto"
+    own = replace(settings, learning_rate=config.learning_rate)
+    return ValueHead(model, own) if copies.critic is None else CriticModel(copies.critic, own)
 
 
 def _render(model: LanguageModel, examples: Iterable[Example], max_new_tokens: int) -> dict[str, Prompt]:
@@ -198,11 +200,13 @@ def _optim_settings(config: OptimConfig) -> OptimSettings:
 def resolve(config: RunConfig, model: LanguageModel) -> RunConfig:
     """The config with everything said that the model, the machine and the algorithm's row decide."""
     rate = _learning_rate(config, model)
+    # With LoRA the policy's rate is that of its adapters, which a critic does not have.
+    full_rate = rate if config.model.lora is None else _full_rate(model)
     return config.model_copy(
         update={
             "model": config.model.model_copy(update={"precision": str(model.compute_dtype).removeprefix("torch.")}),
             "data": _absolute(config.data),
-            "algorithm": _with_critic_rate(decided_algorithm(config.algorithm), rate),
+            "algorithm": _with_critic_rate(decided_algorithm(config.algorithm), full_rate),
             "reward": decided_reward(config.reward, config.algorithm.name),
             "optim": config.optim.model_copy(update={"learning_rate": rate}),
         }
@@ -212,17 +216,24 @@ def resolve(config: RunConfig, model: LanguageModel) -> RunConfig:
 def _learning_rate(config: RunConfig, model: LanguageModel) -> float:
     if config.optim.learning_rate != "auto":
         return config.optim.learning_rate
-    is_small = model.parameter_count < SMALL_MODEL_PARAMETERS
     if config.model.lora is None:
-        return SMALL_MODEL_RATE if is_small else LARGE_MODEL_RATE
-    return SMALL_LORA_RATE if is_small else LARGE_LORA_RATE
+        return _full_rate(model)
+    return SMALL_LORA_RATE if _is_small(model) else LARGE_LORA_RATE
 
 
-def _with_critic_rate(config: AlgorithmConfig, policy_rate: float) -> AlgorithmConfig:
+def _full_rate(model: LanguageModel) -> float:
+    return SMALL_MODEL_RATE if _is_small(model) else LARGE_MODEL_RATE
+
+
+def _is_small(model: LanguageModel) -> bool:
+    return model.parameter_count < SMALL_MODEL_PARAMETERS
+
+
+def _with_critic_rate(config: AlgorithmConfig, full_rate: float) -> AlgorithmConfig:
     critic = config.critic
     if critic is None or critic.learning_rate != "auto":
         return config
-    rate = policy_rate * (HEAD_RATE_FACTOR if critic.kind == "head" else 1)
+    rate = full_rate * (HEAD_RATE_FACTOR if critic.kind == "head" else 1)
     return config.model_copy(update={"critic": critic.model_copy(update={"learning_rate": rate})})
 
 

@@ -126,7 +126,8 @@ def rehearse(config: RunConfig, observer: Observer = SILENT) -> Rehearsal:
     with _grader(materials, None) as scoring:
         provisioned, model = _load(config, observer)
         materials = replace(materials, config=resolve(materials.config, model))
-        trainer, held_out = assemble(materials, model, scoring, Copies(), time.monotonic)
+        copies = Copies.wanted(config, lambda: _load_copy(provisioned, model))
+        trainer, held_out = assemble(materials, model, scoring, copies, time.monotonic)
     return Rehearsal(
         config=materials.config,
         train_examples=len(materials.train),

@@ -105,3 +105,9 @@ def test_an_invalid_reward_that_is_not_a_number_does_not_spread() -> None:
 def test_a_group_with_one_valid_rollout_has_no_advantage() -> None:
     advantages = group_normalized(torch.tensor([[1.0, 5.0]]), torch.tensor([[True, False]]))
     assert (advantages == 0).all()
+
+
+def test_returns_stay_within_their_rollout_whatever_its_number() -> None:
+    row = torch.tensor([1, 1, 0])
+    assert returns_to_go(torch.tensor([0.0, 5.0, 7.0]), row, 1.0).tolist() == [5, 5, 7]
+    assert gae(torch.tensor([0.0, 5.0, 7.0]), torch.zeros(3), row, 1.0, 1.0)[0].tolist() == [5, 5, 7]

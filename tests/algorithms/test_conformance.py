@@ -119,7 +119,6 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "prompt_mean": (algorithms.prompt_mean, oracle.prompt_mean),
     "reinforce": (algorithms.reinforce, oracle.reinforce),
     "returns_to_go": (algorithms.returns_to_go, oracle.returns_to_go),
-    "rewards_differ": (algorithms.rewards_differ, oracle.rewards_differ),
     "rollout_sum": (algorithms.rollout_sum, oracle.rollout_sum),
     "sequence_clipped": (algorithms.sequence_clipped, oracle.sequence_clipped),
     "sequence_log_ratio": (algorithms.sequence_log_ratio, oracle.sequence_log_ratio),

@@ -40,7 +40,10 @@ def test_an_algorithm_is_known_by_the_names_of_other_programs(written: str, mean
             "`critic` belongs to ppo, and grpo has none; remove it, or set name to ppo",
         ),
         ({"algorithm": {"name": "ppo", "critic": {"lam": 2}}}, "`algorithm.critic.lam` is 2, but must be at most 1"),
-        ({"algorithm": {"name": "ppo", "critic": {"learning_rate": 0}}}, "`learning_rate` must be above 0"),
+        (
+            {"algorithm": {"name": "ppo", "critic": {"learning_rate": 0}}},
+            "`algorithm.critic.learning_rate` is 0, but must be above 0",
+        ),
         ({"algorithm": {"name": "cispo", "clip_low": 0.2}}, "`clip_low` means nothing to cispo"),
         ({"algorithm": {"name": "gspo", "dual_clip": 3}}, "`dual_clip` means nothing to gspo"),
         ({"algorithm": {"name": "rloo"}, "reward": {"scaling": "std"}}, "`reward.scaling` means nothing to rloo"),
@@ -49,6 +52,18 @@ def test_an_algorithm_is_known_by_the_names_of_other_programs(written: str, mean
             "`algorithm.mini_batches` must be at most sampling.prompts_per_step (8), since a group is never split",
         ),
         ({"algorithm": {"name": "rloo"}, "sampling": {"group_size": 1}}, "rloo compares the answers to one prompt"),
+        (
+            {"algorithm": {"name": "ppo"}, "sampling": {"group_size": 1, "prompts_per_step": 1}},
+            "`sampling.prompts_per_step` must be at least 2 with a group_size of 1",
+        ),
+        (
+            {
+                "data": {"train": "x.jsonl"},
+                "reward": {"format_gate": True},
+                "grader": {"type": "string_check", "input": "a", "reference": "b", "operation": "eq"},
+            },
+            "`reward.format_gate` needs a grader that judges the format, and string_check does not",
+        ),
         ({"algorithm": {"overlong_share": 0.2}}, "`algorithm.overlong_share` is unknown"),
     ],
 )

@@ -259,8 +259,8 @@ def test_problems_of_lora_are_placed_in_its_section(lora: object, message: str) 
 
 def test_a_rule_of_a_section_points_at_the_line_it_is_about(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
-    message = complaint_about_file(path, "data: {task: add}\noptim:\n  warmup_steps: 3\n  learning_rate: -1\n")
-    assert message == f"{path}:4: `optim`: `learning_rate` must be above 0"
+    message = complaint_about_file(path, "data: {task: add}\nalgorithm:\n  name: grpo\n  critic: {}\n")
+    assert message.startswith(f"{path}:4: `algorithm`: `critic` belongs to ppo")
 
 
 def test_a_rule_across_sections_points_at_the_line_it_is_about(tmp_path: Path) -> None:

@@ -37,6 +37,23 @@ def test_gradients_are_those_of_the_whole_softmax() -> None:
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 100])
+def test_gradients_of_both_outputs_agree_with_finite_differences(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden, head, targets = inputs(torch.float64)
+    monkeypatch.setattr(module, "CHUNK_LOGITS", chunk * head.shape[0])
+    leaves = hidden.requires_grad_(), head.requires_grad_()
+    assert torch.autograd.gradcheck(lambda h, w: token_logprobs(h, w, targets, 0.7), leaves)
+    assert torch.autograd.gradcheck(lambda h, w: token_logprobs(h, w, targets, 0.7)[1], leaves)
+
+
+def test_a_frozen_head_gets_no_gradient() -> None:
+    hidden, head, targets = inputs(torch.float64)
+    logprobs, _ = token_logprobs(hidden.requires_grad_(), head, targets, 1.0)
+    logprobs.sum().backward()
+    assert hidden.grad is not None
+    assert head.grad is None
+
+
 def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden, head, targets = inputs(torch.float32)
     whole, _ = token_logprobs(hidden, head, targets, 1.0)

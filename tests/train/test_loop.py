@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from verifine.algorithms import RECIPES
+from verifine.algorithms import RECIPES, Loss
 from verifine.errors import GraderError, StoppedError, TrainingError
 from verifine.graders import CallableGrader
-from verifine.learner.learner import UpdateOutcome
+from verifine.learner.learner import Lesson, UpdateOutcome, UpdateReport
 from verifine.runs.directory import RunDirectory
 from verifine.runs.evaluation import Evaluation, read_evaluations
 from verifine.runs.events import read_events
@@ -186,6 +186,28 @@ def test_twenty_steps_without_signal_end_a_run(tmp_path: Path) -> None:
     assert summary.progress.updates == 0
 
 
+@pytest.mark.parametrize("name", ["grpo", "ppo"])
+def test_a_grader_that_never_tells_answers_apart_ends_a_run(name: str, tmp_path: Path) -> None:
+    run, watcher = make_run(tmp_path, replace(PLAN, steps=100))
+    same = replace(run.trainer, grader=CallableGrader(lambda sample, item: 0.0), algorithm=RECIPES[name])
+    assert execute(replace(run, trainer=same)).ending is Ending.NO_SIGNAL
+    assert watcher.steps == list(range(1, 21))
+
+
+def test_mini_batches_without_signal_do_not_hide_a_gradient_that_stays_infinite(tmp_path: Path) -> None:
+    class Alternating(FakeLearner):
+        def update(self, lesson: Lesson, loss: Loss) -> UpdateReport:
+            report = super().update(lesson, loss)
+            silent = len(self.lessons) % 2 == 0
+            return replace(report, outcome=UpdateOutcome.NO_SIGNAL if silent else UpdateOutcome.NOT_FINITE)
+
+    run, watcher = make_run(tmp_path, replace(PLAN, steps=100))
+    broken = replace(run, trainer=replace(run.trainer, learner=Alternating(), mini_batches=2))
+    with pytest.raises(TrainingError, match="3 updates in a row"):
+        execute(broken)
+    assert watcher.steps == [1, 2, 3]
+
+
 def test_a_gradient_that_stays_infinite_fails_a_run(tmp_path: Path) -> None:
     run, watcher = make_run(tmp_path, replace(PLAN, steps=100), UpdateOutcome.NOT_FINITE)
     with pytest.raises(TrainingError, match="3 updates in a row"):
@@ -202,7 +224,7 @@ def test_a_gradient_that_stays_infinite_fails_a_run(tmp_path: Path) -> None:
 def test_a_grader_that_keeps_failing_fails_a_run(tmp_path: Path) -> None:
     run, _ = make_run(tmp_path, replace(PLAN, steps=1000))
     broken = CallableGrader(lambda sample, item: 1 / 0)
-    with pytest.raises(GraderError, match=r"200 of 200 answers(.|\n)*ZeroDivisionError: division by zero"):
+    with pytest.raises(GraderError, match=r"80 of 80 answers(.|\n)*ZeroDivisionError: division by zero"):
         execute(replace(run, trainer=replace(run.trainer, grader=broken)))
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from verifine.algorithms import RECIPES
+from verifine.batch import Batch, Estimates
 from verifine.errors import GraderError
 from verifine.graders import CallableGrader
 from verifine.learner.learner import UpdateOutcome
@@ -91,10 +92,8 @@ def test_unscorable_answers_are_left_out_of_credit_and_counted() -> None:
     trainer, _, learner = make_trainer(right_when_even)
     broken = CallableGrader(lambda sample, item: 1 / 0 if sample["output_text"] == "wrong" else 1.0)
     result = train_step(replace(trainer, grader=broken), Progress())
-    (lesson,) = learner.lessons
-    batch, advantages = lesson.batch, lesson.credit.advantages
-    assert batch.valid.tolist() == [[True, False, True, False]] * 3
-    assert (advantages == 0).all()
+    assert result.harvest.valid.tolist() == [[True, False, True, False]] * 3
+    assert learner.lessons == [], "what is left scored the same"
     assert result.report.metrics["unscorable"] == 6
     assert result.report.metrics["reward"] == 1
 
@@ -125,9 +124,7 @@ def test_dapo_trains_on_what_it_has_when_the_rounds_are_used_up() -> None:
     trainer, engine, learner = make_trainer(lambda prompt, _: str(prompt.item["want"]), "dapo")
     result = train_step(trainer, Progress())
     assert len(engine.calls) == 3
-    (lesson,) = learner.lessons
-    batch = lesson.batch
-    assert len(batch.groups) == 0
+    assert learner.lessons == []
     assert result.report.metrics["groups/trained"] == 0
     assert result.report.metrics["reward"] == 1
 
@@ -135,10 +132,9 @@ def test_dapo_trains_on_what_it_has_when_the_rounds_are_used_up() -> None:
 def test_dapo_filters_by_the_graders_scores_not_by_length() -> None:
     # All wrong, of lengths that the soft penalty tells apart.
     trainer, _, learner = make_trainer(lambda _, sample: "wrong" + "." * sample, "dapo")
-    train_step(replace(trainer, max_resample=0), Progress())
-    (lesson,) = learner.lessons
-    batch = lesson.batch
-    assert len(batch.groups) == 0
+    result = train_step(replace(trainer, max_resample=0), Progress())
+    assert learner.lessons == []
+    assert result.harvest.kept == ()
 
 
 @pytest.mark.parametrize(("count", "message"), [(5, "5 grades for 12"), (13, "13 grades for 12")])
@@ -161,10 +157,10 @@ def test_a_score_that_is_not_a_number_is_unscorable() -> None:
 
         def close(self) -> None: ...
 
-    trainer, _, learner = make_trainer(right_when_even)
+    trainer, _, _ = make_trainer(right_when_even)
     result = train_step(replace(trainer, grader=Undecided()), Progress())
     assert result.report.metrics["unscorable"] == 6
-    assert learner.lessons[0].batch.valid.tolist() == [[True, False, True, False]] * 3
+    assert result.harvest.valid.tolist() == [[True, False, True, False]] * 3
 
 
 def test_filtered_prompts_come_back_in_a_later_epoch() -> None:
@@ -193,6 +189,7 @@ def test_the_overlong_penalty_and_dropping_reach_the_batch() -> None:
 def test_several_updates_a_step_go_over_the_batch_in_shuffled_parts() -> None:
     trainer, engine, learner = make_trainer(right_when_even)
     result = train_step(replace(trainer, epochs=6, mini_batches=2), Progress(step=4, updates=2))
+    assert result.lesson is not None
     asked = [[group.prompt.id for group in lesson.batch.groups] for lesson in learner.lessons]
     everyone = sorted(group.prompt.id for group in result.lesson.batch.groups)
     assert [len(part) for part in asked] == [2, 1] * 6
@@ -228,6 +225,42 @@ def test_the_format_gate_takes_the_reward_of_a_badly_formatted_answer() -> None:
     gated = replace(trainer.algorithm, gates_format=True)
     train_step(replace(trainer, grader=Lenient(), algorithm=gated), Progress())
     assert learner.lessons[0].batch.rewards.tolist() == [[1, 0, -1, -1]] * 3
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_step_whose_rewards_say_nothing_is_no_update_and_is_counted(name: str) -> None:
+    trainer, engine, learner = make_trainer(lambda prompt, _: str(prompt.item["want"]), name)
+    kl = trainer.algorithm.loss.kl
+    penalised = replace(trainer.algorithm, loss=replace(trainer.algorithm.loss, kl=kl and replace(kl, beta=0.1)))
+    result = train_step(replace(trainer, algorithm=penalised), Progress(updates=2))
+    assert learner.lessons == []
+    assert (result.lesson, result.outcomes) == (None, ())
+    assert result.report.metrics["update_skipped"] == 1
+    assert result.report.metrics["updates"] == result.report.metrics["groups/trained"] == 0
+    assert result.progress.updates == engine.version == 2
+
+
+def test_algorithms_without_groups_learn_from_what_differs_between_prompts() -> None:
+    def right_for_even_prompts(prompt: Prompt, _: int) -> str:
+        want = str(prompt.item["want"])
+        return want if int(want) % 2 == 0 else "wrong"
+
+    for name, learns in (("grpo", False), ("reinforce_pp_baseline", False), ("reinforce_pp", True)):
+        trainer, _, learner = make_trainer(right_for_even_prompts, name)
+        train_step(trainer, Progress())
+        assert bool(learner.lessons) == learns
+
+
+def test_with_one_update_the_old_logprobs_are_the_updates_own() -> None:
+    class Estimating(FakeLearner):
+        def estimate(self, batch: Batch) -> Estimates:
+            return Estimates(old_logprobs=batch.behaviour_logprobs + 0.1, reference_logprobs=None, values=None)
+
+    trainer, _, _ = make_trainer(right_when_even)
+    for epochs, kept in ((1, False), (2, True)):
+        learner = Estimating()
+        train_step(replace(trainer, learner=learner, epochs=epochs), Progress())
+        assert all((lesson.estimates.old_logprobs is not None) == kept for lesson in learner.lessons)
 
 
 def test_a_steps_shortfall_is_reported() -> None:

@@ -9,7 +9,6 @@ from verifine.algorithms.advantages import (
     group_normalized,
     leave_one_out,
     returns_to_go,
-    rewards_differ,
     whitened,
 )
 from verifine.algorithms.credit import Credit, CreditRule, CriticCredit, Evidence, GroupCredit, ReturnCredit
@@ -61,7 +60,6 @@ __all__ = [
     "prompt_mean",
     "reinforce",
     "returns_to_go",
-    "rewards_differ",
     "rollout_sum",
     "sequence_clipped",
     "sequence_log_ratio",

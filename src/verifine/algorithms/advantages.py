@@ -1,7 +1,8 @@
 """Credit: how rewards become advantages.
 
 Axes: P prompts, G rollouts a prompt, N action tokens; `row[N]` names the rollout of each token, and the tokens of a
-rollout stand next to each other, in order. An invalid rollout is outside every mean and standard deviation and gets 0.
+rollout stand next to each other, in order of time. An invalid rollout is outside every mean and standard deviation and
+gets 0.
 """
 
 from __future__ import annotations
@@ -95,8 +96,7 @@ def gae(
 
 def returns_to_go(rewards: Float[Tensor, " N"], row: Int[Tensor, " N"], gamma: float) -> Float[Tensor, " N"]:
     """R_t = r_t + gamma R_{t+1} within each rollout (REINFORCE++, arXiv:2501.03262)."""
-    lengths = torch.bincount(row)
-    lengths = lengths[lengths > 0]
+    lengths = torch.unique_consecutive(row, return_counts=True)[1]
     last = lengths.cumsum(dim=0) - 1
     returns = rewards.clone()
     # One pass from the end, all rollouts at once: the k-th token from the end of each that is longer than k.

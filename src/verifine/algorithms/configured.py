@@ -16,13 +16,13 @@ BASELINES: dict[Scaling, Baseline] = {"none": group_centered, "std": group_norma
 
 def build_algorithm(config: AlgorithmConfig, reward: RewardConfig) -> Algorithm:
     """The algorithm of a run."""
-    row = RECIPES[config.name]
-    share = row.overlong_share if reward.overlong_share is None else reward.overlong_share
+    row, decided = RECIPES[config.name], decided_reward(reward, config.name)
+    assert decided.overlong_share is not None
     return replace(
         row,
         credit_rule=_credit_rule(row.credit_rule, config.critic, reward.scaling),
         loss=_loss(row.loss, config),
-        overlong_share=share,
+        overlong_share=decided.overlong_share,
         drops_truncated=config.drop_truncated,
         gates_format=reward.format_gate,
     )

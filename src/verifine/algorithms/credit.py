@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from verifine.algorithms.advantages import gae, returns_to_go, whitened
+from verifine.algorithms.advantages import gae, returns_to_go, rewards_differ, whitened
 from verifine.algorithms.shaping import on_last_token
 
 Baseline = Callable[[Tensor, Tensor], Tensor]
@@ -44,6 +44,10 @@ class CreditRule(Protocol):
 
     def __call__(self, evidence: Evidence) -> Credit: ...
 
+    def has_signal(self, rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> bool:
+        """Whether the rewards of a step say which answers were better; without, credit would be noise."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupCredit:
@@ -61,6 +65,9 @@ class GroupCredit:
         advantages = self.baseline(rewards, evidence.valid).flatten()[evidence.row]
         return Credit(advantages=whitened(advantages) if self.whitens else advantages)
 
+    def has_signal(self, rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> bool:
+        return bool(rewards_differ(rewards, valid).any())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnCredit:
@@ -70,6 +77,9 @@ class ReturnCredit:
 
     def __call__(self, evidence: Evidence) -> Credit:
         return Credit(advantages=whitened(returns_to_go(_token_rewards(evidence), evidence.row, self.gamma)))
+
+    def has_signal(self, rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> bool:
+        return _differ_anywhere(rewards, valid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +94,14 @@ class CriticCredit:
             raise ValueError("credit by a critic needs its values")
         advantages, returns = gae(_token_rewards(evidence), evidence.values, evidence.row, self.gamma, self.lam)
         return Credit(advantages=whitened(advantages), returns=returns)
+
+    def has_signal(self, rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> bool:
+        return _differ_anywhere(rewards, valid)
+
+
+def _differ_anywhere(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> bool:
+    """All answers of the step stand beside each other, as one group."""
+    return rewards.numel() > 0 and bool(rewards_differ(rewards.reshape(1, -1), valid.reshape(1, -1)).any())
 
 
 def _token_rewards(evidence: Evidence) -> Float[Tensor, " N"]:

@@ -123,6 +123,13 @@ class Loss:
             raise ValueError("a critic's loss needs a value term, old values and returns")
         return self.value.coefficient * value_loss(values, tokens.old_values, tokens.returns, self.value.clip)
 
+    def value_held_back(self, values: Float[Tensor, " n"], tokens: Tokens) -> Bool[Tensor, " n"]:
+        """The tokens whose value has moved as far as it may, so that it has no gradient."""
+        if self.value is None or tokens.old_values is None or tokens.returns is None:
+            return torch.zeros_like(values, dtype=torch.bool)
+        near = tokens.old_values + (values - tokens.old_values).clamp(-self.value.clip, self.value.clip)
+        return (near - tokens.returns).square() > (values - tokens.returns).square()
+
     def log_ratio(self, logprobs: Float[Tensor, " n"], tokens: Tokens) -> Float[Tensor, " n"]:
         """The logarithm of the ratio that is clipped: a token's, or its rollout's for `sequence_clipped`."""
         if self.surrogate == "sequence_clipped":

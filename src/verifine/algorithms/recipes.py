@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from verifine.algorithms.advantages import group_centered, group_normalized, leave_one_out
@@ -13,10 +13,21 @@ from verifine.algorithms.credit import Credit, CreditRule, CriticCredit, Evidenc
 from verifine.algorithms.kl import k1
 from verifine.algorithms.loss import KL, Clip, Loss, ValueTerm
 from verifine.algorithms.shaping import drop_truncated, format_gate, has_signal, overlong_penalty
-from verifine.batch import Batch, Estimates
+from verifine.batch import Batch, Estimates, Scores
 
 GroupFilter = Callable[[Tensor, Tensor], Tensor]
 """rewards[P, G], valid[P, G] -> keeps[P]"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shaped:
+    """Groups with the rewards that credit is given for."""
+
+    rewards: Float[Tensor, "P G"]
+    valid: Bool[Tensor, "P G"]
+    """The rollouts that count."""
+    keeps: Bool[Tensor, " P"]
+    """The groups worth training on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,26 +45,21 @@ class Algorithm:
     gates_format: bool = False
     """Whether an answer in the wrong format earns nothing."""
 
-    def gate(self, rewards: Float[Tensor, "P G"], format_ok: Bool[Tensor, "P G"]) -> Float[Tensor, "P G"]:
-        """The rewards that say which answers are better."""
-        return format_gate(rewards, format_ok) if self.gates_format else rewards
-
-    def shape(
-        self, rewards: Float[Tensor, "P G"], lengths: Int[Tensor, "P G"], max_tokens: int
-    ) -> Float[Tensor, "P G"]:
-        """The rewards that credit is given for: those, less the penalty for length."""
+    def shape(self, scores: Scores, max_tokens: int) -> Shaped:
+        """What the grader's scores come to, before the other groups of the step are known."""
+        valid = drop_truncated(scores.valid, scores.truncated) if self.drops_truncated else scores.valid
+        rewards = format_gate(scores.rewards, scores.format_ok) if self.gates_format else scores.rewards
         buffer = int(self.overlong_share * max_tokens)
-        return rewards + overlong_penalty(lengths, max_tokens, buffer, dtype=rewards.dtype)
+        return Shaped(
+            rewards=rewards + overlong_penalty(scores.lengths, max_tokens, buffer, dtype=rewards.dtype),
+            valid=valid,
+            # Before the length counts: a group whose answers differ in length alone says nothing of which is better.
+            keeps=valid.any(dim=1) if self.group_filter is None else self.group_filter(rewards, valid),
+        )
 
-    def admit(self, valid: Bool[Tensor, "P G"], truncated: Bool[Tensor, "P G"]) -> Bool[Tensor, "P G"]:
-        """The rollouts that count."""
-        return drop_truncated(valid, truncated) if self.drops_truncated else valid
-
-    def keeps(self, rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> Bool[Tensor, " P"]:
-        """The groups worth training on."""
-        if self.group_filter is None:
-            return valid.any(dim=1)
-        return self.group_filter(rewards, valid)
+    def has_signal(self, batch: Batch) -> bool:
+        """Whether the rewards of a step say which answers were better."""
+        return self.credit_rule.has_signal(batch.rewards, batch.valid)
 
     def credit(self, batch: Batch, estimates: Estimates) -> Credit:
         """What each token of a step did for the reward."""

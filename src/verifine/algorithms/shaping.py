@@ -14,8 +14,8 @@ def overlong_penalty(
 ) -> Float[Tensor, "P G"]:
     """What a long answer loses: 0 up to max_tokens - buffer tokens, then linearly down to -1 at max_tokens.
 
-    DAPO, arXiv:2503.14476, eq. 13; a buffer of 0 is no penalty. A truncated rollout has max_tokens tokens and gets -1, so it never scores above one
-    that is almost truncated.
+    DAPO, arXiv:2503.14476, eq. 13; a buffer of 0 is no penalty. A truncated rollout has max_tokens tokens and gets -1,
+    so it never scores above one that is almost truncated.
     """
     if buffer == 0:
         return torch.zeros_like(lengths, dtype=dtype)

@@ -29,6 +29,8 @@ DUAL_CLIPS = frozenset({"grpo", "dr_grpo", "dapo", "rloo", "reinforce_pp", "rein
 
 Scaling = Literal["none", "std", "batch"]
 
+LearningRate = Annotated[float, Field(gt=0)] | Literal["auto"]
+
 
 def _canonical(name: object) -> object:
     lowered = name.lower() if isinstance(name, str) else name
@@ -40,11 +42,13 @@ class CriticConfig(Schema):
 
     kind: Literal["head", "model"] = Field(
         default="head",
-        description="head: a linear layer on the policy's own trunk; model: a second copy of the model, which costs "
-        "its memory and time again and shares nothing with the policy.",
+        description="head: a linear layer on the policy's own trunk; model: a second copy of the model, all of which "
+        "learns: it costs the memory and time of full training again, and shares nothing with the policy.",
     )
-    learning_rate: float | Literal["auto"] = Field(
-        default="auto", description="auto: that of the policy for a model, fifty times that for a head."
+    learning_rate: LearningRate = Field(
+        default="auto",
+        description="auto: that of full training for a model (also beside a policy with LoRA), fifty times that for a "
+        "head.",
     )
     gamma: float = Field(default=1.0, ge=0, le=1, description="What a reward is worth one token earlier.")
     lam: float = Field(
@@ -55,12 +59,6 @@ class CriticConfig(Schema):
     )
     value_clip: float = Field(default=0.2, gt=0, description="How far a value may move in the updates of a step.")
     coefficient: float = Field(default=0.5, gt=0, description="Weight of the critic's loss.")
-
-    @model_validator(mode="after")
-    def _rate_is_positive(self) -> Self:
-        if self.learning_rate != "auto" and self.learning_rate <= 0:
-            raise ValueError("`learning_rate` must be above 0")
-        return self
 
 
 class AlgorithmConfig(Schema):

@@ -102,7 +102,7 @@ class WeightedGrader(Schema):
     graders: Mapping[str, SingleGrader] = Field(description="The graders, each under a name of its own.")
     weights: Mapping[str, float] = Field(
         description="What the score of each grader is multiplied with, by the same names. A negative weight takes "
-        "away; 0 only watches."
+        "away; with 0 the grader still judges format and answer, but adds nothing to the score."
     )
 
     @model_validator(mode="after")
@@ -121,6 +121,14 @@ GraderConfig = Annotated[
     Field(discriminator="type"),
 ]
 """Any grader, told apart by `type`."""
+
+
+def judges_format(grader: GraderConfig) -> bool:
+    """Whether it says of an answer that its format is right or wrong."""
+    if isinstance(grader, WeightedGrader):
+        return any(judges_format(each) for name, each in grader.graders.items() if grader.weights[name] >= 0)
+    return isinstance(grader, AnswerGrader | FormatGrader)
+
 
 GRADER_PRESETS: dict[str, GraderConfig] = {
     "answer_exact": AnswerGrader(type="answer", name="answer_exact", compare="exact"),

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from verifine.config.algorithm import NEEDS_A_GROUP, SCALES, AlgorithmConfig, RewardConfig
-from verifine.config.graders import GraderConfig, Schema
+from verifine.config.algorithm import NEEDS_A_GROUP, SCALES, AlgorithmConfig, LearningRate, RewardConfig
+from verifine.config.graders import GraderConfig, Schema, judges_format
 
 TaskName = Literal["largest", "add", "subtract", "count", "sort", "countdown"]
 
@@ -94,11 +94,11 @@ class SamplingConfig(Schema):
 class OptimConfig(Schema):
     """AdamW and what is around it."""
 
-    learning_rate: float | Literal["auto"] = Field(
+    learning_rate: LearningRate = Field(
         default="auto",
         description="auto: 1e-5 for models under a billion weights, else 1e-6; ten times as much with LoRA.",
     )
-    warmup_steps: int = Field(default=10, ge=0, description="Steps over which the learning rate rises to its value.")
+    warmup_steps: int = Field(default=10, ge=0, description="Updates over which the learning rate rises to its value.")
     betas: tuple[DecayRate, DecayRate] = Field(default=(0.9, 0.99), description="AdamW's decay rates.")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay.")
     max_grad_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled down to this norm.")
@@ -107,12 +107,6 @@ class OptimConfig(Schema):
         ge=1,
         description="Tokens in one forward and backward pass, a group at least: a memory knob that changes no result.",
     )
-
-    @model_validator(mode="after")
-    def _rate_is_positive(self) -> Self:
-        if self.learning_rate != "auto" and self.learning_rate <= 0:
-            raise ValueError("`learning_rate` must be above 0")
-        return self
 
 
 class RunSection(Schema):
@@ -163,6 +157,20 @@ class RunConfig(Schema):
             raise ValueError(
                 f"`sampling.group_size` must be at least 2: {name} compares the answers to one prompt with each other; "
                 "raise it, or take reinforce_pp or ppo"
+            )
+        if self.sampling.group_size * self.sampling.prompts_per_step < 2:
+            raise ValueError(
+                f"`sampling.prompts_per_step` must be at least 2 with a group_size of 1: {name} compares the "
+                "answers of a step with each other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _format_is_judged(self) -> Self:
+        if self.reward.format_gate and self.grader is not None and not judges_format(self.grader):
+            raise ValueError(
+                f"`reward.format_gate` needs a grader that judges the format, and {self.grader.type} does not; take "
+                "answer or format, alone or in a weighted grader, or remove it"
             )
         return self
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import Parameter
 
+from verifine.learner.optim import OptimSettings
 from verifine.models.forward import tree_hidden_states
 from verifine.models.load import LanguageModel
 from verifine.models.tree import Tree
@@ -17,8 +18,21 @@ from verifine.models.tree import Tree
 class Critic(Protocol):
     """Says what it expects, and learns to expect better."""
 
-    def values(self, hidden: Float[Tensor, "N H"], tree: Tree) -> Float[Tensor, " N"]:
-        """The expected reward before each completion token; `hidden` is the policy's state there."""
+    @property
+    def settings(self) -> OptimSettings:
+        """How its own parameters learn."""
+        ...
+
+    @property
+    def shares_trunk(self) -> bool:
+        """Whether it works on the policy's hidden states."""
+        ...
+
+    def values(self, tree: Tree, hidden: Float[Tensor, "N H"] | None) -> Float[Tensor, " N"]:
+        """The expected reward before each completion token.
+
+        `hidden` is the policy's state there; it may be None for a critic that does not share its trunk.
+        """
         ...
 
     def parameters(self) -> dict[str, Parameter]:
@@ -32,34 +46,54 @@ class ValueHead:
     It starts at 0 everywhere, so it neither invents values nor disturbs the trunk before it has learned something.
     """
 
-    def __init__(self, model: LanguageModel) -> None:
-        size = model.network.get_input_embeddings().weight.shape[1]
-        dtype = model.network.dtype
-        self._weight = Parameter(torch.zeros(size, dtype=dtype, device=model.device))
-        self._bias = Parameter(torch.zeros((), dtype=dtype, device=model.device))
+    shares_trunk = True
 
-    def values(self, hidden: Float[Tensor, "N H"], tree: Tree) -> Float[Tensor, " N"]:  # noqa: ARG002 - the trunk has read it
-        return hidden.to(self._weight.dtype) @ self._weight + self._bias
+    def __init__(self, model: LanguageModel, settings: OptimSettings) -> None:
+        self.settings = settings
+        self._layer = _Linear(model)
+
+    def values(self, tree: Tree, hidden: Float[Tensor, "N H"] | None) -> Float[Tensor, " N"]:  # noqa: ARG002
+        assert hidden is not None, "a head needs the policy's hidden states"
+        return self._layer(hidden)
 
     def parameters(self) -> dict[str, Parameter]:
-        return {"weight": self._weight, "bias": self._bias}
+        return self._layer.parameters()
 
 
 class CriticModel:
     """A language model of its own under a value head: nothing it learns touches the policy, at twice the memory."""
 
-    def __init__(self, model: LanguageModel) -> None:
-        self._model = model
-        self._head = ValueHead(model)
+    shares_trunk = False
 
-    def values(self, hidden: Float[Tensor, "N H"], tree: Tree) -> Float[Tensor, " N"]:  # noqa: ARG002 - it reads for itself
-        own = tree_hidden_states(self._model.network, tree, self._model.compute_dtype)
-        return self._head.values(own, tree)
+    def __init__(self, model: LanguageModel, settings: OptimSettings) -> None:
+        self.settings = settings
+        self._model = model
+        self._layer = _Linear(model)
+
+    def values(self, tree: Tree, hidden: Float[Tensor, "N H"] | None) -> Float[Tensor, " N"]:  # noqa: ARG002
+        return self._layer(tree_hidden_states(self._model.network, tree, self._model.compute_dtype))
 
     def parameters(self) -> dict[str, Parameter]:
         # The vocabulary head takes no part, unless it is the embedding as well.
-        trunk = dict(self._model.network.base_model.named_parameters())
-        return {**{f"trunk.{name}": parameter for name, parameter in trunk.items()}, **self._head_parameters()}
+        trunk = self._model.network.base_model.named_parameters()
+        layer = self._layer.parameters()
+        return {
+            **{f"trunk.{name}": parameter for name, parameter in trunk},
+            **{f"head.{name}": parameter for name, parameter in layer.items()},
+        }
 
-    def _head_parameters(self) -> dict[str, Parameter]:
-        return {f"head.{name}": parameter for name, parameter in self._head.parameters().items()}
+
+class _Linear:
+    """One number of each hidden state, 0 at first."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        embedding = model.network.get_input_embeddings().weight
+        assert isinstance(embedding, Tensor)
+        self._weight = Parameter(torch.zeros_like(embedding[0]))
+        self._bias = Parameter(torch.zeros_like(embedding[0, 0]))
+
+    def __call__(self, hidden: Float[Tensor, "N H"]) -> Float[Tensor, " N"]:
+        return hidden.to(self._weight.dtype) @ self._weight + self._bias
+
+    def parameters(self) -> dict[str, Parameter]:
+        return {"weight": self._weight, "bias": self._bias}

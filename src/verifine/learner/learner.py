@@ -38,6 +38,23 @@ class Lesson:
         sums = torch.zeros(rollouts).index_add_(0, self.batch.row, self.credit.advantages.float())
         return (sums / lengths).view(self.batch.valid.shape)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything there is a number of, by name, to be written down."""
+        batch, estimates, credit = self.batch, self.estimates, self.credit
+        named = {
+            "tokens": batch.tokens,
+            "row": batch.row,
+            "behaviour_logprobs": batch.behaviour_logprobs,
+            "rewards": batch.rewards,
+            "valid": batch.valid,
+            "old_logprobs": estimates.old_logprobs,
+            "reference_logprobs": estimates.reference_logprobs,
+            "values": estimates.values,
+            "advantages": credit.advantages,
+            "returns": credit.returns,
+        }
+        return {name: tensor.contiguous() for name, tensor in named.items() if tensor is not None}
+
     def part(self, groups: Int[Tensor, " p"]) -> Lesson:
         """The lesson of some groups. Their credit stays what it was in the whole."""
         batch, index = self.batch.part(groups)

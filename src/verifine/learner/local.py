@@ -10,6 +10,7 @@ from torch import Tensor
 
 from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
+from verifine.errors import CheckpointError
 from verifine.learner.critic import Critic
 from verifine.learner.learner import LearnerState, Lesson, UpdateOutcome, UpdateReport
 from verifine.learner.objective import Objective, Reading, explained_variance
@@ -37,7 +38,6 @@ class LocalLearner:
         *,
         reference: Reference | None = None,
         critic: Critic | None = None,
-        critic_settings: OptimSettings | None = None,
         estimates_old: bool = False,
     ) -> None:
         self._model = model
@@ -49,7 +49,7 @@ class LocalLearner:
         parameters = {name: each for name, each in model.network.named_parameters() if each.requires_grad}
         self._optimizers = {"policy": Optimizer(parameters, settings)}
         if critic is not None:
-            self._optimizers["critic"] = Optimizer(critic.parameters(), critic_settings or settings)
+            self._optimizers["critic"] = Optimizer(critic.parameters(), critic.settings)
         self._updates = 0
 
     def weights(self) -> Weights:
@@ -65,6 +65,12 @@ class LocalLearner:
         return LearnerState(tensors=tensors, updates=self._updates)
 
     def restore(self, state: LearnerState) -> None:
+        owners = {name.partition("/")[0] for name in state.tensors}
+        if owners != self._optimizers.keys():
+            saved, wanted = (" and ".join(sorted(each)) for each in (owners, self._optimizers.keys()))
+            raise CheckpointError(
+                f"the saved state is of {saved}, but this run trains {wanted}; resume with the algorithm it began with"
+            )
         for owner, optimizer in self._optimizers.items():
             prefix = f"{owner}/"
             own = {key.removeprefix(prefix): value for key, value in state.tensors.items() if key.startswith(prefix)}
@@ -80,11 +86,11 @@ class LocalLearner:
         everything = torch.ones(len(batch.groups), dtype=torch.bool)
         is_asked = old is not None or values is not None or reference is not None
         for micro in self._pack(batch, everything) if is_asked else []:
-            hidden = self._hidden(micro) if old is not None or values is not None else None
+            hidden = self._hidden(micro) if old is not None or self._shares_trunk else None
             if old is not None and hidden is not None:
                 old[micro.index] = self._logprobs(hidden, micro)[0]
-            if values is not None and self._critic is not None and hidden is not None:
-                values[micro.index] = self._critic.values(hidden, micro.tree)
+            if values is not None and self._critic is not None:
+                values[micro.index] = self._critic.values(micro.tree, hidden)
             if reference is not None and self._reference is not None:
                 reference[micro.index] = self._reference.logprobs(micro.tree, self._temperature)
         # Credit is given where the batch lies; an update moves what it needs.
@@ -109,8 +115,13 @@ class LocalLearner:
             optimizer.clear()
         return UpdateReport(
             outcome=UpdateOutcome.APPLIED if is_finite else UpdateOutcome.NOT_FINITE,
-            metrics={**metrics, **_critic_metrics(lesson, norms), "grad_norm": norms["policy"], **rate}
-            | {"update_skipped": float(not is_finite)},
+            metrics={
+                **metrics,
+                **_critic_metrics(lesson, norms),
+                **rate,
+                "grad_norm": norms["policy"],
+                "update_skipped": float(not is_finite),
+            },
         )
 
     @property
@@ -118,13 +129,17 @@ class LocalLearner:
         """The type of log-probabilities and of everything beside them."""
         return torch.promote_types(self._model.compute_dtype, torch.float32)
 
+    @property
+    def _shares_trunk(self) -> bool:
+        return self._critic is not None and self._critic.shares_trunk
+
     def _pack(self, batch: Batch, wanted: Bool[Tensor, " P"]) -> list[MicroBatch]:
         return pack(batch, wanted, self._settings.micro_batch_tokens, self._model.device)
 
     def _read(self, micro: MicroBatch) -> Reading:
         hidden = self._hidden(micro)
         logprobs, entropy = self._logprobs(hidden, micro)
-        values = None if self._critic is None else self._critic.values(hidden, micro.tree)
+        values = None if self._critic is None else self._critic.values(micro.tree, hidden)
         return Reading(logprobs=logprobs, entropy=entropy, values=values)
 
     def _hidden(self, micro: MicroBatch) -> Float[Tensor, "n H"]:

@@ -143,7 +143,7 @@ class Objective:
         tally.total("critic/loss", value_loss)
         tally.mean("critic/value_mean", tokens.old_values)
         tally.mean("critic/return_mean", tokens.returns)
-        tally.mean("critic/clip_ratio", ((values - tokens.old_values).abs() > self.loss.value.clip).float())
+        tally.mean("critic/clip_ratio", self.loss.value_held_back(values, tokens).float())
 
 
 def explained_variance(values: Float[Tensor, " N"], returns: Float[Tensor, " N"]) -> float | None:

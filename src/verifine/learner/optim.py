@@ -81,9 +81,7 @@ class Optimizer:
             parameter.data.copy_(tensors[f"weights/{name}"])
             moments = {moment: tensors.get(f"{moment}/{name}") for moment in _MOMENTS}
             self._adamw.state[parameter] = {
-                moment: value.clone() if moment == "step" else value.to(parameter.device, copy=True)
-                for moment, value in moments.items()
-                if value is not None
+                moment: value.to(parameter.device, copy=True) for moment, value in moments.items() if value is not None
             }
 
 

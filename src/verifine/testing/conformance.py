@@ -12,7 +12,7 @@ from torch import Tensor
 from verifine.algorithms.credit import Credit
 from verifine.algorithms.loss import Loss, Tokens
 from verifine.algorithms.recipes import Algorithm
-from verifine.batch import Batch, Estimates
+from verifine.batch import Batch, Estimates, Scores
 from verifine.testing.oracle_batch import Rollout
 from verifine.testing.oracle_rows import Answer
 
@@ -81,16 +81,18 @@ def prepare(
     algorithm: Algorithm, prompts: Sequence[Sequence[Rollout]], max_tokens: int, dtype: torch.dtype
 ) -> Exercise:
     """Shapes, filters, lays out and gives credit. The log-probabilities, entropies and values require a gradient."""
-    scores = torch.tensor([[rollout.reward for rollout in group] for group in prompts], dtype=dtype)
-    rewards = algorithm.gate(scores, torch.tensor([[rollout.format_ok for rollout in group] for group in prompts]))
-    valid = torch.tensor([[rollout.valid for rollout in group] for group in prompts])
-    truncated = torch.tensor([[rollout.truncated for rollout in group] for group in prompts])
-    lengths = torch.tensor([[len(rollout.logprobs) for rollout in group] for group in prompts])
-    admitted = algorithm.admit(valid, truncated)
-    keeps = algorithm.keeps(rewards, admitted)
+    scores = Scores(
+        rewards=torch.tensor([[rollout.reward for rollout in group] for group in prompts], dtype=dtype),
+        valid=torch.tensor([[rollout.valid for rollout in group] for group in prompts]),
+        truncated=torch.tensor([[rollout.truncated for rollout in group] for group in prompts]),
+        format_ok=torch.tensor([[rollout.format_ok for rollout in group] for group in prompts]),
+        lengths=torch.tensor([[len(rollout.logprobs) for rollout in group] for group in prompts]),
+    )
+    shaped = algorithm.shape(scores, max_tokens)
+    rewards, valid, keeps = shaped.rewards[shaped.keeps], shaped.valid[shaped.keeps], shaped.keeps
     kept_prompts = tuple(keeps.nonzero().flatten().tolist())
     numbered = list(enumerate(rollout for p in kept_prompts for rollout in prompts[p]))
-    on_axis = [(i, rollout) for i, rollout in numbered if admitted[keeps].flatten()[i]]
+    on_axis = [(i, rollout) for i, rollout in numbered if valid.flatten()[i]]
 
     def lay(numbers: Callable[[Rollout], Sequence[float] | None]) -> Float[Tensor, " N"]:
         return torch.tensor([number for _, rollout in on_axis for number in numbers(rollout) or ()], dtype=dtype)
@@ -101,8 +103,8 @@ def prepare(
         tokens=torch.zeros_like(row),
         row=row,
         behaviour_logprobs=lay(lambda rollout: rollout.behaviour_logprobs),
-        rewards=algorithm.shape(rewards, lengths, max_tokens)[keeps],
-        valid=admitted[keeps],
+        rewards=rewards,
+        valid=valid,
         max_tokens=max_tokens,
     )
     has_critic = algorithm.loss.value is not None

@@ -49,16 +49,11 @@ def collect(trainer: Trainer, sampling: Sampling, position: int, watch: Stopwatc
             groups = trainer.engine.generate(prompts, sampling)
         with watch.measure("grade"):
             groups = grade_groups(trainer.grader, groups)
-        scores = score(groups)
-        admitted = algorithm.admit(scores.valid, scores.truncated)
-        gated = algorithm.gate(scores.rewards, scores.format_ok)
-        shaped = algorithm.shape(gated, scores.lengths, sampling.max_new_tokens)
-        # Before the length counts: a group whose answers differ in length alone says nothing of which is better.
-        wanted = algorithm.keeps(gated, admitted)
+        shaped = algorithm.shape(score(groups), sampling.max_new_tokens)
         sampled += groups
-        kept += [group for group, is_wanted in zip(groups, wanted.tolist(), strict=True) if is_wanted]
-        rewards.append(shaped[wanted])
-        valid.append(admitted[wanted])
+        kept += [group for group, is_kept in zip(groups, shaped.keeps.tolist(), strict=True) if is_kept]
+        rewards.append(shaped.rewards[shaped.keeps])
+        valid.append(shaped.valid[shaped.keeps])
         if len(kept) == trainer.prompts_per_step:
             break
     return Harvest(sampled=tuple(sampled), kept=tuple(kept), rewards=torch.cat(rewards), valid=torch.cat(valid))

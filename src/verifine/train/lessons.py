@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -12,12 +13,20 @@ from verifine.learner.learner import Lesson, UpdateOutcome, UpdateReport
 _EXTREMES = {"/max": max, "/min": min}
 
 
-def lessons(whole: Lesson, epochs: int, mini_batches: int, key: tuple[int, int]) -> Iterator[Lesson]:
-    """What each update of a step sees.
+def lessons(whole: Lesson | None, epochs: int, mini_batches: int, key: tuple[int, int]) -> Iterator[Lesson]:
+    """What each update of a step sees; nothing, where the step has no lesson.
 
-    With one mini-batch it is the whole lesson. Else the groups are shuffled anew for each epoch, by `key` (the run's
-    seed and the step), and dealt out as evenly as can be; there are no more mini-batches than groups.
+    With a single update, the policy that learns is the one that sampled: its own log-probabilities are the old ones and
+    every ratio is exactly 1, whatever another packing did to the last digits of the estimates.
+
+    With one mini-batch an update sees the whole lesson. Else the groups are shuffled anew for each epoch, by `key` (the
+    run's seed and the step), and dealt out as evenly as can be; there are no more mini-batches than groups.
     """
+    if whole is None:
+        return
+    if epochs * mini_batches == 1:
+        yield replace(whole, estimates=replace(whole.estimates, old_logprobs=None))
+        return
     groups = len(whole.batch.groups)
     for epoch in range(epochs):
         if mini_batches == 1:
@@ -32,12 +41,12 @@ def lessons(whole: Lesson, epochs: int, mini_batches: int, key: tuple[int, int])
 def merge_reports(reports: Sequence[UpdateReport]) -> dict[str, float]:
     """The metrics of a step's updates as one row: averages, but the extremes of extremes and the last learning rate.
 
-    `updates` counts those that changed the weights, `update_skipped` the others.
+    `updates` counts those that changed the weights, `update_skipped` the others; a step without a lesson skips one.
     """
     names = dict.fromkeys(name for report in reports for name in report.metrics)
     merged = {name: _merge(name, [r.metrics[name] for r in reports if name in r.metrics]) for name in names}
     applied = sum(report.outcome is UpdateOutcome.APPLIED for report in reports)
-    return {**merged, "updates": float(applied), "update_skipped": float(len(reports) - applied)}
+    return {**merged, "updates": float(applied), "update_skipped": float(max(len(reports), 1) - applied)}
 
 
 def _merge(name: str, values: Sequence[float]) -> float:

@@ -198,7 +198,8 @@ class _Patience:
         is_silent = all(outcome is UpdateOutcome.NO_SIGNAL for outcome in outcomes)
         self._silent_steps = self._silent_steps + 1 if is_silent else 0
         for outcome in outcomes:
-            self._not_finite = self._not_finite + 1 if outcome is UpdateOutcome.NOT_FINITE else 0
+            if outcome is not UpdateOutcome.NO_SIGNAL:
+                self._not_finite = self._not_finite + 1 if outcome is UpdateOutcome.NOT_FINITE else 0
             self.is_not_finite |= self._not_finite >= NOT_FINITE_LIMIT
 
     @property

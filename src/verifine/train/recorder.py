@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 
 from safetensors.torch import save
-from torch import Tensor
 
-from verifine.algorithms.credit import Credit
-from verifine.batch import Batch, Estimates
 from verifine.models.chat import prompt_text
 from verifine.models.load import LanguageModel
 from verifine.runs.directory import RunDirectory, write_bytes
@@ -37,8 +33,9 @@ class Recorder:
 
     def step(self, result: StepResult) -> None:
         """Rollouts first, so that a step with a metrics row is a step with its rollouts."""
-        harvest, advantages = result.harvest, result.lesson.rollout_advantages().tolist()
-        by_prompt = {group.prompt.id: row for group, row in zip(harvest.kept, advantages, strict=True)}
+        harvest, lesson = result.harvest, result.lesson
+        advantages = [] if lesson is None else lesson.rollout_advantages().tolist()
+        by_prompt = {group.prompt.id: row for group, row in zip(harvest.kept, advantages, strict=lesson is not None)}
         write_rollouts(
             self._directory.rollouts,
             result.progress.step,
@@ -51,18 +48,11 @@ class Recorder:
 
     def dump(self, result: StepResult) -> Path:
         """Everything the updates of a step saw, for whoever looks for what went wrong."""
-        lesson = result.lesson
-        parts = {**_tensors(lesson.batch), **_tensors(lesson.estimates), **_tensors(lesson.credit)}
+        assert result.lesson is not None, "an update that was not finite had a lesson"
         path = self._directory.dumps / f"step-{result.progress.step:06d}.safetensors"
-        write_bytes(path, save(parts))
+        write_bytes(path, save(result.lesson.tensors()))
         return path
 
     def evaluation(self, evaluation: Evaluation) -> None:
         write_evaluation(self._directory.evaluations, evaluation)
         self.event("evaluation", name=evaluation.name, **evaluation.numbers())
-
-
-def _tensors(value: Batch | Estimates | Credit) -> dict[str, Tensor]:
-    """The fields that are tensors, by name."""
-    named = {field.name: getattr(value, field.name) for field in fields(value)}
-    return {name: each.contiguous() for name, each in named.items() if isinstance(each, Tensor)}

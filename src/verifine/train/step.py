@@ -24,10 +24,10 @@ class StepResult:
     progress: Progress
     report: StepReport
     outcomes: tuple[UpdateOutcome, ...]
-    """Of each update."""
+    """Of each update; none without a lesson."""
     harvest: Harvest
-    lesson: Lesson
-    """Of the harvest's kept groups."""
+    lesson: Lesson | None
+    """Of the harvest's kept groups. None: their rewards say nothing."""
 
 
 def train_step(trainer: Trainer, progress: Progress) -> StepResult:
@@ -38,10 +38,11 @@ def train_step(trainer: Trainer, progress: Progress) -> StepResult:
 
     harvest = collect(trainer, sampling, progress.position, watch)
     batch = collate(harvest.kept, harvest.rewards, harvest.valid, sampling.max_new_tokens)
-    with watch.measure("estimate"):
-        estimates = trainer.learner.estimate(batch)
-    credit = trainer.algorithm.credit(batch, estimates)
-    lesson = Lesson(batch=batch, estimates=estimates, credit=credit)
+    lesson = None
+    if trainer.algorithm.has_signal(batch):
+        with watch.measure("estimate"):
+            estimates = trainer.learner.estimate(batch)
+        lesson = Lesson(batch=batch, estimates=estimates, credit=trainer.algorithm.credit(batch, estimates))
     with watch.measure("update"):
         parts = lessons(lesson, trainer.epochs, trainer.mini_batches, key=(sampling.seed, step))
         updates = [trainer.learner.update(part, trainer.algorithm.loss) for part in parts]
@@ -58,7 +59,7 @@ def train_step(trainer: Trainer, progress: Progress) -> StepResult:
             metrics={
                 **summarize(harvest.sampled),
                 **merge_reports(updates),
-                "groups/trained": float(lesson.moving_groups().sum()),
+                "groups/trained": 0.0 if lesson is None else float(lesson.moving_groups().sum()),
                 "groups/resampled": float(len(harvest.sampled) - trainer.prompts_per_step),
                 "groups/missing": float(trainer.prompts_per_step - len(harvest.kept)),
                 "num_tokens": float(tokens),

@@ -11,26 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from verifine.cli.main import main
 from verifine.testing import save_tiny_model
 
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def verifine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command in this process: exit code, output, errors."""
-
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["verifine", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-            raise SystemExit(0)
-        captured = capsys.readouterr()
-        code = ended.value.code
-        return code if isinstance(code, int) else 0, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from verifine.cli.main import main
 from verifine.config import build_config, dump_config
 from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.evaluation import EvaluatedSample, Evaluation, write_evaluation
@@ -21,21 +20,11 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def verifine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+def compare(verifine: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
     """Runs `verifine compare` in an empty folder: exit code, output, errors."""
     (tmp_path / "here").mkdir()
-
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.chdir(tmp_path / "here")
-        monkeypatch.setattr(sys, "argv", ["verifine", "compare", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-            raise SystemExit(0)
-        captured = capsys.readouterr()
-        code = ended.value.code
-        return code if isinstance(code, int) else 0, captured.out, captured.err
-
-    return run
+    monkeypatch.chdir(tmp_path / "here")
+    return lambda *words: verifine("compare", *words)
 
 
 def write_run(path: Path, algorithm: str, right: str, steps: int = 2) -> Path:
@@ -62,8 +51,8 @@ def runs(tmp_path: Path) -> list[Path]:
     return [write_run(tmp_path / "a", "grpo", "00000000"), write_run(tmp_path / "b", "dapo", "11111110")]
 
 
-def test_two_runs_are_compared_and_the_files_named(verifine: Command, runs: list[Path], tmp_path: Path) -> None:
-    code, out, err = verifine(*runs, "--out", tmp_path / "out")
+def test_two_runs_are_compared_and_the_files_named(compare: Command, runs: list[Path], tmp_path: Path) -> None:
+    code, out, err = compare(*runs, "--out", tmp_path / "out")
     assert (code, err) == (0, "")
     assert re.search(r"^  algorithm.name +grpo +dapo$", out, re.MULTILINE)
     assert re.search(r"^  dapo +1 +0.00 → 0.88 +0.53 to 0.98 over 8 problems", out, re.MULTILINE)
@@ -75,8 +64,8 @@ def test_two_runs_are_compared_and_the_files_named(verifine: Command, runs: list
     assert all(path.is_file() for path in written)
 
 
-def test_without_a_folder_a_new_dated_one_is_made(verifine: Command, runs: list[Path]) -> None:
-    code, out, _ = verifine(runs[0])
+def test_without_a_folder_a_new_dated_one_is_made(compare: Command, runs: list[Path]) -> None:
+    code, out, _ = compare(runs[0])
     folder = Path(out.splitlines()[-1]).parent
     assert code == 0
     assert re.fullmatch(r"compare-\d{8}-\d{6}", str(folder))
@@ -84,8 +73,8 @@ def test_without_a_folder_a_new_dated_one_is_made(verifine: Command, runs: list[
     assert "Better than" not in out
 
 
-def test_json_is_all_there_is_on_standard_output(verifine: Command, runs: list[Path], tmp_path: Path) -> None:
-    code, out, err = verifine(*runs, "--json")
+def test_json_is_all_there_is_on_standard_output(compare: Command, runs: list[Path], tmp_path: Path) -> None:
+    code, out, err = compare(*runs, "--json")
     assert (code, err) == (0, "")
     numbers = json.loads(out)
     assert [variant["name"] for variant in numbers["variants"]] == ["grpo", "dapo"]
@@ -93,19 +82,19 @@ def test_json_is_all_there_is_on_standard_output(verifine: Command, runs: list[P
     assert list((tmp_path / "here").iterdir()) == []
 
 
-def test_json_with_a_folder_writes_the_files_too(verifine: Command, runs: list[Path], tmp_path: Path) -> None:
-    _, out, _ = verifine(*runs, "--json", "--out", tmp_path / "out")
+def test_json_with_a_folder_writes_the_files_too(compare: Command, runs: list[Path], tmp_path: Path) -> None:
+    _, out, _ = compare(*runs, "--json", "--out", tmp_path / "out")
     assert json.loads(out) == json.loads((tmp_path / "out" / "compare.json").read_text())
 
 
-def test_variants_can_be_given_names(verifine: Command, runs: list[Path], tmp_path: Path) -> None:
-    out = verifine(*runs, "--label", "Ours", "--label", "Theirs", "--out", tmp_path / "out")[1]
+def test_variants_can_be_given_names(compare: Command, runs: list[Path], tmp_path: Path) -> None:
+    out = compare(*runs, "--label", "Ours", "--label", "Theirs", "--out", tmp_path / "out")[1]
     assert "Theirs is better than Ours" in out
 
 
-def test_a_folder_in_use_is_refused_before_anything_is_read(verifine: Command, tmp_path: Path) -> None:
+def test_a_folder_in_use_is_refused_before_anything_is_read(compare: Command, tmp_path: Path) -> None:
     (tmp_path / "precious").touch()
-    code, _, err = verifine(tmp_path / "nowhere", "--out", tmp_path)
+    code, _, err = compare(tmp_path / "nowhere", "--out", tmp_path)
     assert code == 2
     assert "--out" in err
     assert "never overwrites" in err
@@ -122,10 +111,10 @@ def test_a_folder_in_use_is_refused_before_anything_is_read(verifine: Command, t
     ],
 )
 def test_what_cannot_be_compared_is_said_in_a_sentence(
-    verifine: Command, runs: list[Path], tmp_path: Path, words: list[str], message: str
+    compare: Command, runs: list[Path], tmp_path: Path, words: list[str], message: str
 ) -> None:
     write_run(tmp_path / "empty", "grpo", "1", steps=0)
-    code, out, err = verifine(*words)
+    code, out, err = compare(*words)
     assert (code, out) == (2, "")
     assert err.startswith("verifine: ")
     assert message in err
@@ -133,14 +122,14 @@ def test_what_cannot_be_compared_is_said_in_a_sentence(
     assert list((tmp_path / "here").iterdir()) == []
 
 
-def test_no_run_at_all_is_a_usage_error(verifine: Command) -> None:
-    code, _, err = verifine()
+def test_no_run_at_all_is_a_usage_error(compare: Command) -> None:
+    code, _, err = compare()
     assert code == 2
     assert "RUN_DIR" in err
 
 
-def test_help_says_what_a_variant_is(verifine: Command) -> None:
-    code, out, _ = verifine("--help")
+def test_help_says_what_a_variant_is(compare: Command) -> None:
+    code, out, _ = compare("--help")
     assert code == 0
     assert "Runs that differ in nothing but their seed are one variant." in out
 

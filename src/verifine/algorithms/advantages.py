@@ -88,7 +88,7 @@ def gae(
     delta_t = r_t + gamma V_{t+1} - V_t, A_t = delta_t + gamma lam A_{t+1}, return_t = A_t + V_t. Each rollout stands
     for itself; after its last token the value is 0.
     """
-    next_values = torch.where(_continues(row), values.roll(-1), torch.zeros_like(values))
+    next_values = torch.where(ends_rollout(row), torch.zeros_like(values), values.roll(-1))
     deltas = rewards + gamma * next_values - values
     advantages = returns_to_go(deltas, row, gamma * lam)
     return advantages, advantages + values
@@ -106,8 +106,8 @@ def returns_to_go(rewards: Float[Tensor, " N"], row: Int[Tensor, " N"], gamma: f
     return returns
 
 
-def _continues(row: Int[Tensor, " N"]) -> Bool[Tensor, " N"]:
-    """Whether a token is followed by another of its rollout."""
-    follows = torch.zeros_like(row, dtype=torch.bool)
-    follows[:-1] = row[:-1] == row[1:]
-    return follows
+def ends_rollout(row: Int[Tensor, " N"]) -> Bool[Tensor, " N"]:
+    """Whether a token is the last of its rollout."""
+    is_last = torch.ones_like(row, dtype=torch.bool)
+    is_last[:-1] = row[:-1] != row[1:]
+    return is_last

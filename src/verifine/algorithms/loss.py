@@ -13,6 +13,7 @@ from verifine.algorithms.kl import k1, k2, k3
 from verifine.algorithms.surrogates import (
     cispo,
     clipped,
+    near_values,
     reinforce,
     sequence_clipped,
     sequence_log_ratio,
@@ -127,7 +128,7 @@ class Loss:
         """The tokens whose value has moved as far as it may, so that it has no gradient."""
         if self.value is None or tokens.old_values is None or tokens.returns is None:
             return torch.zeros_like(values, dtype=torch.bool)
-        near = tokens.old_values + (values - tokens.old_values).clamp(-self.value.clip, self.value.clip)
+        near = near_values(values, tokens.old_values, self.value.clip)
         return (near - tokens.returns).square() > (values - tokens.returns).square()
 
     def log_ratio(self, logprobs: Float[Tensor, " n"], tokens: Tokens) -> Float[Tensor, " n"]:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from verifine.algorithms.advantages import rewards_differ
+from verifine.algorithms.advantages import ends_rollout, rewards_differ
 
 
 def overlong_penalty(
@@ -39,6 +39,5 @@ def format_gate(rewards: Float[Tensor, "P G"], format_ok: Bool[Tensor, "P G"]) -
 
 def on_last_token(rewards: Float[Tensor, "P G"], row: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
     """A rollout's reward at its last token, 0 at the others."""
-    last = torch.ones_like(row, dtype=torch.bool)
-    last[:-1] = row[:-1] != row[1:]
-    return torch.where(last, rewards.flatten()[row], torch.zeros((), dtype=rewards.dtype, device=rewards.device))
+    everywhere = rewards.flatten()[row]
+    return torch.where(ends_rollout(row), everywhere, torch.zeros_like(everywhere))

@@ -76,8 +76,13 @@ def value_loss(
 
     The value clipping of PPO's reference implementation (arXiv:1707.06347; studied in arXiv:2005.12729).
     """
-    near = old_values + (values - old_values).clamp(-clip, clip)
+    near = near_values(values, old_values, clip)
     return 0.5 * torch.maximum((values - returns).square(), (near - returns).square())
+
+
+def near_values(values: Float[Tensor, " N"], old_values: Float[Tensor, " N"], clip: float) -> Float[Tensor, " N"]:
+    """clip(V, V_old - clip, V_old + clip)."""
+    return old_values + (values - old_values).clamp(-clip, clip)
 
 
 def truncated_importance(

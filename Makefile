@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: check install format lint types layers docs reference test test-all clean
+.PHONY: check install format lint types layers docs reference test test-all every-user clean
 
-check: install lint types layers docs test-all
+check: install lint types layers docs test-all every-user
 
 install: $(VENV)/installed
 
@@ -39,6 +39,9 @@ test: install  ## the fast tests
 
 test-all: install
 	$(BIN)/pytest
+
+every-user: install  ## the sandbox once more, where root's own Python hides most of its tests
+	tests/graders/sandbox/every_user.sh $(BIN)/python
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

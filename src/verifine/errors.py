@@ -3,7 +3,8 @@
 VerifineError
 ├── ConfigError       exit 2: the configuration or the command line cannot be meant
 ├── SetupError        exit 3: something this machine should have is missing
-│   └── ModelError    exit 3: a model cannot be found, fetched or used
+│   ├── ModelError    exit 3: a model cannot be found, fetched or used
+│   └── SandboxUnavailableError  exit 3: this machine cannot hold foreign code
 ├── DataError         exit 4: a data file is not what it should be
 ├── GraderError       exit 4: a grader cannot be used
 ├── EngineError       exit 5: sampling failed
@@ -38,6 +39,10 @@ class SetupError(VerifineError):
 
 class ModelError(SetupError):
     """A model that cannot be found, fetched or used."""
+
+
+class SandboxUnavailableError(SetupError):
+    """Foreign code cannot be held here; the message begins with `sandbox_unavailable` and names what is missing."""
 
 
 class DataError(VerifineError):

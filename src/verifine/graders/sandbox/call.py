@@ -1,0 +1,89 @@
+"""What is asked of the sandbox, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from verifine.types import Json
+
+
+class Level(StrEnum):
+    """How strongly foreign code is held. There is no other level: what cannot be held is refused."""
+
+    FULL = "full"
+    """Namespaces, Landlock, a system call filter and resource limits."""
+    KERNEL = "kernel"
+    """The same without namespaces, where a container or the kernel's settings forbid them."""
+    UNSAFE = "unsafe"
+    """Limits of time and size only. The machine's owner must ask for it on the command line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one call may use; whoever needs more is ended."""
+
+    wall_s: float = 5.0
+    cpu_s: float = 5.0
+    """Of all threads together; counted in whole seconds, rounded up."""
+    memory_bytes: int = 512 << 20
+    """Of address space, on top of what the worker holds before the call."""
+    answer_bytes: int = 64 << 10
+    """Of the returned value as JSON."""
+    output_bytes: int = 64 << 10
+    """Of standard output; what comes after is an error, not cut off in silence."""
+    file_bytes: int = 8 << 20
+    """Of a file it writes, which only unsafe code can."""
+    open_files: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Foreign code, and what to do with it.
+
+    With `function`, the source is executed and its function of that name is called with `arguments`; what it returns,
+    as JSON, is the value. Without, the source is a program: it reads `stdin`, and what it prints is all that counts.
+
+    All of it can be read by the code, also `arguments` and what is left of `stdin`. What it is to be compared with does
+    not belong here.
+    """
+
+    source: str
+    function: str | None = None
+    arguments: tuple[Json, ...] = ()
+    stdin: str = ""
+    limits: Limits | None = None
+    """None: those of the sandbox."""
+
+
+class Fault(StrEnum):
+    """Why a call has no value."""
+
+    SOURCE = "source"
+    """It does not compile, raises while it is loaded, or has no such function."""
+    RAISED = "raised"
+    """The function or the program raised."""
+    TIMEOUT = "timeout"
+    """It took longer than `wall_s` or `cpu_s`."""
+    MEMORY = "memory"
+    """It wanted more than `memory_bytes`."""
+    ENDED = "ended"
+    """The process ended without an answer: by a signal, or because the code ended it."""
+    ANSWER = "answer"
+    """What it returned is not strict JSON (NaN and infinities are not), or too large; or it printed too much."""
+    SANDBOX = "sandbox"
+    """The sandbox itself failed, twice; the code is not to blame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a call. Everything in it but `fault`, `seconds` is the code's own word."""
+
+    value: Json = None
+    """What the function returned; None where there is a fault, or no function was called."""
+    stdout: str = ""
+    fault: Fault | None = None
+    message: str = ""
+    """What went wrong, in one line, with the line of the source where it is known."""
+    seconds: float = 0.0
+    """From the worker taking the call up to its answer."""

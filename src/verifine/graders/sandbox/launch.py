@@ -1,0 +1,165 @@
+"""Starts a warm process according to a plan: its interpreter, its walls, and the modules that run inside."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from verifine.errors import GraderError, SetupError
+from verifine.graders.sandbox.call import Level
+from verifine.graders.sandbox.cgroup import Group, find_hierarchies, make_group
+from verifine.graders.sandbox.inside.frames import receive_frame, send_frame
+from verifine.graders.sandbox.plan import SANDBOX_USERS, Namespaces, Plan, find_bubblewrap
+from verifine.graders.sandbox.policy import FOREIGN, ZYGOTE
+from verifine.graders.sandbox.seccomp import assemble
+from verifine.graders.sandbox.syscalls import find_machine
+from verifine.graders.sandbox.view import View, find_view
+from verifine.graders.sandbox.worker import Worker, Zygote
+
+START_TIMEOUT_S = 60.0
+"""Seconds until it is ready; importing what is to be preloaded takes the most."""
+
+ENVIRONMENT = {
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    "PYTHONHASHSEED": "0",  # the same order of sets in every call
+    "MALLOC_ARENA_MAX": "2",  # else each thread takes 64 MiB of the address space
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+}
+"""All of it: keys and tokens are none of foreign code's business."""
+
+_started = itertools.count(os.getpid())
+"""Where to begin differs between programs, so that their workers are different users too."""
+_INSIDE = Path(__file__).with_name("inside")
+_MODULES = ("kernel", "landlock", "namespaces", "frames", "guard", "foreign", "zygote")
+"""Each after those it needs; the last is the main one."""
+
+
+class LaunchError(SetupError):
+    """This plan does not work here; the message says why."""
+
+
+def start_worker(plan: Plan, *, preload: Sequence[str] = ()) -> Worker:
+    """A worker that is ready for calls.
+
+    Raises:
+        LaunchError: the plan does not work on this machine.
+        GraderError: a module that is to be preloaded cannot be imported.
+    """
+    view = find_view()
+    user = SANDBOX_USERS[next(_started) % len(SANDBOX_USERS)] if plan.drops_root else None
+    zygote = _start_zygote(plan, view, user)
+    try:
+        zygote.channel.settimeout(START_TIMEOUT_S)
+        send_frame(zygote.channel, _settings(plan, view, user, preload))
+        ready, _ = receive_frame(zygote.channel)
+        _check(ready)
+    except (OSError, EOFError) as error:
+        zygote.end()
+        raise LaunchError(zygote.last_words() or f"it did not come up ({type(error).__name__})") from error
+    except BaseException:
+        zygote.end()
+        raise
+    finally:
+        zygote.close_stderr()
+    return Worker(zygote)
+
+
+def _check(ready: Mapping[str, object]) -> None:
+    if "cannot_import" in ready:
+        problem = ready["cannot_import"]
+        raise GraderError(f"the sandbox cannot import what it is to preload: {problem}; install it, or leave it out")
+    if ready:
+        raise LaunchError(str(ready["cannot_hold"]))
+
+
+def _start_zygote(plan: Plan, view: View, user: int | None) -> Zygote:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = _start_process(plan, view, user, theirs.fileno())
+        except OSError as error:
+            ours.close()
+            raise LaunchError(f"its process cannot be started: {error}") from error
+    return Zygote(process=process, channel=ours, group=_take_in(plan, process), owner=os.getpid())
+
+
+def _take_in(plan: Plan, process: subprocess.Popen[bytes]) -> Group | None:
+    if not plan.has_group:
+        return None
+    group = make_group(find_hierarchies())
+    if group is not None:
+        try:
+            group.take_in(process.pid)
+        except OSError:
+            group.remove()
+            return None
+    return group
+
+
+def _start_process(plan: Plan, view: View, user: int | None, channel: int) -> subprocess.Popen[bytes]:
+    start = (_INSIDE / "start.py").read_text()
+    # -I would do but for PYTHONHASHSEED; with an environment of our own, these come to the same.
+    command = [view.interpreter, "-P", "-s", "-S", "-B", "-c", start, str(channel)]
+    if plan.namespaces is Namespaces.BUBBLEWRAP:
+        command = [*_bubblewrap(view), *command]
+    else:
+        user = None  # it must be root to see and mount what its user cannot, and becomes that user then
+    return subprocess.Popen(  # noqa: S603 - the running interpreter, and a script of ours
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        cwd="/",
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
+        pass_fds=(channel,),
+        start_new_session=True,  # Ctrl-C is for us, and we end it
+    )
+
+
+def _bubblewrap(view: View) -> list[str]:
+    program = find_bubblewrap()
+    if program is None:
+        raise LaunchError("bubblewrap (bwrap) is not installed")
+    arguments = [program, "--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+    arguments += ["--unshare-cgroup-try", "--as-pid-1", "--cap-drop", "ALL", "--hostname", "sandbox"]
+    for path in (*view.read, view.interpreter):
+        arguments += ["--ro-bind", path, path]
+    for path, target in view.links:
+        arguments += ["--symlink", target, path]
+    for path in view.devices:
+        arguments += ["--dev-bind", path, path]
+    return [*arguments, "--proc", "/proc", "--remount-ro", "/", "--chdir", "/", "--"]
+
+
+def _settings(plan: Plan, view: View, user: int | None, preload: Sequence[str]) -> dict[str, object]:
+    confined = plan.level is not Level.UNSAFE
+    machine = find_machine() if confined else None
+    package = f"{__package__}.inside"
+    return {
+        "modules": {package: "", **{f"{package}.{name}": (_INSIDE / f"{name}.py").read_text() for name in _MODULES}},
+        "view": {
+            "read": view.read,
+            "devices": view.devices,
+            "links": view.links,
+            "packages": view.packages,
+        },
+        "preload": list(preload),
+        "confined": confined,
+        "own_namespaces": plan.namespaces is Namespaces.OWN,
+        "drop_to": None if plan.namespaces is Namespaces.BUBBLEWRAP else user,
+        # Where there are namespaces, a process stands between. A thread would end what it started when it ends itself.
+        "ends_with_parent": plan.namespaces is not Namespaces.NONE,
+        "zygote_filter": assemble(machine, ZYGOTE).hex() if machine else "",
+        "child_filter": assemble(machine, FOREIGN).hex() if machine else "",
+    }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 from verifine.algorithms.configured import build_algorithm, decided_algorithm, decided_reward
 from verifine.algorithms.recipes import Algorithm
 from verifine.config import AlgorithmConfig, CriticConfig, DataConfig, GraderConfig, OptimConfig, RunConfig
-from verifine.data import hold_out, read_examples
+from verifine.data import Problems, hold_out, read_examples
 from verifine.errors import DataError
 from verifine.graders import Grader
 from verifine.learner.critic import Critic, CriticModel, ValueHead
@@ -35,8 +37,6 @@ SMALL_LORA_RATE, LARGE_LORA_RATE = 1e-4, 1e-5
 
 HEAD_RATE_FACTOR = 50
 """How much faster a value head learns than the trunk under it: it starts at 0 and has nothing to forget."""
-
-SHOWN_PROBLEMS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +87,15 @@ def gather(config: RunConfig) -> Materials:
             grader=task.grader,
         )
     assert config.data.train is not None
-    examples = read_examples(config.data.train)
+    examples = read_examples(config.data.train, config.data.columns, config.data.system_prompt)
+    train: Sequence[Example]
+    held_out: Sequence[Example]
     if config.data.eval is not None:
-        train, held_out = examples, read_examples(config.data.eval)[: config.data.eval_size]
+        given = read_examples(config.data.eval, config.data.columns, config.data.system_prompt)
+        train, held_out = examples, given[: config.data.eval_size]
     else:
-        train, held_out = hold_out(examples, config.run.seed, config.data.eval_size)
+        learned, held = hold_out(examples.fingerprints, config.run.seed, config.data.eval_size)
+        train, held_out = examples.select(learned), examples.select(held)
     if len(train) < config.sampling.prompts_per_step:
         raise DataError(
             f"{config.data.train} leaves {len(train)} examples to train on, fewer than the "
@@ -116,11 +120,13 @@ def assemble(
     """
     config = materials.config
     assert config.sampling.max_new_tokens is not None
-    train = _render(model, materials.train, config.sampling.max_new_tokens)
-    held_out = _render(model, materials.held_out, config.sampling.max_new_tokens)
+    render = partial(render_prompt, model, max_new_tokens=config.sampling.max_new_tokens)
+    source = PromptSource(materials.train, render, config.run.seed)
+    source.measure()  # A prompt that does not fit is told before anything is sampled, not when it is drawn.
+    held_out = _render(materials.held_out, render)
     algorithm = build_algorithm(config.algorithm, config.reward)
     trainer = Trainer(
-        source=PromptSource(materials.train, train, config.run.seed),
+        source=source,
         engine=NativeEngine(model),
         grader=grader,
         algorithm=algorithm,
@@ -138,7 +144,7 @@ def assemble(
         mini_batches=config.algorithm.mini_batches,
         clock=clock,
     )
-    return trainer, [replace(prompt, id=f"held-out/{prompt.id}") for prompt in held_out.values()]
+    return trainer, [replace(prompt, id=f"held-out/{prompt.id}") for prompt in held_out]
 
 
 def _build_learner(config: RunConfig, algorithm: Algorithm, model: LanguageModel, copies: Copies) -> LocalLearner:
@@ -169,19 +175,15 @@ def _build_critic(
     return ValueHead(model, own) if copies.critic is None else CriticModel(copies.critic, own)
 
 
-def _render(model: LanguageModel, examples: Iterable[Example], max_new_tokens: int) -> dict[str, Prompt]:
-    """The prompts of examples by their ids, or every problem with them at once."""
-    prompts: dict[str, Prompt] = {}
-    problems: list[str] = []
+def _render(examples: Iterable[Example], render: Callable[[Example], Prompt]) -> list[Prompt]:
+    """The prompts of examples, or the first problems with them at once."""
+    prompts, problems = [], Problems()
     for example in examples:
         try:
-            prompts[example.id] = render_prompt(model, example, max_new_tokens)
+            prompts.append(render(example))
         except DataError as error:
-            problems.append(str(error))
-    if problems:
-        hidden = len(problems) - SHOWN_PROBLEMS
-        more = [f"... and {hidden} more"] if hidden > 0 else []
-        raise DataError("\n".join([*problems[:SHOWN_PROBLEMS], *more]))
+            problems.add(str(error))
+    problems.check()
     return prompts
 
 
@@ -238,8 +240,11 @@ def _with_critic_rate(config: AlgorithmConfig, full_rate: float) -> AlgorithmCon
 
 
 def _absolute(data: DataConfig) -> DataConfig:
-    paths = {"train": data.train, "eval": data.eval}
-    return data.model_copy(update={name: path and path.resolve() for name, path in paths.items()})
+    """Paths that mean the same from every folder; a dataset on the hub is called as it is."""
+    places = {"train": data.train, "eval": data.eval}
+    return data.model_copy(
+        update={name: place.resolve() if isinstance(place, Path) else place for name, place in places.items()}
+    )
 
 
 def _with_answer_length(config: RunConfig, default: int) -> RunConfig:

@@ -40,7 +40,7 @@ def test_fields_beside_the_messages_are_the_item(tmp_path: Path) -> None:
         "gt_answer": "4",
         "tests": [1, None],
     }
-    assert read_examples(write(tmp_path, row)) == [
+    assert list(read_examples(write(tmp_path, row))) == [
         Example(
             id="1",
             messages=(Message(role="system", content="Be brief."), Message(role="user", content="2 + 2?")),
@@ -114,7 +114,10 @@ def test_ids_are_the_rows_own_where_they_tell_all_rows_apart(
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ({"gt_answer": "4"}, '"messages" is missing; every line needs a list of chat messages'),
+        (
+            {"gt_answer": "4"},
+            '"messages" is missing; every row needs a list of chat messages, or a text called "prompt"',
+        ),
         ({"messages": None}, '"messages" is null; it must be a list of chat messages'),
         ({"messages": "hi"}, '"messages" is text; it must be a list of chat messages'),
         ({"messages": 3}, '"messages" is a number; it must be a list of chat messages'),
@@ -140,13 +143,13 @@ def test_ids_are_the_rows_own_where_they_tell_all_rows_apart(
             messages(user("a"), {"role": "assistant", "content": "b"}),
             '"messages[1]" is the assistant\'s answer, but the model is to write that itself; drop the last message',
         ),
-        ("[]", "not an object; every line must be one"),
-        ("null", "not an object; every line must be one"),
+        ("[]", "a list, not an object; every line must be one"),
+        ("null", "null, not an object; every line must be one"),
         (
             "{",
             "not JSON (column 2: Expecting property name enclosed in double quotes); every line must be one",
         ),
-        ('{"a": 1} {"b": 2}', "not JSON (column 10: Extra data); every line"),
+        ('{"a": 1} 2', "not JSON (column 10: Extra data); every line"),
         ('{"messages": "a', "not JSON (column 14: Unterminated string starting at)"),
         ('{"x": NaN}', "NaN is not a JSON number; write null or leave the field out"),
         ('{"x": -Infinity}', "-Infinity is not a JSON number"),
@@ -184,7 +187,7 @@ def test_bytes_that_are_not_utf8_are_told_with_their_line(tmp_path: Path) -> Non
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
-    told = problem(write(tmp_path, "[]", QUESTION, "{", {"messages": []}))
+    told = problem(write(tmp_path, "null", QUESTION, "{", {"messages": []}))
     assert [line.partition(":")[0] for line in told.splitlines()] == [
         "train.jsonl line 1",
         "train.jsonl line 3",
@@ -194,7 +197,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("count", "last"), [(5, "train.jsonl line 5: "), (6, "and 1 more"), (40, "and 35 more")])
 def test_only_the_first_five_problems_are_told_and_the_rest_counted(tmp_path: Path, count: int, last: str) -> None:
-    told = problem(write(tmp_path, *["[]"] * count)).splitlines()
+    told = problem(write(tmp_path, *["null"] * count)).splitlines()
     assert len(told) == min(count, 6)
     assert told[-1].startswith(last)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,18 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
 
     orders = {order(seed, epoch) for seed in range(3) for epoch in range(3)}
     assert len(orders) == 9
+
+
+def test_only_the_examples_that_are_drawn_are_read() -> None:
+    read: list[int] = []
+
+    class Watched(list[Example]):
+        def __getitem__(self, index: Any) -> Any:
+            read.append(index)
+            return super().__getitem__(index)
+
+    PromptSampler(Watched(examples(1000)), seed=0).draw(500, 3)
+    assert len(read) == 3
 
 
 def test_no_examples_are_refused() -> None:

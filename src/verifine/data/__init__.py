@@ -1,9 +1,21 @@
-"""JSONL in, examples out; which example comes when; which are held out."""
+"""Datasets in, examples out; which example comes when; which are held out; what there is to say about them."""
 
 from __future__ import annotations
 
-from verifine.data.jsonl import read_examples
+from verifine.data.examples import Examples
+from verifine.data.problems import Problems
+from verifine.data.read import read_examples
 from verifine.data.sampler import Draw, PromptSampler
 from verifine.data.split import hold_out
+from verifine.data.summary import DataSummary, summarize_data
 
-__all__ = ["Draw", "PromptSampler", "hold_out", "read_examples"]
+__all__ = [
+    "DataSummary",
+    "Draw",
+    "Examples",
+    "Problems",
+    "PromptSampler",
+    "hold_out",
+    "read_examples",
+    "summarize_data",
+]

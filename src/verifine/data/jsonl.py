@@ -1,103 +1,82 @@
-"""Reading a user's JSONL file: one example a line, and errors that name the line."""
+"""Reading JSONL: one JSON object a line."""
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-from verifine.data.messages import MessagesError, parse_messages
+from verifine.data.lines import Line, read_lines
+from verifine.data.messages import kind_of
+from verifine.data.rows import BadRow, Row, RowError, RowSource
 from verifine.data.strict_json import JsonError, parse_json
-from verifine.data.suggestion import did_you_mean
 from verifine.errors import DataError
-from verifine.types import Example, Json
+from verifine.types import Json
 
-MAX_PROBLEMS = 5
-"""Problems told in one error; the rest is counted. A file with one habit wrong has it wrong on every line."""
-
-_LATER_EPOCH = re.compile(r"@[0-9]+$")
+_COMMA_BEFORE_BRACKET = re.compile(r"\s*,\s*[}\]]")
 
 
-def read_examples(path: Path) -> list[Example]:
-    """The examples of a JSONL file, in its order.
+def open_jsonl(path: Path) -> RowSource:
+    return RowSource(name=str(path), unit="line", rows=_rows(path), columns=None)
 
-    A line is an object with `messages`; its other fields become the example's item. The ids are those of the field
-    `id` where every line has its own, else the line numbers.
 
-    Raises:
-        DataError: naming file, line and field of the first problems, and what to do.
-    """
-    examples: list[Example] = []
-    problems: list[str] = []
-    for number, raw in _lines(path):
+def _rows(path: Path) -> Iterator[Row | BadRow]:
+    is_first = True
+    for line in read_lines(path):
+        if line.fault is None and not line.text.strip():
+            continue
         try:
-            examples.append(_example(raw, number, f"{path} line {number}"))
-        except (JsonError, MessagesError) as error:
-            problems.append(f"{path} line {number}: {error}")
-    if problems:
-        told, more = problems[:MAX_PROBLEMS], len(problems) - MAX_PROBLEMS
-        raise DataError("\n".join([*told, f"and {more} more"] if more > 0 else told))
-    if not examples:
-        raise DataError(f'{path} holds no examples; write one JSON object with "messages" on each line')
-    return _identified(examples)
+            yield Row(number=line.number, fields=_object(line))
+        except RowError as error:
+            if is_first:
+                _check_layout(path, line)
+            yield BadRow(number=line.number, reason=str(error))
+        is_first = False
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, numbered from 1."""
+def _check_layout(path: Path, line: Line) -> None:
+    """DataError where the first line shows that the whole file is JSON of another layout, so every line would fail."""
+    text = line.text.strip()
+    if text.startswith("["):
+        raise DataError(
+            f"{path} line {line.number}: the file is a JSON list; write each of its objects on a line of its own, "
+            "without the list around them (jq -c '.[]' does that)"
+        )
+    if text == "{":
+        raise DataError(
+            f"{path} line {line.number}: the object goes on over several lines; write each object on a line of its "
+            "own (jq -c . does that)"
+        )
+
+
+def _object(line: Line) -> dict[str, Json]:
+    if line.fault is not None:
+        raise RowError(line.fault)
+    text = line.text.rstrip("\r\n")
     try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
-                if line.strip():
-                    yield number, line
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist{_near(path)}; check the path") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); give a JSONL file that can") from error
-
-
-def _near(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f": there is no folder {path.parent}"
-    return did_you_mean(path.name, (file.name for file in path.parent.iterdir() if file.is_file()))
-
-
-def _example(raw: bytes, number: int, place: str) -> Example:
-    row = _object(raw)
-    if "messages" not in row:
-        raise MessagesError('"messages" is missing; every line needs a list of chat messages')
-    item = {field: value for field, value in row.items() if field != "messages"}
-    return Example(id=str(number), messages=parse_messages(row["messages"]), item=item, place=place)
-
-
-def _object(raw: bytes) -> dict[str, Json]:
-    try:
-        row = parse_json(raw.decode().rstrip("\r\n"))
-    except UnicodeDecodeError as error:
-        raise JsonError(f"byte {error.start + 1} is not UTF-8; save the file as UTF-8") from error
+        value = parse_json(text)
     except JsonError as error:
         if error.column is None:
-            raise
+            raise RowError(str(error)) from error
         fault = f"column {error.column}: {error}"
-        raise JsonError(f"not JSON ({fault}); every line must be one whole JSON object") from error
-    if not isinstance(row, dict):
-        raise JsonError('not an object; every line must be one, such as {"messages": [...], "gt_answer": "31"}')
-    return row
+        raise RowError(f"not JSON ({fault}); {_advise(text, error)}") from error
+    if not isinstance(value, dict):
+        raise RowError(f'{kind_of(value)}, not an object; every line must be one, such as {{"messages": [...]}}')
+    return value
 
 
-def _identified(examples: list[Example]) -> list[Example]:
-    """The examples with the ids of their own field, if those can tell all of them apart."""
-    ids = [id_ for example in examples if (id_ := _own_id(example.item.get("id"))) is not None]
-    if len(set(ids)) < len(examples):
-        return examples
-    return [replace(example, id=id_) for example, id_ in zip(examples, ids, strict=True)]
-
-
-def _own_id(value: Json) -> str | None:
-    """None: not usable. `x@1` is how a draw of `x` in epoch 1 is called, so a row must not be called so."""
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        return None
-    id_ = str(value)
-    return None if not id_ or _LATER_EPOCH.search(id_) else id_
+def _advise(text: str, error: JsonError) -> str:
+    assert error.column is not None
+    before, rest = text[: error.column - 1], text[error.column - 1 :]
+    if str(error) == "Extra data" and "\r" in text:
+        return r"lines end with \n, not with a carriage return alone; save the file with other line ends"
+    if str(error) == "Extra data" and rest.startswith("{"):
+        return "two objects stand on one line; give each a line of its own"
+    if rest.strip() == ",":
+        return "no comma stands between lines; remove it"
+    # The error is at the bracket, or, since Python 3.13, at the comma.
+    if _COMMA_BEFORE_BRACKET.match(text, len(before.rstrip().removesuffix(","))):
+        return "remove the comma before the bracket"
+    if rest.startswith("'"):
+        return "JSON puts texts between double quotes"
+    return "every line must be one whole JSON object"

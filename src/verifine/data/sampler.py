@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,13 +29,13 @@ class PromptSampler:
     """Epochs of shuffled examples.
 
     What `draw` returns depends on the examples, the seed and the position alone, so the position is all that a
-    checkpoint has to hold.
+    checkpoint has to hold. Only the examples that are drawn are read.
     """
 
     def __init__(self, examples: Sequence[Example], seed: int) -> None:
         if not examples:
             raise DataError("there are no examples to draw from; give the training data at least one")
-        self._examples = tuple(examples)
+        self._examples = examples
         self._seed = seed
 
     def draw(self, position: int, count: int) -> list[Draw]:
@@ -50,8 +51,8 @@ class PromptSampler:
 
 
 @lru_cache(maxsize=4)
-def _permutation(seed: int, epoch: int, size: int) -> tuple[int, ...]:
+def _permutation(seed: int, epoch: int, size: int) -> Sequence[int]:
     """The order of one epoch. Kept, because one step usually draws from one or two epochs."""
-    order = list(range(size))
+    order = array("Q", range(size))
     random_for("epoch", seed, epoch).shuffle(order)
-    return tuple(order)
+    return order

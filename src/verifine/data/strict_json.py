@@ -6,14 +6,14 @@ import json
 import math
 import re
 from collections import Counter
-from itertools import chain
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 from verifine.types import Json
 
 MAX_DEPTH = 100
 """Lists and objects inside each other. Far above real data, far below what overflows Python's stack."""
 
+_TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -28,17 +28,16 @@ class JsonError(ValueError):
 
 def parse_json(text: str) -> Json:
     """The value that `text` holds; JsonError if it is not strict JSON."""
+    # Before parsing, so that the depth never depends on how much stack the interpreter has left. Only a text with
+    # that many brackets is looked through, and only one with such an escape can hold half a character.
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(text)
     try:
         value = json.loads(
             text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_float, parse_int=_int
         )
     except json.JSONDecodeError as error:
         raise JsonError(error.msg, line=error.lineno, column=error.colno) from error
-    except RecursionError as error:
-        raise JsonError(f"nested more than {MAX_DEPTH} levels deep") from error
-    # Both checks walk the whole value, so they run only where the text shows that they could fail.
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value)
     if _SURROGATE_ESCAPE.search(text):
         _check_characters(value)
     return cast("Json", value)
@@ -70,14 +69,13 @@ def _int(digits: str) -> int:
         raise JsonError(f"the number {digits[:40]}... has {len(digits)} digits; write it as text") from error
 
 
-def _check_depth(value: dict[str, Any] | list[Any]) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        inner = chain.from_iterable(node.values() if isinstance(node, dict) else node for node in level)
-        level = [node for node in inner if isinstance(node, (dict, list))]
-        if not level:
-            return
-    raise JsonError(f"nested more than {MAX_DEPTH} levels deep")
+def _check_depth(text: str) -> None:
+    depth = 0
+    for match in _TEXT_OR_BRACKET.finditer(text):
+        opening = match[0] in ("[", "{")
+        depth += opening - (match[0] in ("]", "}"))
+        if depth > MAX_DEPTH:
+            raise JsonError(f"nested more than {MAX_DEPTH} levels deep")
 
 
 def _check_characters(value: object) -> None:

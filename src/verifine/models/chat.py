@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from jinja2 import TemplateError
 
 from verifine.errors import DataError
 from verifine.models.load import LanguageModel
-from verifine.types import Example, Prompt
+from verifine.types import Example, Json, Prompt
 
 
 def render_prompt(model: LanguageModel, example: Example, max_new_tokens: int) -> Prompt:
     """The example as the model's chat template writes it, ready for the answer.
 
     Raises:
-        DataError: the template refuses the messages, or there is no room left for an answer.
+        DataError: the template refuses the messages or leaves out the tools, or there is no room for an answer.
     """
-    where = example.place or f"example {example.id}"
-    messages = [{"role": message.role, "content": message.content} for message in example.messages]
+    where = example.label
     try:
-        token_ids = model.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        token_ids = _tokens(model, example, example.tools)
+        reads_tools = not example.tools or token_ids != _tokens(model, example, ())
     except TemplateError as error:
         raise DataError(f"{where}: the chat template of {model.name} refuses its messages: {error}") from error
+    if not reads_tools:
+        raise DataError(
+            f"{where}: the chat template of {model.name} does not show tools to the model. Take a model that was made "
+            'to call tools, or remove "tools".'
+        )
     room = model.context_length - max_new_tokens
     if room <= 0:
         raise DataError(
@@ -34,6 +41,14 @@ def render_prompt(model: LanguageModel, example: Example, max_new_tokens: int) -
             "lower sampling.max_new_tokens."
         )
     return Prompt(id=example.id, token_ids=tuple(token_ids), item=example.item, question=example.messages[-1].content)
+
+
+def _tokens(model: LanguageModel, example: Example, tools: Sequence[Mapping[str, Json]]) -> list[int]:
+    messages = [{"role": message.role, "content": message.content} for message in example.messages]
+    token_ids: list[int] = model.tokenizer.apply_chat_template(
+        messages, tools=[dict(tool) for tool in tools] or None, add_generation_prompt=True, return_dict=False
+    )
+    return token_ids
 
 
 def prompt_text(model: LanguageModel, prompt: Prompt) -> str:

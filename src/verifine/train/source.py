@@ -2,21 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from verifine.data import PromptSampler
+import numpy as np
+
+from verifine.data import Problems, PromptSampler
+from verifine.errors import DataError
 from verifine.types import Example, Prompt
 
 
-class PromptSource:
-    """Shuffled epochs of prompts; a position is all there is to remember."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptLengths:
+    """How long the prompts of a dataset are, in tokens."""
 
-    def __init__(self, examples: Sequence[Example], prompts: Mapping[str, Prompt], seed: int) -> None:
+    prompts: int
+    shortest: int
+    median: int
+    p95: int
+    """19 of 20 prompts are not longer."""
+    longest: int
+
+
+class PromptSource:
+    """Shuffled epochs of prompts; a position is all there is to remember.
+
+    A prompt is rendered when it is drawn, so however many there are, memory holds those of one step.
+    """
+
+    def __init__(self, examples: Sequence[Example], render: Callable[[Example], Prompt], seed: int) -> None:
+        self._examples = examples
         self._sampler = PromptSampler(examples, seed)
-        self._prompts = prompts
+        self._render = render
+        self._lengths: PromptLengths | None = None
 
     def draw(self, position: int, count: int) -> list[Prompt]:
         """The `count` prompts from `position` on. An example of a later epoch is a prompt of its own."""
-        draws = self._sampler.draw(position, count)
-        return [replace(self._prompts[draw.example.id], id=draw.id) for draw in draws]
+        return [replace(self._render(draw.example), id=draw.id) for draw in self._sampler.draw(position, count)]
+
+    def measure(self) -> PromptLengths:
+        """Renders every prompt once, one at a time; what was found is remembered.
+
+        Raises:
+            DataError: prompts that do not fit the model, the first of them by name.
+        """
+        if self._lengths is None:
+            self._lengths = _measure(self._examples, self._render)
+        return self._lengths
+
+
+def _measure(examples: Sequence[Example], render: Callable[[Example], Prompt]) -> PromptLengths:
+    lengths, problems = array("Q"), Problems()
+    for example in examples:
+        try:
+            lengths.append(len(render(example).token_ids))
+        except DataError as error:
+            problems.add(str(error))
+    problems.check()
+    ordered = np.sort(np.array(lengths, dtype=np.uint64))
+
+    def at(share: float) -> int:
+        """The smallest length that this share of the prompts does not exceed."""
+        return int(ordered[max(int(np.ceil(share * len(ordered))) - 1, 0)])
+
+    return PromptLengths(prompts=len(ordered), shortest=at(0), median=at(0.5), p95=at(0.95), longest=at(1))

@@ -1,0 +1,111 @@
+"""From the fields of one row to the chat that is asked and the item that its grader reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from verifine.data.columns import rename
+from verifine.data.messages import kind_of, parse_messages
+from verifine.data.rows import RowError
+from verifine.data.strict_json import JsonError, parse_json
+from verifine.data.tools import parse_tools, without_nulls
+from verifine.types import Json, Message
+
+_SYSTEM_ROLES = ("system", "developer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRules:
+    """How the rows of one dataset are read."""
+
+    columns: Mapping[str, str]
+    """Our field by its name, and their column that it is; the other columns keep their names."""
+    system_prompt: str | None
+    """Put before every chat that has none; None: chats are taken as they are."""
+    is_table: bool
+    """See `RowSource.is_table`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRow:
+    """A row that can be asked."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Mapping[str, Json], ...]
+    item: Mapping[str, Json]
+
+
+def parse_row(fields: Mapping[str, Json], rules: RowRules) -> ChatRow:
+    """The reserved fields `messages` (or, without it, `prompt`) and `tools`, checked; everything else is the item.
+
+    Raises:
+        RowError: naming the field and the way out.
+    """
+    row = rename(fields, rules.columns)
+    if "messages" in row and "prompt" in rules.columns:
+        raise RowError('"messages" is there, so data.columns cannot give a "prompt" as well; remove one of them')
+    asked = "messages" if "messages" in row else "prompt"
+    if asked not in row:
+        raise RowError('"messages" is missing; every row needs a list of chat messages, or a text called "prompt"')
+    tools = _structure(row, "tools", rules)
+    item = {field: value for field, value in row.items() if field not in (asked, "tools")}
+    _check_test_cases(item.get("test_cases"))
+    return ChatRow(
+        messages=_with_system_prompt(_messages(row, asked, rules), rules.system_prompt),
+        tools=parse_tools(without_nulls(tools) if rules.is_table else tools),
+        item=item,
+    )
+
+
+def _messages(row: Mapping[str, Json], asked: str, rules: RowRules) -> tuple[Message, ...]:
+    if asked == "messages":
+        return parse_messages(_structure(row, "messages", rules))
+    prompt = row["prompt"]
+    if isinstance(prompt, list):
+        raise RowError('"prompt" is a list, but must be text; if it is a chat, set data.columns: {messages: prompt}')
+    if not isinstance(prompt, str):
+        raise RowError(f'"prompt" is {kind_of(prompt)}; it must be text')
+    if not prompt.strip():
+        raise RowError('"prompt" is empty; write what is asked, or remove the row')
+    return (Message(role="user", content=prompt),)
+
+
+def _structure(row: Mapping[str, Json], field: str, rules: RowRules) -> Json:
+    """A list or object, which a table may write as JSON text."""
+    value = row.get(field)
+    if not (rules.is_table and isinstance(value, str)):
+        return value
+    if not value.strip() and field == "tools":  # what an empty cell of a CSV file is
+        return None
+    try:
+        return parse_json(value)
+    except JsonError as error:
+        place = f"column {error.column}: " if error.column is not None else ""
+        raise RowError(f'"{field}" is text that is not JSON ({place}{error}); write it as JSON') from error
+
+
+def _with_system_prompt(messages: tuple[Message, ...], system_prompt: str | None) -> tuple[Message, ...]:
+    if system_prompt is None or any(message.role in _SYSTEM_ROLES for message in messages):
+        return messages
+    return (Message(role="system", content=system_prompt), *messages)
+
+
+def _check_test_cases(value: Json) -> None:
+    """Test cases in the form {inputs, outputs} belong together in pairs; any other form is the grader's own matter."""
+    if not isinstance(value, dict) or not {"inputs", "outputs"} & set(value):
+        return
+    lengths = []
+    for field in ("inputs", "outputs"):
+        cases = value.get(field)
+        if not isinstance(cases, list):
+            kind = kind_of(cases) if field in value else "missing"
+            raise RowError(f'"test_cases.{field}" is {kind}; it must be a list')
+        lengths.append(len(cases))
+    if lengths[0] != lengths[1]:
+        raise RowError(
+            f'"test_cases" pairs inputs with outputs, but there are {lengths[0]} and {lengths[1]}; give each input '
+            "the output that is right"
+        )
+    if not lengths[0]:
+        raise RowError('"test_cases" is without any case; give at least one, or every answer would pass')

@@ -1,0 +1,68 @@
+"""The column map: which of a dataset's columns is which of our fields."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from verifine.config.dataset import TEMPLATE_NAMES
+from verifine.data.rows import RowError, RowSource
+from verifine.data.suggestion import did_you_mean
+from verifine.errors import DataError
+from verifine.types import Json
+
+_SHOWN_COLUMNS = 20
+
+
+def rename(fields: Mapping[str, Json], columns: Mapping[str, str]) -> dict[str, Json]:
+    """A row by our names: the mapped columns first, then every other column under its own name.
+
+    Raises:
+        RowError: a mapped column is missing, or hides a field, or a field hides what a grader's templates name.
+    """
+    check_names(fields, columns)
+    taken = set(columns.values())
+    others = {field: value for field, value in fields.items() if field not in taken}
+    return {**{ours: fields[theirs] for ours, theirs in columns.items()}, **others}
+
+
+def check_table(source: RowSource, columns: Mapping[str, str]) -> None:
+    """DataError where no row of a table could be used, since the columns are not those that are wanted."""
+    assert source.columns is not None
+    try:
+        check_names(source.columns, columns)
+    except RowError as error:
+        raise DataError(f"{source.name}: {error}") from error
+    if not {"messages", "prompt"} & (set(columns) | set(source.columns)):
+        raise DataError(
+            f'{source.name} has no column "messages" or "prompt"; its columns are {_listed(source.columns)}. Say which '
+            "one is asked, for example data.columns: {prompt: question}"
+        )
+
+
+def check_names(fields: Collection[str], columns: Mapping[str, str]) -> None:
+    for ours, theirs in columns.items():
+        if theirs not in fields:
+            hint = did_you_mean(theirs, fields)
+            raise RowError(
+                f'there is no "{theirs}"{hint}, which data.columns wants for {ours}; there are {_listed(fields)}'
+            )
+    taken = set(columns.values())
+    for field in fields:
+        if field in taken:
+            continue
+        if field in columns:
+            raise RowError(
+                f'"{field}" is there already, and data.columns fills it from "{columns[field]}"; give one of them '
+                f"another name, for example data.columns: {{other_{field}: {field}}}"
+            )
+        if field in TEMPLATE_NAMES:
+            raise RowError(
+                f'the field "{field}" has a name that graders use themselves; rename it, for example data.columns: '
+                f"{{my_{field}: {field}}}"
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
+    quoted = [f'"{name[:60]}"' for name in names]
+    more = f" and {len(quoted) - _SHOWN_COLUMNS} more" if len(quoted) > _SHOWN_COLUMNS else ""
+    return ", ".join(quoted[:_SHOWN_COLUMNS]) + more if quoted else "none"

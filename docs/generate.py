@@ -9,21 +9,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from verifine.algorithms import RECIPES, Algorithm, CreditRule, CriticCredit, GroupCredit, ReturnCredit
 from verifine.cli.main import app
-from verifine.config import (
-    GRADER_PRESETS,
-    AnswerGrader,
-    FormatGrader,
-    PythonGrader,
-    RunConfig,
-    StringCheckGrader,
-    WeightedGrader,
+from verifine.config import GRADER_PRESETS, REWARD_TYPES, AnyGrader, RunConfig
+from verifine.config.graders import SingleGrader
+from verifine.config.graders.openai import (
+    InputAudio,
+    InputImage,
+    InputText,
+    JudgeMessage,
+    JudgeSampling,
+    OutputText,
 )
+from verifine.config.graders.schema import Template
 from verifine.runs.metrics import METRICS
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -52,17 +54,38 @@ def config_page() -> str:
 
 def graders_page() -> str:
     introduction = (
-        "A grader is a JSON or YAML object, told apart by `type`. `string_check` and `python` are OpenAI's forms. "
-        "Texts may hold `{{ item.field }}` (a field of the row) and `{{ sample.output_text }}` (the answer)."
+        "A grader is a JSON or YAML object, told apart by `type`; what each is good for, with examples: "
+        "[graders](../graders.md). `string_check`, `text_similarity`, `python`, `score_model`, `label_model` and "
+        "`multi` are OpenAI's forms. A template is text that may hold `{{ item.field }}` (a field of the row) and "
+        "`{{ sample.output_text }}` (the answer)."
     )
     parts = [NOTICE, "# Graders", introduction]
-    for grader in (AnswerGrader, StringCheckGrader, PythonGrader, FormatGrader, WeightedGrader):
+    for grader in typing.get_args(AnyGrader):
         parts += [f"## {_kind(grader)}", _docstring(grader), _table(grader)]
+    parts += ["## Messages for a judge", _docstring(JudgeMessage), _table(JudgeMessage)]
+    for part in (InputText, OutputText, InputImage, InputAudio):
+        parts += [f"### {_kind(part)}", _docstring(part), _table(part)]
+    parts += ["### sampling_params", _docstring(JudgeSampling), _table(JudgeSampling)]
     presets = [
         f"| `{name}` | `{preset.model_dump_json(exclude_defaults=True)}` |" for name, preset in GRADER_PRESETS.items()
     ]
     parts += ["## Presets", "\n".join(["| name | stands for |", "| --- | --- |", *presets])]
+    prompts = [
+        f"| `{name}` | {_escaped(each.system_prompt)} | {', '.join(f'`{stop}`' for stop in each.stop)} |"
+        for name, each in REWARD_TYPES.items()
+    ]
+    introduced = "`--reward-type NAME` takes the preset of that name, and tells the model how to answer."
+    parts += [
+        "## Reward types",
+        introduced,
+        "\n".join(["| name | system prompt | stop |", "| --- | --- | --- |", *prompts]),
+    ]
     return "\n\n".join(parts) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """Prose in which nothing is markup."""
+    return text.replace("<", "&lt;").replace("`", "\\`")
 
 
 def metrics_page() -> str:
@@ -124,13 +147,19 @@ def _credit(rule: CreditRule) -> str:
 def commands_page() -> str:
     group = typer.main.get_command(app)
     context = typer.Context(group, info_name="verifine", terminal_width=100, max_content_width=100)
-    parts = [NOTICE, "# Commands", "```text\n" + group.get_help(context).rstrip() + "\n```"]
-    assert isinstance(group, typer.core.TyperGroup)
-    for name, command in group.commands.items():
-        inner = typer.Context(command, info_name=name, parent=context, terminal_width=100, max_content_width=100)
-        parts += [f"## {name}", "```text\n" + command.get_help(inner).rstrip() + "\n```"]
-    parts += ["## Exit codes", EXIT_CODES]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([NOTICE, "# Commands", *_commands(context), "## Exit codes", EXIT_CODES]) + "\n"
+
+
+def _commands(context: typer.Context) -> list[str]:
+    """The help of a command, then of those inside it, under their full names."""
+    command = context.command
+    parts = ["```text\n" + command.get_help(context).rstrip() + "\n```"]
+    if isinstance(command, typer.core.TyperGroup):
+        for name, inner in command.commands.items():
+            nested = typer.Context(inner, info_name=name, parent=context, terminal_width=100, max_content_width=100)
+            path = nested.command_path.split()[1:]
+            parts += [f"#{'#' * len(path)} {' '.join(path)}", *_commands(nested)]
+    return parts
 
 
 def _sections(name: str, section: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -154,11 +183,16 @@ def _docstring(schema: type[BaseModel]) -> str:
 
 def _table(schema: type[BaseModel]) -> str:
     rows = [
-        f"| `{name}` | {_type_name(field.annotation)} | {_default(field)} | {field.description or ''} |"
+        f"| `{name}` | {_type_of(field)} | {_default(field)} | {field.description or ''} |"
         for name, field in schema.model_fields.items()
         if name not in ("type", "name") or field.description
     ]
     return "\n".join(["| field | type | default | meaning |", "| --- | --- | --- | --- |", *rows])
+
+
+def _type_of(field: FieldInfo) -> str:
+    is_template = any(mark in field.metadata for mark in typing.get_args(Template)[1:])
+    return "template" if is_template else _type_name(field.annotation)
 
 
 def _type_name(annotation: object) -> str:
@@ -174,9 +208,12 @@ def _type_name(annotation: object) -> str:
     if origin is tuple:
         return "list of " + _type_name(arguments[0])
     if origin is Mapping:
-        return f"{_type_name(arguments[1])}, by name"
+        inner = "graders but `multi` and `weighted`" if arguments[1] == SingleGrader else _type_name(arguments[1])
+        return f"{inner}, by name"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"`{_kind(annotation)}`" if "type" in annotation.model_fields else "section"
+    if annotation == JsonValue:
+        return "JSON"
     names = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path"}
     return names.get(annotation, str(annotation)) if isinstance(annotation, type) else str(annotation)
 

@@ -34,8 +34,15 @@ class Example:
     id: str
     messages: tuple[Message, ...]
     item: Mapping[str, Json]
+    tools: tuple[Mapping[str, Json], ...] = ()
+    """What the model is told it may call, in OpenAI's form for chat functions."""
     place: str = field(default="", compare=False)
     """Where it stands, such as `train.jsonl line 17`; empty: it was made, not read."""
+
+    @property
+    def label(self) -> str:
+        """What messages to people call it."""
+        return self.place or f"example {self.id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +111,47 @@ class Sample:
     item: Mapping[str, Json]
 
 
+class GradeFault(StrEnum):
+    """What can go wrong in grading, by the names of OpenAI's grader API."""
+
+    FORMULA_PARSE = "formula_parse_error"
+    """The formula of a multi grader has no finite value for these scores."""
+    SAMPLE_PARSE = "sample_parse_error"
+    """The grader wants JSON and the answer is none."""
+    TRUNCATED_OBSERVATION = "truncated_observation_error"
+    UNRESPONSIVE_REWARD = "unresponsive_reward_error"
+    """It took longer than it may."""
+    INVALID_VARIABLE = "invalid_variable_error"
+    """A template names a field that is not there."""
+    OTHER = "other_error"
+    PYTHON_SERVER = "python_grader_server_error"
+    """The sandbox failed, not the code in it."""
+    PYTHON_RUNTIME = "python_grader_runtime_error"
+    """The grader's code raised, or returned no finite number."""
+    MODEL_SERVER = "model_grader_server_error"
+    """The judge could not be asked."""
+    MODEL_REFUSAL = "model_grader_refusal_error"
+    MODEL_PARSE = "model_grader_parse_error"
+    """The judge's verdict cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenUsage:
+    """What a judge was asked to read and write, in tokens."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    """Of the prompt, those that the server had in its cache."""
+
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        return TokenUsage(
+            prompt=self.prompt + other.prompt,
+            completion=self.completion + other.completion,
+            cached=self.cached + other.cached,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grade:
     """What a grader says of one sample. A grade without a score is *unscorable*, which is not a score of 0."""
@@ -117,10 +165,21 @@ class Grade:
     """None: this grader does not judge the format."""
     answer_ok: bool | None = None
     """None: this grader does not know a right answer from a wrong one."""
+    faults: frozenset[GradeFault] = frozenset()
+    """What went wrong. With a score, it was the answer's own fault: it is no JSON though the grader wants JSON."""
+    seconds: float = 0.0
+    """How long this sample was graded, waiting for others not included."""
+    usage: Mapping[str, TokenUsage] = field(default_factory=dict)
+    """What was asked of each judge, by its model."""
 
     @classmethod
-    def unscorable(cls, reason: str) -> Grade:
-        return cls(score=None, reason=reason)
+    def unscorable(cls, reason: str, fault: GradeFault = GradeFault.OTHER, seconds: float = 0.0) -> Grade:
+        return cls(score=None, reason=reason, faults=frozenset({fault}), seconds=seconds)
+
+    @classmethod
+    def failed(cls, reason: str, fault: GradeFault) -> Grade:
+        """A score of 0, for an answer that lacks what the grader reads."""
+        return cls(score=0.0, reason=reason, faults=frozenset({fault}))
 
     @property
     def valid(self) -> bool:

@@ -67,7 +67,7 @@ def test_a_missing_key_is_told_what_it_is_for(tmp_path: Path) -> None:
         ("algorithm", "learning_rate", "it belongs under `optim`"),
         ("optim", "lr", "here it is called `optim.learning_rate`"),
         ("run", "sampling", "it belongs at the top level"),
-        ("sampling", "tolerance", "it belongs to a `grader` of type 'answer'"),
+        ("sampling", "compare", "it belongs to a `grader` of type 'answer'"),
         ("model", "zzz", "the keys here are name, precision, lora"),
         ("model", "lora_alpha", "here it is called `model.lora.alpha`"),
     ],
@@ -165,11 +165,11 @@ def test_a_long_value_is_cut_short() -> None:
         ({"type": "answer", "format": 1}, "`grader.format` is unknown; did you mean `format_weight`?"),
         (
             {"type": "answr"},
-            "`grader.type` is 'answr', but must be one of 'string_check', 'python', 'answer', 'format', 'weighted';",
+            "`grader.type` is 'answr', but must be one of 'string_check', 'text_similarity', 'python', 'score_model', ",
         ),
-        ({"name": "x"}, "`grader.type` is missing; it is one of 'string_check', 'python', 'answer', 'format', 'weight"),
+        ({"name": "x"}, "`grader.type` is missing; it is one of 'string_check', 'text_similarity', 'python', "),
         ("answer", "`grader` is 'answer', but must be a section of `key: value` lines."),
-        ({"type": "format", "pattern": "("}, "`grader`: pattern is not a regular expression"),
+        ({"type": "format", "pattern": "("}, "`grader`: `pattern` is not a regular expression"),
         ({"type": "answer", "tag": "<a>"}, "`grader.tag` is '<a>', but must be text that matches ^[A-Za-z]"),
     ],
 )
@@ -182,12 +182,16 @@ def test_problems_of_a_grader_are_placed_in_the_grader_the_user_wrote(grader: ob
     [
         # The names of graders are the user's own, even where they are words of the schema.
         (
+            {"graders": {"answer": {"type": "json_schema"}}, "weights": {"answer": 1}},
+            "`grader.graders.answer.json_schema` is missing. A JSON Schema",
+        ),
+        (
             {"graders": {"answer": {"type": "format"}}, "weights": {"answer": 1}},
-            "`grader.graders.answer.pattern` is missing. A Python regular expression",
+            "`grader.graders.answer`: give either `pattern` (a regular expression) or `template`",
         ),
         (
             {"graders": {"style": {"type": "format", "pattern": "("}}, "weights": {"style": 1}},
-            "`grader.graders.style`: pattern is not a regular expression",
+            "`grader.graders.style`: `pattern` is not a regular expression",
         ),
         (
             {"graders": {"graders": {"type": "answer", "tolerence": 1}}, "weights": {"graders": 1}},
@@ -195,11 +199,11 @@ def test_problems_of_a_grader_are_placed_in_the_grader_the_user_wrote(grader: ob
         ),
         (
             {"graders": {"style": {"type": "weighted"}}, "weights": {"style": 1}},
-            "`grader.graders.style.type` is 'weighted', but must be one of 'string_check', 'python', 'answer', 'form",
+            "`grader.graders.style.type` is 'weighted', but must be one of 'string_check', 'text_similarity'",
         ),
         (
             {"graders": {"style": {}}, "weights": {"style": 1}},
-            "`grader.graders.style.type` is missing; it is one of 'string_check', 'python', 'answer', 'format'",
+            "`grader.graders.style.type` is missing; it is one of 'string_check', 'text_similarity', 'python', ",
         ),
         (
             {"graders": {"style": "answer"}, "weights": {"style": 1}},

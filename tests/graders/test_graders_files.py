@@ -9,6 +9,12 @@ from verifine.config.graders import GRADER_PRESETS, AnswerGrader, PythonGrader
 from verifine.errors import GraderError
 from verifine.graders import load_grader_config
 
+TYPES = (
+    "'string_check', 'text_similarity', 'python', 'score_model', 'label_model', 'answer', 'math', 'code', 'number', "
+    "'choice', 'format', 'json_schema', 'endpoint'"
+)
+"""Those that are not made of others."""
+
 
 def write(folder: Path, value: object) -> str:
     path = folder / "grader.json"
@@ -46,7 +52,8 @@ def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
 def test_what_is_neither_preset_nor_file_gets_one_message_for_both() -> None:
     assert message("answer_numbr") == (
         'grader "answer_numbr" is neither a preset nor a file (did you mean "answer_number"?); '
-        "give one of answer_exact, answer_number, or the path of a JSON file with a grader"
+        "give one of answer_exact, answer_number, boxed, code, think_answer_tags, "
+        "or the path of a JSON file with a grader"
     )
 
 
@@ -60,24 +67,29 @@ def test_a_folder_is_no_grader(tmp_path: Path) -> None:
         ('{"type":\n  answer}', "line 2 column 3 is not JSON: Expecting value; mend the file"),
         ('{"type": "answer", "type": "python"}', 'is not JSON: the key "type" stands twice in one object'),
         ("[]", 'holds no grader; write an object such as {"type": "answer", "compare": "number"}'),
-        ("{}", "`type` is missing; it is one of 'string_check', 'python', 'answer', 'format', 'weighted'"),
+        ("{}", f"`type` is missing; it is one of {TYPES}, 'multi', 'weighted'"),
+        ('{"type": "lambda"}', f"`type` is 'lambda', but must be one of {TYPES}, 'multi', 'weighted'"),
+        ('{"type": "pyton"}', "'multi', 'weighted'; did you mean 'python'?"),
+        ('{"type": "multi"}', "`graders` is missing. The graders, each under the name the formula uses."),
         (
-            '{"type": "multi"}',
-            "`type` is 'multi', but must be one of 'string_check', 'python', 'answer', 'format', 'weighted'",
+            '{"type": "multi", "graders": {"a": {"type": "answer"}}, "calculate_output": "a + b"}',
+            "`calculate_output` reads b, but the graders are a",
         ),
-        ('{"type": "pyton"}', "'format', 'weighted'; did you mean 'python'?"),
+        ('{"type": "math", "timeout_s": 0}', "`timeout_s` is 0, but must be above 0."),
+        ('{"type": "code", "memory_mb": 1}', "`memory_mb` is 1, but must be at least 64."),
+        ('{"type": "answer", "reference": "{{ item.x"}', "`reference`: template "),
         ('{"type": "answer", "tolerence": 1}', "`tolerence` is unknown; did you mean `tolerance`?"),
         ('{"type": "answer", "zzz": 1}', "`zzz` is unknown; the keys here are type, name, reference, compare"),
         ('{"type": "python"}', "`source` is missing. Python source that defines grade(sample, item)"),
         ('{"type": "answer", "format_weight": 2}', "`format_weight` is 2, but must be at most 1."),
-        ('{"type": "format", "pattern": "("}', ": pattern is not a regular expression"),
+        ('{"type": "format", "pattern": "("}', "`pattern` is not a regular expression: missing )"),
         (
             '{"type": "weighted", "graders": {"format": {"type": "format"}}, "weights": {"format": 1}}',
-            "`graders.format.pattern` is missing. A Python regular expression",
+            "`graders.format`: give either `pattern` (a regular expression) or `template` (tags with ... between them)",
         ),
         (
             '{"type": "weighted", "graders": {"a": {"type": "weighted"}}, "weights": {"a": 1}}',
-            "`graders.a.type` is 'weighted', but must be one of 'string_check', 'python', 'answer', 'format'",
+            f"`graders.a.type` is 'weighted', but must be one of {TYPES}",
         ),
         (
             '{"type": "weighted", "graders": {"a": {"type": "answer"}}, "weights": {"b": 1}}',

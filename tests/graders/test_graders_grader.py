@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, NoReturn
 
@@ -8,25 +9,31 @@ import pytest
 from verifine.config.graders import (
     GRADER_PRESETS,
     AnswerGrader,
-    FormatGrader,
-    GraderConfig,
+    AnyGrader,
+    CodeGrader,
+    MathGrader,
     PythonGrader,
     StringCheckGrader,
     WeightedGrader,
 )
-from verifine.graders import CallableGrader, build_grader
-from verifine.types import Grade, Json, Sample
+from verifine.graders import CallableGrader, Services, build_grader, sample_fields
+from verifine.types import Grade, GradeFault, Json, Sample
 
 
 def call(function: Any, text: str = "hello", **item: Json) -> Grade:
+    """The grade, without the time it took."""
     (grade,) = CallableGrader(function, name="mine").grade([Sample(output_text=text, item=item)])
-    return grade
+    return replace(grade, seconds=0.0)
+
+
+def unscorable(reason: str) -> Grade:
+    return Grade.unscorable(reason, GradeFault.PYTHON_RUNTIME)
 
 
 def test_callable_sees_the_answer_and_the_item() -> None:
     seen: list[object] = []
     call(lambda sample, item: seen.append((sample, item)), text="[1]", gt_answer="2")
-    assert seen == [({"output_text": "[1]", "output_json": [1]}, {"gt_answer": "2"})]
+    assert seen == [(sample_fields(Sample(output_text="[1]", item={})), {"gt_answer": "2"})]
 
 
 @pytest.mark.parametrize("value", [1, 0.25, -3, Fraction(1, 4)])
@@ -36,7 +43,7 @@ def test_a_number_is_the_score(value: float) -> None:
 
 def test_a_grade_is_passed_on() -> None:
     grade = Grade(score=0.5, parts={"tests": 0.5}, format_ok=True)
-    assert call(lambda sample, item: grade) is grade
+    assert call(lambda sample, item: grade) == grade
     assert call(lambda sample, item: Grade.unscorable("no tests")).reason == "no tests"
 
 
@@ -53,7 +60,7 @@ def test_a_grade_is_passed_on() -> None:
     ],
 )
 def test_anything_else_is_unscorable(value: object, reason: str) -> None:
-    assert call(lambda sample, item: value) == Grade.unscorable(reason)
+    assert call(lambda sample, item: value) == unscorable(reason)
 
 
 @pytest.mark.parametrize("error", [KeyError("gt_answer"), SystemExit(3)])
@@ -61,7 +68,23 @@ def test_an_exception_is_unscorable_with_its_text(error: BaseException) -> None:
     def fail(sample: dict[str, Any], item: dict[str, Any]) -> NoReturn:
         raise error
 
-    assert call(fail) == Grade.unscorable(f"{type(error).__name__}: {error}")
+    assert call(fail) == unscorable(f"{type(error).__name__}: {error}")
+
+
+def test_the_time_it_took_is_told_unless_the_grade_tells_it() -> None:
+    functions: list[Any] = [
+        lambda sample, item: sum(range(10_000)),
+        lambda sample, item: Grade(score=float(sum(range(10_000)))),
+        lambda sample, item: "no number",
+        lambda sample, item: item["nothing"],
+    ]
+    for function in functions:
+        (grade,) = CallableGrader(function).grade([Sample(output_text="", item={})])
+        assert grade.seconds > 0
+    (told,) = CallableGrader(lambda sample, item: Grade(score=1.0, seconds=7.0)).grade(
+        [Sample(output_text="", item={})]
+    )
+    assert told.seconds == 7.0
 
 
 def test_an_interrupt_is_not_swallowed() -> None:
@@ -80,25 +103,37 @@ def test_a_callable_that_changes_its_item_does_not_change_the_next_samples() -> 
     assert [grade.score for grade in CallableGrader(pop).grade(samples)] == [2.0, 2.0]
 
 
-_SAMPLE = Sample(output_text="<answer>7</answer>", item={"gt_answer": "7"})
+_TESTS: dict[str, Json] = {"inputs": ["7"], "outputs": ["7"]}
+_ITEM: dict[str, Json] = {"gt_answer": "7", "test_cases": _TESTS}
+_RIGHT = "<think>```python\nprint(input())\n```</think> \\boxed{7} <answer>7</answer>"
+_WRONG = "<think>```python\nprint(8)\n```</think> \\boxed{8} <answer>8</answer>"
 
 
 @pytest.mark.parametrize(
     "config",
     [
         *GRADER_PRESETS.values(),
-        AnswerGrader(type="answer"),
-        FormatGrader(type="format", pattern="<.*>"),
-        StringCheckGrader(type="string_check", input="{{ sample.output_text }}", reference="7", operation="like"),
-        PythonGrader(type="python", source="def grade(sample, item):\n    return len(item)"),
+        StringCheckGrader(
+            type="string_check", input="{{ sample.output_text }}", reference="{{ item.gt_answer }}</a", operation="like"
+        ),
+        PythonGrader(
+            type="python",
+            source="def grade(sample, item):\n    return float('boxed{' + item['gt_answer'] in sample['output_text'])",
+        ),
+        MathGrader(type="math"),
+        CodeGrader(type="code"),
         WeightedGrader(type="weighted", graders={"right": AnswerGrader(type="answer")}, weights={"right": 1}),
     ],
+    ids=lambda config: config.name,
 )
-def test_every_kind_of_config_builds_a_grader_that_grades_in_order(config: GraderConfig) -> None:
-    grader = build_grader(config)
+def test_every_kind_of_config_builds_a_grader_that_grades_in_order(config: AnyGrader) -> None:
+    grader = build_grader(config, Services())
+    right, wrong = (Sample(output_text=text, item=_ITEM) for text in (_RIGHT, _WRONG))
+    broken = Sample(output_text=_RIGHT, item={})
     try:
-        grades = grader.grade([_SAMPLE, Sample(output_text="8", item={}), _SAMPLE])
-        assert [grade.score for grade in grades] in ([1, 0, 1], [1, None, 1])
+        grades = grader.grade([right, wrong, broken, right])
+        assert [grade.score is not None and grade.score > 0.5 for grade in grades] == [True, False, False, True]
+        assert grades[2].score is None
         assert grader.grade([]) == []
     finally:
         grader.close()

@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
+from pydantic import ValidationError
 
 from verifine.config.graders import StringCheckGrader
-from verifine.errors import GraderError
 from verifine.graders.string_check import StringCheck
-from verifine.types import Grade, Sample
+from verifine.types import Grade, GradeFault, Sample
 
 Operation = Literal["eq", "ne", "like", "ilike"]
 
@@ -53,6 +53,26 @@ def test_a_row_without_the_field_is_unscorable_and_the_others_keep_their_places(
     assert grades[1].reason == "item.gt_answer does not exist: item has no fields"
 
 
-def test_broken_template_is_refused_when_the_grader_is_built() -> None:
-    with pytest.raises(GraderError, match="not closed"):
+def test_a_row_without_the_field_is_its_own_fault_and_an_answer_without_json_is_the_answers() -> None:
+    check = StringCheck(
+        StringCheckGrader(
+            type="string_check", input="{{ sample.output_json.city }}", reference="{{ item.city }}", operation="eq"
+        )
+    )
+    right, no_json, no_key, no_item = check.grade(
+        [
+            Sample(output_text='{"city": "Paris"}', item={"city": "Paris"}),
+            Sample(output_text="Paris", item={"city": "Paris"}),
+            Sample(output_text='{"town": "Paris"}', item={"city": "Paris"}),
+            Sample(output_text='{"city": "Paris"}', item={}),
+        ]
+    )
+    assert right.score == 1.0
+    assert (no_json.score, set(no_json.faults)) == (0.0, {GradeFault.SAMPLE_PARSE})
+    assert (no_key.score, set(no_key.faults)) == (0.0, {GradeFault.INVALID_VARIABLE})
+    assert (no_item.score, set(no_item.faults)) == (None, {GradeFault.INVALID_VARIABLE})
+
+
+def test_a_broken_template_is_refused_by_the_schema() -> None:
+    with pytest.raises(ValidationError, match="not closed"):
         string_check("eq", reference="{{ item.x")

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.errors import GraderError
-from verifine.graders.template import check, render
-from verifine.types import Json, Sample
+from verifine.config.graders.template import check_template
+from verifine.graders.template import MissingFieldError, render
+from verifine.types import Grade, GradeFault, Json, Sample
 
 
 def sample(text: str = "the answer", **item: Json) -> Sample:
@@ -29,7 +29,8 @@ def sample(text: str = "the answer", **item: Json) -> Sample:
         ("{{ item.with-dash }}", "dashed"),
         ("no reference, but } and { and }}", "no reference, but } and { and }}"),
         ("{{ sample.output_text }}", "the answer"),
-        ("{{ sample.output_json }}", "null"),
+        ("{{ sample.output_tools }}", "[]"),
+        ("{{ sample.choices[0].message.content }}", "the answer"),
         ("", ""),
     ],
 )
@@ -51,9 +52,33 @@ def test_fields_of_a_json_answer_can_be_reached() -> None:
     assert render("{{ sample.output_json.x[0] }}", sample('{"x": [7]}')) == "7"
 
 
-@pytest.mark.parametrize("text", ['{"x": NaN}', "[" * 100_000, "{"])
-def test_an_answer_that_is_not_json_has_null_as_output_json(text: str) -> None:
-    assert render("{{ sample.output_json }}", sample(text)) == "null"
+def test_tool_calls_of_the_answer_can_be_reached() -> None:
+    answer = sample('<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>')
+    assert render("{{ sample.output_tools[0].function.name }}", answer) == "add"
+    assert render("{{ sample.choices[0].message.tool_calls[0].function.arguments }}", answer) == '{"a": 1}'
+
+
+@pytest.mark.parametrize("text", ["", "the answer", '{"x": NaN}', "[" * 100_000, "{", '{"x": 1, "x": 2}', "1e999"])
+@pytest.mark.parametrize("path", ["sample.output_json", "sample.output_json.x"])
+def test_an_answer_that_is_not_json_scores_nothing_where_json_is_read(text: str, path: str) -> None:
+    with pytest.raises(MissingFieldError) as caught:
+        render("{{ " + path + " }}", sample(text))
+    reason = "sample.output_json does not exist: the answer is not JSON"
+    assert caught.value.grade() == Grade.failed(reason, GradeFault.SAMPLE_PARSE)
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ sample.output_json.y }}", "sample.output_json.y does not exist: sample.output_json has x"),
+        ("{{ sample.output_tools[0] }}", "sample.output_tools[0] does not exist: sample.output_tools has 0 entries"),
+        ("{{ sample.choices[1] }}", "sample.choices[1] does not exist: sample.choices has 1 entries"),
+    ],
+)
+def test_an_answer_that_lacks_what_is_read_scores_nothing(template: str, message: str) -> None:
+    with pytest.raises(MissingFieldError) as caught:
+        render(template, sample('{"x": 1}'))
+    assert caught.value.grade() == Grade.failed(message, GradeFault.INVALID_VARIABLE)
 
 
 def test_what_was_put_in_is_not_expanded_again() -> None:
@@ -81,26 +106,8 @@ def test_any_text_stands_unchanged_between_the_texts_around_it(before: str, valu
     ],
 )
 def test_missing_field_is_named_with_the_fields_that_exist(template: str, message: str) -> None:
-    check(template)
-    with pytest.raises(GraderError) as caught:
+    check_template(template)
+    with pytest.raises(MissingFieldError) as caught:
         render(template, sample(gt_answer="31", tests=["a"]))
     assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    ("template", "message"),
-    [
-        ("a {{ item.x", "at column 3 is not closed"),
-        ("{{ }}", "is not a path"),
-        ("{{ item.x | upper }}", "is not a path"),
-        ("{{ item. }}", "is not a path"),
-        ("{{ item[-1] }}", "is not a path"),
-        ("{{ item }}", "names no field of item"),
-        ("{{ row.x }}", "begins with row, not with item or sample"),
-        ("{{ sample.output_txt }}", 'sample has no field output_txt (did you mean "output_text"?)'),
-    ],
-)
-def test_broken_template_is_refused_before_any_sample(template: str, message: str) -> None:
-    with pytest.raises(GraderError) as caught:
-        check(template)
-    assert message in str(caught.value)
+    assert caught.value.grade() == Grade.unscorable(message, GradeFault.INVALID_VARIABLE)

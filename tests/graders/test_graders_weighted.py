@@ -8,11 +8,11 @@ import psutil
 import pytest
 
 from verifine.config import build_config, dump_config, load_config
-from verifine.config.graders import GraderConfig, PythonGrader, StringCheckGrader, WeightedGrader
+from verifine.config.graders import GraderConfig, PythonGrader, TextSimilarityGrader, WeightedGrader
 from verifine.errors import GraderError
 from verifine.graders import build_grader, load_grader_config
-from verifine.graders.weighted import Part, WeightedSum
-from verifine.types import Grade, Sample
+from verifine.graders.weighted import WeightedSum
+from verifine.types import Grade, GradeFault, Sample, TokenUsage
 
 GUIDE = Path(__file__).parents[2] / "docs" / "howto" / "combine-graders.md"
 
@@ -36,8 +36,9 @@ class Scripted:
 
 
 def combine(*weighted: tuple[float, Grade]) -> Grade:
-    parts = [Part(name=f"g{i}", weight=weight, grader=Scripted(grade)) for i, (weight, grade) in enumerate(weighted)]
-    first, second = WeightedSum(parts).grade(SAMPLES)
+    graders = {f"g{place}": Scripted(grade) for place, (_, grade) in enumerate(weighted)}
+    weights = {f"g{place}": weight for place, (weight, _) in enumerate(weighted)}
+    first, second = WeightedSum(graders, weights).grade(SAMPLES)
     assert first == second
     return first
 
@@ -76,13 +77,26 @@ def test_an_answer_that_any_grader_cannot_score_is_unscorable_by_the_name_of_tha
 
 
 def test_each_grader_is_asked_once_and_closed() -> None:
-    graders = [Scripted(Grade(score=1.0)), Scripted(Grade(score=0.0))]
-    weighted = WeightedSum([Part(name=str(i), weight=1.0, grader=grader) for i, grader in enumerate(graders)])
+    graders = {"a": Scripted(Grade(score=1.0)), "b": Scripted(Grade(score=0.0))}
+    weighted = WeightedSum(graders, {"a": 1.0, "b": 1.0})
     weighted.grade(SAMPLES)
     assert weighted.grade([]) == []
     weighted.close()
-    assert [grader.calls for grader in graders] == [[SAMPLES, []]] * 2
-    assert [grader.closed for grader in graders] == [1, 1]
+    assert [grader.calls for grader in graders.values()] == [[SAMPLES, []]] * 2
+    assert [grader.closed for grader in graders.values()] == [1, 1]
+
+
+def test_what_went_wrong_in_a_part_is_told_and_the_sum_stands() -> None:
+    failed = Grade.failed("no JSON", GradeFault.SAMPLE_PARSE)
+    judged = Grade(score=0.5, seconds=2.0, usage={"judge": TokenUsage(prompt=5)})
+    assert combine((1, failed), (2, judged), (0, judged)) == Grade(
+        score=1.0,
+        reason="g0: no JSON",
+        parts={"g0": 0.0, "g1": 0.5, "g2": 0.5},
+        faults=frozenset({GradeFault.SAMPLE_PARSE}),
+        seconds=2.0,
+        usage={"judge": TokenUsage(prompt=10)},
+    )
 
 
 def test_a_grader_that_cannot_be_built_is_named_and_the_others_are_closed() -> None:
@@ -90,13 +104,13 @@ def test_a_grader_that_cannot_be_built_is_named_and_the_others_are_closed() -> N
         type="weighted",
         graders={
             "short": PythonGrader(type="python", source="def grade(sample, item):\n    return 1.0"),
-            "same": StringCheckGrader(type="string_check", input="{{ item.x", reference="a", operation="eq"),
+            "near": TextSimilarityGrader(type="text_similarity", input="a", reference="b", evaluation_metric="cosine"),
         },
-        weights={"short": 1, "same": 1},
+        weights={"short": 1, "near": 1},
     )
-    with pytest.raises(GraderError, match=r"^graders\.same: template .* is not closed"):
+    with pytest.raises(GraderError, match=r"^graders\.near: the metric cosine compares embeddings"):
         build_grader(config)
-    assert psutil.Process().children() == [], "the Python grader's child goes on"
+    assert psutil.Process().children() == [], "the sandbox goes on"
 
 
 WEIGHTED = {

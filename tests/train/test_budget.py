@@ -17,7 +17,7 @@ def test_five_percent_of_two_hundred_is_within_the_budget() -> None:
 
 
 def test_more_than_five_percent_of_two_hundred_ends_the_run_with_examples() -> None:
-    with pytest.raises(GraderError, match=r"11 of 200 answers(.|\n)*reason 6\n(.|\n)*reason 10"):
+    with pytest.raises(GraderError, match=r"11 of 200 answers(.|\n)*p: reason 6\n(.|\n)*p: reason 10"):
         UnscorableBudget().spend([group(11, 200)])
 
 

@@ -55,9 +55,8 @@ def make_run(
     clock: Callable[[], float] = lambda: 0.0,
 ) -> tuple[Run, Watcher]:
     model = load_tiny_model(tmp_path / "base")
-    prompts = {e.id: Prompt(id=e.id, token_ids=(5, 6), item={}) for e in EXAMPLES}
     trainer = Trainer(
-        source=PromptSource(EXAMPLES, prompts, seed=0),
+        source=PromptSource(EXAMPLES, lambda e: Prompt(id=e.id, token_ids=(5, 6), item={}), seed=0),
         engine=ScriptedEngine(lambda _, sample: "yes" if sample == 0 else "no"),
         grader=CallableGrader(lambda sample, _: float(sample["output_text"] == "yes")),
         algorithm=RECIPES["grpo"],

@@ -26,9 +26,8 @@ def make_trainer(
 ) -> tuple[Trainer, ScriptedEngine, FakeLearner]:
     engine, learner = ScriptedEngine(answer), FakeLearner(outcome)
     ticks = iter(range(1_000_000))
-    prompts = {e.id: Prompt(id=e.id, token_ids=(1, 2), item=e.item) for e in EXAMPLES}
     trainer = Trainer(
-        source=PromptSource(EXAMPLES, prompts, seed=0),
+        source=PromptSource(EXAMPLES, lambda e: Prompt(id=e.id, token_ids=(1, 2), item=e.item), seed=0),
         engine=engine,
         grader=CallableGrader(lambda sample, item: float(sample["output_text"] == item["want"])),
         algorithm=RECIPES[algorithm],

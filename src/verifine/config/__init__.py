@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from verifine.config.algorithm import AlgorithmConfig, AlgorithmName, CriticConfig, RewardConfig
-from verifine.config.graders import (
-    GRADER_PRESETS,
-    AnswerGrader,
-    FormatGrader,
-    GraderConfig,
-    PythonGrader,
-    StringCheckGrader,
-    WeightedGrader,
-)
+from verifine.config.graders import GRADER_PRESETS, REWARD_TYPES, AnyGrader, GraderConfig
+from verifine.config.grading import EmbedderConfig, GradingConfig, ServiceConfig
 from verifine.config.loading import build_config, dump_config, load_config
 from verifine.config.run import (
     DataConfig,
@@ -26,24 +19,24 @@ from verifine.config.run import (
 
 __all__ = [
     "GRADER_PRESETS",
+    "REWARD_TYPES",
     "AlgorithmConfig",
     "AlgorithmName",
-    "AnswerGrader",
+    "AnyGrader",
     "CriticConfig",
     "DataConfig",
-    "FormatGrader",
+    "EmbedderConfig",
     "GraderConfig",
+    "GradingConfig",
     "LoraConfig",
     "ModelConfig",
     "OptimConfig",
-    "PythonGrader",
     "RewardConfig",
     "RunConfig",
     "RunSection",
     "SamplingConfig",
-    "StringCheckGrader",
+    "ServiceConfig",
     "TaskName",
-    "WeightedGrader",
     "build_config",
     "dump_config",
     "load_config",

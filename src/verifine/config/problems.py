@@ -43,9 +43,11 @@ _EXPECTATIONS: Mapping[str, str] = {
 """pydantic's error types, as what should stand there; what is not listed keeps pydantic's own words."""
 
 FAMILIAR_NAMES: Mapping[str, str] = {
+    "column_mapping": "data.columns",
     "dataset": "data.train",
     "epsilon": "algorithm.clip_low",
     "epsilon_high": "algorithm.clip_high",
+    "eval_dataset": "data.eval",
     "kl_coef": "algorithm.beta",
     "lora_alpha": "model.lora.alpha",
     "lora_r": "model.lora.rank",
@@ -54,6 +56,9 @@ FAMILIAR_NAMES: Mapping[str, str] = {
     "max_grad": "optim.max_grad_norm",
     "num_generations": "sampling.group_size",
     "target_modules": "model.lora.targets",
+    "train_dataset": "data.train",
+    "training_file": "data.train",
+    "validation_file": "data.eval",
 }
 """Names that other programs use, and ours for the same thing."""
 
@@ -86,6 +91,8 @@ def find_problems(error: ValidationError, schema: object = RunConfig) -> list[Pr
     """
     details_at: dict[KeyPath, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
+        if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            continue  # what is too short is what was left of it: the others have problems of their own
         details_at.setdefault(_locate(detail["loc"], schema).path, []).append(detail)
     return [_describe(_locate(details[0]["loc"], schema), details) for details in details_at.values()]
 
@@ -95,6 +102,8 @@ def _locate(location: KeyPath, schema: object) -> _Spot:
     spot = _Spot(path=(), section=RunConfig, field=None, annotation=schema)
     section, variants = _sections_at(schema)
     for part in location:
+        if isinstance(part, str) and part.startswith("<"):  # pydantic's label for one of several kinds of value
+            continue
         if get_origin(spot.annotation) is Mapping:  # the key is a name of the user's own
             spot = replace(spot, path=(*spot.path, part), annotation=get_args(spot.annotation)[1])
         elif isinstance(part, int):
@@ -138,7 +147,7 @@ def _describe(spot: _Spot, details: list[ErrorDetails]) -> Problem:
 
 def _wrong_tag(spot: _Spot, detail: ErrorDetails) -> Problem:
     path = (*spot.path, "type")
-    tags = [_tag(section) for section in _sections_in(spot.annotation)]
+    tags = list(dict.fromkeys(_tag(section) for section in _sections_in(spot.annotation)))
     listed = ", ".join(repr(tag) for tag in tags)
     if detail["type"] == "union_tag_not_found":
         return Problem(path=path, text=f"`{dotted(path)}` is missing; it is one of {listed}")

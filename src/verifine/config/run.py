@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from verifine.config.algorithm import NEEDS_A_GROUP, SCALES, AlgorithmConfig, LearningRate, RewardConfig
+from verifine.config.dataset import TEMPLATE_NAMES, DataLocation
 from verifine.config.graders import GraderConfig, Schema, judges_format
+from verifine.config.grading import GradingConfig
 
 TaskName = Literal["largest", "add", "subtract", "count", "sort", "countdown"]
 
@@ -51,24 +54,55 @@ class ModelConfig(Schema):
 
 
 class DataConfig(Schema):
-    """Which prompts it learns from: a built-in task, or your own JSONL."""
+    """Which prompts it learns from: a built-in task, or data of your own (see docs/data.md)."""
 
     task: TaskName | None = Field(default=None, description="A built-in task; it brings its own grader.")
-    train: Path | None = Field(default=None, description="JSONL, one example a line, each with `messages`.")
-    eval: Path | None = Field(
+    train: DataLocation | None = Field(
         default=None,
-        description="JSONL of held-out examples. Without it a tenth of `train` is held out, drawn by the seed.",
+        description="A .jsonl, .json, .csv or .parquet file, or hf://OWNER/NAME[/CONFIG][?split=SPLIT] on the hub.",
+    )
+    eval: DataLocation | None = Field(
+        default=None,
+        description="Held-out examples, likewise. Without it a tenth of `train` is held out, drawn by the seed.",
     )
     eval_size: int = Field(
         default=64, ge=0, description="Most held-out examples one evaluation asks; 0 evaluates nothing."
+    )
+    columns: Mapping[str, str] = Field(
+        default={},
+        description="Our field, and the column that it is, for example {prompt: question, gt_answer: answer}; the "
+        "others keep their names.",
+    )
+    system_prompt: str | None = Field(
+        default=None, description="Put as a system message before every chat that has none; null: none is added."
     )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.task is None) == (self.train is None):
-            raise ValueError("give either `task` (a built-in task) or `train` (your JSONL file), not both or neither")
+            raise ValueError("give either `task` (a built-in task) or `train` (your data), not both or neither")
         if self.task is not None and self.eval is not None:
             raise ValueError("`eval` belongs to `train`; a built-in task has its own held-out set")
+        if self.task is not None and (self.columns or self.system_prompt is not None):
+            name = "columns" if self.columns else "system_prompt"
+            raise ValueError(f"`{name}` belongs to `train`; a built-in task has its own prompts")
+        return self
+
+    @model_validator(mode="after")
+    def _columns_can_be_meant(self) -> Self:
+        for ours, theirs in self.columns.items():
+            if not ours or not theirs:
+                raise ValueError("`columns` has an empty name; write our field: their column")
+            if ours in TEMPLATE_NAMES:
+                raise ValueError(f"`columns` cannot make a field {ours}, since graders call something else so")
+        if {"messages", "prompt"} <= set(self.columns):
+            raise ValueError("`columns` makes both messages and a prompt, but a row has one of them; remove one")
+        return self
+
+    @model_validator(mode="after")
+    def _system_prompt_says_something(self) -> Self:
+        if self.system_prompt is not None and not self.system_prompt.strip():
+            raise ValueError("`system_prompt` is empty; write one, or remove it")
         return self
 
 
@@ -138,6 +172,7 @@ class RunConfig(Schema):
     grader: GraderConfig | None = Field(
         default=None, description="Scores the answers; null with a built-in task, or where Python code brings a grader."
     )
+    grading: GradingConfig = GradingConfig()
     algorithm: AlgorithmConfig = AlgorithmConfig()
     reward: RewardConfig = RewardConfig()
     sampling: SamplingConfig = SamplingConfig()
@@ -170,7 +205,7 @@ class RunConfig(Schema):
         if self.reward.format_gate and self.grader is not None and not judges_format(self.grader):
             raise ValueError(
                 f"`reward.format_gate` needs a grader that judges the format, and {self.grader.type} does not; take "
-                "answer or format, alone or in a weighted grader, or remove it"
+                "answer, math, code, choice, json_schema or format, alone or in a weighted grader, or remove it"
             )
         return self
 

@@ -9,16 +9,16 @@ from typing import assert_never
 from verifine.config.graders import AnswerGrader
 from verifine.errors import GraderError
 from verifine.graders.arithmetic import evaluate
+from verifine.graders.extraction import find_tagged
 from verifine.graders.numerals import parse_number
-from verifine.graders.template import check, render
-from verifine.types import Grade, Json, Sample
+from verifine.graders.template import MissingFieldError, render
+from verifine.types import Grade, GradeFault, Json, Sample
 
 
 class AnswerCheck:
     """`format_weight` for the format, and the rest for a right answer in the right format."""
 
     def __init__(self, config: AnswerGrader) -> None:
-        check(config.reference)
         self._config = config
         # By way of its decimal form: Fraction(0.3) is a little below 0.3 and would refuse a difference of 0.3.
         self._tolerance = Fraction(str(config.tolerance))
@@ -30,12 +30,14 @@ class AnswerCheck:
         """Nothing is held."""
 
     def _grade_one(self, sample: Sample) -> Grade:
-        answer = extract(sample.output_text, tag=self._config.tag)
+        answer = find_tagged(sample.output_text, tag=self._config.tag)
         try:
             # Compared even when there is no answer, so that a broken row is unscorable whatever the model says.
             is_right = self._is_right(answer or "", sample)
+        except MissingFieldError as error:
+            return error.grade()
         except GraderError as error:
-            return Grade.unscorable(str(error))
+            return Grade.unscorable(str(error), GradeFault.INVALID_VARIABLE)
         format_ok = answer is not None
         answer_ok = format_ok and is_right
         weight = self._config.format_weight
@@ -66,14 +68,6 @@ class AnswerCheck:
         if wanted is None:
             raise GraderError(f'the reference "{reference[:60]}" is not a number; mend the row, or compare exact')
         return value is not None and abs(value - wanted) <= self._tolerance
-
-
-def extract(text: str, *, tag: str) -> str | None:
-    """What stands between the tags; None unless there is exactly one pair of them and the text ends with it."""
-    opening, closing = f"<{tag}>", f"</{tag}>"
-    if text.count(opening) != 1 or text.count(closing) != 1 or not text.rstrip().endswith(closing):
-        return None
-    return text[text.index(opening) + len(opening) : text.index(closing)]
 
 
 def _numbers(value: Json) -> list[int]:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from verifine.config.graders import GRADER_PRESETS, GraderConfig
+from verifine.config.graders import GRADER_PRESETS, AnyGrader, GraderConfig
 from verifine.config.problems import find_problems
 from verifine.data.strict_json import JsonError, parse_json
 from verifine.data.suggestion import did_you_mean
 from verifine.errors import GraderError
 
-_ADAPTER: TypeAdapter[GraderConfig] = TypeAdapter(GraderConfig)
+_ADAPTER: TypeAdapter[AnyGrader] = TypeAdapter(GraderConfig)
 
 
-def load_grader_config(spec: str) -> GraderConfig:
+def load_grader_config(spec: str) -> AnyGrader:
     """The grader that `--grader SPEC` means. A preset goes before a file of the same name.
 
     Raises:
@@ -39,7 +39,7 @@ def load_grader_config(spec: str) -> GraderConfig:
     return _parse(text, path)
 
 
-def _parse(text: str, path: Path) -> GraderConfig:
+def _parse(text: str, path: Path) -> AnyGrader:
     try:
         value = parse_json(text)
     except JsonError as error:

@@ -1,33 +1,49 @@
-"""Whether the whole answer matches a regular expression."""
+"""Whether the whole answer has a format: a regular expression, or tags in their order."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from verifine.config.graders import FormatGrader
-from verifine.types import Grade, Sample
-
-MAX_CHARACTERS = 20_000
-"""Longer answers are not matched: some expressions take time that grows with the square of the length, or worse."""
+from verifine.config.graders.extensions import tags_of
+from verifine.graders.patterns import BoundedPattern, PatternTimeoutError
+from verifine.graders.timing import timed
+from verifine.types import Grade, GradeFault, Sample
 
 
 class FormatCheck:
-    """1 if the whole answer matches, else 0; unscorable beyond MAX_CHARACTERS, since nobody looked."""
+    """1 if the whole answer has the format, else 0; unscorable if the expression takes too long to tell."""
 
     def __init__(self, config: FormatGrader) -> None:
+        """GraderError if the pattern cannot be used."""
         self._name = config.name
-        self._pattern = re.compile(config.pattern, re.DOTALL)
+        self._pattern = None if config.pattern is None else BoundedPattern(config.pattern, dot_matches_newline=True)
+        self._tags = tags_of(config.template or "")
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        return [self._grade_one(sample) for sample in samples]
+        return [timed(self._grade_one, sample) for sample in samples]
 
     def close(self) -> None:
         """Nothing is held."""
 
     def _grade_one(self, sample: Sample) -> Grade:
         text = sample.output_text
-        if len(text) > MAX_CHARACTERS:
-            return Grade.unscorable(f"the answer has {len(text)} characters; at most {MAX_CHARACTERS} are matched")
-        matches = self._pattern.fullmatch(text) is not None
-        return Grade(score=float(matches), parts={self._name: float(matches)}, format_ok=matches)
+        try:
+            fits = has_tags(text, self._tags) if self._pattern is None else self._pattern.matches(text)
+        except PatternTimeoutError as error:
+            return Grade.unscorable(str(error), GradeFault.UNRESPONSIVE_REWARD)
+        return Grade(score=float(fits), parts={self._name: float(fits)}, format_ok=fits)
+
+
+def has_tags(text: str, tags: Sequence[str]) -> bool:
+    """Whether each tag opens and closes exactly once, in this order, with text inside and only blanks outside."""
+    rest = text
+    for tag in tags:
+        opening, closing = f"<{tag}>", f"</{tag}>"
+        if text.count(opening) != 1 or text.count(closing) != 1:
+            return False
+        before, opened, behind = rest.partition(opening)
+        inside, closed, rest = behind.partition(closing)
+        if not opened or not closed or before.strip() or not inside.strip():
+            return False
+    return not rest.strip()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from verifine.graders.sample import sample_fields
 from verifine.graders.scores import grade_from
-from verifine.types import Grade, Sample
+from verifine.types import Grade, GradeFault, Sample
 
 
 class Grader(Protocol):
@@ -25,12 +27,12 @@ class Grader(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back what the grader holds, such as a child process."""
+        """Give back what the grader holds, such as the sandbox's processes."""
         ...
 
 
 GradeFunction = Callable[[dict[str, Any], dict[str, Any]], float | Grade]
-"""`f(sample, item)`: sample holds output_text and output_json, item the further fields of the row."""
+"""`f(sample, item)`: sample holds what `sample_fields` gives, item the further fields of the row."""
 
 
 class CallableGrader:
@@ -47,14 +49,18 @@ class CallableGrader:
         """Nothing is held."""
 
     def _grade_one(self, sample: Sample) -> Grade:
+        started = time.perf_counter()
         try:
             # The item is shared by the whole group: what one call does to its own must not reach the next.
             item = copy.deepcopy(dict(sample.item))
             value: object = self._function(sample_fields(sample), item)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's function may raise anything
-            return Grade.unscorable(traceback.format_exception_only(error)[-1].strip())
+            reason, seconds = traceback.format_exception_only(error)[-1].strip(), time.perf_counter() - started
+            return Grade.unscorable(reason, GradeFault.PYTHON_RUNTIME, seconds)
+        seconds = time.perf_counter() - started
         if not isinstance(value, Grade):
-            return grade_from(value, name=self._name)
+            return grade_from(value, name=self._name, seconds=seconds)
         if value.score is None or math.isfinite(value.score):
-            return value
-        return Grade.unscorable(f"grade returned a Grade with the score {value.score}, which is not finite")
+            return value if value.seconds else replace(value, seconds=seconds)
+        reason = f"grade returned a Grade with the score {value.score}, which is not finite"
+        return Grade.unscorable(reason, GradeFault.PYTHON_RUNTIME, seconds)

@@ -1,65 +1,106 @@
-"""OpenAI's Python grader, executed: the user's `grade(sample, item)` in a child process with a time limit.
-
-The child keeps a crash, an endless loop or a stray print from harming the run. It is no sandbox: it may read files
-and use the network, so use source you trust.
-"""
+"""OpenAI's Python grader, executed: the user's `grade(sample, item)` in the sandbox, a fresh process a sample."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from verifine.config.graders import PythonGrader
 from verifine.errors import GraderError
-from verifine.graders.python_child import PythonChild
 from verifine.graders.sample import sample_fields
+from verifine.graders.sandbox import Call, Fault, Limits, Outcome, Sandbox
+from verifine.graders.sandboxed import sandboxed_source
 from verifine.graders.scores import grade_from
-from verifine.types import Grade, Sample
+from verifine.graders.services import Services
+from verifine.types import Grade, GradeFault, Json, Sample
 
-LOAD_TIMEOUT_S = 60.0
-"""Seconds that loading the source may take: importing a large package takes longer than grading with it."""
+PRELOADED = (
+    "deepdiff",
+    "jsonschema",
+    "latex2sympy2_extended",
+    "lxml",
+    "math_verify",
+    "networkx",
+    "nltk",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "rapidfuzz",
+    "regex",
+    "rouge_score",
+    "sacrebleu",
+    "scipy",
+    "sklearn",
+    "sqlparse",
+    "sympy",
+    "yaml",
+)
+"""Packages that take long to import. What a source imports of them is imported once, not once a sample."""
 
 
 class PythonSource:
-    """Keeps one child; after a failure that ends it, the next sample gets a new one."""
+    """Loads the source once to see that it grades, then again for each sample, so no sample sees another's traces."""
 
-    def __init__(self, config: PythonGrader, *, load_timeout_s: float = LOAD_TIMEOUT_S) -> None:
+    def __init__(self, config: PythonGrader, services: Services) -> None:
         self._config = config
-        self._load_timeout_s = load_timeout_s
-        try:
-            self._child = self._start()
-        except GraderError as error:
-            raise GraderError(f'grader "{config.name}": {error}') from error
+        self._probe = sandboxed_source("probe")
+        self._limits = Limits(wall_s=config.timeout_s, cpu_s=config.timeout_s, memory_bytes=config.memory_mb << 20)
+        self._sandbox = self._open(services)
+        with ExitStack() as on_failure:
+            on_failure.callback(self.close)
+            if modules := self._find_modules():
+                self._sandbox.close()
+                self._sandbox = self._open(services, preload=modules)
+            self._check_source()
+            on_failure.pop_all()
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        return [self._grade_one(sample) for sample in samples]
+        calls = [self._call(sample) for sample in samples]
+        outcomes = iter(self._sandbox.run([call for call in calls if isinstance(call, Call)]))
+        name = self._config.name
+        return [grade_of(next(outcomes), name=name) if isinstance(call, Call) else call for call in calls]
 
     def close(self) -> None:
-        """End the child; grading again would start another."""
-        self._child.end()
+        self._sandbox.close()
 
-    def _grade_one(self, sample: Sample) -> Grade:
-        request = {"sample": sample_fields(sample), "item": dict(sample.item)}
+    def _open(self, services: Services, *, preload: Sequence[str] = ()) -> Sandbox:
+        workers = services.grading.workers
+        return Sandbox(level=services.level, workers=workers, preload=preload, limits=self._limits)
+
+    def _find_modules(self) -> list[str]:
+        arguments: tuple[Json, ...] = (self._config.source, list(PRELOADED))
+        (outcome,) = self._sandbox.run([Call(source=self._probe, function="find_modules", arguments=arguments)])
+        modules = outcome.value if isinstance(outcome.value, list) else []
+        return [name for name in modules if isinstance(name, str)]
+
+    def _check_source(self) -> None:
+        call = Call(source=self._probe, function="load", arguments=(self._config.source,))
+        (outcome,) = self._sandbox.run([call])
+        problem = outcome.message if outcome.fault is not None else outcome.value
+        if problem is not None:
+            raise GraderError(f'grader "{self._config.name}": its source cannot be loaded: {problem}; mend the source')
+
+    def _call(self, sample: Sample) -> Call | Grade:
+        """The call, or the grade of a sample that cannot be sent."""
+        arguments = (sample_fields(sample), dict(sample.item))
         try:
-            if not self._child.is_idle():
-                self._child.end()
-                self._child = self._start()
-            answer = self._child.ask(request, self._config.timeout_s)
-        except GraderError as error:
-            return Grade.unscorable(str(error))
+            json.dumps(arguments)
         except (TypeError, ValueError, RecursionError) as error:
-            return Grade.unscorable(f"the row cannot be sent to the grader as JSON: {error}")
-        if "error" in answer:
-            return Grade.unscorable(str(answer["error"]))
-        return grade_from(answer.get("score"), name=self._config.name)
+            reason = f"the row cannot be sent to the grader as JSON: {error}"
+            return Grade.unscorable(reason, GradeFault.INVALID_VARIABLE)
+        return Call(source=self._config.source, function="grade", arguments=arguments)
 
-    def _start(self) -> PythonChild:
-        """A child that has loaded the source."""
-        child = PythonChild()
-        try:
-            answer = child.ask({"source": self._config.source}, self._load_timeout_s)
-        except GraderError as error:
-            raise GraderError(f"its source cannot be loaded: {error}; mend the source") from error
-        if "error" in answer:
-            child.end()
-            raise GraderError(f"its source cannot be loaded: {answer['error']}; mend the source")
-        return child
+
+def grade_of(outcome: Outcome, *, name: str) -> Grade:
+    """The grade for what came of a call of `grade`."""
+    match outcome.fault:
+        case None:
+            return grade_from(outcome.value, name=name, seconds=outcome.seconds)
+        case Fault.SANDBOX:
+            faults = {GradeFault.PYTHON_SERVER}
+        case Fault.TIMEOUT:
+            faults = {GradeFault.PYTHON_RUNTIME, GradeFault.UNRESPONSIVE_REWARD}
+        case _:
+            faults = {GradeFault.PYTHON_RUNTIME}
+    return Grade(score=None, reason=outcome.message, faults=frozenset(faults), seconds=outcome.seconds)

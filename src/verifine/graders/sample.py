@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import json
 
+from verifine.data.strict_json import JsonError, parse_json
 from verifine.types import Json, Sample
-
-SAMPLE_FIELDS = ("output_text", "output_json")
 
 
 def sample_fields(sample: Sample) -> dict[str, Json]:
-    """The answer as text, and as JSON where it is JSON (else None)."""
-    return {"output_text": sample.output_text, "output_json": _parsed(sample.output_text)}
+    """The answer as OpenAI's graders see it; the names are those of `SAMPLE_FIELDS`.
+
+    `output_json` is None where the answer is not JSON. `output_tools` are the calls that stand between `<tool_call>`
+    tags, as Qwen, SmolLM and their kin write them.
+    """
+    text = sample.output_text
+    blocks = (block.partition("</tool_call>") for block in text.split("<tool_call>")[1:])
+    tools = [call for inside, end, _ in blocks if end and (call := _tool_call(_parsed(inside))) is not None]
+    message: dict[str, Json] = {"role": "assistant", "content": text}
+    if tools:
+        message["tool_calls"] = list(tools)
+    return {
+        "output_text": text,
+        "output_json": _parsed(text),
+        "output_tools": list(tools),
+        "choices": [{"index": 0, "message": message}],
+    }
+
+
+def _tool_call(value: Json) -> Json:
+    """A call in OpenAI's form, its arguments as JSON text; None if it is no call."""
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        return None
+    arguments = value.get("arguments", {})
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return {"type": "function", "function": {"name": value["name"], "arguments": text}}
 
 
 def _parsed(text: str) -> Json:
     try:
-        value: Json = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except JsonError:
         return None
-    return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from verifine.config.graders import StringCheckGrader
-from verifine.errors import GraderError
-from verifine.graders.template import check, render
+from verifine.graders.template import MissingFieldError, render
 from verifine.types import Grade, Sample
 
 
@@ -15,8 +14,6 @@ class StringCheck:
     """1 if the comparison of two rendered texts holds, else 0."""
 
     def __init__(self, config: StringCheckGrader) -> None:
-        check(config.input)
-        check(config.reference)
         self._config = config
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:
@@ -29,8 +26,8 @@ class StringCheck:
         try:
             text = render(self._config.input, sample)
             reference = render(self._config.reference, sample)
-        except GraderError as error:
-            return Grade.unscorable(str(error))
+        except MissingFieldError as error:
+            return error.grade()
         holds = self._holds(text, reference)
         return Grade(score=float(holds), parts={self._config.name: float(holds)}, answer_ok=holds)
 

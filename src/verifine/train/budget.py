@@ -17,7 +17,8 @@ class UnscorableBudget:
 
     def __init__(self) -> None:
         self._graded = 0
-        self._reasons: list[str] = []
+        self._failed = 0
+        self._examples: list[str] = []
 
     def spend(self, groups: Sequence[Group]) -> None:
         """Counts the grades of `groups`.
@@ -25,9 +26,12 @@ class UnscorableBudget:
         Raises:
             GraderError: the budget is spent; the message shows the last reasons.
         """
-        grades = [grade for group in groups for grade in group.grades]
-        self._graded += len(grades)
-        self._reasons += [grade.reason or "no reason given" for grade in grades if not grade.valid]
+        for group in groups:
+            self._graded += len(group.grades)
+            failed = [grade for grade in group.grades if not grade.valid]
+            self._failed += len(failed)
+            self._examples += [f"{group.prompt.id}: {grade.reason or 'no reason given'}" for grade in failed]
+        self._examples = self._examples[-SHOWN:]
         if self._graded >= BUDGET_SAMPLES:
             self.settle()
 
@@ -37,10 +41,9 @@ class UnscorableBudget:
         Raises:
             GraderError: more than the budget's share could not be scored.
         """
-        failed = len(self._reasons)
-        if failed > BUDGET_SHARE * self._graded:
-            shown = "\n".join(f"  - {reason}" for reason in self._reasons[-SHOWN:])
+        if self._failed > BUDGET_SHARE * self._graded:
+            shown = "\n".join(f"  - {example}" for example in self._examples)
             raise GraderError(
-                f"the grader could not score {failed} of {self._graded} answers, more than {BUDGET_SHARE:.0%}. "
-                f"Unscorable answers teach nothing, so mend the grader first. The last reasons:\n{shown}"
+                f"the grader could not score {self._failed} of {self._graded} answers, more than {BUDGET_SHARE:.0%}. "
+                f"Unscorable answers teach nothing, so mend the grader first. The last ones, by prompt:\n{shown}"
             )

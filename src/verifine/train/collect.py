@@ -68,15 +68,25 @@ def grade_groups(grader: Grader, groups: Sequence[Group]) -> list[Group]:
     samples = [
         Sample(output_text=rollout.text, item=group.prompt.item) for group in groups for rollout in group.rollouts
     ]
+    grades = grade_samples(grader, samples)
+    starts = accumulate((len(group.rollouts) for group in groups), initial=0)
+    return [
+        group.graded(grades[start : start + len(group.rollouts)]) for group, start in zip(groups, starts, strict=False)
+    ]
+
+
+def grade_samples(grader: Grader, samples: Sequence[Sample]) -> list[Grade]:
+    """One grade a sample, in their order.
+
+    Raises:
+        GraderError: the grader gave another number of grades than it was given samples.
+    """
     grades = [_scorable(grade) for grade in grader.grade(samples)]
     if len(grades) != len(samples):
         raise GraderError(
             f"the grader gave {len(grades)} grades for {len(samples)} answers; it owes one for each, in order"
         )
-    starts = accumulate((len(group.rollouts) for group in groups), initial=0)
-    return [
-        group.graded(grades[start : start + len(group.rollouts)]) for group, start in zip(groups, starts, strict=False)
-    ]
+    return grades
 
 
 def _scorable(grade: Grade) -> Grade:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from verifine.batch import score
-from verifine.types import Grade, Group
+from verifine.types import Grade, GradeFault, Group
 
 
 def summarize(groups: Sequence[Group]) -> dict[str, float]:
@@ -20,7 +21,8 @@ def summarize(groups: Sequence[Group]) -> dict[str, float]:
     spreads = [row.std().item() for row in rewards if len(row) > 1]
     every_reward = [value for row in rewards for value in row.tolist()]
     lengths = scores.lengths.float()
-    grades = [grade for group in groups for grade in group.grades if grade.valid]
+    every_grade = [grade for group in groups for grade in group.grades]
+    grades = [grade for grade in every_grade if grade.valid]
     metrics = {
         "unscorable": float((~scores.valid).sum()),
         "completions/mean_length": lengths.mean().item(),
@@ -35,7 +37,12 @@ def summarize(groups: Sequence[Group]) -> dict[str, float]:
         "format_accuracy": _mean([float(grade.format_ok) for grade in grades if grade.format_ok is not None]),
         "answer_accuracy": _mean([float(grade.answer_ok) for grade in grades if grade.answer_ok is not None]),
     }
-    return {**{name: value for name, value in optional.items() if value is not None}, **_parts(grades), **metrics}
+    return {
+        **{name: value for name, value in optional.items() if value is not None},
+        **_parts(grades),
+        **metrics,
+        **_grading(every_grade),
+    }
 
 
 def _parts(grades: Sequence[Grade]) -> dict[str, float]:
@@ -45,6 +52,26 @@ def _parts(grades: Sequence[Grade]) -> dict[str, float]:
         for name, value in grade.parts.items():
             values.setdefault(name, []).append(value)
     return {f"rewards/{name}": sum(each) / len(each) for name, each in values.items()}
+
+
+def _grading(grades: Sequence[Grade]) -> dict[str, float]:
+    """How the grader did: its speed, its failures and what judges were asked."""
+    seconds = sorted(grade.seconds for grade in grades)
+    metrics = {
+        "grader/latency_p50": _quantile(seconds, 0.5),
+        "grader/latency_p95": _quantile(seconds, 0.95),
+        "grader/error_rate": sum(bool(grade.faults) for grade in grades) / len(grades),
+        "grader/timeout_rate": sum(GradeFault.UNRESPONSIVE_REWARD in grade.faults for grade in grades) / len(grades),
+    }
+    usages = [usage for grade in grades for usage in grade.usage.values()]
+    if usages:
+        metrics["grader/judge_tokens"] = float(sum(usage.prompt + usage.completion for usage in usages))
+    return metrics
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of the values does not exceed."""
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
 
 
 def _mean(values: Sequence[float]) -> float | None:

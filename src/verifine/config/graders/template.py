@@ -1,0 +1,81 @@
+"""The grammar of `{{ item.field }}` and `{{ sample.output_text }}` in a grader's texts.
+
+A reference is a root (`item` or `sample`), then steps: `.name`, `["name"]` or `[0]`. There is no logic and no filter.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+SAMPLE_FIELDS = ("output_text", "output_json", "output_tools", "choices")
+"""What `sample` has: the answer as text, as JSON, its tool calls, and all of it as a list of one chat choice."""
+
+_WAY_OUT = "write {{ item.field }} or {{ sample.output_text }}"
+_STEP = r"""\.[\w-]+|\[[0-9]{1,9}\]|\['[^']*'\]|\["[^"]*"\]"""
+_REFERENCE = re.compile(rf"\s*(?P<root>\w+)(?P<steps>(?:{_STEP})*)\s*")
+_EACH_STEP = re.compile(_STEP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A place in a sample or an item."""
+
+    root: str
+    steps: tuple[str | int, ...]
+
+    def path(self, depth: int | None = None) -> str:
+        """The path as far as `depth` steps (None: all), as one would write it."""
+        steps = self.steps[:depth]
+        return self.root + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+
+
+def check_template(template: str) -> None:
+    """ValueError if the template cannot be rendered for any sample."""
+    parse_template(template)
+
+
+@lru_cache(maxsize=256)
+def parse_template(template: str) -> tuple[str | Reference, ...]:
+    """The template's texts and references in turn; what stands in the texts is never looked at again.
+
+    Raises:
+        ValueError: naming what cannot be read.
+    """
+    parts: list[str | Reference] = []
+    position = 0
+    while (opening := template.find("{{", position)) >= 0:
+        closing = template.find("}}", opening)
+        if closing < 0:
+            raise ValueError(f'template "{_short(template)}": {{{{ at column {opening + 1} is not closed; {_WAY_OUT}')
+        parts += [template[position:opening], _reference(template[opening + 2 : closing])]
+        position = closing + 2
+    return (*parts, template[position:])
+
+
+def _reference(text: str) -> Reference:
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"template: {{{{{text}}}}} is not a path; {_WAY_OUT}")
+    root, steps = match["root"], tuple(_step(step) for step in _EACH_STEP.findall(match["steps"]))
+    if root not in ("item", "sample"):
+        raise ValueError(f"template: {{{{{text}}}}} begins with {root}, not with item or sample; {_WAY_OUT}")
+    if not steps:
+        raise ValueError(f"template: {{{{{text}}}}} names no field of {root}; {_WAY_OUT}")
+    if root == "sample" and steps[0] not in SAMPLE_FIELDS:
+        nearest = difflib.get_close_matches(str(steps[0]), SAMPLE_FIELDS, n=1)
+        hint = f' (did you mean "{nearest[0]}"?)' if nearest else ""
+        raise ValueError(f"template: sample has no field {steps[0]}{hint}; it has {', '.join(SAMPLE_FIELDS)}")
+    return Reference(root=root, steps=steps)
+
+
+def _step(text: str) -> str | int:
+    if text.startswith("."):
+        return text[1:]
+    return text[2:-2] if text[1] in "'\"" else int(text[1:-1])
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

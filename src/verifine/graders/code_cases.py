@@ -1,0 +1,119 @@
+"""The test cases of a row, and whether what came of a program passes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from verifine.data.strict_json import JsonError, parse_json
+from verifine.graders.sandbox import Outcome
+from verifine.types import Json
+
+
+class CasesError(ValueError):
+    """The row's test cases cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What goes in, and what must come out. The program sees only the first."""
+
+    stdin: str = ""
+    arguments: tuple[Json, ...] = ()
+    expected: Json
+
+    def passes(self, outcome: Outcome, *, is_function: bool) -> bool:
+        """Compared here, outside the sandbox: a function's result exactly, its types included, or what was printed."""
+        if outcome.fault is not None:
+            return False
+        if is_function:
+            return _same(outcome.value, self.expected)
+        return isinstance(self.expected, str) and _lines(outcome.stdout) == _lines(self.expected)
+
+    @property
+    def expected_bytes(self) -> int:
+        """How long the expected output is, as JSON."""
+        return len(json.dumps(self.expected))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cases:
+    """The tests of one row."""
+
+    function: str | None
+    """What is called; None: the program reads standard input and prints."""
+    cases: tuple[Case, ...]
+
+
+def parse_cases(value: Json) -> Cases:
+    """The cases of `{inputs: [...], outputs: [...]}`, which may also be JSON text.
+
+    Without `fn_name`, each input and output is a text, or a list of lines. With it, an input is a list of arguments,
+    or text with one JSON value a line; an output is JSON text, or a list with one element, or else the value itself.
+
+    Raises:
+        CasesError: it is nothing of the sort.
+    """
+    fields = _parsed(value, "it") if isinstance(value, str) else value
+    if not isinstance(fields, dict):
+        raise CasesError('it must be an object {"inputs": [...], "outputs": [...]}')
+    inputs, outputs, function = fields.get("inputs"), fields.get("outputs"), fields.get("fn_name")
+    if not isinstance(inputs, list) or not isinstance(outputs, list):
+        raise CasesError("it must have the lists `inputs` and `outputs`")
+    if not inputs or len(inputs) != len(outputs):
+        raise CasesError(
+            f"it has {len(inputs)} inputs and {len(outputs)} outputs; give as many of each, and one at least"
+        )
+    if not isinstance(function, str | None):
+        raise CasesError("its `fn_name` must be the name of a function")
+    pairs = enumerate(zip(inputs, outputs, strict=True))
+    if function:
+        return Cases(function=function, cases=tuple(_function_case(index, *pair) for index, pair in pairs))
+    return Cases(function=None, cases=tuple(_program_case(index, *pair) for index, pair in pairs))
+
+
+def _program_case(index: int, given: Json, expected: Json) -> Case:
+    return Case(stdin=_text(given, f"inputs[{index}]"), expected=_text(expected, f"outputs[{index}]"))
+
+
+def _function_case(index: int, given: Json, expected: Json) -> Case:
+    if isinstance(given, str):
+        lines = given.rstrip("\n").split("\n") if given.strip() else []
+        given = [_parsed(line, f"inputs[{index}]") for line in lines]
+    if not isinstance(given, list):
+        raise CasesError(f"its inputs[{index}] must be a list of arguments, or text with one JSON value a line")
+    if isinstance(expected, str):
+        expected = _parsed(expected, f"outputs[{index}]")
+    elif isinstance(expected, list) and len(expected) == 1:
+        expected = expected[0]
+    return Case(arguments=tuple(given), expected=expected)
+
+
+def _text(value: Json, place: str) -> str:
+    if isinstance(value, list) and all(isinstance(line, str) for line in value):
+        return "\n".join(str(line) for line in value)
+    if not isinstance(value, str):
+        raise CasesError(f"its {place} must be text, or a list of lines; with `fn_name` it may be any JSON")
+    return value
+
+
+def _parsed(text: str, place: str) -> Json:
+    try:
+        return parse_json(text)
+    except JsonError as error:
+        raise CasesError(f"{place} is not JSON: {error}") from error
+
+
+def _same(left: Json, right: Json) -> bool:
+    """Equal in value and type: 1 is neither True nor 1.0."""
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    return type(left) is type(right) and left == right
+
+
+def _lines(text: str) -> Sequence[str]:
+    """The lines without blanks at their ends, and without blank ones at the end."""
+    return [line.rstrip() for line in text.rstrip().split("\n")]

@@ -1,0 +1,163 @@
+"""Whether an answer and its reference are the same mathematics: by sight where that is enough, else in the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from verifine.graders.latex import is_beyond_algebra, is_words, plain, read_number, same_number, same_text
+from verifine.graders.sandbox import Call, Fault, Limits, Outcome, Sandbox
+from verifine.graders.sandboxed import sandboxed_source
+from verifine.graders.services import Services
+from verifine.types import Json
+
+MAX_CHARACTERS = 4096
+"""A longer answer is wrong, and a longer reference is compared as text."""
+
+_PRELOAD = ("sympy", "latex2sympy2_extended", "math_verify")
+_PAIRS_A_CALL = 8
+"""The first formula that a process reads takes ten times as long as the next, so each process gets a few."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """An answer and what it should be."""
+
+    answer: str
+    reference: str
+
+
+class Verdict(StrEnum):
+    """What became of a pair."""
+
+    EQUAL = "equal"
+    TEXT_EQUAL = "text equal"
+    """The answer cannot be read as mathematics, but its text is that of the reference, which can."""
+    DIFFERENT = "different"
+    TOO_LONG = "too long"
+    UNCHECKED = "unchecked"
+    """Comparing took longer, or more memory, than it may."""
+    FAILED = "failed"
+    """The sandbox failed; nobody knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A verdict, and what it took."""
+
+    verdict: Verdict
+    message: str = ""
+    """What went wrong, where something did."""
+    seconds: float = 0.0
+
+
+class Equivalence:
+    """Compares pairs. Plain numbers and words take no time; Math-Verify reads everything else, in the sandbox."""
+
+    def __init__(self, *, timeout_s: float, services: Services) -> None:
+        self._source = sandboxed_source("algebra")
+        self._sandbox = Sandbox(
+            level=services.level,
+            workers=services.grading.workers,
+            preload=_PRELOAD,
+            limits=Limits(wall_s=timeout_s, cpu_s=timeout_s),
+        )
+
+    def compare(self, pairs: Sequence[Pair]) -> dict[Pair, Comparison]:
+        """The comparison of each pair; one that comes twice is made once."""
+        seen = {pair: _by_sight(pair) for pair in pairs}
+        found = {pair: _comparison(verdict) for pair, verdict in seen.items() if verdict is not None}
+        return found | self._ask([pair for pair, verdict in seen.items() if verdict is None], at_once=_PAIRS_A_CALL)
+
+    def close(self) -> None:
+        self._sandbox.close()
+
+    def _ask(self, pairs: Sequence[Pair], *, at_once: int) -> dict[Pair, Comparison]:
+        """A pair that harms those it shares a process with is found by asking for each of them alone."""
+        shares = [pairs[start : start + at_once] for start in range(0, len(pairs), at_once)]
+        outcomes = self._sandbox.run([self._call(share) for share in shares])
+        found: dict[Pair, Comparison] = {}
+        alone: list[Pair] = []
+        for share, outcome in zip(shares, outcomes, strict=True):
+            words = _words(outcome, len(share))
+            if words is None and len(share) > 1:
+                alone += share
+            elif words is None:
+                found[share[0]] = unanswered(share[0], outcome)
+            else:
+                found |= {
+                    pair: Comparison(verdict=_verdict(word, pair), seconds=outcome.seconds / len(share))
+                    for pair, word in zip(share, words, strict=True)
+                }
+        return found | self._ask(alone, at_once=1) if alone else found
+
+    def _call(self, pairs: Sequence[Pair]) -> Call:
+        texts: Json = [[plain(pair.answer), plain(pair.reference)] for pair in pairs]
+        return Call(source=self._source, function="compare_all", arguments=(texts,))
+
+
+def _by_sight(pair: Pair) -> Verdict | None:
+    """None: algebra must tell."""
+    if pair.answer.strip() == pair.reference.strip():
+        return Verdict.EQUAL
+    if len(pair.answer) > MAX_CHARACTERS:
+        return Verdict.TOO_LONG
+    answer, reference = plain(pair.answer), plain(pair.reference)
+    if not answer:
+        return Verdict.DIFFERENT
+    if len(reference) > MAX_CHARACTERS:
+        return _equal_if(same_text(answer, reference))
+    given, wanted = read_number(answer), read_number(reference)
+    if given is not None and wanted is not None:
+        return _equal_if(answer == reference or same_number(given, wanted))
+    # Algebra takes a word for a product of letters, so that "no" would be "on".
+    are_plain = (given is not None or is_words(answer)) and (wanted is not None or is_words(reference))
+    if are_plain or answer == reference or is_beyond_algebra(reference):
+        return _equal_if(same_text(answer, reference))
+    return _unreadable_answer(pair) if is_beyond_algebra(answer) else None
+
+
+def _comparison(verdict: Verdict) -> Comparison:
+    message = f"the answer has more than {MAX_CHARACTERS} characters" if verdict is Verdict.TOO_LONG else ""
+    return Comparison(verdict=verdict, message=message)
+
+
+def _equal_if(is_equal: bool) -> Verdict:
+    return Verdict.EQUAL if is_equal else Verdict.DIFFERENT
+
+
+def _unreadable_answer(pair: Pair) -> Verdict:
+    same = same_text(plain(pair.answer), plain(pair.reference))
+    return Verdict.TEXT_EQUAL if same else Verdict.DIFFERENT
+
+
+def _words(outcome: Outcome, count: int) -> list[str] | None:
+    """What the sandbox said of each pair; None if it did not say it of all."""
+    if outcome.fault is not None or not isinstance(outcome.value, list) or len(outcome.value) != count:
+        return None
+    return [str(word) for word in outcome.value]
+
+
+def _verdict(word: str, pair: Pair) -> Verdict:
+    match word:
+        case "equal":
+            return Verdict.EQUAL
+        case "unreadable reference":
+            return _equal_if(same_text(plain(pair.answer), plain(pair.reference)))
+        case "unreadable answer":
+            return _unreadable_answer(pair)
+        case _:
+            return Verdict.DIFFERENT
+
+
+def unanswered(pair: Pair, outcome: Outcome) -> Comparison:
+    """The comparison of a pair that made the sandbox say nothing."""
+    match outcome.fault:
+        case Fault.TIMEOUT | Fault.MEMORY:
+            verdict = Verdict.UNCHECKED
+        case Fault.SANDBOX | Fault.SOURCE:
+            verdict = Verdict.FAILED
+        case _:  # it crashed on what the model wrote
+            verdict = _unreadable_answer(pair)
+    return Comparison(verdict=verdict, message=outcome.message, seconds=outcome.seconds)

@@ -1,0 +1,7 @@
+"""Models as judges: OpenAI's score_model and label_model, executed."""
+
+from __future__ import annotations
+
+from verifine.graders.judge.graders import LabelModel, ScoreModel
+
+__all__ = ["LabelModel", "ScoreModel"]

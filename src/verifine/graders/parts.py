@@ -1,0 +1,64 @@
+"""Graders that are asked the same samples, each under a name of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+
+from verifine.graders.grader import Grader
+from verifine.types import Grade, Sample, TokenUsage
+
+
+class Parts:
+    """The graders inside another one."""
+
+    def __init__(self, graders: Mapping[str, Grader]) -> None:
+        self._graders = graders
+
+    def grade(self, samples: Sequence[Sample]) -> list[Mapping[str, Grade]]:
+        """The grades of each sample by the graders' names.
+
+        The graders work at the same time, in a thread each: some of them wait for judges and sandboxes.
+        """
+        with ThreadPoolExecutor(max_workers=len(self._graders)) as threads:
+            futures = [threads.submit(grader.grade, samples) for grader in self._graders.values()]
+            columns = [future.result() for future in futures]
+        return [dict(zip(self._graders, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def close(self) -> None:
+        with ExitStack() as closing:  # the others are closed even if one fails
+            for grader in self._graders.values():
+                closing.callback(grader.close)
+
+
+def scores_of(parts: Mapping[str, Grade]) -> dict[str, float]:
+    """The scores of the parts that have one."""
+    return {name: grade.score for name, grade in parts.items() if grade.score is not None}
+
+
+def describe_unscorable(parts: Mapping[str, Grade]) -> str | None:
+    """Why parts have no score, by their names; None: all have one."""
+    reasons = [f"{name}: {grade.reason}" for name, grade in parts.items() if grade.score is None]
+    return "; ".join(reasons) or None
+
+
+def describe_failed(parts: Mapping[str, Grade]) -> str | None:
+    """What went wrong in parts that have a score all the same, by the answer's own fault; None: nothing."""
+    reasons = [f"{name}: {grade.reason}" for name, grade in parts.items() if grade.score is not None and grade.faults]
+    return "; ".join(reasons) or None
+
+
+def carry(grade: Grade, parts: Mapping[str, Grade]) -> Grade:
+    """The grade of the whole with the faults and the tokens of all its parts, and the time of the slowest one."""
+    usage: dict[str, TokenUsage] = {}
+    for part in parts.values():
+        for model, tokens in part.usage.items():
+            usage[model] = usage.get(model, TokenUsage()) + tokens
+    return replace(
+        grade,
+        faults=grade.faults.union(*(part.faults for part in parts.values())),
+        seconds=max(part.seconds for part in parts.values()),
+        usage=usage,
+    )

@@ -1,0 +1,167 @@
+"""Answers that show what a grader rewards: the right one in the ways a model may write it, none, and nonsense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from verifine.config.graders import (
+    AnswerGrader,
+    AnyGrader,
+    ChoiceGrader,
+    FormatGrader,
+    MathGrader,
+    MultiGrader,
+    NumberGrader,
+    StringCheckGrader,
+    TextSimilarityGrader,
+    WeightedGrader,
+)
+from verifine.config.graders.extensions import tags_of
+from verifine.config.graders.template import Reference, parse_template
+from verifine.graders.template import MissingFieldError, render
+from verifine.types import Example, Grade, Json, Sample
+
+REFERENCE_FIELD = "gt_answer"
+"""The field of a row that holds the right answer, unless the grader reads it from another."""
+
+ANSWER_FIELDS = ("model_sample", "output_text")
+"""Fields of a row that hold an answer to grade, by OpenAI's names."""
+
+NONSENSE = "Colourless green ideas sleep furiously while the borogoves outgrabe."
+
+_THOUGHT = "I work it out step by step."
+
+
+class Probe(StrEnum):
+    """What kind of answer a row is given."""
+
+    OWN = "own answer"
+    """The one that the row brings."""
+    RIGHT = "right answer"
+    """For a row that brings none."""
+    EMPTY = "empty text"
+    NONSENSE = "nonsense"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """An answer to a row."""
+
+    row: Example
+    probe: Probe
+    way: str
+    """How the right answer is written; empty for other probes."""
+    text: str
+
+    @property
+    def sample(self) -> Sample:
+        return Sample(output_text=self.text, item=self.row.item)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """An attempt and its grade."""
+
+    attempt: Attempt
+    grade: Grade
+
+
+def plan_attempts(config: AnyGrader, row: Example, field: str | None) -> list[Attempt]:
+    """What is tried on a row; `field` holds its own answer, None: one of ANSWER_FIELDS."""
+    own = find_answer(row.item, field)
+    if own is not None:
+        answers = [Attempt(row=row, probe=Probe.OWN, way="", text=own)]
+    else:
+        answers = [
+            Attempt(row=row, probe=Probe.RIGHT, way=way, text=text)
+            for reference in find_references(config, row.item)
+            for way, text in write_answers(config, reference).items()
+        ]
+    empty = Attempt(row=row, probe=Probe.EMPTY, way="", text="")
+    return [*answers, empty, Attempt(row=row, probe=Probe.NONSENSE, way="", text=NONSENSE)]
+
+
+def keep_best(results: Iterable[Result]) -> list[Result]:
+    """Of each row and probe the attempt with the highest score, the first one where several have it."""
+    best: dict[tuple[str, Probe], Result] = {}
+    for result in results:
+        key = (result.attempt.row.id, result.attempt.probe)
+        if key not in best or _rank(result.grade) > _rank(best[key].grade):
+            best[key] = result
+    return list(best.values())
+
+
+def _rank(grade: Grade) -> tuple[bool, float]:
+    return grade.score is not None, grade.score or 0.0
+
+
+def find_answer(item: Mapping[str, Json], field: str | None) -> str | None:
+    """The answer that a row brings: in `field`, or with None in one of ANSWER_FIELDS."""
+    values = (item.get(name) for name in ((field,) if field else ANSWER_FIELDS))
+    return next((value for value in values if isinstance(value, str)), None)
+
+
+def find_references(config: AnyGrader | None, item: Mapping[str, Json]) -> list[str]:
+    """The right answers of a row: those the grader compares with, and that in REFERENCE_FIELD.
+
+    `config` None is a grader that a Python program brought: nobody knows what it compares with.
+    """
+    sample = Sample(output_text="", item=item)
+    found = []
+    for template in (*_references_in(config), f"{{{{ item.{REFERENCE_FIELD} }}}}"):
+        try:
+            found.append(render(template, sample))
+        except MissingFieldError:
+            continue
+    return list(dict.fromkeys(found))
+
+
+def write_answers(config: AnyGrader | None, reference: str) -> dict[str, str]:
+    """The right answer in every way a model may write it, by the name of the way."""
+    ways = {
+        "plain": reference,
+        "<answer>": _tagged(("answer",), reference),
+        "<think> <answer>": _tagged(("think", "answer"), reference),
+        "\\boxed{}": f"{_THOUGHT} \\boxed{{{reference}}}",
+    }
+    for tags in _tags_in(config):
+        ways.setdefault(" ".join(f"<{tag}>" for tag in tags), _tagged(tags, reference))
+    return ways
+
+
+def _tagged(tags: tuple[str, ...], reference: str) -> str:
+    """The answer in the last of the tags, and a thought in each before it."""
+    inside = [*[_THOUGHT] * (len(tags) - 1), reference]
+    return " ".join(f"<{tag}>{text}</{tag}>" for tag, text in zip(tags, inside, strict=True))
+
+
+def _references_in(config: AnyGrader | None) -> Iterator[str]:
+    """The templates of right answers; one that is made from the answer to judge is none."""
+    match config:
+        case MultiGrader() | WeightedGrader():
+            for inner in config.graders.values():
+                yield from _references_in(inner)
+        case (
+            StringCheckGrader()
+            | TextSimilarityGrader()
+            | AnswerGrader()
+            | MathGrader()
+            | NumberGrader()
+            | ChoiceGrader()
+        ):
+            parts = parse_template(config.reference)
+            if not any(isinstance(part, Reference) and part.root == "sample" for part in parts):
+                yield config.reference
+
+
+def _tags_in(config: AnyGrader | None) -> Iterator[tuple[str, ...]]:
+    match config:
+        case MultiGrader() | WeightedGrader():
+            for inner in config.graders.values():
+                yield from _tags_in(inner)
+        case AnswerGrader():
+            yield (config.tag,)
+        case FormatGrader(template=str() as template):
+            yield tags_of(template)

@@ -1,0 +1,154 @@
+"""Whether the Python program that the answer holds passes the row's tests. It sees inputs only; we compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from verifine.config.graders import CodeGrader
+from verifine.graders.code_cases import Case, Cases, CasesError, parse_cases
+from verifine.graders.extraction import find_program
+from verifine.graders.sandbox import Call, Fault, Limits, Outcome, Sandbox
+from verifine.graders.sandboxed import sandboxed_source
+from verifine.graders.services import Services
+from verifine.types import Grade, GradeFault, Sample
+
+MAX_CHARACTERS = 100_000
+"""A longer program is not run."""
+MAX_FAILED_TIMEOUTS = 2
+"""A program whose failed tests took this many times `timeout_s` is not run on the others; it fails them."""
+SPARE_BYTES = 64 << 10
+"""What a program may print or return beyond the length of the expected output."""
+
+_PRELOAD = (
+    "bisect",
+    "collections",
+    "datetime",
+    "decimal",
+    "fractions",
+    "heapq",
+    "itertools",
+    "random",
+    "string",
+    "typing",
+)
+"""What programs import most often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """A program and its tests."""
+
+    program: str
+    tests: Cases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What came of one test."""
+
+    passed: bool
+    outcome: Outcome
+
+
+class CodeCheck:
+    """`format_weight` for a block of code, and the rest for passing the tests, each in a process of its own."""
+
+    def __init__(self, config: CodeGrader, services: Services) -> None:
+        self._config = config
+        self._driver = sandboxed_source("program_call")
+        self._limits = Limits(wall_s=config.timeout_s, cpu_s=config.timeout_s, memory_bytes=config.memory_mb << 20)
+        workers = services.grading.workers
+        self._sandbox = Sandbox(level=services.level, workers=workers, preload=_PRELOAD, limits=self._limits)
+
+    def grade(self, samples: Sequence[Sample]) -> list[Grade]:
+        tasks = [self._read(sample) for sample in samples]
+        grades = iter(self._run([task for task in tasks if isinstance(task, _Task)]))
+        return [next(grades) if isinstance(task, _Task) else task for task in tasks]
+
+    def close(self) -> None:
+        self._sandbox.close()
+
+    def _read(self, sample: Sample) -> _Task | Grade:
+        """What to run, or the grade where there is nothing to run."""
+        name = self._config.tests
+        if name not in sample.item:
+            reason = f'the row has no field "{name}" with test cases'
+            return Grade.unscorable(reason, GradeFault.INVALID_VARIABLE)
+        try:
+            # Before the answer, so that a broken row is unscorable whatever the model says.
+            tests = parse_cases(sample.item[name])
+        except CasesError as error:
+            reason = f'the row\'s field "{name}" cannot be used: {error}'
+            return Grade.unscorable(reason, GradeFault.INVALID_VARIABLE)
+        program = find_program(sample.output_text)
+        if program is None:
+            return _scored(0.0, format_ok=False, config=self._config)
+        if len(program) > MAX_CHARACTERS:
+            reason = f"the program has more than {MAX_CHARACTERS} characters"
+            return replace(_scored(0.0, format_ok=True, config=self._config), reason=reason)
+        return _Task(program=program, tests=tests)
+
+    def _run(self, tasks: Sequence[_Task]) -> list[Grade]:
+        """In waves of all tasks at once, so that a program that fails early costs little, and nobody waits in line."""
+        trials: list[list[Trial]] = [[] for _ in tasks]
+        while wave := [
+            (task, done, case)
+            for task, done in zip(tasks, trials, strict=True)
+            for case in self._next_cases(task, done)
+        ]:
+            outcomes = self._sandbox.run([self._call(task, case) for task, _, case in wave])
+            for (task, done, case), outcome in zip(wave, outcomes, strict=True):
+                passed = case.passes(outcome, is_function=task.tests.function is not None)
+                done.append(Trial(passed=passed, outcome=outcome))
+        return [
+            grade_trials(done, total=len(task.tests.cases), config=self._config)
+            for task, done in zip(tasks, trials, strict=True)
+        ]
+
+    def _next_cases(self, task: _Task, done: Sequence[Trial]) -> Sequence[Case]:
+        """One test, then as many as there were so far; none once the grade is certain."""
+        failed = [trial.outcome for trial in done if not trial.passed]
+        is_failed = self._config.scoring == "all" and bool(failed)
+        is_broken = any(outcome.fault is Fault.SANDBOX for outcome in failed)
+        # Not by counting time-outs: a program may sleep until just before its time is up.
+        is_slow = sum(outcome.seconds for outcome in failed) >= MAX_FAILED_TIMEOUTS * self._config.timeout_s
+        if is_failed or is_broken or is_slow:
+            return ()
+        return task.tests.cases[len(done) : 2 * len(done) or 1]
+
+    def _call(self, task: _Task, case: Case) -> Call:
+        size = case.expected_bytes + SPARE_BYTES
+        limits = replace(self._limits, answer_bytes=size, output_bytes=size)
+        if task.tests.function is None:
+            return Call(source=task.program, stdin=case.stdin, limits=limits)
+        arguments = (task.program, task.tests.function, list(case.arguments))
+        return Call(source=self._driver, function="call", arguments=arguments, limits=limits)
+
+
+def grade_trials(trials: Sequence[Trial], *, total: int, config: CodeGrader) -> Grade:
+    """The grade of a program; of the `total` tests, those that were not run count as failed."""
+    seconds = sum(trial.outcome.seconds for trial in trials)
+    broken = next((trial for trial in trials if trial.outcome.fault is Fault.SANDBOX), None)
+    is_wrong = any(not trial.passed and trial.outcome.fault is not Fault.SANDBOX for trial in trials)
+    if broken is not None and not (is_wrong and config.scoring == "all"):
+        return Grade.unscorable(broken.outcome.message, GradeFault.PYTHON_SERVER, seconds)
+    share = sum(trial.passed for trial in trials) / total
+    if config.scoring == "all":
+        share = float(share == 1)
+    failed = next((number for number, trial in enumerate(trials) if not trial.passed), None)
+    reason = None if failed is None else f"test {failed + 1} of {total}: {_problem(trials[failed].outcome)}"
+    return replace(_scored(share, format_ok=True, config=config), reason=reason, seconds=seconds)
+
+
+def _scored(share: float, *, format_ok: bool, config: CodeGrader) -> Grade:
+    return Grade(
+        score=config.format_weight * format_ok + (1 - config.format_weight) * share,
+        parts={"format": float(format_ok), "tests": share},
+        format_ok=format_ok,
+        answer_ok=share == 1,
+    )
+
+
+def _problem(outcome: Outcome) -> str:
+    return outcome.message if outcome.fault is not None else "it gave something else than expected"

@@ -1,0 +1,66 @@
+"""What a service says when it says no."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from verifine.data.strict_json import JsonError, parse_json
+from verifine.graders.remote.message import Failure, FailureKind
+from verifine.graders.remote.secret import mask
+from verifine.types import Json
+
+MAX_DETAIL_CHARACTERS = 300
+
+_WAYS_OUT: Mapping[int, str] = {
+    401: "; check the key that is sent",
+    403: "; check the key that is sent",
+    404: "; check the address, and the model's name",
+    413: "; the request is too long for it",
+    429: "; lower max_concurrency, or raise max_retries",
+}
+
+
+def describe_refusal(place: str, status: int, body: bytes, secrets: Sequence[str]) -> Failure:
+    """The failure for an answer with a status that is not 2xx."""
+    value = _parsed(body)
+    # Before anything is cut off: half a secret would not be found.
+    detail = _one_line(mask(_message(value), secrets))
+    told = f": {detail}" if detail else ""
+    redirected = "; redirects are not followed, give the final address" if 300 <= status < 400 else ""
+    return Failure(
+        kind=FailureKind.STATUS,
+        message=f"{place} answered with status {status}{told}{redirected}{_WAYS_OUT.get(status, '')}",
+        status=status,
+        detail=detail,
+        code=_code(value),
+    )
+
+
+def _parsed(body: bytes) -> Json:
+    text = body.decode(errors="replace")
+    try:
+        return parse_json(text)
+    except JsonError:
+        return text
+
+
+def _message(value: Json) -> str:
+    """OpenAI's form, `{"error": {"message": ...}}`, or one of those that other servers use."""
+    if isinstance(value, dict):
+        inner = next((value[key] for key in ("error", "message", "detail") if key in value), None)
+        if inner is not None:
+            return _message(inner)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _code(value: Json) -> str | None:
+    error = value.get("error") if isinstance(value, dict) else None
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, str) else None
+
+
+def _one_line(text: str) -> str:
+    printable = "".join(each if each.isprintable() else " " for each in text[: 4 * MAX_DETAIL_CHARACTERS])
+    line = " ".join(printable.split())
+    return line if len(line) <= MAX_DETAIL_CHARACTERS else line[: MAX_DETAIL_CHARACTERS - 3] + "..."

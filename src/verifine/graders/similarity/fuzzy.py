@@ -1,0 +1,32 @@
+"""Letters compared: RapidFuzz's weighted ratio."""
+
+from __future__ import annotations
+
+from rapidfuzz import fuzz, utils
+
+from verifine.errors import GraderError
+
+MAX_AREA = 4 * 10**8
+"""Letters of one text times those of the other: what a comparison may cost."""
+MAX_WORK = 10**10
+"""The same times the letters of the shorter one, where it is looked for in every place of the longer one."""
+
+_LOOKS_FOR_PARTS = 1.5
+"""From this ratio of the lengths on."""
+
+
+def weighted_ratio(text: str, reference: str) -> float:
+    """`rapidfuzz.fuzz.WRatio` of both in lower case, with blanks for all but letters and digits, in [0, 1].
+
+    Raises:
+        GraderError: they are so long that it would take seconds, or minutes where their lengths differ.
+    """
+    left, right = utils.default_process(text), utils.default_process(reference)
+    shorter, longer = sorted((len(left), len(right)))
+    looks_for_parts = longer >= _LOOKS_FOR_PARTS * shorter
+    if longer * shorter > MAX_AREA or (looks_for_parts and longer * shorter**2 > MAX_WORK):
+        raise GraderError(
+            f"fuzzy_match of a text of {longer} characters with one of {shorter} takes too long; take rouge_l for "
+            "long texts"
+        )
+    return fuzz.WRatio(left, right) / 100

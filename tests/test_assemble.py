@@ -25,7 +25,8 @@ def write_data(path: Path, rows: int = 24) -> Path:
 
 def own_data(tmp_path: Path, **sections: dict[str, Any]) -> RunConfig:
     values: dict[str, Any] = {
-        "model": {"name": str(save_tiny_model(tmp_path / "base"))},
+        # auto would measure, and a busy machine might then compute in bfloat16.
+        "model": {"name": str(save_tiny_model(tmp_path / "base")), "precision": "float32"},
         "data": {"train": str(write_data(tmp_path / "train.jsonl"))},
         "sampling": {"prompts_per_step": 4, "max_new_tokens": 8},
         "run": {"directory": str(tmp_path / "run"), "steps": 2},
@@ -67,7 +68,8 @@ def test_a_run_is_a_directory_that_tells_its_whole_story(tmp_path: Path) -> None
     run = train(own_data(tmp_path), grader=count_vowels)
     names = {path.name for path in run.directory.path.iterdir()}
     assert names == {
-        "config.yaml", "env.json", "events.jsonl", "metrics.jsonl", "rollouts", "eval", "model", "report.html",
+        "config.yaml", "env.json", "preflight.json", "events.jsonl", "metrics.jsonl", "rollouts", "eval", "model",
+        "report.html",
     }  # fmt: skip
     assert "<svg" in run.directory.report.read_text()
     assert run.summary.progress.step == 2

@@ -52,7 +52,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_help_names_the_verbs(verifine: Command) -> None:
     code, out, _ = verifine("--help")
     assert code == 0
-    assert all(verb in out for verb in ("quickstart", "train", "report", "compare"))
+    assert all(verb in out for verb in ("quickstart", "check", "train", "report", "compare"))
 
 
 def test_the_version_is_printed(verifine: Command) -> None:
@@ -124,7 +124,7 @@ def test_a_report_is_written_again(verifine: Command, data: Path, model: Path, t
 @pytest.mark.slow
 def test_quickstart_runs_from_end_to_end(verifine: Command, model: Path, tmp_path: Path) -> None:
     words = ["--model", model, "--minutes", "0.25", "--task", "add", "--algorithm", "dapo", "--seed", "3", "--json"]
-    code, out, _ = verifine("quickstart", *words, "--run-dir", tmp_path / "run")
+    code, out, _ = verifine("quickstart", *words, "--skip-check", "--run-dir", tmp_path / "run")
     assert code == 0
     last = json.loads(out.splitlines()[-1])
     assert (last["type"], last["task"], last["algorithm"], last["model"]) == ("done", "add", "dapo", str(model))
@@ -135,7 +135,8 @@ def test_quickstart_runs_from_end_to_end(verifine: Command, model: Path, tmp_pat
 
 
 def test_a_time_limit_without_time_for_a_step_is_refused(verifine: Command, model: Path, tmp_path: Path) -> None:
-    code, _, err = verifine("quickstart", "--model", model, "--minutes", "0.01", "--run-dir", tmp_path / "run")
+    words = ["--model", model, "--minutes", "0.01", "--skip-check"]
+    code, _, err = verifine("quickstart", *words, "--run-dir", tmp_path / "run")
     assert code == 5
     assert "leaves no time to train" in err
     assert (tmp_path / "run" / "report.html").is_file()
@@ -232,7 +233,7 @@ def test_a_line_that_is_not_json_is_named(verifine: Command, data: Path, model: 
 
 
 def test_a_line_without_messages_is_named(verifine: Command, data: Path, model: Path, tmp_path: Path) -> None:
-    data.write_text(data.read_text() + '\n{"prompt": "hi"}')
+    data.write_text(data.read_text() + '\n{"question": "hi"}')
     code, _, err = verifine("train", write_config(tmp_path / "c.yaml", data, model))
     assert code == 4
     assert 'train.jsonl line 21: "messages" is missing' in err

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from verifine.errors import DataError
 from verifine.models.chat import prompt_text, render_prompt
 from verifine.testing import load_tiny_model
-from verifine.types import Example, Message
+from verifine.testing.models import CHAT_TEMPLATE
+from verifine.types import Example, Json, Message
 
 
 def example(content: str) -> Example:
@@ -26,6 +28,27 @@ def test_a_prompt_that_leaves_no_room_for_the_answer_is_refused(tmp_path: Path) 
     model = load_tiny_model(tmp_path)
     with pytest.raises(DataError, match=r"example 17: the prompt has 249 tokens.*Shorten it to 156 tokens or lower"):
         render_prompt(model, example("a" * 230), 100)
+
+
+ADD: dict[str, Json] = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+
+
+def test_tools_reach_the_chat_template(tmp_path: Path) -> None:
+    model = load_tiny_model(tmp_path)
+    shown = "{% for tool in tools or [] %}<s>t:{{ tool['function']['name'] }}</s>{% endfor %}"
+    model.tokenizer.chat_template = shown + CHAT_TEMPLATE
+    with_tools = replace(example("2+2?"), tools=(ADD,))
+    text = prompt_text(model, render_prompt(model, with_tools, 10))
+    assert text == "<s>t:add</s><s>s:be brief</s><s>u:2+2?</s><s>a:"
+    without = prompt_text(model, render_prompt(model, example("2+2?"), 10))
+    assert without == "<s>s:be brief</s><s>u:2+2?</s><s>a:"
+
+
+def test_a_template_that_leaves_the_tools_out_is_refused(tmp_path: Path) -> None:
+    model = load_tiny_model(tmp_path)
+    with_tools = replace(example("2+2?"), tools=(ADD,))
+    with pytest.raises(DataError, match="example 17: the chat template of tiny-llama does not show tools to the model"):
+        render_prompt(model, with_tools, 10)
 
 
 def test_messages_that_the_template_refuses_are_named(tmp_path: Path) -> None:

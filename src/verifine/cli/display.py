@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from verifine.preflight.numbers import to_numbers
+from verifine.preflight.report import Report
+from verifine.preflight.words import describe_report
 from verifine.runs.evaluation import Evaluation
 from verifine.runs.jsonl import finite
 from verifine.runs.outcome import describe_duration
@@ -55,7 +58,7 @@ def evaluation_line(evaluation: Evaluation) -> str:
 
 
 class Display(Protocol):
-    """Shows a run; a `train.loop.Observer` that can also be told things."""
+    """Shows a run; a `launch.Observer` that can also be told things."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
@@ -66,6 +69,7 @@ class Display(Protocol):
 
     def stage(self, text: str) -> None: ...
     def progress(self, text: str, done: int, total: int) -> None: ...
+    def checked(self, report: Report) -> None: ...
     def evaluated(self, evaluation: Evaluation) -> None: ...
     def stepped(self, report: StepReport, eta_s: float | None) -> None: ...
 
@@ -97,6 +101,9 @@ class PlainDisplay:
         if text != self._last_text:
             self._last_text = text
             self.note(f"{text} ...")
+
+    def checked(self, report: Report) -> None:
+        self.note(f"\n{describe_report(report)}\n")
 
     def evaluated(self, evaluation: Evaluation) -> None:
         self.note(evaluation_line(evaluation))
@@ -140,6 +147,9 @@ class LiveDisplay:
         bar = "█" * filled + "░" * (SPARKLINE_WIDTH - filled)
         self._live.update(Text(f"{text}  {bar}  {done / 1e6:.0f} of {total / 1e6:.0f} MB"))
 
+    def checked(self, report: Report) -> None:
+        self.note(f"\n{describe_report(report)}\n")
+
     def evaluated(self, evaluation: Evaluation) -> None:
         self._console.print(Text(evaluation_line(evaluation), style="bold"))
 
@@ -175,6 +185,9 @@ class JsonDisplay:
     def progress(self, text: str, done: int, total: int) -> None:  # noqa: ARG002 - the stage is enough
         if text != self._last_text:
             self.stage(text)
+
+    def checked(self, report: Report) -> None:
+        self._write({"type": "check", **to_numbers(report)})
 
     def evaluated(self, evaluation: Evaluation) -> None:
         self._write({"type": "evaluation", "name": evaluation.name, **evaluation.numbers()})

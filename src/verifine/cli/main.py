@@ -7,7 +7,10 @@ import sys
 import typer
 
 from verifine import __version__
+from verifine.cli.check import check
 from verifine.cli.compare import compare
+from verifine.cli.doctor import doctor
+from verifine.cli.grade import app as grade
 from verifine.cli.quickstart import quickstart
 from verifine.cli.report import report
 from verifine.cli.train import train
@@ -22,9 +25,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(quickstart)
+app.command()(check)
 app.command()(train)
 app.command()(report)
 app.command()(compare)
+app.add_typer(grade)
+app.command()(doctor)
 
 
 def _show_version(wanted: bool) -> None:
@@ -44,7 +50,7 @@ def _root(
 def main() -> None:
     """Runs the command; what Verifine refuses becomes one message and an exit code.
 
-    Exit codes: 0 done, 1 unexpected, 2 usage or config, 3 environment, 4 data or grader, 5 training failed,
+    Exit codes: 0 done, 1 unexpected, 2 usage or config, 3 environment, 4 data or grader or no-go, 5 training failed,
     130 interrupted with the model saved.
     """
     try:

@@ -24,6 +24,7 @@ def quickstart(
     run_dir: Annotated[
         Path | None, typer.Option(help="Where to write; a new folder under ./runs if not given.")
     ] = None,
+    skip_check: Annotated[bool, typer.Option("--skip-check", help="Train without trying the model first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON Lines on standard output, and nothing else.")] = False,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the report in a browser.")] = False,
 ) -> None:
@@ -47,7 +48,7 @@ def quickstart(
         f"Verifine quickstart: {config.algorithm.name.upper()} teaches {model} the task {task!r} in {minutes:g} minutes"
     )
     display.note(describe_machine())
-    trained = run_training(config, display, started)
+    trained = run_training(config, display, started, check=not skip_check)
     tell_outcome(trained, display)
     display.note(f"Next    verifine quickstart --task add --algorithm {_other(config.algorithm.name)}")
     display.note("        verifine train --dataset yours.jsonl --grader answer_exact --model " + model)

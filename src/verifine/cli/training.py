@@ -26,13 +26,22 @@ SHOWN_PAIRS = 2
 SHOWN_CHARACTERS = 100
 
 
-def run_training(config: RunConfig, display: Display, started: float) -> TrainedRun:
+def run_training(
+    config: RunConfig, display: Display, started: float, *, check: bool, unsafe_grader_exec: bool = False
+) -> TrainedRun:
     """Trains with a live display; the first Ctrl-C finishes the step and saves, the second stops at once."""
     keep_freed_memory()
     note = "finishing the step, then saving; press Ctrl-C again to stop at once"
     try:
         with display, Interrupt(lambda: display.note(note)) as interrupt:
-            return train(config, observer=display, is_interrupted=lambda: interrupt.requested, started=started)
+            return train(
+                config,
+                observer=display,
+                is_interrupted=lambda: interrupt.requested,
+                started=started,
+                check=check,
+                unsafe_grader_exec=unsafe_grader_exec,
+            )
     except KeyboardInterrupt:
         raise StoppedError("stopped at once; the model was not saved") from None
 

@@ -62,6 +62,10 @@ class RunDirectory:
         return self.path / "env.json"
 
     @property
+    def preflight(self) -> Path:
+        return self.path / "preflight.json"
+
+    @property
     def events(self) -> Path:
         return self.path / "events.jsonl"
 

@@ -29,6 +29,8 @@ class Environment:
     cores: int
     """Logical cores this process may use."""
     memory_bytes: int
+    unsafe_grader_exec: bool = False
+    """Whether graders' code ran outside the sandbox, by the owner's word."""
 
 
 def describe_environment() -> Environment:

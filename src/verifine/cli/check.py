@@ -1,0 +1,83 @@
+"""`verifine check`: would training be in vain?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from verifine.cli.options import (
+    Algorithm,
+    Dataset,
+    EvalDataset,
+    GraderSpec,
+    MaxNewTokens,
+    Model,
+    RewardType,
+    Seed,
+    Steps,
+    SystemPrompt,
+    UnsafeGraderExec,
+    Words,
+    load_run,
+    reward_options,
+)
+
+
+def check(
+    words: Words = None,
+    dataset: Dataset = None,
+    eval_dataset: EvalDataset = None,
+    model: Model = None,
+    algo: Algorithm = None,
+    grader: GraderSpec = None,
+    reward_type: RewardType = None,
+    system_prompt: SystemPrompt = None,
+    steps: Steps = None,
+    max_new_tokens: MaxNewTokens = None,
+    seed: Seed = None,
+    rows: Annotated[int, typer.Option(min=1, help="Prompts that the model is asked.")] = 16,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Answers to each; the run's group_size, at most 8, if not given.")
+    ] = None,
+    unsafe_grader_exec: UnsafeGraderExec = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")] = False,
+) -> None:
+    """Try data, grader and model before training: is there something to learn, does it fit, and how long will it take?
+
+    Takes what `verifine train` takes, and trains nothing. Exits with 0 for go, with warnings or without, and with 4 for
+    no-go.
+    """
+    from verifine.cli.display import make_display
+    from verifine.cli.memory import keep_freed_memory
+    from verifine.launch import check_run
+    from verifine.preflight.check import Extent, NoGoError
+    from verifine.preflight.finding import Verdict
+    from verifine.preflight.numbers import to_numbers
+    from verifine.preflight.words import describe_report
+
+    options = {
+        "data.train": dataset,
+        "data.eval": eval_dataset,
+        "model.name": model,
+        "algorithm.name": algo,
+        **reward_options(grader, reward_type, system_prompt),
+        "run.steps": steps,
+        "sampling.max_new_tokens": max_new_tokens,
+        "run.seed": seed,
+    }
+    config = load_run(words or [], options)
+    keep_freed_memory()
+    extent = Extent(rows=rows, samples=samples)
+    if as_json:
+        report = check_run(config, extent=extent, unsafe_grader_exec=unsafe_grader_exec)
+        print(json.dumps(to_numbers(report), allow_nan=False))
+    else:
+        display = make_display(sys.stdout, as_json=False)
+        with display:
+            report = check_run(config, observer=display, extent=extent, unsafe_grader_exec=unsafe_grader_exec)
+        display.note(describe_report(report))
+    if report.verdict is Verdict.NO_GO:
+        raise typer.Exit(NoGoError.exit_code)

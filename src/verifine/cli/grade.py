@@ -1,0 +1,151 @@
+"""`verifine grade`: try a grader before a model learns to please it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verifine.cli.options import UnsafeGraderExec
+
+app = typer.Typer(
+    name="grade",
+    help="Try a grader before a model learns to please it: one answer, the grader itself, or a whole dataset.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+_Spec = Annotated[str, typer.Option("--grader", help="A JSON file in OpenAI's grader form, or the name of a preset.")]
+_JudgeUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--judge-url",
+        help="The server that model graders ask, up to /v1; else what OPENAI_BASE_URL says.",
+        metavar="URL",
+    ),
+]
+_JudgeKey = Annotated[
+    str | None,
+    typer.Option("--judge-key-env", help="The environment variable with its key; else OPENAI_API_KEY.", metavar="NAME"),
+]
+
+
+@app.command("run")
+def run_grader(
+    grader: _Spec,
+    sample: Annotated[
+        str, typer.Option(help="The answer to grade, or @FILE with it in; @@ for a text that begins with @.")
+    ],
+    item: Annotated[
+        str, typer.Option(help="The row it answers, as a JSON object with the fields the grader reads, or @FILE.")
+    ] = "{}",
+    judge_url: _JudgeUrl = None,
+    judge_key_env: _JudgeKey = None,
+    unsafe_grader_exec: UnsafeGraderExec = False,
+) -> None:
+    """Grade one answer and print the result, as JSON exactly like that of OpenAI's graders/run.
+
+    An answer that cannot be graded is a result too: its reward is 0, metadata.errors says why, and so does a line on
+    standard error.
+    """
+    from verifine.cli.grading import Means, explain, grade_all, open_grader, read_item, read_text, to_json
+    from verifine.graders import load_grader_config
+    from verifine.graders.result import describe_grade
+    from verifine.types import Sample
+
+    config = load_grader_config(grader)
+    answer = Sample(output_text=read_text(sample, "--sample"), item=read_item(item))
+    means = Means(judge_url=judge_url, judge_key_env=judge_key_env, is_unsafe=unsafe_grader_exec)
+    with open_grader(config, means.services(), grader) as scoring:
+        graded = grade_all(scoring, [answer])
+    grade = graded.grades[0]
+    print(to_json(describe_grade(config, grade, graded.seconds).model_dump(mode="json")))
+    if (explanation := explain(grade)) is not None:
+        print(explanation, file=sys.stderr)
+
+
+@app.command("validate")
+def validate_grader(
+    grader: Annotated[str, typer.Argument(metavar="GRADER.json", help="The grader's file, or the name of a preset.")],
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the grader with every default filled in, as OpenAI's graders/validate."),
+    ] = False,
+    judge_url: _JudgeUrl = None,
+    judge_key_env: _JudgeKey = None,
+    unsafe_grader_exec: UnsafeGraderExec = False,
+) -> None:
+    """Say whether a grader can be used: its fields, its templates, and its code, which is loaded in the sandbox.
+
+    What is wrong is told all at once.
+    """
+    from verifine.cli.grading import Means, open_grader, to_json
+    from verifine.graders import load_grader_config
+
+    config = load_grader_config(grader)
+    means = Means(judge_url=judge_url, judge_key_env=judge_key_env, is_unsafe=unsafe_grader_exec)
+    with open_grader(config, means.services(), grader):
+        pass
+    if as_json:
+        print(to_json({"grader": config.model_dump(mode="json")}))
+        return
+    print(f"{grader} is a valid {config.type} grader")
+
+
+@app.command("test")
+def try_grader(
+    grader: Annotated[
+        str | None,
+        typer.Option(help="A JSON file in OpenAI's grader form, or a preset; with --rollouts, the run's own."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The dataset whose rows are graded; with --rollouts, the run's own.")
+    ] = None,
+    rollouts: Annotated[
+        Path | None, typer.Option(metavar="RUN_DIR", help="Grade the saved answers of this run once more.")
+    ] = None,
+    answer_field: Annotated[
+        str | None,
+        typer.Option(metavar="FIELD", help="The field with an answer to grade; else model_sample or output_text."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Grade at most so many rows, or saved answers, evenly spread.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the histogram as an image, too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else.")] = False,
+    judge_url: _JudgeUrl = None,
+    judge_key_env: _JudgeKey = None,
+    unsafe_grader_exec: UnsafeGraderExec = False,
+) -> None:
+    """Show what a grader makes of a whole dataset, or of the saved answers of a run.
+
+    Without --rollouts it grades the answer of each row; a row without one is answered with its right answer, written
+    in the ways a model may write it, and the best of them counts. Empty text and nonsense are graded beside it. With
+    --rollouts it grades what a model answered in a run, and compares the scores with those that were recorded.
+    """
+    from verifine.cli.grading import Means, to_json
+    from verifine.cli.trial import check_plot, probe_data, rescore_run
+    from verifine.cli.trial_numbers import trial_numbers
+    from verifine.cli.trial_text import describe_trial
+    from verifine.errors import ConfigError
+
+    check_plot(plot)
+    means = Means(judge_url=judge_url, judge_key_env=judge_key_env, is_unsafe=unsafe_grader_exec)
+    if rollouts is not None:
+        trial = rescore_run(rollouts, grader, data, means, limit)
+    elif grader is None or data is None:
+        raise ConfigError("nothing to grade: give --grader and --data, or --rollouts with a run directory")
+    else:
+        trial = probe_data(grader, data, answer_field, means, limit)
+    if plot is not None:
+        trial.draw(plot)
+    if as_json:
+        print(to_json(trial_numbers(trial)))
+        return
+    print(describe_trial(trial))
+    if plot is not None:
+        print(f"\n{plot}")

@@ -1,0 +1,163 @@
+"""What `verifine doctor` looks at, and what it says of each thing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from verifine.graders.sandbox import Level, LevelReport, find_level
+from verifine.graders.sandbox.selftest import ATTACKS
+from verifine.runs.environment import Environment, describe_environment
+from verifine.runs.outcome import count
+from verifine.types import Json
+
+NEEDED_BYTES = 1 << 30
+"""Free disk below which it gets tight: the smallest model of the catalogue takes 0.3 GB, and a run of it 0.5 GB."""
+
+GIB = 1 << 30
+
+
+class State(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Good to know; Verifine works."""
+    SKIPPED = "skipped"
+    """Not looked at."""
+    MISSING = "missing"
+    """Something that Verifine needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    state: State
+    found: str
+    ways_out: tuple[str, ...] = ()
+    """What to do about it."""
+
+
+def check_machine(*, online: bool) -> Iterator[Check]:
+    """Every check, one by one, for some take a second. Nothing is asked over a network unless `online`."""
+    environment = describe_environment()
+    yield from check_versions(environment)
+    yield Check(name="processor", state=State.OK, found=f"{count(environment.cores, 'core')}, {environment.cpu}")
+    yield Check(name="memory", state=State.OK, found=f"{environment.memory_bytes / GIB:.1f} GiB")
+    yield check_disk("disk here", Path.cwd())
+    yield from _check_with_torch(online=online)
+    yield check_sandbox(find_level())
+    yield check_extras({name: _version_of(name) for name in ("datasets", "pyarrow")})
+
+
+def check_versions(environment: Environment) -> Iterator[Check]:
+    """Of Python and of what cannot be done without."""
+    yield Check(name="Python", state=State.OK, found=environment.python)
+    packages = {
+        "Verifine": (environment.verifine, "install it, such as with `pip install -c constraints.txt .` in its folder"),
+        "torch": (environment.torch, "pip install torch; https://pytorch.org says which build fits your GPU"),
+        "transformers": (environment.transformers, "pip install transformers"),
+    }
+    for name, (found, way_out) in packages.items():
+        if found is None:
+            yield Check(name=name, state=State.MISSING, found="not installed", ways_out=(way_out,))
+        else:
+            yield Check(name=name, state=State.OK, found=found)
+
+
+def check_disk(name: str, folder: Path) -> Check:
+    """Where `folder` is, or is going to be."""
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    free = shutil.disk_usage(existing).free
+    found = f"{free / GIB:.1f} GiB free at {folder}"
+    if not os.access(existing, os.W_OK):
+        way_out = "work in a folder that you may write to, or set VERIFINE_HOME to one"
+        return Check(name=name, state=State.MISSING, found=f"{folder} cannot be written to", ways_out=(way_out,))
+    if free < NEEDED_BYTES:
+        return Check(name=name, state=State.MISSING, found=found, ways_out=("make room for 1 GiB at least",))
+    return Check(name=name, state=State.OK, found=found)
+
+
+def check_sandbox(report: LevelReport) -> Check:
+    """What holds the code of graders, and of answers that are code."""
+    if report.level is None:
+        found = "none: graders that run code (python, code, math) are refused"
+        return Check(name="sandbox", state=State.MISSING, found=found, ways_out=report.missing)
+    details = ", ".join(f"{name} {value}" for name, value in report.details.items())
+    found = f"{report.level.value} ({details}); the {len(ATTACKS)} attacks of its self-test were refused"
+    state = State.OK if report.level is Level.FULL else State.NOTE
+    return Check(name="sandbox", state=state, found=found, ways_out=report.missing)
+
+
+def check_extras(versions: dict[str, str | None]) -> Check:
+    """Packages that only some data needs."""
+    found = ", ".join(f"{name} {number or 'not installed'}" for name, number in versions.items())
+    if None not in versions.values():
+        return Check(name="data extras", state=State.OK, found=found)
+    way_out = "for Parquet files and datasets of the hub: pip install 'verifine[data]'"
+    return Check(name="data extras", state=State.NOTE, found=found, ways_out=(way_out,))
+
+
+def _check_with_torch(*, online: bool) -> Iterator[Check]:
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # OSError: one of its libraries cannot be loaded
+        way_out = "install torch again; accelerator, model cache and hub were not looked at"
+        yield Check(name="torch import", state=State.MISSING, found=f"fails: {error}", ways_out=(way_out,))
+        return
+    from verifine.models.provision import cache_folder
+
+    if torch.cuda.is_available():
+        memory = torch.cuda.get_device_properties(0).total_memory / GIB
+        others = f", and {torch.cuda.device_count() - 1} more" if torch.cuda.device_count() > 1 else ""
+        found = f"{torch.cuda.get_device_name(0)} with {memory:.0f} GiB{others}"
+        yield Check(name="accelerator", state=State.OK, found=found)
+    elif Path("/dev/nvidia0").exists():
+        way_out = "install the build of torch for your driver's CUDA version: https://pytorch.org says which"
+        found = f"there is an NVIDIA GPU, but torch {torch.__version__} cannot use it"
+        yield Check(name="accelerator", state=State.NOTE, found=found, ways_out=(way_out,))
+    else:
+        found = "none: models train on the processor, which is enough for the quickstart"
+        yield Check(name="accelerator", state=State.NOTE, found=found)
+    yield check_disk("model cache", cache_folder())
+    yield _check_hub(online=online)
+
+
+def _check_hub(*, online: bool) -> Check:
+    """Whether models can be fetched; a model in a folder, and the packaged one, need no hub."""
+    from huggingface_hub import HfApi, constants
+
+    from verifine.models.catalogue import CATALOGUE
+    from verifine.models.provision import ask_hub
+
+    if constants.HF_HUB_OFFLINE:
+        return Check(name="model hub", state=State.SKIPPED, found="not used, for HF_HUB_OFFLINE is set")
+    if not online:
+        return Check(name="model hub", state=State.SKIPPED, found="not asked; --online asks it")
+    failure = ask_hub(next(iter(CATALOGUE.values())).hub_id, HfApi())
+    if failure is None:
+        return Check(name="model hub", state=State.OK, found=f"{constants.ENDPOINT} answers")
+    way_out = "give models as folders, or set HF_ENDPOINT to a mirror; SmolLM2-135M-Instruct needs only PyPI"
+    return Check(name="model hub", state=State.NOTE, found=failure.rstrip("."), ways_out=(way_out,))
+
+
+def to_numbers(checks: list[Check]) -> dict[str, Json]:
+    """For programs."""
+    return {
+        "is_ready": all(check.state is not State.MISSING for check in checks),
+        "checks": [asdict(check) | {"ways_out": list(check.ways_out)} for check in checks],
+    }
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,78 @@
+"""The options that `train` and `check` share, and the config they stand for together with a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from verifine.config import RunConfig
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[CONFIG.yaml] [KEY.PATH=VALUE]...", help="A config file, and values that override it."),
+]
+Dataset = Annotated[Path | None, typer.Option(help="JSONL, one example a line, each with `messages`.")]
+EvalDataset = Annotated[Path | None, typer.Option(help="JSONL of held-out examples.")]
+Model = Annotated[str | None, typer.Option(help="A catalogue name, a hub id or a folder.")]
+Algorithm = Annotated[
+    str | None,
+    typer.Option(help="GRPO, DR_GRPO, DAPO, RLOO, REINFORCE_PP, REINFORCE_PPB (with baseline), PPO, GSPO or CISPO."),
+]
+GraderSpec = Annotated[
+    str | None, typer.Option(help="A JSON file in OpenAI's grader form, or a preset: answer_exact, answer_number.")
+]
+RewardType = Annotated[
+    str | None,
+    typer.Option("--reward-type", "-rt", help="A grader with its system prompt: think_answer_tags, boxed or code."),
+]
+SystemPrompt = Annotated[
+    str | None, typer.Option("--system-prompt", "-s", help="Put before chats that have no system message.")
+]
+Steps = Annotated[int | None, typer.Option(help="Training steps.")]
+MaxNewTokens = Annotated[int | None, typer.Option(help="Longest answer, in tokens.")]
+Seed = Annotated[int | None, typer.Option(help="Every random number follows from it.")]
+UnsafeGraderExec = Annotated[
+    bool, typer.Option("--unsafe-grader-exec", help="Run graders' code outside the sandbox. Only code you trust.")
+]
+
+
+def reward_options(grader: str | None, reward_type: str | None, system_prompt: str | None) -> dict[str, object]:
+    """What --grader, --reward-type and --system-prompt set; None: not given."""
+    from verifine.config import REWARD_TYPES
+    from verifine.data.suggestion import did_you_mean
+    from verifine.errors import ConfigError
+    from verifine.graders import load_grader_config
+
+    if reward_type is None:
+        config = None if grader is None else load_grader_config(grader).model_dump(mode="json")
+        return {"grader": config, "data.system_prompt": system_prompt}
+    if grader is not None:
+        raise ConfigError("--reward-type brings its own grader; leave --grader out, or give --grader alone")
+    if reward_type not in REWARD_TYPES:
+        hint = did_you_mean(reward_type, REWARD_TYPES)
+        raise ConfigError(f'--reward-type "{reward_type}" is unknown{hint}; it is one of {", ".join(REWARD_TYPES)}')
+    chosen = REWARD_TYPES[reward_type]
+    return {
+        "grader": chosen.grader.model_dump(mode="json"),
+        "data.system_prompt": chosen.system_prompt if system_prompt is None else system_prompt,
+        "sampling.stop": chosen.stop or None,
+    }
+
+
+def load_run(words: list[str], options: Mapping[str, object]) -> RunConfig:
+    """The config that a file, overrides and options stand for; an option that was not given is None."""
+    from verifine.config import load_config
+    from verifine.errors import ConfigError
+
+    has_file = bool(words) and ("=" not in words[0] or Path(words[0]).is_file())
+    file, overrides = (Path(words[0]), words[1:]) if has_file else (None, words)
+    if file is None and options["data.train"] is None and not overrides:
+        raise ConfigError("nothing to train on: give a config file, or --dataset with --model and --grader")
+    # JSON is YAML, so an option is an override like any other.
+    set_by_option = [f"{key}={json.dumps(value, default=str)}" for key, value in options.items() if value is not None]
+    return load_config(file, [*overrides, *set_by_option])

@@ -1,0 +1,125 @@
+"""The check, a stage at a time: data and grader, then memory, then the model. A blocker ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from verifine.assemble import Materials
+from verifine.config import AnyGrader, RunConfig
+from verifine.data.summary import summarize_data
+from verifine.errors import VerifineError
+from verifine.graders import Grader
+from verifine.models.load import LanguageModel
+from verifine.models.provision import ProvisionedModel
+from verifine.preflight.finding import Severity, Verdict
+from verifine.preflight.machine import available_memory, read_shape
+from verifine.preflight.memory import Lengths, estimate_memory
+from verifine.preflight.pace import estimate_pace
+from verifine.preflight.probing import Tried, probe_grader
+from verifine.preflight.report import Report
+from verifine.preflight.trial import ask, measure, observe, work_of
+from verifine.train.trainer import Trainer
+
+MOST_SAMPLES = 8
+"""Answers to a prompt that are enough to see whether they differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How much the model is asked."""
+
+    rows: int | None = None
+    """Prompts; None: those of one step."""
+    samples: int | None = None
+    """Answers to each; None: the run's group, at most MOST_SAMPLES."""
+
+
+class NoGoError(VerifineError):
+    """Training would fail or be in vain; `report` says why."""
+
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, report: Report) -> None:
+        blockers = [finding for finding in report.findings if finding.severity is Severity.BLOCKER]
+        reasons = "\n".join(f"- {finding.what} {finding.remedy}" for finding in blockers)
+        super().__init__(
+            "the check before training says no-go:\n"
+            f"{reasons}\nTo train all the same, give --skip-check (in Python: check=False)."
+        )
+        self.report = report
+
+
+def refuse_no_go(report: Report) -> Report:
+    """Returns a report without a blocker.
+
+    Raises:
+        NoGoError: it has one.
+    """
+    if report.verdict is Verdict.NO_GO:
+        raise NoGoError(report)
+    return report
+
+
+def check_materials(
+    materials: Materials, grader: Grader, config: AnyGrader | None, clock: Callable[[], float]
+) -> Report:
+    """The data, and the grader without a model; `config` None is a grader that a Python program brought."""
+    run = materials.config
+    is_carved_out = run.data.task is None and run.data.eval is None
+    tried = Tried(
+        grader=grader, config=config, run=run, train=materials.train, held_out=materials.held_out, clock=clock
+    )
+    return Report(
+        config=run,
+        data=summarize_data(materials.train, materials.held_out, is_carved_out=is_carved_out),
+        grading=probe_grader(tried),
+    )
+
+
+def check_memory(report: Report, provisioned: ProvisionedModel) -> Report:
+    """What is known of memory before the model is loaded: what takes it all the time."""
+    place, available = available_memory()
+    shape = read_shape(provisioned, report.config.model.lora)
+    nothing = Lengths(longest_prompt=0, usual_answer=0, longest_answer=0)
+    return replace(report, shape=shape, memory=estimate_memory(report.config, shape, nothing, place, available))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A run that is ready to begin."""
+
+    config: RunConfig
+    """Resolved."""
+    trainer: Trainer
+    model: LanguageModel
+    held_out: int
+    """Problems of an evaluation."""
+
+
+def check_model(report: Report, loaded: Loaded, extent: Extent) -> Report:
+    """Has the model answer some prompts, and estimates from that what a step takes. `report` has its memory already."""
+    config, trainer = loaded.config, loaded.trainer
+    assert report.memory is not None
+    assert report.shape is not None
+    assert config.sampling.max_new_tokens is not None
+    prompts = trainer.source.measure()
+    rows = min(extent.rows or trainer.prompts_per_step, prompts.prompts)
+    asked = ask(trainer, rows, extent.samples or min(trainer.sampling.group_size, MOST_SAMPLES))
+    sampling = observe(asked.groups, trainer.algorithm, config.sampling.max_new_tokens)
+    timings = measure(asked, sampling, trainer, loaded.model, config.optim.micro_batch_tokens)
+    lengths = Lengths(
+        longest_prompt=prompts.longest,
+        usual_answer=sampling.mean_tokens,
+        longest_answer=config.sampling.max_new_tokens,
+    )
+    return replace(
+        report,
+        config=config,
+        lengths=prompts,
+        context_length=loaded.model.context_length,
+        memory=estimate_memory(config, report.shape, lengths, report.memory.place, report.memory.available),
+        sampling=sampling,
+        pace=estimate_pace(config, timings, work_of(trainer, config.algorithm), loaded.held_out),
+    )

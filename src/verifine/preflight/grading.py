@@ -1,0 +1,225 @@
+"""What trying a grader without a model showed, and what to make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from verifine.preflight.finding import Finding, Severity
+from verifine.preflight.rows import RowFaults
+from verifine.runs.outcome import count
+from verifine.runs.scores import Scores
+from verifine.train.budget import BUDGET_SHARE
+
+SHOWN_REASONS = 3
+
+SAME_SCORE = 1e-6
+"""Scores no further apart than this are the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repetition:
+    """The same answers, graded a second time."""
+
+    answers: int
+    changed: int
+    """Answers that got another score."""
+    largest: float
+    """The largest change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """What a grader asks of other machines."""
+
+    per_answer: int
+    """0: it asks nobody."""
+    tokens_per_answer: float | None
+    """What judges read and wrote in the check, on average; None: they did not say."""
+    per_step: int
+    """For the answers of one step."""
+    per_step_at_most: int
+    """With those sampled in place of groups without signal."""
+    per_run: int | None
+    """For all steps, evaluations and such further answers not included; None: nobody knows how many there will be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradingFacts:
+    """What the grader made of answers that no model wrote."""
+
+    kind: str
+    """Its type, or that a Python program brought it."""
+    incomplete: RowFaults
+    """Rows without a field that the grader reads, or with one that it cannot use."""
+    disputed: RowFaults
+    """Rows whose right answer scores no higher than nonsense; looked for in all rows where grading costs nothing."""
+    rows: int
+    """Rows whose right answer, empty text and nonsense were graded."""
+    right: Scores | None
+    """Of the right answers, each in the way of writing it that scores best. None: they could not be tried."""
+    way: str
+    """How the right answer is written that scored best, most of the time."""
+    untried: str
+    """Why the right answer could not be tried; empty: it was."""
+    must_know: bool
+    """Whether a right answer that is written so has to score high with this kind of grader, whatever its settings."""
+    empty: Scores
+    nonsense: Scores
+    every: Scores
+    """Of all that was graded, both times."""
+    repetition: Repetition
+    seconds_per_answer: float
+    """With as many at a time as the grader takes."""
+    requests: Requests
+
+
+def judge_grading(facts: GradingFacts) -> list[Finding]:
+    """Everything there is to say, the worst of each kind only."""
+    return [*_rows(facts), *_unscorable(facts), *_right(facts), *_repetition(facts), *_requests(facts.requests)]
+
+
+def _rows(facts: GradingFacts) -> Iterator[Finding]:
+    incomplete, disputed = facts.incomplete, facts.disputed
+    if incomplete.count:
+        yield Finding(
+            severity=Severity.BLOCKER if incomplete.share > BUDGET_SHARE else Severity.WARNING,
+            name="incomplete_rows",
+            what=f"{count(incomplete.count, 'row')} of {incomplete.rows} cannot be graded, whatever the answer.",
+            evidence=incomplete.describe(),
+            remedy="Mend or remove these rows, or let the grader read what every row has (grader). A run ends when "
+            f"more than {BUDGET_SHARE:.0%} of its answers cannot be scored.",
+        )
+    if 0 < disputed.count < disputed.rows:
+        yield Finding(
+            severity=Severity.WARNING,
+            name="disputed_rows",
+            what=f"The right answer to {disputed.count} of {disputed.rows} rows scores no higher than nonsense.",
+            evidence=disputed.describe(),
+            remedy="Mend the right answers of these rows, or let the grader accept how they are written (grader).",
+        )
+
+
+def _unscorable(facts: GradingFacts) -> Iterator[Finding]:
+    every = facts.every
+    if not every.unscorable or facts.incomplete.share == 1:
+        return
+    reasons = "\n".join(f"{reason} ({times} times)" for reason, times in every.reasons[:SHOWN_REASONS])
+    if not every.scored:
+        yield Finding(
+            severity=Severity.BLOCKER,
+            name="nothing_scorable",
+            what="The grader could not score a single answer.",
+            evidence=f"{count(every.count, 'answer')}:\n{reasons}",
+            remedy="Mend the grader; `verifine grade run` tries it on one answer.",
+        )
+    elif not facts.incomplete.count and every.unscorable > BUDGET_SHARE * every.count:
+        yield Finding(
+            severity=Severity.WARNING,
+            name="unscorable_answers",
+            what=f"The grader could not score {every.unscorable} of {every.count} answers.",
+            evidence=reasons,
+            remedy=f"Mend the grader: a run ends when more than {BUDGET_SHARE:.0%} of its answers cannot be scored.",
+        )
+
+
+def _right(facts: GradingFacts) -> Iterator[Finding]:
+    if facts.right is None:
+        yield Finding(
+            severity=Severity.NOTE,
+            name="right_answer_untried",
+            what="Whether the grader knows a right answer could not be tried.",
+            evidence=facts.untried,
+            remedy="",
+        )
+        return
+    right, empty, nonsense = facts.right.mean, facts.empty.mean, facts.nonsense.mean
+    wrong = [mean for mean in (empty, nonsense) if mean is not None]
+    if right is None or not wrong:
+        return
+    evidence = (
+        f"mean score over {count(facts.rows, 'row')}: right answer {right:.2f}, empty text {_mean(empty)}, nonsense "
+        f"{_mean(nonsense)}"
+    )
+    if right <= max(wrong):
+        yield _undecided(facts, evidence)
+    elif right > 0 and max(wrong) > right / 2:
+        yield Finding(
+            severity=Severity.WARNING,
+            name="wrong_scores_high",
+            what="Answers that say nothing score more than half of what the right answer scores.",
+            evidence=evidence,
+            remedy="Let the grader give less for what is not an answer (for example a smaller format_weight), or the "
+            "model may learn to write just that.",
+        )
+
+
+def _undecided(facts: GradingFacts, evidence: str) -> Finding:
+    """The right answer does not stand out."""
+    if facts.must_know:
+        return Finding(
+            severity=Severity.BLOCKER,
+            name="cannot_tell_right",
+            what="The grader cannot tell right from wrong.",
+            evidence=evidence,
+            remedy="Look at what it compares (grader.input, grader.reference) and at the rows' right answers; "
+            "`verifine grade test` shows single rows.",
+        )
+    return Finding(
+        severity=Severity.WARNING,
+        name="right_answer_not_recognised",
+        what="The right answer scores no more than nonsense, in every way it was written.",
+        evidence=evidence,
+        remedy="If the grader wants it written in another way, all is well; else mend it. `verifine grade run` shows "
+        "what it says of one answer.",
+    )
+
+
+def _repetition(facts: GradingFacts) -> Iterator[Finding]:
+    repetition = facts.repetition
+    if not repetition.changed:
+        return
+    yield Finding(
+        severity=Severity.WARNING,
+        name="scores_change",
+        what="The grader gives the same answer different scores.",
+        evidence=f"{repetition.changed} of {count(repetition.answers, 'answer')} graded twice changed, by up to "
+        f"{repetition.largest:.2g}",
+        remedy="A judge is steadier with sampling_params: {temperature: 0}; a Python grader should not draw random "
+        "numbers. What changes by chance is learned as if it were earned.",
+    )
+
+
+def _requests(requests: Requests) -> Iterator[Finding]:
+    if not requests.per_answer:
+        return
+    evidence = [f"{count(requests.per_answer, 'request')} an answer"]
+    if requests.per_step_at_most > requests.per_step:
+        evidence.append(f"up to {requests.per_step_at_most:,} a step where groups are sampled again")
+    if requests.tokens_per_answer is not None:
+        tokens = requests.tokens_per_answer * requests.per_step / requests.per_answer
+        evidence.append(f"about {tokens:,.0f} tokens a step")
+    in_all = "" if requests.per_run is None else f", {requests.per_run:,} in all steps"
+    yield Finding(
+        severity=Severity.NOTE,
+        name="asks_others",
+        what=f"The grader asks a judge or a service {requests.per_step:,} times a step{in_all}.",
+        evidence="; ".join(evidence),
+        remedy="",
+    )
+
+
+def _mean(value: float | None) -> str:
+    return "unscorable" if value is None else f"{value:.2f}"
+
+
+def changes(first: Sequence[float | None], second: Sequence[float | None]) -> Repetition:
+    """Compares the scores of the same answers; None is unscorable."""
+    pairs = list(zip(first, second, strict=True))
+    moves = [abs(before - after) for before, after in pairs if before is not None and after is not None]
+    appeared = sum((before is None) != (after is None) for before, after in pairs)
+    return Repetition(
+        answers=len(pairs),
+        changed=sum(move > SAME_SCORE for move in moves) + appeared,
+        largest=max(moves, default=0.0),
+    )

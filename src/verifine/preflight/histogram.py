@@ -1,0 +1,51 @@
+"""How the prompts differ in what the model makes of them, as bars of text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDEST_BAR = 30
+_BAR = "█"
+_RANGES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """How many prompts are of a kind."""
+
+    label: str
+    prompts: int
+
+
+def share_bars(shares: Sequence[float]) -> list[Bar]:
+    """Prompts by their share of right answers; those never and always right have bars of their own."""
+    labels = ("never right", "up to 25 %", "up to 50 %", "up to 75 %", "below 100 %", "always right")
+    counts = [0] * len(labels)
+    for share in shares:
+        counts[5 if share >= 1 else math.ceil(4 * share)] += 1
+    return [Bar(label=label, prompts=number) for label, number in zip(labels, counts, strict=True)]
+
+
+def mean_bars(means: Sequence[float], low: float, high: float) -> list[Bar]:
+    """Prompts by their mean score, in ranges of equal width over the scores that were given."""
+    if low == high:
+        return [Bar(label=f"all {low:.2f}", prompts=len(means))]
+    edges = [low + (high - low) * position / _RANGES for position in range(_RANGES + 1)]
+    counts = [0] * _RANGES
+    for mean in means:
+        counts[min(int((mean - low) / (high - low) * _RANGES), _RANGES - 1)] += 1
+    pairs = zip(edges[:-1], edges[1:], counts, strict=True)
+    return [Bar(label=f"{start:.2f} to {end:.2f}", prompts=number) for start, end, number in pairs]
+
+
+def draw_bars(bars: Sequence[Bar]) -> list[str]:
+    """A line a bar; the longest is WIDEST_BAR wide."""
+    widest = max((bar.prompts for bar in bars), default=0)
+    label_width = max((len(bar.label) for bar in bars), default=0)
+    scale = min(1.0, WIDEST_BAR / widest) if widest else 0.0
+    return [
+        f"{bar.label.rjust(label_width)}  {_BAR * math.ceil(bar.prompts * scale)} {bar.prompts or ''}".rstrip()
+        for bar in bars
+    ]

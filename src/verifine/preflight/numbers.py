@@ -1,0 +1,70 @@
+"""A report as plain values: `preflight.json`, the event `checked` and `--json`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from verifine.preflight.grading import GradingFacts
+from verifine.preflight.report import Report
+from verifine.preflight.sampling import SamplingFacts
+from verifine.runs.scores import Scores
+from verifine.types import Json
+
+
+def verdict_numbers(report: Report) -> dict[str, Json]:
+    """The verdict, and what it rests on."""
+    findings: list[Json] = [asdict(finding) for finding in report.findings]
+    return {"verdict": report.verdict.value, "findings": findings}
+
+
+def to_numbers(report: Report) -> dict[str, Json]:
+    """Everything, for programs; null: the check did not come to it."""
+    return {
+        **verdict_numbers(report),
+        "data": asdict(report.data),
+        "prompts": None if report.lengths is None else asdict(report.lengths),
+        "context_length": report.context_length,
+        "grading": _grading(report.grading),
+        "sampling": None if report.sampling is None else _sampling(report.sampling, report),
+        "model": None if report.shape is None else asdict(report.shape),
+        "memory": None if report.memory is None else asdict(report.memory),
+        "pace": None if report.pace is None else {**asdict(report.pace), "step": asdict(report.pace.step)},
+    }
+
+
+def _grading(facts: GradingFacts) -> dict[str, Json]:
+    return {
+        "kind": facts.kind,
+        "incomplete_rows": asdict(facts.incomplete),
+        "disputed_rows": asdict(facts.disputed),
+        "rows": facts.rows,
+        "right": _scores(facts.right),
+        "way": facts.way,
+        "empty": _scores(facts.empty),
+        "nonsense": _scores(facts.nonsense),
+        "every": _scores(facts.every),
+        "repetition": asdict(facts.repetition),
+        "seconds_per_answer": facts.seconds_per_answer,
+        "requests": asdict(facts.requests),
+    }
+
+
+def _sampling(facts: SamplingFacts, report: Report) -> dict[str, Json]:
+    low, high = facts.useful_groups(report.config.sampling.prompts_per_step)
+    return {
+        "prompts": facts.prompts,
+        "samples": facts.samples,
+        "scores": _scores(facts.scores),
+        "prompt_rates": list(facts.prompt_rates),
+        "prompt_rates_are": "shares of right answers" if facts.judges_answers else "mean scores",
+        "groups_with_signal": facts.groups_with_signal,
+        "useful_groups_a_step": {"low": low, "high": high},
+        "truncated": facts.truncated,
+        "mean_tokens": facts.mean_tokens,
+        "different_texts": facts.different_texts,
+        "shown": [asdict(answer) for answer in facts.shown],
+    }
+
+
+def _scores(scores: Scores | None) -> Json:
+    return None if scores is None else scores.numbers()

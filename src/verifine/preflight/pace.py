@@ -1,0 +1,155 @@
+"""How long a step and a run will take: what was measured in the check, and what is estimated from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from verifine.config import RunConfig
+from verifine.preflight.finding import Finding, Severity
+from verifine.runs.outcome import describe_duration
+
+UPDATE_FORWARDS = (2.5, 4.0)
+"""What an update costs in forward passes over the same tokens: one forward, about two backward, and the optimiser."""
+
+SPARED_UPDATE = 0.5
+"""What may be left of an update over a whole run: the more the model knows, the fewer groups teach it something."""
+
+QUICK_S = 1.0
+"""Grading that takes no longer than this a step is not worth a word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """From the least to the most that something is expected to be."""
+
+    low: float
+    high: float
+
+    def __add__(self, other: Span) -> Span:
+        return Span(low=self.low + other.low, high=self.high + other.high)
+
+    def times(self, low: float, high: float) -> Span:
+        return Span(low=self.low * low, high=self.high * high)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """What was measured in the check, in seconds."""
+
+    groups: int
+    answers: int
+    """That were sampled and graded."""
+    sampling_s: float
+    grading_s: float
+    forward_s: float
+    """Of reading all groups once, estimated from some of them."""
+    signal_share: float
+    """Of groups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What the algorithm does in a step, in rounds of sampling and passes over its groups."""
+
+    rounds: int
+    """Of sampling, at most."""
+    estimates: int
+    """Forward passes before the update: old log-probabilities, the reference, a critic."""
+    updates: int
+    """Forward and backward passes."""
+    is_saving: bool
+    """Whether groups without signal are left out of the update."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long things will take, in seconds."""
+
+    sampling: Span
+    grading: Span
+    update: Span
+    evaluation: Span
+    """Of the held-out problems, once."""
+    total: Span | None
+    """Of all steps and evaluations; None: `run.steps` is null, so only the time limit ends the run."""
+
+    @property
+    def step(self) -> Span:
+        return self.sampling + self.grading + self.update
+
+
+def estimate_pace(config: RunConfig, timings: Timings, work: Work, held_out: int) -> Pace:
+    """Scales what was measured to a step of the run, and the step to the whole of it."""
+    prompts, run = config.sampling.prompts_per_step, config.run
+    size = prompts * config.sampling.group_size / timings.answers
+    forward = timings.forward_s * prompts / timings.groups
+    low, high = UPDATE_FORWARDS
+    sampling = _scaled(timings.sampling_s, size).times(1, work.rounds)
+    grading = _scaled(timings.grading_s, size).times(1, work.rounds)
+    update = Span(
+        low=forward * (work.estimates + work.updates * low * (timings.signal_share if work.is_saving else 1)),
+        high=forward * (work.estimates + work.updates * high),
+    )
+    evaluation = _scaled(timings.sampling_s + timings.grading_s, held_out / timings.answers)
+    total = None
+    if run.steps is not None:
+        between = (run.steps - 1) // run.eval_interval if run.eval_interval else 0
+        spared = SPARED_UPDATE if work.is_saving else 1.0
+        steps = sampling + grading + update.times(spared, 1)
+        total = steps.times(run.steps, run.steps) + evaluation.times(2 + between, 2 + between)
+    return Pace(sampling=sampling, grading=grading, update=update, evaluation=evaluation, total=total)
+
+
+def _scaled(seconds: float, factor: float) -> Span:
+    """For `factor` times as many answers: they go along at once and take as long, or one after the other."""
+    return Span(low=seconds * min(factor, 1.0), high=seconds * max(factor, 1.0))
+
+
+def judge_pace(pace: Pace, config: RunConfig) -> list[Finding]:
+    return [*_slow_grading(pace), *_time_limit(pace, config)]
+
+
+def _slow_grading(pace: Pace) -> Iterator[Finding]:
+    if pace.grading.high <= max(pace.sampling.high, QUICK_S):
+        return
+    yield Finding(
+        severity=Severity.WARNING,
+        name="slow_grading",
+        what="Grading a step takes longer than sampling it.",
+        evidence=f"grading {describe_span(pace.grading)}, sampling {describe_span(pace.sampling)}",
+        remedy="Let more be graded at a time (grading.workers, grading.judge.max_concurrency, or max_concurrency of "
+        "the grader), or take a quicker grader.",
+    )
+
+
+def _time_limit(pace: Pace, config: RunConfig) -> Iterator[Finding]:
+    minutes, steps = config.run.minutes, config.run.steps
+    if minutes is None:
+        return
+    left = Span(low=60 * minutes - 2 * pace.evaluation.low, high=60 * minutes - 2 * pace.evaluation.high)
+    if left.low < pace.step.low:
+        yield Finding(
+            severity=Severity.WARNING,
+            name="no_time",
+            what=f"{minutes:g} minutes are hardly enough for the evaluations before and after training and one step.",
+            evidence=f"an evaluation takes {describe_span(pace.evaluation)}, a step {describe_span(pace.step)}",
+            remedy="Raise run.minutes, or ask fewer held-out problems (data.eval_size).",
+        )
+    elif steps is not None and pace.total is not None and pace.total.low > 60 * minutes:
+        yield Finding(
+            severity=Severity.NOTE,
+            name="time_ends_first",
+            what=f"The time limit will end the run before its {steps} steps.",
+            evidence=f"all steps would take {describe_span(pace.total)}, the limit is {minutes:g} minutes",
+            remedy="",
+        )
+
+
+def describe_span(span: Span) -> str:
+    """`4 to 7 s`, `1 min 5 s to 2 h 3 min`, and one value where both are the same."""
+    if span.high < 10:
+        low, high = f"{span.low:.1f}", f"{span.high:.1f}"
+        return f"{high} s" if low == high else f"{low} to {high} s"
+    low, high = describe_duration(span.low), describe_duration(span.high)
+    return high if low == high else f"{low} to {high}"

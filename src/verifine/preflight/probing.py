@@ -1,0 +1,214 @@
+"""Trying a grader without a model: on the fields of every row, and on answers whose worth is known."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from verifine.algorithms.recipes import RECIPES
+from verifine.config import RunConfig
+from verifine.config.graders import AnyGrader
+from verifine.data import PromptSampler
+from verifine.graders import Grader
+from verifine.graders.probes import (
+    NONSENSE,
+    REFERENCE_FIELD,
+    Attempt,
+    Probe,
+    Result,
+    find_references,
+    keep_best,
+    write_answers,
+)
+from verifine.preflight.grading import GradingFacts, Requests, changes
+from verifine.preflight.kinds import costs_nothing, must_know_right, requests_per_answer, why_untried
+from verifine.preflight.rows import RowFault, RowFaults, collect_faults, missing_fields
+from verifine.runs.scores import collect_scores
+from verifine.train.collect import grade_samples
+from verifine.types import Example, Grade
+
+PROBED_ROWS = 16
+COSTLY_ROWS = 4
+"""In place of PROBED_ROWS, where grading asks other machines or runs a function that may."""
+
+ENOUGH_S = 10.0
+"""A grader that has taken this long is tried on no further rows."""
+
+PLAIN = "plain"
+"""The one way in which the right answer is written where grading asks other machines."""
+
+_BATCH = 256
+_SHOWN_CHARACTERS = 60
+
+_OWN_KIND = "a Python program's own"
+_NO_REFERENCE = f"the rows bring none: they have no {REFERENCE_FIELD}, and the grader names no other field"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A grader that is tried on the rows of a run."""
+
+    grader: Grader
+    config: AnyGrader | None
+    """None: a Python program brought the grader."""
+    run: RunConfig
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    clock: Callable[[], float]
+
+
+def probe_grader(tried: Tried) -> GradingFacts:
+    """Grades the right answer, empty text and nonsense on some rows, twice, and looks at every row's fields."""
+    requests = requests_per_answer(tried.config)
+    probed = _probe_rows(tried, is_costly=requests > 0)
+    ways = Counter(each.attempt.way for each in probed.best if each.attempt.probe is Probe.RIGHT)
+    way = ways.most_common(1)[0][0] if ways else ""
+    incomplete, disputed = _look_at_rows(tried, probed.best, way)
+    by_probe = {probe: [each.grade for each in probed.best if each.attempt.probe is probe] for probe in Probe}
+    twice = [*probed.first, *probed.second]
+    return GradingFacts(
+        kind=_OWN_KIND if tried.config is None else tried.config.type,
+        incomplete=incomplete,
+        disputed=disputed,
+        rows=len(by_probe[Probe.EMPTY]),
+        right=collect_scores(by_probe[Probe.RIGHT]) if ways else None,
+        way=way,
+        untried="" if ways else why_untried(tried.config) or _NO_REFERENCE,
+        must_know=must_know_right(tried.config),
+        empty=collect_scores(by_probe[Probe.EMPTY]),
+        nonsense=collect_scores(by_probe[Probe.NONSENSE]),
+        every=collect_scores(twice),
+        repetition=changes([grade.score for grade in probed.first], [grade.score for grade in probed.second]),
+        seconds_per_answer=probed.seconds / len(twice),
+        requests=_requests(tried.run, requests, twice),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Probed:
+    """The grades of all attempts, given twice."""
+
+    best: list[Result]
+    """Of each row and probe, the first time."""
+    first: list[Grade]
+    second: list[Grade]
+    seconds: float
+
+
+def _probe_rows(tried: Tried, *, is_costly: bool) -> _Probed:
+    """A few rows at a time, until there are enough or time is up."""
+    limit = COSTLY_ROWS if is_costly or tried.config is None else PROBED_ROWS
+    draws = PromptSampler(tried.train, tried.run.run.seed).draw(0, min(limit, len(tried.train)))
+    attempts: list[Attempt] = []
+    first: list[Grade] = []
+    second: list[Grade] = []
+    started = tried.clock()
+    for start in range(0, len(draws), COSTLY_ROWS):
+        rows = [draw.example for draw in draws[start : start + COSTLY_ROWS]]
+        new = [attempt for row in rows for attempt in _attempts(tried.config, row, is_costly=is_costly)]
+        samples = [attempt.sample for attempt in new]
+        attempts += new
+        first += grade_samples(tried.grader, samples)
+        second += grade_samples(tried.grader, samples)
+        if tried.clock() - started > ENOUGH_S:
+            break
+    best = keep_best(Result(attempt=each, grade=grade) for each, grade in zip(attempts, first, strict=True))
+    return _Probed(best=best, first=first, second=second, seconds=tried.clock() - started)
+
+
+def _attempts(config: AnyGrader | None, row: Example, *, is_costly: bool) -> Iterator[Attempt]:
+    references = [] if why_untried(config) else find_references(config, row.item)
+    for reference in references:
+        for way, text in write_answers(config, reference).items():
+            if way == PLAIN or not is_costly:
+                yield Attempt(row=row, probe=Probe.RIGHT, way=way, text=text)
+    yield Attempt(row=row, probe=Probe.EMPTY, way="", text="")
+    yield Attempt(row=row, probe=Probe.NONSENSE, way="", text=NONSENSE)
+
+
+def _look_at_rows(tried: Tried, probed: Sequence[Result], way: str) -> tuple[RowFaults, RowFaults]:
+    """The rows that cannot be graded, and those whose right answer does not stand out.
+
+    Every row's fields are looked at. Grades are those of `probed`, or where they cost nothing of every row.
+    """
+    if tried.config is None:
+        return collect_faults(()), collect_faults(map(_dispute, _by_row(probed)))
+    find_missing = missing_fields(tried.config)
+    if not costs_nothing(tried.config):
+        incomplete = (find_missing(row) for row in itertools.chain(tried.train, tried.held_out))
+        return collect_faults(incomplete), collect_faults(map(_dispute, _by_row(probed)))
+    unfit: list[RowFault | None] = []
+    disputed: list[RowFault | None] = []
+    for row_grades in _grade_every_row(tried, way):
+        unfit.append(find_missing(row_grades.row) or _refusal(row_grades))
+        disputed.append(_dispute(row_grades))
+    return collect_faults(unfit), collect_faults(disputed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RowGrades:
+    """What was said of the best right answer to a row, and of nonsense."""
+
+    row: Example
+    right: Result | None
+    """None: the row brings no right answer."""
+    nonsense: Result
+
+
+def _grade_every_row(tried: Tried, way: str) -> Iterator[_RowGrades]:
+    for rows in (tried.train, tried.held_out):
+        for start in range(0, len(rows), _BATCH):
+            attempts = [attempt for row in rows[start : start + _BATCH] for attempt in _short(tried.config, row, way)]
+            grades = grade_samples(tried.grader, [attempt.sample for attempt in attempts])
+            pairs = zip(attempts, grades, strict=True)
+            yield from _by_row(keep_best(Result(attempt=attempt, grade=grade) for attempt, grade in pairs))
+
+
+def _short(config: AnyGrader | None, row: Example, way: str) -> Iterator[Attempt]:
+    """The right answer in one way, and nonsense."""
+    every = _attempts(config, row, is_costly=False)
+    return (each for each in every if each.probe is Probe.NONSENSE or (each.probe is Probe.RIGHT and each.way == way))
+
+
+def _by_row(results: Iterable[Result]) -> Iterator[_RowGrades]:
+    """In the order of the rows; `results` are those of whole rows, the best of each probe."""
+    found: dict[str, dict[Probe, Result]] = {}
+    for result in results:
+        found.setdefault(result.attempt.row.id, {})[result.attempt.probe] = result
+    for probes in found.values():
+        nonsense = probes[Probe.NONSENSE]
+        yield _RowGrades(row=nonsense.attempt.row, right=probes.get(Probe.RIGHT), nonsense=nonsense)
+
+
+def _refusal(grades: _RowGrades) -> RowFault | None:
+    """Why a row cannot be graded, whatever the answer."""
+    if grades.nonsense.grade.score is not None or (grades.right is not None and grades.right.grade.score is not None):
+        return None
+    return RowFault(place=grades.row.label, reason=grades.nonsense.grade.reason or "the grader gives no reason")
+
+
+def _dispute(grades: _RowGrades) -> RowFault | None:
+    if grades.right is None:
+        return None
+    right, nonsense = grades.right.grade.score, grades.nonsense.grade.score
+    if right is None or nonsense is None or right > nonsense:
+        return None
+    text = grades.right.attempt.text
+    shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+    return RowFault(place=grades.row.label, reason=f'"{shown}" scores {right:.2f}, nonsense {nonsense:.2f}')
+
+
+def _requests(run: RunConfig, per_answer: int, grades: Sequence[Grade]) -> Requests:
+    sampling, algorithm = run.sampling, run.algorithm
+    per_step = per_answer * sampling.prompts_per_step * sampling.group_size
+    rounds = 1 + (algorithm.max_resample if RECIPES[algorithm.name].group_filter is not None else 0)
+    used = [usage.prompt + usage.completion for grade in grades for usage in grade.usage.values()]
+    return Requests(
+        per_answer=per_answer,
+        tokens_per_answer=sum(used) / len(grades) if used else None,
+        per_step=per_step,
+        per_step_at_most=rounds * per_step,
+        per_run=None if run.run.steps is None else run.run.steps * per_step,
+    )

@@ -1,0 +1,67 @@
+"""The check of a run: all facts, all findings and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from verifine.config import RunConfig
+from verifine.data.summary import DataSummary
+from verifine.preflight.data import judge_data
+from verifine.preflight.finding import Finding, Severity, Verdict, judge
+from verifine.preflight.grading import GradingFacts, judge_grading
+from verifine.preflight.memory import Memory, ModelShape, judge_memory
+from verifine.preflight.pace import Pace, judge_pace
+from verifine.preflight.sampling import SamplingFacts, judge_sampling
+from verifine.train.source import PromptLengths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What is known so far; what a check did not come to is None."""
+
+    config: RunConfig
+    data: DataSummary
+    grading: GradingFacts
+    shape: ModelShape | None = None
+    memory: Memory | None = None
+    lengths: PromptLengths | None = None
+    context_length: int | None = None
+    """Tokens that the model reads."""
+    sampling: SamplingFacts | None = None
+    pace: Pace | None = None
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The worst first, and else in the order of the parts."""
+        found = [*judge_data(self.data, self.config), *judge_grading(self.grading)]
+        if self.sampling is not None:
+            best = None if self.grading.right is None else self.grading.right.mean
+            found += judge_sampling(self.sampling, self.config, best)
+            found += _idle_answers(self.grading, self.sampling)
+        if self.pace is not None:
+            found += judge_pace(self.pace, self.config)
+        if self.memory is not None:
+            found += judge_memory(self.memory, self.config)
+        order = list(Severity)
+        return sorted(found, key=lambda finding: order.index(finding.severity))
+
+    @property
+    def verdict(self) -> Verdict:
+        return judge(self.findings)
+
+
+def _idle_answers(grading: GradingFacts, sampling: SamplingFacts) -> Iterator[Finding]:
+    """What says nothing must not earn more than what the model says."""
+    usual = sampling.scores.mean
+    known = {"empty text": grading.empty.mean, "nonsense": grading.nonsense.mean}
+    better = {name: mean for name, mean in known.items() if mean is not None and usual is not None and mean > usual}
+    if not better:
+        return
+    yield Finding(
+        severity=Severity.WARNING,
+        name="idle_answers_pay",
+        what="Saying nothing scores higher than what the model says, so it may learn to say nothing.",
+        evidence=", ".join([*(f"{name} {mean:.2f}" for name, mean in better.items()), f"the model {usual:.2f}"]),
+        remedy="Let the grader give less for what is no answer.",
+    )

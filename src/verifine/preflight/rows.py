@@ -1,0 +1,137 @@
+"""Whether a grader finds in every row what it reads: its templates are filled in for all of them, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from verifine.config.graders import (
+    AnswerGrader,
+    AnyGrader,
+    ChoiceGrader,
+    CodeGrader,
+    JsonSchemaGrader,
+    LabelModelGrader,
+    MathGrader,
+    MultiGrader,
+    NumberGrader,
+    ScoreModelGrader,
+    StringCheckGrader,
+    TextSimilarityGrader,
+    WeightedGrader,
+)
+from verifine.config.graders.openai import InputAudio, InputImage, JudgeContent
+from verifine.config.graders.template import Reference, parse_template
+from verifine.graders.template import MissingFieldError, render
+from verifine.types import Example, Sample
+
+SHOWN_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFault:
+    """A row that cannot be graded as it should be, and why."""
+
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFaults:
+    """Those of a dataset."""
+
+    rows: int
+    """Rows that were looked at."""
+    count: int
+    """Rows with a fault."""
+    first: tuple[RowFault, ...]
+    """At most SHOWN_ROWS of them."""
+
+    @property
+    def share(self) -> float:
+        return self.count / self.rows if self.rows else 0.0
+
+    def describe(self) -> str:
+        """The first ones, a line each, and how many more there are."""
+        lines = [f"{fault.place}: {fault.reason}" for fault in self.first]
+        more = self.count - len(self.first)
+        return "\n".join([*lines, f"... and {more} more"] if more else lines)
+
+
+def collect_faults(verdicts: Iterable[RowFault | None]) -> RowFaults:
+    """One verdict a row; None is a row without a fault."""
+    rows = count = 0
+    first: list[RowFault] = []
+    for verdict in verdicts:
+        rows += 1
+        count += verdict is not None
+        if verdict is not None and len(first) < SHOWN_ROWS:
+            first.append(verdict)
+    return RowFaults(rows=rows, count=count, first=tuple(first))
+
+
+def missing_fields(config: AnyGrader) -> Callable[[Example], RowFault | None]:
+    """What looks in a row for every field that a template of the grader names."""
+    wanted = dict.fromkeys(
+        _alone(part)
+        for template in templates_of(config)
+        for part in parse_template(template)
+        if isinstance(part, Reference) and part.root == "item"
+    )
+
+    def look(row: Example) -> RowFault | None:
+        sample = Sample(output_text="", item=row.item)
+        try:
+            for template in wanted:
+                render(template, sample)
+        except MissingFieldError as error:
+            return RowFault(place=row.label, reason=str(error))
+        return None
+
+    return look
+
+
+def _alone(reference: Reference) -> str:
+    """A template of one reference, so that one that cannot be filled in hides no other."""
+    steps = (f"[{step}]" if isinstance(step, int) else _quoted(step) for step in reference.steps)
+    return f"{{{{ {reference.root}{''.join(steps)} }}}}"
+
+
+def _quoted(step: str) -> str:
+    return f"['{step}']" if '"' in step else f'["{step}"]'
+
+
+def templates_of(config: AnyGrader) -> Iterator[str]:
+    """Every template that a grader fills in, and for a field it reads by its name a template of that field."""
+    match config:
+        case MultiGrader() | WeightedGrader():
+            for inner in config.graders.values():
+                yield from templates_of(inner)
+        case AnswerGrader():
+            yield config.reference
+            if config.compare == "countdown":
+                yield "{{ item.numbers }}"
+        case StringCheckGrader() | TextSimilarityGrader() | MathGrader() | NumberGrader() | ChoiceGrader():
+            yield config.input
+            yield config.reference
+        case JsonSchemaGrader():
+            yield config.input
+        case CodeGrader():
+            yield f'{{{{ item["{config.tests}"] }}}}'
+        case ScoreModelGrader() | LabelModelGrader():
+            for message in config.input:
+                yield from _texts(message.content)
+
+
+def _texts(content: JudgeContent) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, tuple):
+        for part in content:
+            yield from _texts(part)
+    elif isinstance(content, InputImage):
+        yield content.image_url
+    elif isinstance(content, InputAudio):
+        yield content.input_audio.data
+    else:
+        yield content.text

@@ -1,0 +1,241 @@
+"""What the base model answered, and what there is to learn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from verifine.config import RunConfig
+from verifine.config.algorithm import NEEDS_A_GROUP
+from verifine.preflight.finding import Finding, Severity
+from verifine.runs.evaluation import wilson_interval
+from verifine.runs.outcome import count
+from verifine.runs.scores import Scores
+from verifine.train.budget import BUDGET_SHARE
+
+SURE_GROUPS, SURE_ANSWERS = 8, 64
+"""As many groups and answers without any signal are no accident."""
+
+LOW_SIGNAL = 0.25
+"""Below this share of groups with signal, most of a step's sampling is for nothing."""
+
+EASY = 0.95
+"""Share of right answers from which there is little left to learn."""
+
+MANY_TRUNCATED = 0.2
+LOW_FORMAT = 0.2
+SAME_TEXTS = 0.3
+"""Share of different answers in a group below which the model repeats itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownAnswer:
+    """An answer for people to look at."""
+
+    prompt: str
+    text: str
+    score: float | None
+    """None: unscorable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingFacts:
+    """A few groups, sampled and graded as training does it."""
+
+    prompts: int
+    samples: int
+    """For each prompt."""
+    scores: Scores
+    """Of all answers; format and answer accuracy are their shares, None where the grader does not judge that."""
+    prompt_rates: tuple[float, ...]
+    """For each prompt with an answer that could be scored: the share of right answers, or where the grader judges
+    none its mean score."""
+    groups_with_signal: int
+    """Groups whose answers have different rewards."""
+    has_signal: bool
+    """Whether the algorithm could learn from all these groups together."""
+    truncated: float
+    """Share of answers cut off at max_new_tokens."""
+    mean_tokens: float
+    """Of an answer."""
+    different_texts: float
+    """Share of different answers among those to one prompt, on average."""
+    shown: tuple[ShownAnswer, ...]
+
+    @property
+    def answers(self) -> int:
+        return self.prompts * self.samples
+
+    @property
+    def judges_answers(self) -> bool:
+        """Whether `prompt_rates` are shares of right answers."""
+        return self.scores.answer_accuracy is not None
+
+    def useful_groups(self, prompts_per_step: int) -> tuple[float, float]:
+        """How many groups of a step will have signal: the 95 % interval of what to expect."""
+        low, high = wilson_interval(self.groups_with_signal, self.prompts)
+        return prompts_per_step * low, prompts_per_step * high
+
+
+def judge_sampling(facts: SamplingFacts, config: RunConfig, best: float | None) -> list[Finding]:
+    """Everything there is to say; `best` is what a right answer scores, None: nobody knows."""
+    if not facts.scores.scored:
+        return [*_unscorable(facts)]
+    return [
+        *_unscorable(facts),
+        *_signal(facts, config, best),
+        *_truncation(facts, config),
+        *_format(facts),
+        *_sample_size(facts, config),
+    ]
+
+
+def _unscorable(facts: SamplingFacts) -> Iterator[Finding]:
+    scores = facts.scores
+    if scores.unscorable <= BUDGET_SHARE * scores.count:
+        return
+    reasons = "\n".join(f"{reason} ({times} times)" for reason, times in scores.reasons[:3])
+    is_hopeless = 2 * scores.unscorable > scores.count
+    yield Finding(
+        severity=Severity.BLOCKER if is_hopeless else Severity.WARNING,
+        name="model_answers_unscorable",
+        what=f"The grader could not score {scores.unscorable} of the model's {scores.count} answers.",
+        evidence=reasons,
+        remedy=f"Mend the grader: a run ends when more than {BUDGET_SHARE:.0%} of its answers cannot be scored.",
+    )
+
+
+def _signal(facts: SamplingFacts, config: RunConfig, best: float | None) -> Iterator[Finding]:
+    compares_groups = config.algorithm.name in NEEDS_A_GROUP
+    mean = facts.scores.mean
+    assert mean is not None
+    right = facts.scores.answer_accuracy
+    if right is None and best is not None and best > 0:
+        right = mean / best
+    nothing = facts.groups_with_signal == 0 if compares_groups else not facts.has_signal
+    if nothing:
+        yield _no_signal(facts, config, right)
+    elif right is not None and right >= EASY:
+        yield _finding(
+            Severity.WARNING,
+            "little_left_to_learn",
+            "The model answers nearly everything right already; there is little left to learn.",
+            facts,
+            "Take harder prompts (data.train).",
+        )
+    elif facts.scores.answer_accuracy == 0:
+        yield _finding(
+            Severity.WARNING,
+            "never_right",
+            f"Too hard: not one of {facts.answers} answers was right.",
+            facts,
+            "The model can learn only what it sometimes does. Take easier prompts (data.train), show a solved example "
+            "in the prompt, or take a stronger model (model.name).",
+        )
+    if not nothing and compares_groups and facts.groups_with_signal < LOW_SIGNAL * facts.prompts:
+        yield _finding(
+            Severity.WARNING,
+            "little_signal",
+            f"Only {facts.groups_with_signal} of {facts.prompts} prompts got answers with different rewards; the "
+            "others teach nothing.",
+            facts,
+            _more_signal(facts, config),
+        )
+
+
+def _no_signal(facts: SamplingFacts, config: RunConfig, right: float | None) -> Finding:
+    is_sure = facts.answers >= SURE_ANSWERS and facts.prompts >= SURE_GROUPS
+    severity = Severity.BLOCKER if is_sure else Severity.WARNING
+    if right is not None and right >= EASY:
+        return _finding(
+            severity,
+            "nothing_left_to_learn",
+            "Nothing left to learn: the model answers everything right already.",
+            facts,
+            "Take harder prompts (data.train).",
+        )
+    if right is not None and right <= 0:
+        return _finding(
+            severity,
+            "too_hard",
+            "Too hard: no answer was right, and all answers to a prompt got the same reward.",
+            facts,
+            "Take easier prompts (data.train), show a solved example in the prompt or say how to answer "
+            "(data.system_prompt), let the grader give something for the format (format_weight), or take a stronger "
+            "model (model.name).",
+        )
+    return _finding(
+        severity,
+        "no_signal",
+        "All answers to each prompt got the same reward, so there is nothing to learn from.",
+        facts,
+        _more_signal(facts, config),
+    )
+
+
+def _more_signal(facts: SamplingFacts, config: RunConfig) -> str:
+    sampling = config.sampling
+    if facts.different_texts < SAME_TEXTS:
+        return (
+            f"The answers to a prompt are nearly all alike: raise sampling.temperature (now {sampling.temperature:g})."
+        )
+    others = "" if config.algorithm.name == "dapo" else ", or let the step look for others (algorithm: dapo)"
+    return (
+        f"Take more answers to each prompt (sampling.group_size, now {sampling.group_size}), prompts that the model "
+        f"gets right now and then (data.train){others}, or raise sampling.temperature (now {sampling.temperature:g})."
+    )
+
+
+def _truncation(facts: SamplingFacts, config: RunConfig) -> Iterator[Finding]:
+    if facts.truncated <= MANY_TRUNCATED:
+        return
+    yield Finding(
+        severity=Severity.WARNING,
+        name="answers_cut_off",
+        what=f"{facts.truncated:.0%} of the answers were cut off before they were finished.",
+        evidence=f"{count(facts.answers, 'answer')} of at most {config.sampling.max_new_tokens} tokens, "
+        f"{facts.mean_tokens:.0f} on average",
+        remedy=f"Raise sampling.max_new_tokens (now {config.sampling.max_new_tokens}), end answers where they are done "
+        "(sampling.stop), or ask for short ones (data.system_prompt).",
+    )
+
+
+def _format(facts: SamplingFacts) -> Iterator[Finding]:
+    share = facts.scores.format_accuracy
+    if share is None or share >= LOW_FORMAT:
+        return
+    yield Finding(
+        severity=Severity.WARNING,
+        name="format_unknown",
+        what="The model hardly ever answers in the format that the grader wants.",
+        evidence=f"{round(share * facts.answers)} of {count(facts.answers, 'answer')}",
+        remedy="Say in the prompt how to answer (data.system_prompt), show a solved example in it, or let the grader "
+        "give something for the format alone (format_weight).",
+    )
+
+
+def _sample_size(facts: SamplingFacts, config: RunConfig) -> Iterator[Finding]:
+    if facts.samples >= config.sampling.group_size:
+        return
+    yield Finding(
+        severity=Severity.NOTE,
+        name="smaller_groups",
+        what=f"The check took {facts.samples} answers to a prompt; training takes {config.sampling.group_size}, of "
+        "which more differ.",
+        evidence="",
+        remedy="",
+    )
+
+
+def _finding(severity: Severity, name: str, what: str, facts: SamplingFacts, remedy: str) -> Finding:
+    """With the numbers that everything about signal rests on."""
+    low, high = wilson_interval(facts.groups_with_signal, facts.prompts)
+    parts = [
+        f"{facts.groups_with_signal} of {count(facts.prompts, 'group')} with signal (95 % interval of the share: "
+        f"{low:.0%} to {high:.0%})",
+        f"mean score {facts.scores.mean:.2f}",
+    ]
+    if facts.scores.answer_accuracy is not None:
+        right = round(facts.scores.answer_accuracy * len(facts.scores.scored))
+        parts.append(f"{right} of {count(facts.answers, 'answer')} right")
+    return Finding(severity=severity, name=name, what=what, evidence=", ".join(parts), remedy=remedy)

@@ -1,0 +1,153 @@
+"""Asking the base model as training will, and measuring how long that takes; nothing is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from verifine.algorithms.recipes import Algorithm
+from verifine.batch import collate, score
+from verifine.config import AlgorithmConfig
+from verifine.learner.packing import pack
+from verifine.models.forward import tree_logprobs
+from verifine.models.load import LanguageModel
+from verifine.preflight.pace import Timings, Work
+from verifine.preflight.sampling import SamplingFacts, ShownAnswer
+from verifine.runs.scores import collect_scores, mean
+from verifine.train.collect import grade_groups
+from verifine.train.trainer import Trainer
+from verifine.types import Grade, Group
+
+PREFIX = "check/"
+"""Before the ids of the prompts that are asked, so that their answers draw random numbers of their own."""
+
+STEP = 0
+"""What the check is called where steps are counted; those of training begin at 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The model's graded answers, and the seconds they took."""
+
+    groups: tuple[Group, ...]
+    sampling_s: float
+    grading_s: float
+
+
+def ask(trainer: Trainer, rows: int, samples: int) -> Asked:
+    """Samples and grades the first prompts of training, under keys of the check's own.
+
+    They are asked as many at a time as in a step, so that the time is that of a step.
+    """
+    prompts = [replace(prompt, id=PREFIX + prompt.id) for prompt in trainer.source.draw(0, rows)]
+    sampling = replace(trainer.sampling, group_size=samples, step=STEP)
+    groups: list[Group] = []
+    started = trainer.clock()
+    for start in range(0, rows, trainer.prompts_per_step):
+        groups += trainer.engine.generate(prompts[start : start + trainer.prompts_per_step], sampling)
+    sampled = trainer.clock()
+    graded = grade_groups(trainer.grader, groups)
+    return Asked(groups=tuple(graded), sampling_s=sampled - started, grading_s=trainer.clock() - sampled)
+
+
+def observe(groups: Sequence[Group], algorithm: Algorithm, max_new_tokens: int) -> SamplingFacts:
+    """What the answers say; rewards are shaped as the algorithm shapes them."""
+    scores = score(groups)
+    shaped = algorithm.shape(scores, max_new_tokens)
+    rule = algorithm.credit_rule
+    with_signal = [
+        bool(kept) and rule.has_signal(shaped.rewards[index : index + 1], shaped.valid[index : index + 1])
+        for index, kept in enumerate(shaped.keeps.tolist())
+    ]
+    rates = (_rate(group.grades) for group in groups)
+    return SamplingFacts(
+        prompts=len(groups),
+        samples=len(groups[0].rollouts),
+        scores=collect_scores(grade for group in groups for grade in group.grades),
+        prompt_rates=tuple(rate for rate in rates if rate is not None),
+        groups_with_signal=sum(with_signal),
+        has_signal=rule.has_signal(shaped.rewards[shaped.keeps], shaped.valid[shaped.keeps]),
+        truncated=scores.truncated.float().mean().item(),
+        mean_tokens=scores.lengths.float().mean().item(),
+        different_texts=sum(_different(group) for group in groups) / len(groups),
+        shown=_shown(groups),
+    )
+
+
+def _rate(grades: Sequence[Grade]) -> float | None:
+    """The share of right answers, or where none is judged the mean score; None: nothing could be scored."""
+    scored = [grade for grade in grades if grade.score is not None]
+    judged = [float(grade.answer_ok) for grade in scored if grade.answer_ok is not None]
+    return mean(judged) if judged else mean([grade.score for grade in scored if grade.score is not None])
+
+
+def _different(group: Group) -> float:
+    return len({rollout.text for rollout in group.rollouts}) / len(group.rollouts)
+
+
+def _shown(groups: Sequence[Group]) -> tuple[ShownAnswer, ...]:
+    """The answer with the highest score and the one with the lowest; one that could not be scored where none could."""
+    answers = [
+        ShownAnswer(prompt=group.prompt.question, text=rollout.text, score=grade.score)
+        for group in groups
+        for rollout, grade in zip(group.rollouts, group.grades, strict=True)
+    ]
+    ranked = sorted(
+        (each for each in answers if each.score is not None), key=lambda each: each.score or 0.0, reverse=True
+    )
+    if not ranked:
+        return (answers[0],)
+    return (ranked[0],) if ranked[0].score == ranked[-1].score else (ranked[0], ranked[-1])
+
+
+def measure(
+    asked: Asked, facts: SamplingFacts, trainer: Trainer, model: LanguageModel, micro_batch_tokens: int
+) -> Timings:
+    """The seconds of as many prompts as a step has, or all that were asked if those are fewer."""
+    groups = min(trainer.prompts_per_step, facts.prompts)
+    share = groups / facts.prompts
+    return Timings(
+        groups=groups,
+        answers=groups * facts.samples,
+        sampling_s=share * asked.sampling_s,
+        grading_s=share * asked.grading_s,
+        forward_s=share * _forward_seconds(asked.groups, trainer, model, micro_batch_tokens),
+        signal_share=facts.groups_with_signal / facts.prompts,
+    )
+
+
+@torch.no_grad()
+def _forward_seconds(groups: Sequence[Group], trainer: Trainer, model: LanguageModel, micro_batch_tokens: int) -> float:
+    """How long reading all groups once takes, as the quicker of two passes over the first micro-batch has it."""
+    scores = score(groups)
+    batch = collate(groups, scores.rewards, scores.valid, trainer.sampling.max_new_tokens)
+    parts = pack(batch, scores.valid.any(dim=1), micro_batch_tokens, model.device)
+    if not parts:
+        return 0.0
+    seconds = []
+    for _ in range(2):
+        started = trainer.clock()
+        logprobs, _ = tree_logprobs(model.network, parts[0].tree, trainer.sampling.temperature, model.compute_dtype)
+        logprobs.sum().item()  # an accelerator is only done when its numbers are asked for
+        seconds.append(trainer.clock() - started)
+    tokens = [len(part.tree.token_ids) for part in parts]
+    return min(seconds) * sum(tokens) / tokens[0]
+
+
+def work_of(trainer: Trainer, config: AlgorithmConfig) -> Work:
+    """What a step of this algorithm comes to."""
+    algorithm = trainer.algorithm
+    has_critic_model = config.critic is not None and config.critic.kind == "model"
+    estimates = (
+        config.updates_per_step > 1 or algorithm.penalises_in_reward,
+        algorithm.needs_reference,
+        algorithm.loss.value is not None,
+    )
+    return Work(
+        rounds=1 + (trainer.max_resample if algorithm.group_filter is not None else 0),
+        estimates=sum(estimates),
+        updates=trainer.epochs * (2 if has_critic_model else 1),
+        is_saving=not algorithm.loss.moves_every_token,
+    )

@@ -1,0 +1,47 @@
+"""Writes train.jsonl and held-out.jsonl: sentences about orders, and what is to be read from them.
+
+python examples/extract/make_data.py FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+NAMES = "Maria Tom Aisha Chen Olga Pedro Lena Kofi Ines Ravi Emma Yuki Omar Nina Paul Zoe".split()
+CITIES = "Lisbon Oslo Cairo Lima Quito Delhi Turin Perth Accra Dublin Seoul Porto Malmo Graz Tunis Osaka".split()
+THINGS = "lamps chairs books tables mirrors carpets vases clocks shelves pillows".split()
+FORMS = (
+    "{name} from {city} ordered {count} {thing}.",
+    "We sent {count} {thing} to {name} in {city}.",
+    "{count} {thing} were bought by {name}, who lives in {city}.",
+    "In {city}, {name} is waiting for {count} {thing}.",
+)
+SOLVED = (
+    {"role": "system", "content": "Read the order and answer with JSON."},
+    {"role": "user", "content": "Ben from Rome ordered 7 cups."},
+    {"role": "assistant", "content": '{"name": "Ben", "city": "Rome", "count": 7}'},
+)
+
+
+def rows(seed: int, size: int) -> Iterator[dict[str, object]]:
+    draw = random.Random(seed)
+    for _ in range(size):
+        fields = {"name": draw.choice(NAMES), "city": draw.choice(CITIES), "count": draw.randint(2, 99)}
+        order = draw.choice(FORMS).format(**fields, thing=draw.choice(THINGS))
+        messages = [*SOLVED, {"role": "user", "content": order}]
+        yield {"messages": messages, "fields": fields, "gt_answer": json.dumps(fields)}
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    for name, seed, size in (("train", 1, 400), ("held-out", 2, 64)):
+        lines = [json.dumps(row) + "\n" for row in rows(seed, size)]
+        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -31,8 +31,8 @@ from verifine.runs.metrics import METRICS
 REFERENCE = Path(__file__).parent / "reference"
 NOTICE = "<!-- Written by docs/generate.py from the code. Edit the code. -->"
 EXIT_CODES = (
-    "0 done · 1 unexpected · 2 usage or configuration · 3 environment or model · 4 data or grader · 5 training failed "
-    "· 130 interrupted, the model saved"
+    "0 done · 1 unexpected · 2 usage or configuration · 3 environment or model · 4 data or grader, or a no-go of the "
+    "check · 5 training failed · 130 interrupted, the model saved"
 )
 
 

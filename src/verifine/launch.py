@@ -21,7 +21,7 @@ from verifine.preflight.numbers import to_numbers, verdict_numbers
 from verifine.preflight.ready import Scoring, prepare
 from verifine.preflight.report import Report
 from verifine.runs.directory import RunDirectory, write_json, write_text
-from verifine.runs.environment import describe_environment, write_environment
+from verifine.runs.environment import Environment, describe_environment, write_environment
 from verifine.runs.evaluation import Evaluation
 from verifine.runs.report import write_report
 from verifine.train import loop
@@ -118,7 +118,10 @@ def train(
             observer.checked(ready.report)
         if is_interrupted():
             raise StoppedError("stopped before training began; nothing was saved")
-        directory = _open_directory(ready.config, unsafe_grader_exec)
+        environment = replace(
+            describe_environment(), own_grader=grader is not None, unsafe_grader_exec=unsafe_grader_exec
+        )
+        directory = _open_directory(ready.config, environment)
         run = Run(
             trainer=ready.trainer,
             model=ready.model,
@@ -226,11 +229,10 @@ def _plan(section: RunSection, started: float) -> Plan:
     )
 
 
-def _open_directory(config: RunConfig, unsafe_grader_exec: bool) -> RunDirectory:
+def _open_directory(config: RunConfig, environment: Environment) -> RunDirectory:
     name = f"{config.data.task or (config.data.train and config.data.train.stem)}-{config.algorithm.name}"
     directory = RunDirectory.create(config.run.directory, name, datetime.now())
     resolved = config.model_copy(update={"run": config.run.model_copy(update={"directory": directory.path})})
     write_text(directory.config, dump_config(resolved))
-    environment = replace(describe_environment(), unsafe_grader_exec=unsafe_grader_exec)
     write_environment(directory.environment, environment)
     return directory

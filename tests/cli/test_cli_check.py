@@ -30,6 +30,15 @@ def form(tmp_path: Path) -> list[str]:
     return ["--grader", str(grader)]
 
 
+@pytest.fixture
+def any_text(tmp_path: Path) -> list[str]:
+    """A grader that nonsense pleases as much as the right answer."""
+    grader = tmp_path / "any.json"
+    check = {"type": "string_check", "input": "{{ sample.output_text }}", "reference": "e", "operation": "like"}
+    grader.write_text(json.dumps(check))
+    return ["--grader", str(grader)]
+
+
 def test_a_check_tells_what_it_found_and_the_verdict_last(
     verifine: Command, run_options: list[str], form: list[str]
 ) -> None:
@@ -44,11 +53,11 @@ def test_a_check_tells_what_it_found_and_the_verdict_last(
     assert lines[-1].startswith("Verdict: go, with ")
 
 
-def test_a_no_go_exits_with_4(verifine: Command, run_options: list[str]) -> None:
-    code, out, err = verifine("check", *run_options, "--grader", "answer_number")
+def test_a_no_go_exits_with_4(verifine: Command, run_options: list[str], any_text: list[str]) -> None:
+    code, out, err = verifine("check", *run_options, *any_text)
     assert (code, err) == (4, "")
-    assert "✗ blocker: Too hard: no answer was right" in out
-    assert out.splitlines()[-1].startswith("Verdict: no-go.")
+    assert "✗ blocker: The grader cannot tell right from wrong" in out
+    assert out.splitlines()[-1].startswith("Verdict: no-go, with ")
 
 
 def test_json_is_one_object(verifine: Command, run_options: list[str], form: list[str]) -> None:
@@ -60,8 +69,8 @@ def test_json_is_one_object(verifine: Command, run_options: list[str], form: lis
     assert {finding["severity"] for finding in found["findings"]} <= {"warning", "note"}
 
 
-def test_json_of_a_no_go_exits_with_4_too(verifine: Command, run_options: list[str]) -> None:
-    code, out, _ = verifine("check", *run_options, "--grader", "answer_number", "--json")
+def test_json_of_a_no_go_exits_with_4_too(verifine: Command, run_options: list[str], any_text: list[str]) -> None:
+    code, out, _ = verifine("check", *run_options, *any_text, "--json")
     assert code == 4
     assert json.loads(out)["verdict"] == "no_go"
 
@@ -87,13 +96,13 @@ def test_what_cannot_be_meant_is_refused_as_in_training(verifine: Command, run_o
 
 
 def test_training_in_vain_is_refused_with_the_way_round(
-    verifine: Command, run_options: list[str], tmp_path: Path
+    verifine: Command, run_options: list[str], any_text: list[str], tmp_path: Path
 ) -> None:
-    words = [*run_options, "--grader", "answer_number", "--steps", "1", "--run-dir", str(tmp_path / "run")]
+    words = [*run_options, *any_text, "--steps", "1", "--run-dir", str(tmp_path / "run")]
     code, out, err = verifine("train", *words)
     assert code == 4
-    assert "Verdict: no-go." in out
-    assert err.startswith("verifine: the check before training says no-go:\n- Too hard")
+    assert "Verdict: no-go, with " in out
+    assert err.startswith("verifine: the check before training says no-go:\n- The grader cannot tell")
     assert "--skip-check" in err
     assert not (tmp_path / "run").exists()
     assert verifine("train", *words, "--skip-check")[0] == 0
@@ -123,6 +132,9 @@ def test_a_dry_run_asks_nobody(verifine: Command, run_options: list[str]) -> Non
 
 def test_the_quickstart_is_checked_unless_told_otherwise(verifine: Command, tmp_path: Path) -> None:
     base = save_tiny_model(tmp_path / "tiny")
+    config_file = base / "config.json"
+    large = {"hidden_size": 65536, "intermediate_size": 262144, "num_hidden_layers": 16}
+    config_file.write_text(json.dumps({**json.loads(config_file.read_text()), **large}))
     words = ["--model", str(base), "--minutes", "1", "--run-dir", str(tmp_path / "run")]
     code, out, err = verifine("quickstart", *words)
     assert code == 4

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,6 +17,7 @@ from openai.types.fine_tuning.alpha import GraderRunResponse, GraderValidateResp
 from verifine.config import build_config, dump_config
 from verifine.graders.sandbox import find_level
 from verifine.runs.directory import RunDirectory, write_text
+from verifine.runs.environment import describe_environment, write_environment
 from verifine.runs.rollouts import write_rollouts
 from verifine.types import FinishReason, Grade, Group, Json, Prompt, Rollout
 
@@ -545,6 +547,17 @@ def run_dir(tmp_path: Path) -> Path:
         [group("1@1", ("Paris", 1.0)), group("held-out/1", ("Lima", 1.0))],
     ]
     return write_run(tmp_path / "run", {"train": str(train), "eval": str(held_out)}, check(), steps)
+
+
+def test_a_run_that_a_function_graded_is_not_rescored_with_a_grader_that_did_not(
+    verifine: Command, run_dir: Path
+) -> None:
+    environment = replace(describe_environment(), own_grader=True)
+    write_environment(RunDirectory.open(run_dir).environment, environment)
+    code, _, errors = verifine("grade", "test", "--rollouts", run_dir)
+    assert code == 2
+    assert "graded by a Python program's own function" in errors
+    assert verifine("grade", "test", "--rollouts", run_dir, "--grader", "answer_exact")[0] == 0
 
 
 def test_a_run_is_rescored_with_its_own_grader_on_its_own_rows(verifine: Command, run_dir: Path) -> None:

@@ -11,7 +11,14 @@ from openai.types import graders as openai_graders
 from openai.types.graders import score_model_grader
 from pydantic import TypeAdapter, ValidationError
 
-from verifine.config.graders import AnyGrader, GraderConfig, MultiGrader, WeightedGrader, judges_format
+from verifine.config.graders import (
+    AnyGrader,
+    GraderConfig,
+    MultiGrader,
+    ScoreModelGrader,
+    WeightedGrader,
+    judges_format,
+)
 from verifine.config.graders.extensions import tags_of
 from verifine.config.problems import find_problems
 
@@ -290,3 +297,26 @@ def test_a_multi_grader_of_openais_package_holds_one_grader_which_goes_by_its_na
     returned = ours.model_dump(mode="json", exclude_unset=True)
     assert returned == {**theirs.to_dict(), "graders": {"part": openai_grader(name).to_dict()}}
     assert ADAPTER.validate_python(returned) == ours
+
+
+def test_a_range_of_null_is_the_default_as_openais_types_allow() -> None:
+    grader = ScoreModelGrader.model_validate(
+        {"type": "score_model", "model": "m", "input": [{"role": "user", "content": "x"}], "range": None}
+    )
+    assert grader.range == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://me:hunter2@host/grade", "the address holds a password"),
+        ("https://host/grade?key=hunter2", "the address has a query"),
+        ("host/grade", "must be text that matches"),
+    ],
+)
+def test_an_address_with_a_secret_in_it_is_refused_without_telling_it(url: str, reason: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ADAPTER.validate_python({"type": "endpoint", "url": url})
+    (problem,) = find_problems(caught.value, GraderConfig)
+    assert reason in problem.text
+    assert "hunter2" not in problem.text

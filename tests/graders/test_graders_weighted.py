@@ -156,3 +156,9 @@ def test_the_guides_example_scores_as_the_guide_says(tmp_path: Path) -> None:
     for answer, *cells in rows:
         result = grade(config.grader, answer.strip("`"), "56")
         assert [*result.parts.values(), result.score] == pytest.approx([float(cell) for cell in cells])
+
+
+def test_a_sum_that_is_not_finite_is_unscorable() -> None:
+    grade = combine((1e308, Grade(score=1.0)), (1e308, Grade(score=1.0)))
+    assert grade.score is None
+    assert grade.reason == "the weighted sum is inf, which is not finite"

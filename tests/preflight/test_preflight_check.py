@@ -102,7 +102,10 @@ def test_a_model_that_is_sometimes_right_may_begin(tmp_path: Path, model: Langua
 
 
 def test_a_model_that_is_never_right_may_not(tmp_path: Path, model: LanguageModel, folder: Path) -> None:
-    report, _ = check(read(tmp_path, rows(240)), model, folder, lambda prompt, sample: "NO")
+    materials = read(tmp_path, rows(240))
+    one_step, _ = check(materials, model, folder, lambda prompt, sample: "NO")
+    assert one_step.verdict is Verdict.GO_WITH_WARNINGS
+    report, _ = check(materials, model, folder, lambda prompt, sample: "NO", Extent(rows=64))
     assert report.verdict is Verdict.NO_GO
     with pytest.raises(NoGoError, match=r"(?s)no-go:\n- Too hard.*data.train.*--skip-check .*check=False") as refused:
         refuse_no_go(report)

@@ -54,6 +54,23 @@ def test_a_grader_that_can_score_nothing_is_a_blocker_with_its_reasons(grading: 
     assert found.evidence == "40 answers:\nno server (40 times)"
 
 
+def test_a_grader_that_refuses_what_is_no_answer_may_take_the_models_answers(grading: GradingFacts) -> None:
+    broken = collect_scores([Grade.unscorable("no table")] * 8)
+    facts = replace(grading, every=broken, right=None, untried="no reference", empty=broken, nonsense=broken)
+    assert [(each.severity, each.name) for each in judge_grading(facts)] == [
+        (Severity.WARNING, "nothing_scorable"),
+        (Severity.NOTE, "right_answer_untried"),
+    ]
+
+
+def test_a_right_answer_is_recognised_where_it_has_to_be_and_stands_out(grading: GradingFacts) -> None:
+    assert replace(grading, right=scores(0.8), nonsense=scores(0.3)).recognised == 0.8
+    assert replace(grading, right=scores(0.3), nonsense=scores(0.3)).recognised is None
+    assert replace(grading, empty=scores(1.0)).recognised is None
+    assert replace(grading, must_know=False).recognised is None
+    assert replace(grading, right=None).recognised is None
+
+
 @pytest.mark.parametrize(("failed", "is_told"), [(5, False), (6, True)])
 def test_a_share_of_unscorable_answers_is_a_warning(failed: int, is_told: bool, grading: GradingFacts) -> None:
     every = collect_scores([*[Grade.unscorable("busy")] * failed, *[Grade(score=1.0)] * (100 - failed)])
@@ -100,6 +117,10 @@ def test_scores_that_change_are_a_warning(grading: GradingFacts) -> None:
     found = only(judge_grading(replace(grading, repetition=Repetition(answers=48, changed=5, largest=0.25))))
     assert (found.severity, found.name) == (Severity.WARNING, "scores_change")
     assert found.evidence == "5 of 48 answers graded twice changed, by up to 0.25"
+
+
+def test_where_grading_was_not_repeated_nothing_is_said_of_change(grading: GradingFacts) -> None:
+    assert judge_grading(replace(grading, repetition=None)) == []
 
 
 def test_changes_are_counted_between_two_gradings() -> None:

@@ -11,6 +11,7 @@ OUTPUT, GT = "{{ sample.output_text }}", "{{ item.gt_answer }}"
 MESSAGES: Json = [{"role": "user", "content": OUTPUT}]
 ANSWER: dict[str, Json] = {"type": "answer"}
 FORM: dict[str, Json] = {"type": "format", "template": "<answer>...</answer>"}
+PATTERN: dict[str, Json] = {"type": "format", "pattern": "[0-9]+ apples"}
 CODE: dict[str, Json] = {"type": "python", "source": "def grade(sample, item): return 1.0"}
 JUDGE: dict[str, Json] = {"type": "score_model", "model": "m", "input": MESSAGES}
 
@@ -90,7 +91,9 @@ def test_only_graders_that_just_compare_are_tried_on_every_row(config: dict[str,
         (check("ne"), False),
         (check("eq", "{{ sample.output_json.answer }}"), False),
         (check("eq", "{{ item.other }}"), False),
-        (check("eq", f"The answer is {OUTPUT}"), True),
+        (check("eq", f"The answer is {OUTPUT}"), False),
+        (check("eq", f"{{{{ item.id }}}} {OUTPUT}"), False),
+        (check("eq", "{{sample.output_text}}"), True),
         (similar("fuzzy_match"), True),
         ({"type": "math"}, True),
         ({"type": "choice"}, True),
@@ -99,7 +102,14 @@ def test_only_graders_that_just_compare_are_tried_on_every_row(config: dict[str,
         (JUDGE, False),
         (both(ANSWER, FORM), True),
         (both(FORM), False),
+        (both(ANSWER, CODE), False),
+        (both(ANSWER, check("ne")), False),
+        (both(ANSWER, PATTERN), False),
+        ({**both(ANSWER, FORM), "weights": {"g0": 1.0, "g1": -0.5}}, False),
+        ({**both(ANSWER, FORM), "weights": {"g0": 1.0, "g1": 0.0}}, True),
         (multi(ANSWER, CODE), False),
+        (multi(ANSWER), False),
+        (multi(ANSWER, FORM), False),
     ],
 )
 def test_only_graders_that_compare_the_text_must_know_a_right_answer(config: dict[str, Json], must_know: bool) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from verifine.config import build_config
 from verifine.preflight.finding import Severity, Verdict
 from verifine.preflight.numbers import to_numbers, verdict_numbers
 from verifine.preflight.pace import Pace, Span
@@ -19,21 +20,56 @@ from verifine.types import Grade
 def test_a_run_that_is_fine_is_a_go(report: Report) -> None:
     assert report.findings == []
     assert report.verdict is Verdict.GO
-    assert describe_verdict(report) == "Verdict: go. Nothing stands in the way of training."
+    assert describe_verdict(report) == "Verdict: go, nothing stands in the way of training."
 
 
 def test_the_worst_findings_come_first(report: Report) -> None:
     assert report.sampling is not None
+    right = collect_scores([Grade(score=1.0, answer_ok=True)] * 64)
+    all_right = replace(report.sampling, scores=right, groups_with_signal=0)
     bad = replace(
         report,
         data=replace(report.data, held_out_rows=5, constant_reference='"7"'),
-        sampling=replace(report.sampling, groups_with_signal=0, truncated=0.5),
+        sampling=replace(all_right, truncated=0.5),
     )
     severities = [finding.severity for finding in bad.findings]
     assert severities == [Severity.BLOCKER, Severity.WARNING, Severity.WARNING, Severity.NOTE]
-    assert describe_verdict(bad) == "Verdict: no-go. 1 blocker to mend first, 2 warnings."
+    assert describe_verdict(bad) == "Verdict: no-go, with 1 blocker to mend first and 2 warnings."
     only_warned = replace(bad, sampling=report.sampling)
     assert describe_verdict(only_warned) == "Verdict: go, with 1 warning."
+    only_blocked = replace(report, sampling=all_right)
+    assert describe_verdict(only_blocked) == "Verdict: no-go, with 1 blocker to mend first."
+
+
+def test_a_right_answer_that_is_not_recognised_says_nothing_of_the_models(report: Report) -> None:
+    assert report.sampling is not None
+    # Whatever the model writes scores as much as the right answer, of which nobody knows whether the grader wants it.
+    scores = collect_scores([Grade(score=1.0)] * 64)
+    same = replace(report, sampling=replace(report.sampling, scores=scores, groups_with_signal=0))
+    assert [finding.name for finding in same.findings] == ["nothing_left_to_learn"]
+    unknown = replace(same, grading=replace(same.grading, must_know=False))
+    assert [finding.name for finding in unknown.findings] == ["no_signal"]
+
+
+def test_an_algorithm_without_groups_is_told_nothing_of_groups(report: Report) -> None:
+    told = "8 of 8 prompts got answers with different rewards"
+    assert told in describe_report(report)
+    ppo = replace(
+        report,
+        config=build_config(
+            {"data": {"task": "add"}, "algorithm": {"name": "ppo"}, "sampling": {"max_new_tokens": 16}}
+        ),
+    )
+    assert told not in describe_report(ppo)
+    for each, is_told in ((report, True), (ppo, False)):
+        numbers = json.loads(json.dumps(to_numbers(each)))
+        assert (numbers["sampling"]["useful_groups_a_step"] is not None) == is_told
+
+
+def test_grading_that_was_not_repeated_is_told_so(report: Report) -> None:
+    once = replace(report, grading=replace(report.grading, repetition=None))
+    assert "  not graded a second time, since others are asked, 1.0 ms an answer\n" in describe_report(once)
+    assert json.loads(json.dumps(to_numbers(once)))["grading"]["repetition"] is None
 
 
 @pytest.mark.parametrize(("empty", "is_told"), [(0.5, False), (0.51, True)])

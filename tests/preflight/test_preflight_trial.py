@@ -12,7 +12,7 @@ from verifine.config import build_config
 from verifine.graders import CallableGrader
 from verifine.models.chat import render_prompt
 from verifine.models.load import LanguageModel
-from verifine.preflight.trial import ask, measure, observe, work_of
+from verifine.preflight.trial import Asked, ask, measure, observe, work_of
 from verifine.rollout.native import NativeEngine
 from verifine.testing import FakeLearner, ScriptedEngine, load_tiny_model
 from verifine.train.source import PromptSource
@@ -165,6 +165,18 @@ def test_fewer_prompts_than_a_step_has_are_measured_as_they_are(model: LanguageM
     asked = ask(trainer, rows=2, samples=4)
     timings = measure(asked, observe(asked.groups, trainer.algorithm, 8), trainer, model, micro_batch_tokens=10_000)
     assert (timings.groups, timings.answers, timings.sampling_s, timings.forward_s) == (2, 8, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(("algorithm", "share"), [("grpo", 0.0), ("reinforce_pp", 1.0)])
+def test_groups_without_signal_are_spared_only_where_groups_are_compared(
+    algorithm: str, share: float, model: LanguageModel
+) -> None:
+    trainer, _ = make_trainer(algorithm=algorithm)
+    # All answers to the first prompt are right, and none to the second.
+    groups = (group("a", [("7", RIGHT)] * 4), group("b", [("1", WRONG)] * 4))
+    asked = Asked(groups=groups, sampling_s=1.0, grading_s=1.0)
+    facts = observe(groups, trainer.algorithm, 8)
+    assert measure(asked, facts, trainer, model, micro_batch_tokens=10_000).signal_share == share
 
 
 def test_where_nothing_could_be_scored_nothing_is_read(model: LanguageModel) -> None:

@@ -23,6 +23,7 @@ from verifine.cli.options import (
     Words,
     load_run,
     reward_options,
+    warn_of,
 )
 
 
@@ -69,6 +70,7 @@ def check(
         "run.seed": seed,
     }
     config = load_run(words or [], options)
+    warn_of(unsafe_grader_exec)
     keep_freed_memory()
     extent = Extent(rows=rows, samples=samples)
     if as_json:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import track
 
-from verifine.cli.train import UNSAFE_NOTE
+from verifine.cli.options import warn_of
 from verifine.config import AnyGrader, GradingConfig, ServiceConfig
 from verifine.data.strict_json import JsonError, parse_json
 from verifine.errors import ConfigError, GraderError
@@ -38,8 +38,7 @@ class Means:
     def services(self, grading: GradingConfig | None = None) -> Services:
         """With what `grading` says where the command line says nothing; warns where code will not be held."""
         grading = grading or GradingConfig()
-        if self.is_unsafe:
-            print(UNSAFE_NOTE, file=sys.stderr)
+        warn_of(self.is_unsafe)
         if self.judge_url is not None:
             grading = grading.model_copy(update={"judge": self._judge(self.judge_url)})
         elif self.judge_key_env is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,15 +17,19 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(metavar="[CONFIG.yaml] [KEY.PATH=VALUE]...", help="A config file, and values that override it."),
 ]
-Dataset = Annotated[Path | None, typer.Option(help="JSONL, one example a line, each with `messages`.")]
-EvalDataset = Annotated[Path | None, typer.Option(help="JSONL of held-out examples.")]
+Dataset = Annotated[Path | None, typer.Option(help="JSONL, CSV or Parquet, or hf://OWNER/NAME; rows with `messages`.")]
+EvalDataset = Annotated[Path | None, typer.Option(help="Held-out examples, in any of these forms.")]
 Model = Annotated[str | None, typer.Option(help="A catalogue name, a hub id or a folder.")]
 Algorithm = Annotated[
     str | None,
     typer.Option(help="GRPO, DR_GRPO, DAPO, RLOO, REINFORCE_PP, REINFORCE_PPB (with baseline), PPO, GSPO or CISPO."),
 ]
 GraderSpec = Annotated[
-    str | None, typer.Option(help="A JSON file in OpenAI's grader form, or a preset: answer_exact, answer_number.")
+    str | None,
+    typer.Option(
+        help="A JSON file in OpenAI's grader form, or a preset: answer_exact, answer_number, think_answer_tags, boxed "
+        "or code."
+    ),
 ]
 RewardType = Annotated[
     str | None,
@@ -39,6 +44,16 @@ Seed = Annotated[int | None, typer.Option(help="Every random number follows from
 UnsafeGraderExec = Annotated[
     bool, typer.Option("--unsafe-grader-exec", help="Run graders' code outside the sandbox. Only code you trust.")
 ]
+
+UNSAFE_NOTE = (
+    "warning   --unsafe-grader-exec: graders' code and code that the model writes run with your rights on this machine"
+)
+
+
+def warn_of(unsafe_grader_exec: bool) -> None:
+    """On standard error, so that it is seen whatever goes to standard output."""
+    if unsafe_grader_exec:
+        print(UNSAFE_NOTE, file=sys.stderr)
 
 
 def reward_options(grader: str | None, reward_type: str | None, system_prompt: str | None) -> dict[str, object]:
@@ -60,7 +75,7 @@ def reward_options(grader: str | None, reward_type: str | None, system_prompt: s
     return {
         "grader": chosen.grader.model_dump(mode="json"),
         "data.system_prompt": chosen.system_prompt if system_prompt is None else system_prompt,
-        "sampling.stop": chosen.stop or None,
+        "sampling.stop": list(chosen.stop),
     }
 
 

@@ -24,15 +24,12 @@ from verifine.cli.options import (
     Words,
     load_run,
     reward_options,
+    warn_of,
 )
 
 if TYPE_CHECKING:
     from verifine.cli.display import Display
     from verifine.config import RunConfig
-
-UNSAFE_NOTE = (
-    "warning   --unsafe-grader-exec: graders' code and code that the model writes run with your rights on this machine"
-)
 
 
 def train(
@@ -86,13 +83,12 @@ def train(
         "run.directory": run_dir,
     }
     config = load_run(words or [], options)
+    warn_of(unsafe_grader_exec)
 
     display = make_display(sys.stdout, as_json=as_json)
     if dry_run:
         _rehearse(config, display, unsafe_grader_exec)
         return
-    if unsafe_grader_exec:
-        display.note(UNSAFE_NOTE)
     display.note(dump_config(config).rstrip())
     display.note("")
     display.note(describe_machine())

@@ -11,12 +11,14 @@ from typing import TypeVar
 
 from verifine.cli.grading import Means, grade_all, open_grader
 from verifine.config import AnyGrader, RunConfig, load_config
+from verifine.config.dataset import parse_location
 from verifine.data import read_examples
 from verifine.data.suggestion import did_you_mean
 from verifine.errors import ConfigError, DataError
 from verifine.graders import load_grader_config
 from verifine.graders.probes import Probe, Result, keep_best, plan_attempts
 from verifine.runs.directory import RunDirectory, write_bytes
+from verifine.runs.environment import read_environment
 from verifine.runs.outcome import count
 from verifine.runs.rescoring import (
     HELD_OUT,
@@ -85,7 +87,7 @@ def check_plot(path: Path | None) -> None:
 def probe_data(spec: str, data: Path, field: str | None, means: Means, limit: int | None) -> Trial:
     """Grades each row's answer (its own, or else the right one) beside empty text and nonsense."""
     config = load_grader_config(spec)
-    examples = read_examples(data)
+    examples = read_examples(parse_location(str(data)))
     rows = spread(examples, limit)
     attempts = [attempt for row in rows for attempt in plan_attempts(config, row, field)]
     if field is not None and all(attempt.probe is not Probe.OWN for attempt in attempts):
@@ -111,6 +113,8 @@ def rescore_run(run_dir: Path, spec: str | None, data: Path | None, means: Means
     run = load_config(directory.config)
     saved = read_saved_rollouts(directory.rollouts)
     chosen = spread(saved, limit)
+    if spec is None and directory.environment.exists() and read_environment(directory.environment).own_grader:
+        raise ConfigError("the run was graded by a Python program's own function, which is not saved; give --grader")
     grader, rows = _materials(run, None if spec is None else load_grader_config(spec), data)
     wanted = {row_id for rollout in chosen for row_id in row_ids(rollout.prompt_id)}
     items = {row_id: row.item for row_id, row in rows if row_id in wanted}
@@ -153,7 +157,7 @@ def _materials(
     """The grader and the rows by their ids: those that were given, else those the run was trained with."""
     grader = grader or run.grader
     if grader is not None and data is not None:
-        return grader, ((row.id, row) for row in read_examples(data))
+        return grader, _rows_of(data, run)
     from verifine.assemble import gather
 
     try:
@@ -164,10 +168,16 @@ def _materials(
     if grader is None:
         raise ConfigError("the run was graded by a Python program's own function, which is not saved; give --grader")
     if data is not None:
-        return grader, ((row.id, row) for row in read_examples(data))
+        return grader, _rows_of(data, run)
     trained = ((row.id, row) for row in materials.train)
     held_out = ((HELD_OUT + row.id, row) for row in materials.held_out)
     return grader, itertools.chain(trained, held_out)
+
+
+def _rows_of(data: Path, run: RunConfig) -> Iterator[tuple[str, Example]]:
+    """The rows of a file or hub dataset by their ids, read as the run reads its own."""
+    examples = read_examples(parse_location(str(data)), run.data.columns, run.data.system_prompt)
+    return ((row.id, row) for row in examples)
 
 
 def _counted(chosen: int, total: int, noun: str) -> str:

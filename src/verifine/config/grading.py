@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from verifine.config.graders.schema import Schema
+from verifine.config.graders.schema import Address, Schema
 
 
 class ServiceConfig(Schema):
     """A server that speaks OpenAI's API: vLLM, llama.cpp, Ollama, OpenAI itself."""
 
-    base_url: str = Field(pattern=r"^https?://", description="Its address up to /v1, e.g. http://127.0.0.1:8000/v1.")
+    base_url: Address = Field(description="Its address up to /v1, e.g. http://127.0.0.1:8000/v1.")
     api_key_env: str | None = Field(
         default=None, description="The environment variable that holds its key; null sends none."
     )

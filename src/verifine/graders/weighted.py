@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from verifine.graders.grader import Grader
@@ -29,9 +30,12 @@ class WeightedSum:
         if reason is not None:
             return Grade(score=None, reason=reason)
         scores = scores_of(parts)
+        score = sum(self._weights[name] * value for name, value in scores.items())
+        if not math.isfinite(score):
+            return Grade(score=None, reason=f"the weighted sum is {score}, which is not finite")
         judges = [grade for name, grade in parts.items() if self._weights[name] >= 0]  # what is penalised is not wanted
         return Grade(
-            score=sum(self._weights[name] * score for name, score in scores.items()),
+            score=score,
             reason=describe_failed(parts),
             parts=scores,
             format_ok=_all_hold([grade.format_ok for grade in judges]),

@@ -67,11 +67,21 @@ class GradingFacts:
     empty: Scores
     nonsense: Scores
     every: Scores
-    """Of all that was graded, both times."""
-    repetition: Repetition
+    """Of all that was graded, as often as it was."""
+    repetition: Repetition | None
+    """None: not tried, since the grader asks other machines, which may remember what they said."""
     seconds_per_answer: float
-    """With as many at a time as the grader takes."""
+    """The first time, with as many at a time as the grader takes."""
     requests: Requests
+
+    @property
+    def recognised(self) -> float | None:
+        """What a right answer scores; None: nobody knows, since it was not tried or does not stand out."""
+        right = None if self.right is None else self.right.mean
+        wrong = [mean for mean in (self.empty.mean, self.nonsense.mean) if mean is not None]
+        if not self.must_know or right is None or not wrong or right <= max(wrong):
+            return None
+        return right
 
 
 def judge_grading(facts: GradingFacts) -> list[Finding]:
@@ -107,7 +117,8 @@ def _unscorable(facts: GradingFacts) -> Iterator[Finding]:
     reasons = "\n".join(f"{reason} ({times} times)" for reason, times in every.reasons[:SHOWN_REASONS])
     if not every.scored:
         yield Finding(
-            severity=Severity.BLOCKER,
+            # It may be right to refuse what is no answer; what the model itself writes is judged later.
+            severity=Severity.WARNING if facts.right is None else Severity.BLOCKER,
             name="nothing_scorable",
             what="The grader could not score a single answer.",
             evidence=f"{count(every.count, 'answer')}:\n{reasons}",
@@ -177,7 +188,7 @@ def _undecided(facts: GradingFacts, evidence: str) -> Finding:
 
 def _repetition(facts: GradingFacts) -> Iterator[Finding]:
     repetition = facts.repetition
-    if not repetition.changed:
+    if repetition is None or not repetition.changed:
         return
     yield Finding(
         severity=Severity.WARNING,
@@ -185,8 +196,8 @@ def _repetition(facts: GradingFacts) -> Iterator[Finding]:
         what="The grader gives the same answer different scores.",
         evidence=f"{repetition.changed} of {count(repetition.answers, 'answer')} graded twice changed, by up to "
         f"{repetition.largest:.2g}",
-        remedy="A judge is steadier with sampling_params: {temperature: 0}; a Python grader should not draw random "
-        "numbers. What changes by chance is learned as if it were earned.",
+        remedy="A grader should not draw random numbers, nor depend on the time or on what it graded before. What "
+        "changes by chance is learned as if it were earned.",
     )
 
 

@@ -48,20 +48,23 @@ def costs_nothing(config: AnyGrader | None) -> bool:
 def must_know_right(config: AnyGrader | None) -> bool:
     """Whether one of the ways of `graders.probes` to write a right answer has to score high.
 
-    It does not where the grader may want it written in a way of its own: with code, a judge, or a service.
+    It does not where the grader may want it written in a way of its own: with code, a judge or a service, by a pattern,
+    with more text around it, or where a formula or a negative weight may turn the scores around.
     """
     match config:
-        case MultiGrader() | WeightedGrader():
-            inner = config.graders.values()
-            return any(must_know_right(each) for each in inner) and all(
-                must_know_right(each) or isinstance(each, FormatGrader) for each in inner
+        case WeightedGrader():
+            inner, weights = config.graders.values(), config.weights.values()
+            return (
+                min(weights) >= 0
+                and any(must_know_right(each) for each in inner)
+                and all(must_know_right(each) or _is_a_template(each) for each in inner)
             )
         case AnswerGrader():
             return config.compare != "countdown"
         case StringCheckGrader():
-            return config.operation != "ne" and _reads_the_text(config.input)
+            return config.operation != "ne" and _is_the_text(config.input)
         case TextSimilarityGrader() | MathGrader() | NumberGrader() | ChoiceGrader():
-            return _reads_the_text(config.input)
+            return _is_the_text(config.input)
         case _:
             return False
 
@@ -82,7 +85,12 @@ def why_untried(config: AnyGrader | None) -> str:
             return ""
 
 
-def _reads_the_text(template: str) -> bool:
-    """Whether all that it takes from an answer is the text."""
-    parts = [part for part in parse_template(template) if isinstance(part, Reference) and part.root == "sample"]
-    return bool(parts) and all(part.steps == ("output_text",) for part in parts)
+def _is_a_template(config: AnyGrader) -> bool:
+    """Whether it wants tags, in which the right answer is written as well."""
+    return isinstance(config, FormatGrader) and config.pattern is None
+
+
+def _is_the_text(template: str) -> bool:
+    """Whether it is the text of an answer and nothing else."""
+    parts = [part for part in parse_template(template) if part]
+    return parts == [Reference(root="sample", steps=("output_text",))]

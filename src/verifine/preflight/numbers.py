@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from verifine.config.algorithm import NEEDS_A_GROUP
 from verifine.preflight.grading import GradingFacts
 from verifine.preflight.report import Report
 from verifine.preflight.sampling import SamplingFacts
@@ -43,7 +44,7 @@ def _grading(facts: GradingFacts) -> dict[str, Json]:
         "empty": _scores(facts.empty),
         "nonsense": _scores(facts.nonsense),
         "every": _scores(facts.every),
-        "repetition": asdict(facts.repetition),
+        "repetition": None if facts.repetition is None else asdict(facts.repetition),
         "seconds_per_answer": facts.seconds_per_answer,
         "requests": asdict(facts.requests),
     }
@@ -51,6 +52,7 @@ def _grading(facts: GradingFacts) -> dict[str, Json]:
 
 def _sampling(facts: SamplingFacts, report: Report) -> dict[str, Json]:
     low, high = facts.useful_groups(report.config.sampling.prompts_per_step)
+    compares_groups = report.config.algorithm.name in NEEDS_A_GROUP
     return {
         "prompts": facts.prompts,
         "samples": facts.samples,
@@ -58,7 +60,7 @@ def _sampling(facts: SamplingFacts, report: Report) -> dict[str, Json]:
         "prompt_rates": list(facts.prompt_rates),
         "prompt_rates_are": "shares of right answers" if facts.judges_answers else "mean scores",
         "groups_with_signal": facts.groups_with_signal,
-        "useful_groups_a_step": {"low": low, "high": high},
+        "useful_groups_a_step": {"low": low, "high": high} if compares_groups else None,
         "truncated": facts.truncated,
         "mean_tokens": facts.mean_tokens,
         "different_texts": facts.different_texts,

@@ -22,7 +22,7 @@ from verifine.graders.probes import (
     keep_best,
     write_answers,
 )
-from verifine.preflight.grading import GradingFacts, Requests, changes
+from verifine.preflight.grading import GradingFacts, Repetition, Requests, changes
 from verifine.preflight.kinds import costs_nothing, must_know_right, requests_per_answer, why_untried
 from verifine.preflight.rows import RowFault, RowFaults, collect_faults, missing_fields
 from verifine.runs.scores import collect_scores
@@ -60,14 +60,16 @@ class Tried:
 
 
 def probe_grader(tried: Tried) -> GradingFacts:
-    """Grades the right answer, empty text and nonsense on some rows, twice, and looks at every row's fields."""
+    """Grades the right answer, empty text and nonsense on some rows, and looks at every row's fields.
+
+    A grader that asks nobody grades them twice.
+    """
     requests = requests_per_answer(tried.config)
     probed = _probe_rows(tried, is_costly=requests > 0)
     ways = Counter(each.attempt.way for each in probed.best if each.attempt.probe is Probe.RIGHT)
     way = ways.most_common(1)[0][0] if ways else ""
     incomplete, disputed = _look_at_rows(tried, probed.best, way)
     by_probe = {probe: [each.grade for each in probed.best if each.attempt.probe is probe] for probe in Probe}
-    twice = [*probed.first, *probed.second]
     return GradingFacts(
         kind=_OWN_KIND if tried.config is None else tried.config.type,
         incomplete=incomplete,
@@ -79,22 +81,24 @@ def probe_grader(tried: Tried) -> GradingFacts:
         must_know=must_know_right(tried.config),
         empty=collect_scores(by_probe[Probe.EMPTY]),
         nonsense=collect_scores(by_probe[Probe.NONSENSE]),
-        every=collect_scores(twice),
-        repetition=changes([grade.score for grade in probed.first], [grade.score for grade in probed.second]),
-        seconds_per_answer=probed.seconds / len(twice),
-        requests=_requests(tried.run, requests, twice),
+        every=collect_scores([*probed.first, *(probed.second or ())]),
+        repetition=_repetition(probed),
+        seconds_per_answer=probed.seconds / len(probed.first),
+        requests=_requests(tried.run, requests, probed.first),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Probed:
-    """The grades of all attempts, given twice."""
+    """The grades of all attempts."""
 
     best: list[Result]
     """Of each row and probe, the first time."""
     first: list[Grade]
-    second: list[Grade]
+    second: list[Grade] | None
+    """None: graded only once."""
     seconds: float
+    """The first time."""
 
 
 def _probe_rows(tried: Tried, *, is_costly: bool) -> _Probed:
@@ -103,19 +107,28 @@ def _probe_rows(tried: Tried, *, is_costly: bool) -> _Probed:
     draws = PromptSampler(tried.train, tried.run.run.seed).draw(0, min(limit, len(tried.train)))
     attempts: list[Attempt] = []
     first: list[Grade] = []
-    second: list[Grade] = []
-    started = tried.clock()
+    second: list[Grade] | None = None if is_costly else []
+    begun, seconds = tried.clock(), 0.0
     for start in range(0, len(draws), COSTLY_ROWS):
         rows = [draw.example for draw in draws[start : start + COSTLY_ROWS]]
         new = [attempt for row in rows for attempt in _attempts(tried.config, row, is_costly=is_costly)]
         samples = [attempt.sample for attempt in new]
         attempts += new
+        started = tried.clock()
         first += grade_samples(tried.grader, samples)
-        second += grade_samples(tried.grader, samples)
-        if tried.clock() - started > ENOUGH_S:
+        seconds += tried.clock() - started
+        if second is not None:
+            second += grade_samples(tried.grader, samples)
+        if tried.clock() - begun > ENOUGH_S:
             break
     best = keep_best(Result(attempt=each, grade=grade) for each, grade in zip(attempts, first, strict=True))
-    return _Probed(best=best, first=first, second=second, seconds=tried.clock() - started)
+    return _Probed(best=best, first=first, second=second, seconds=seconds)
+
+
+def _repetition(probed: _Probed) -> Repetition | None:
+    if probed.second is None:
+        return None
+    return changes([grade.score for grade in probed.first], [grade.score for grade in probed.second])
 
 
 def _attempts(config: AnyGrader | None, row: Example, *, is_costly: bool) -> Iterator[Attempt]:

@@ -36,8 +36,7 @@ class Report:
         """The worst first, and else in the order of the parts."""
         found = [*judge_data(self.data, self.config), *judge_grading(self.grading)]
         if self.sampling is not None:
-            best = None if self.grading.right is None else self.grading.right.mean
-            found += judge_sampling(self.sampling, self.config, best)
+            found += judge_sampling(self.sampling, self.config, self.grading.recognised)
             found += _idle_answers(self.grading, self.sampling)
         if self.pace is not None:
             found += judge_pace(self.pace, self.config)

@@ -13,8 +13,14 @@ from verifine.runs.outcome import count
 from verifine.runs.scores import Scores
 from verifine.train.budget import BUDGET_SHARE
 
-SURE_GROUPS, SURE_ANSWERS = 8, 64
-"""As many groups and answers without any signal are no accident."""
+SURE_GROUPS, SURE_ANSWERS = 32, 512
+"""As many groups and answers without any signal are no accident.
+
+The rule of three: what was not seen once in 512 answers is, with 95 % confidence, in fewer than 3 of 512 (0.6 %).
+"""
+
+RIGHT_GROUPS, RIGHT_ANSWERS = 8, 64
+"""As many groups and answers are enough where every answer is right: prompts get no harder while a model learns."""
 
 LOW_SIGNAL = 0.25
 """Below this share of groups with signal, most of a step's sampling is for nothing."""
@@ -78,7 +84,7 @@ class SamplingFacts:
 
 
 def judge_sampling(facts: SamplingFacts, config: RunConfig, best: float | None) -> list[Finding]:
-    """Everything there is to say; `best` is what a right answer scores, None: nobody knows."""
+    """Everything there is to say; `best` is what a right answer is known to score, None: nobody knows."""
     if not facts.scores.scored:
         return [*_unscorable(facts)]
     return [
@@ -107,20 +113,19 @@ def _unscorable(facts: SamplingFacts) -> Iterator[Finding]:
 
 def _signal(facts: SamplingFacts, config: RunConfig, best: float | None) -> Iterator[Finding]:
     compares_groups = config.algorithm.name in NEEDS_A_GROUP
-    mean = facts.scores.mean
-    assert mean is not None
-    right = facts.scores.answer_accuracy
-    if right is None and best is not None and best > 0:
-        right = mean / best
+    if compares_groups and facts.samples == 1:
+        return  # a single answer differs from no other
+    right = _share_right(facts, best)
     nothing = facts.groups_with_signal == 0 if compares_groups else not facts.has_signal
     if nothing:
-        yield _no_signal(facts, config, right)
+        yield _no_signal(facts, config, right, best)
     elif right is not None and right >= EASY:
         yield _finding(
             Severity.WARNING,
             "little_left_to_learn",
             "The model answers nearly everything right already; there is little left to learn.",
             facts,
+            config,
             "Take harder prompts (data.train).",
         )
     elif facts.scores.answer_accuracy == 0:
@@ -129,6 +134,7 @@ def _signal(facts: SamplingFacts, config: RunConfig, best: float | None) -> Iter
             "never_right",
             f"Too hard: not one of {facts.answers} answers was right.",
             facts,
+            config,
             "The model can learn only what it sometimes does. Take easier prompts (data.train), show a solved example "
             "in the prompt, or take a stronger model (model.name).",
         )
@@ -139,19 +145,40 @@ def _signal(facts: SamplingFacts, config: RunConfig, best: float | None) -> Iter
             f"Only {facts.groups_with_signal} of {facts.prompts} prompts got answers with different rewards; the "
             "others teach nothing.",
             facts,
+            config,
             _more_signal(facts, config),
         )
 
 
-def _no_signal(facts: SamplingFacts, config: RunConfig, right: float | None) -> Finding:
+def _share_right(facts: SamplingFacts, best: float | None) -> float | None:
+    """As far as somebody knows what is right; None: nobody does."""
+    mean = facts.scores.mean
+    if facts.scores.answer_accuracy is not None or mean is None or best is None or best <= 0:
+        return facts.scores.answer_accuracy
+    return mean / best
+
+
+def _all_right(facts: SamplingFacts, best: float | None) -> bool:
+    """Whether every single answer was right."""
+    scores = facts.scores
+    if scores.unscorable or scores.lowest is None:
+        return False
+    if scores.answer_accuracy is not None:
+        return scores.answer_accuracy == 1
+    return best is not None and scores.lowest >= best
+
+
+def _no_signal(facts: SamplingFacts, config: RunConfig, right: float | None, best: float | None) -> Finding:
     is_sure = facts.answers >= SURE_ANSWERS and facts.prompts >= SURE_GROUPS
     severity = Severity.BLOCKER if is_sure else Severity.WARNING
     if right is not None and right >= EASY:
+        knows_all = facts.answers >= RIGHT_ANSWERS and facts.prompts >= RIGHT_GROUPS and _all_right(facts, best)
         return _finding(
-            severity,
+            Severity.BLOCKER if knows_all else severity,
             "nothing_left_to_learn",
             "Nothing left to learn: the model answers everything right already.",
             facts,
+            config,
             "Take harder prompts (data.train).",
         )
     if right is not None and right <= 0:
@@ -160,6 +187,7 @@ def _no_signal(facts: SamplingFacts, config: RunConfig, right: float | None) -> 
             "too_hard",
             "Too hard: no answer was right, and all answers to a prompt got the same reward.",
             facts,
+            config,
             "Take easier prompts (data.train), show a solved example in the prompt or say how to answer "
             "(data.system_prompt), let the grader give something for the format (format_weight), or take a stronger "
             "model (model.name).",
@@ -169,6 +197,7 @@ def _no_signal(facts: SamplingFacts, config: RunConfig, right: float | None) -> 
         "no_signal",
         "All answers to each prompt got the same reward, so there is nothing to learn from.",
         facts,
+        config,
         _more_signal(facts, config),
     )
 
@@ -227,14 +256,13 @@ def _sample_size(facts: SamplingFacts, config: RunConfig) -> Iterator[Finding]:
     )
 
 
-def _finding(severity: Severity, name: str, what: str, facts: SamplingFacts, remedy: str) -> Finding:
+def _finding(severity: Severity, name: str, what: str, facts: SamplingFacts, config: RunConfig, remedy: str) -> Finding:
     """With the numbers that everything about signal rests on."""
-    low, high = wilson_interval(facts.groups_with_signal, facts.prompts)
-    parts = [
-        f"{facts.groups_with_signal} of {count(facts.prompts, 'group')} with signal (95 % interval of the share: "
-        f"{low:.0%} to {high:.0%})",
-        f"mean score {facts.scores.mean:.2f}",
-    ]
+    parts = [f"mean score {facts.scores.mean:.2f}"]
+    if config.algorithm.name in NEEDS_A_GROUP:
+        low, high = wilson_interval(facts.groups_with_signal, facts.prompts)
+        with_signal = f"{facts.groups_with_signal} of {count(facts.prompts, 'group')} with signal"
+        parts.insert(0, f"{with_signal} (95 % interval of the share: {low:.0%} to {high:.0%})")
     if facts.scores.answer_accuracy is not None:
         right = round(facts.scores.answer_accuracy * len(facts.scores.scored))
         parts.append(f"{right} of {count(facts.answers, 'answer')} right")

@@ -10,6 +10,7 @@ import torch
 from verifine.algorithms.recipes import Algorithm
 from verifine.batch import collate, score
 from verifine.config import AlgorithmConfig
+from verifine.config.algorithm import NEEDS_A_GROUP
 from verifine.learner.packing import pack
 from verifine.models.forward import tree_logprobs
 from verifine.models.load import LanguageModel
@@ -108,13 +109,14 @@ def measure(
     """The seconds of as many prompts as a step has, or all that were asked if those are fewer."""
     groups = min(trainer.prompts_per_step, facts.prompts)
     share = groups / facts.prompts
+    signal = facts.groups_with_signal / facts.prompts
     return Timings(
         groups=groups,
         answers=groups * facts.samples,
         sampling_s=share * asked.sampling_s,
         grading_s=share * asked.grading_s,
         forward_s=share * _forward_seconds(asked.groups, trainer, model, micro_batch_tokens),
-        signal_share=facts.groups_with_signal / facts.prompts,
+        signal_share=signal if trainer.algorithm.name in NEEDS_A_GROUP else float(facts.has_signal),
     )
 
 

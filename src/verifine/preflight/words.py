@@ -5,8 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 
+from verifine.config.algorithm import NEEDS_A_GROUP
 from verifine.preflight.finding import Finding, Severity, Verdict
-from verifine.preflight.grading import GradingFacts
+from verifine.preflight.grading import GradingFacts, Repetition
 from verifine.preflight.histogram import draw_bars, mean_bars, share_bars
 from verifine.preflight.memory import Memory, describe_bytes
 from verifine.preflight.pace import Pace, describe_span
@@ -47,11 +48,13 @@ def describe_verdict(report: Report) -> str:
     warnings = count(severities.count(Severity.WARNING), "warning")
     match report.verdict:
         case Verdict.GO:
-            return "Verdict: go. Nothing stands in the way of training."
+            return "Verdict: go, nothing stands in the way of training."
         case Verdict.GO_WITH_WARNINGS:
             return f"Verdict: go, with {warnings}."
         case Verdict.NO_GO:
-            return f"Verdict: no-go. {count(severities.count(Severity.BLOCKER), 'blocker')} to mend first, {warnings}."
+            blockers = count(severities.count(Severity.BLOCKER), "blocker")
+            others = f" and {warnings}" if Severity.WARNING in severities else ""
+            return f"Verdict: no-go, with {blockers} to mend first{others}."
 
 
 def _data(report: Report) -> Iterator[str]:
@@ -75,8 +78,14 @@ def _grading(facts: GradingFacts) -> Iterator[str]:
         yield f"right answer  {_score(facts.right.mean)}   (written as: {facts.way})"
     yield f"empty text    {_score(facts.empty.mean)}"
     yield f"nonsense      {_score(facts.nonsense.mean)}   mean over {count(facts.rows, 'row')}"
-    same = "the same scores" if not facts.repetition.changed else f"{facts.repetition.changed} other scores"
-    yield f"{same} the second time, {_seconds(facts.seconds_per_answer)} an answer{_latency(facts.every)}"
+    yield f"{_repetition(facts.repetition)}, {_seconds(facts.seconds_per_answer)} an answer{_latency(facts.every)}"
+
+
+def _repetition(repetition: Repetition | None) -> str:
+    if repetition is None:
+        return "not graded a second time, since others are asked"
+    same = "the same scores" if not repetition.changed else f"{repetition.changed} other scores"
+    return f"{same} the second time"
 
 
 def _latency(scores: Scores) -> str:
@@ -102,11 +111,12 @@ def _sampling(report: Report) -> Iterator[str]:
             else mean_bars(facts.prompt_rates, scores.lowest, scores.highest)
         )
         yield from (f"{_INDENT}{line}" for line in draw_bars(bars))
-    low, high = facts.useful_groups(sampling.prompts_per_step)
-    yield (
-        f"{facts.groups_with_signal} of {count(facts.prompts, 'prompt')} got answers with different rewards, which is "
-        f"what teaches: {low:.0f} to {high:.0f} of the {sampling.prompts_per_step} in a step"
-    )
+    if report.config.algorithm.name in NEEDS_A_GROUP and facts.samples > 1:
+        low, high = facts.useful_groups(sampling.prompts_per_step)
+        yield (
+            f"{facts.groups_with_signal} of {count(facts.prompts, 'prompt')} got answers with different rewards, which "
+            f"is what teaches: {low:.0f} to {high:.0f} of the {sampling.prompts_per_step} in a step"
+        )
     for shown in facts.shown:
         yield f"{_score(shown.score)}  {_short(shown.prompt)} → {_short(shown.text) or '(nothing)'}"
 

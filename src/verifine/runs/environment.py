@@ -29,6 +29,8 @@ class Environment:
     cores: int
     """Logical cores this process may use."""
     memory_bytes: int
+    own_grader: bool = False
+    """Whether the program that trained brought the grader, so that the config does not name it."""
     unsafe_grader_exec: bool = False
     """Whether graders' code ran outside the sandbox, by the owner's word."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from verifine.config.graders.schema import Schema, Template
 
@@ -161,6 +161,11 @@ class ScoreModelGrader(Schema):
     range: tuple[float, float] = Field(default=(0.0, 1.0), description="Lowest and highest score; beyond is clipped.")
     sampling_params: JudgeSampling | None = Field(default=None, description="How the judge is sampled.")
     pass_threshold: float | None = Field(default=None, description=_PASS_THRESHOLD)
+
+    @field_validator("range", mode="before")
+    @classmethod
+    def _null_is_the_default(cls, value: object) -> object:
+        return (0.0, 1.0) if value is None else value
 
     @model_validator(mode="after")
     def _range_rises(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -22,5 +23,18 @@ def _checked(template: str) -> str:
 
 Template = Annotated[str, AfterValidator(_checked)]
 """Text in which `{{ item.field }}` and `{{ sample.output_text }}` are filled in."""
+
+
+def _without_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("the address holds a password, and the configuration is saved; name an environment variable")
+    if parts.query:
+        raise ValueError("the address has a query, which may hold a key, and the configuration is saved; leave it out")
+    return url
+
+
+Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_without_secrets)]
+"""Of a web service."""
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from verifine.cli.trial import RECORDED, Trial
-from verifine.graders.probes import ANSWER_FIELDS, REFERENCE_FIELD, Probe, Result
+from verifine.config.graders.extensions import REFERENCE_FIELD
+from verifine.graders.probes import ANSWER_FIELDS, Probe, Result
 from verifine.runs.outcome import count
-from verifine.runs.rescoring import SAME
-from verifine.runs.scores import SHOWN_REASONS, Scores
+from verifine.runs.scores import SAME_SCORE, SHOWN_REASONS, Scores
 from verifine.types import Example
 
 _WIDEST = 120
@@ -154,7 +154,7 @@ def _agreement_sentences(trial: Trial) -> Iterator[str]:
     else:
         share = f"{agreement.same} of {agreement.count} answers ({agreement.same / agreement.count:.1%})"
         yield f"{share} have the score that was recorded."
-    if agreement.mean_difference is not None and abs(agreement.mean_difference) > SAME:
+    if agreement.mean_difference is not None and abs(agreement.mean_difference) > SAME_SCORE:
         direction = "higher" if agreement.mean_difference > 0 else "lower"
         yield f"On average the new score is {abs(agreement.mean_difference):.3g} {direction}."
     if agreement.newly_unscorable:

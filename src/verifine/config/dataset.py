@@ -10,9 +10,6 @@ from typing import Annotated, TypeAlias
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-TEMPLATE_NAMES = ("item", "sample")
-"""What a grader's templates call the row and the answer: no field of a row may have such a name."""
-
 # `hf:/` is what a path library leaves of `hf://`, for example on a command line.
 _SCHEME = re.compile(r"hf:/+")
 _HUB = re.compile(

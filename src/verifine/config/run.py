@@ -9,8 +9,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from verifine.config.algorithm import NEEDS_A_GROUP, SCALES, AlgorithmConfig, LearningRate, RewardConfig
-from verifine.config.dataset import TEMPLATE_NAMES, DataLocation
+from verifine.config.dataset import DataLocation
 from verifine.config.graders import GraderConfig, Schema, judges_format
+from verifine.config.graders.template import TEMPLATE_NAMES
 from verifine.config.grading import GradingConfig
 
 TaskName = Literal["largest", "add", "subtract", "count", "sort", "countdown"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from verifine.config.dataset import TEMPLATE_NAMES
+from verifine.config.graders.template import TEMPLATE_NAMES
 from verifine.data.rows import RowError, RowSource
 from verifine.data.suggestion import did_you_mean
 from verifine.errors import DataError

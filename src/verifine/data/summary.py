@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from verifine.config.graders.extensions import REFERENCE_FIELD
 from verifine.data.examples import fingerprint
 from verifine.types import Example
 
 SHOWN_REPEATS = 3
-
-REFERENCE_FIELD = "gt_answer"
-"""Where presets of graders look for the right answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,13 +18,10 @@ from verifine.config.graders import (
     TextSimilarityGrader,
     WeightedGrader,
 )
-from verifine.config.graders.extensions import tags_of
+from verifine.config.graders.extensions import GT_ANSWER, tags_of
 from verifine.config.graders.template import Reference, parse_template
 from verifine.graders.template import MissingFieldError, render
 from verifine.types import Example, Grade, Json, Sample
-
-REFERENCE_FIELD = "gt_answer"
-"""The field of a row that holds the right answer, unless the grader reads it from another."""
 
 ANSWER_FIELDS = ("model_sample", "output_text")
 """Fields of a row that hold an answer to grade, by OpenAI's names."""
@@ -71,16 +68,22 @@ class Result:
 def plan_attempts(config: AnyGrader, row: Example, field: str | None) -> list[Attempt]:
     """What is tried on a row; `field` holds its own answer, None: one of ANSWER_FIELDS."""
     own = find_answer(row.item, field)
-    if own is not None:
-        answers = [Attempt(row=row, probe=Probe.OWN, way="", text=own)]
-    else:
-        answers = [
-            Attempt(row=row, probe=Probe.RIGHT, way=way, text=text)
-            for reference in find_references(config, row.item)
-            for way, text in write_answers(config, reference).items()
-        ]
-    empty = Attempt(row=row, probe=Probe.EMPTY, way="", text="")
-    return [*answers, empty, Attempt(row=row, probe=Probe.NONSENSE, way="", text=NONSENSE)]
+    if own is None:
+        return [*right_attempts(config, row), *idle_attempts(row)]
+    return [Attempt(row=row, probe=Probe.OWN, way="", text=own), *idle_attempts(row)]
+
+
+def right_attempts(config: AnyGrader | None, row: Example) -> Iterator[Attempt]:
+    """The right answers of a row, each in every way; none where the row brings none."""
+    for reference in find_references(config, row.item):
+        for way, text in write_answers(config, reference).items():
+            yield Attempt(row=row, probe=Probe.RIGHT, way=way, text=text)
+
+
+def idle_attempts(row: Example) -> Iterator[Attempt]:
+    """What costs nothing to write."""
+    yield Attempt(row=row, probe=Probe.EMPTY, way="", text="")
+    yield Attempt(row=row, probe=Probe.NONSENSE, way="", text=NONSENSE)
 
 
 def keep_best(results: Iterable[Result]) -> list[Result]:
@@ -104,13 +107,13 @@ def find_answer(item: Mapping[str, Json], field: str | None) -> str | None:
 
 
 def find_references(config: AnyGrader | None, item: Mapping[str, Json]) -> list[str]:
-    """The right answers of a row: those the grader compares with, and that in REFERENCE_FIELD.
+    """The right answers of a row: those the grader compares with, and that in `gt_answer`.
 
     `config` None is a grader that a Python program brought: nobody knows what it compares with.
     """
     sample = Sample(output_text="", item=item)
     found = []
-    for template in (*_references_in(config), f"{{{{ item.{REFERENCE_FIELD} }}}}"):
+    for template in (*_references_in(config), GT_ANSWER):
         try:
             found.append(render(template, sample))
         except MissingFieldError:

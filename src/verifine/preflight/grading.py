@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from verifine.preflight.finding import Finding, Severity
 from verifine.preflight.rows import RowFaults
 from verifine.runs.outcome import count
-from verifine.runs.scores import Scores
+from verifine.runs.scores import SAME_SCORE, Scores
 from verifine.train.budget import BUDGET_SHARE
 
 SHOWN_REASONS = 3
-
-SAME_SCORE = 1e-6
-"""Scores no further apart than this are the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

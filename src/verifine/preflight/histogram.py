@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from verifine.runs.scores import Bins
+
 WIDEST_BAR = 30
 _BAR = "█"
 _RANGES = 5
@@ -32,12 +34,11 @@ def mean_bars(means: Sequence[float], low: float, high: float) -> list[Bar]:
     """Prompts by their mean score, in ranges of equal width over the scores that were given."""
     if low == high:
         return [Bar(label=f"all {low:.2f}", prompts=len(means))]
-    edges = [low + (high - low) * position / _RANGES for position in range(_RANGES + 1)]
-    counts = [0] * _RANGES
-    for mean in means:
-        counts[min(int((mean - low) / (high - low) * _RANGES), _RANGES - 1)] += 1
-    pairs = zip(edges[:-1], edges[1:], counts, strict=True)
-    return [Bar(label=f"{start:.2f} to {end:.2f}", prompts=number) for start, end, number in pairs]
+    bins = Bins.between(low, high, _RANGES)
+    return [
+        Bar(label=f"{start:.2f} to {end:.2f}", prompts=number)
+        for (start, end), number in zip(bins.ranges, bins.count(means), strict=True)
+    ]
 
 
 def draw_bars(bars: Sequence[Bar]) -> list[str]:

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from verifine.algorithms.recipes import RECIPES
 from verifine.config import RunConfig
 from verifine.config.graders import AnyGrader
+from verifine.config.graders.extensions import REFERENCE_FIELD
 from verifine.data import PromptSampler
 from verifine.graders import Grader
 from verifine.graders.probes import (
-    NONSENSE,
-    REFERENCE_FIELD,
     Attempt,
     Probe,
     Result,
-    find_references,
+    idle_attempts,
     keep_best,
-    write_answers,
+    right_attempts,
 )
 from verifine.preflight.grading import GradingFacts, Repetition, Requests, changes
 from verifine.preflight.kinds import costs_nothing, must_know_right, requests_per_answer, why_untried
@@ -132,13 +131,11 @@ def _repetition(probed: _Probed) -> Repetition | None:
 
 
 def _attempts(config: AnyGrader | None, row: Example, *, is_costly: bool) -> Iterator[Attempt]:
-    references = [] if why_untried(config) else find_references(config, row.item)
-    for reference in references:
-        for way, text in write_answers(config, reference).items():
-            if way == PLAIN or not is_costly:
-                yield Attempt(row=row, probe=Probe.RIGHT, way=way, text=text)
-    yield Attempt(row=row, probe=Probe.EMPTY, way="", text="")
-    yield Attempt(row=row, probe=Probe.NONSENSE, way="", text=NONSENSE)
+    if not why_untried(config):
+        for attempt in right_attempts(config, row):
+            if attempt.way == PLAIN or not is_costly:
+                yield attempt
+    yield from idle_attempts(row)
 
 
 def _look_at_rows(tried: Tried, probed: Sequence[Result], way: str) -> tuple[RowFaults, RowFaults]:

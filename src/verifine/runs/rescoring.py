@@ -9,14 +9,11 @@ from pathlib import Path
 
 from verifine.errors import ConfigError
 from verifine.runs.rollouts import RolloutRecord, read_rollouts
-from verifine.runs.scores import mean
+from verifine.runs.scores import SAME_SCORE, mean
 from verifine.types import Grade, Json
 
 HELD_OUT = "held-out/"
 """Stands before the id of a row that is only asked in evaluations."""
-
-SAME = 1e-6
-"""Scores no further apart than this are the same."""
 
 _LATER_EPOCH = re.compile(r"@[0-9]+$")
 
@@ -77,7 +74,7 @@ class Rescored:
         """The scores are the same, or both are unscorable."""
         if self.difference is None:
             return self.grade.score is None and self.rollout.recorded.score is None
-        return abs(self.difference) <= SAME
+        return abs(self.difference) <= SAME_SCORE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

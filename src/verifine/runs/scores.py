@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from verifine.types import Grade, Json
 
 BINS = 10
+SAME_SCORE = 1e-6
+"""Scores no further apart than this are the same."""
 SHOWN_REASONS = 5
 
 
@@ -54,7 +56,7 @@ class Scores:
         """The time within which this share of the grades was done; None: not measured."""
         if not self.seconds:
             return None
-        return self.seconds[max(0, math.ceil(share * len(self.seconds)) - 1)]
+        return quantile(self.seconds, share)
 
     def numbers(self) -> dict[str, Json]:
         """For programs; null: not judged, or not measured."""
@@ -104,10 +106,14 @@ class Bins:
         scores = [score for each in sets for score in each.scored]
         if not scores:
             return cls(edges=())
-        low, high = min(scores), max(scores)
+        return cls.between(min(scores), max(scores), BINS)
+
+    @classmethod
+    def between(cls, low: float, high: float, number: int) -> Bins:
+        """So many bins; one, where both ends are the same."""
         if low == high:
             return cls(edges=(low, high))
-        shares = [position / BINS for position in range(1, BINS)]
+        shares = [position / number for position in range(1, number)]
         return cls(edges=(low, *(low * (1 - share) + high * share for share in shares), high))
 
     @property
@@ -123,6 +129,11 @@ class Bins:
 
     def _bin_of(self, score: float) -> int:
         return max(0, sum(score >= edge for edge in self.edges[:-1]) - 1)
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of the values does not exceed."""
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
 
 
 def mean(values: Sequence[float]) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from verifine.config.graders.extensions import REFERENCE_FIELD
 from verifine.runs.evaluation import EvaluatedSample, Evaluation
 from verifine.train.collect import grade_groups
 from verifine.train.trainer import Trainer
@@ -38,5 +39,5 @@ def evaluate(trainer: Trainer, prompts: Sequence[Prompt], name: str) -> Evaluati
 
 
 def _gold(prompt: Prompt) -> str | None:
-    answer = prompt.item.get("gt_answer")
+    answer = prompt.item.get(REFERENCE_FIELD)
     return None if answer is None else str(answer)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from verifine.batch import score
+from verifine.runs.scores import quantile
 from verifine.types import Grade, GradeFault, Group
 
 
@@ -58,8 +58,8 @@ def _grading(grades: Sequence[Grade]) -> dict[str, float]:
     """How the grader did: its speed, its failures and what judges were asked."""
     seconds = sorted(grade.seconds for grade in grades)
     metrics = {
-        "grader/latency_p50": _quantile(seconds, 0.5),
-        "grader/latency_p95": _quantile(seconds, 0.95),
+        "grader/latency_p50": quantile(seconds, 0.5),
+        "grader/latency_p95": quantile(seconds, 0.95),
         "grader/error_rate": sum(bool(grade.faults) for grade in grades) / len(grades),
         "grader/timeout_rate": sum(GradeFault.UNRESPONSIVE_REWARD in grade.faults for grade in grades) / len(grades),
     }
@@ -67,11 +67,6 @@ def _grading(grades: Sequence[Grade]) -> dict[str, float]:
     if usages:
         metrics["grader/judge_tokens"] = float(sum(usage.prompt + usage.completion for usage in usages))
     return metrics
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of the values does not exceed."""
-    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -28,7 +28,7 @@ from verifine.config.graders.openai import (
 )
 from verifine.config.graders.schema import Schema
 
-SingleGrader = Annotated[
+_Single = (
     StringCheckGrader
     | TextSimilarityGrader
     | PythonGrader
@@ -41,9 +41,10 @@ SingleGrader = Annotated[
     | ChoiceGrader
     | FormatGrader
     | JsonSchemaGrader
-    | EndpointGrader,
-    Field(discriminator="type"),
-]
+    | EndpointGrader
+)
+
+SingleGrader = Annotated[_Single, Field(discriminator="type")]
 """A grader that is not made of others."""
 
 
@@ -135,23 +136,7 @@ class WeightedGrader(Schema):
         return self
 
 
-AnyGrader = (
-    StringCheckGrader
-    | TextSimilarityGrader
-    | PythonGrader
-    | ScoreModelGrader
-    | LabelModelGrader
-    | AnswerGrader
-    | MathGrader
-    | CodeGrader
-    | NumberGrader
-    | ChoiceGrader
-    | FormatGrader
-    | JsonSchemaGrader
-    | EndpointGrader
-    | MultiGrader
-    | WeightedGrader
-)
+AnyGrader = _Single | MultiGrader | WeightedGrader
 
 
 def _stands_alone(grader: AnyGrader) -> AnyGrader:

@@ -12,7 +12,9 @@ from pydantic import Field, JsonValue, model_validator
 from verifine.config.graders.schema import Address, Schema, Share, Template
 
 OUTPUT_TEXT = "{{ sample.output_text }}"
-GT_ANSWER = "{{ item.gt_answer }}"
+REFERENCE_FIELD = "gt_answer"
+"""The field of a row that holds the right answer, unless a grader reads it from another."""
+GT_ANSWER = f"{{{{ item.{REFERENCE_FIELD} }}}}"
 
 _REFERENCE = Field(default=GT_ANSWER, description="The right answer.")
 _INPUT = Field(default=OUTPUT_TEXT, description="The text to judge.")

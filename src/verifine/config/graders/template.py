@@ -10,6 +10,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+TEMPLATE_NAMES = ("item", "sample")
+"""What templates call the row and the answer: no field of a row may have such a name."""
+
 SAMPLE_FIELDS = ("output_text", "output_json", "output_tools", "choices")
 """What `sample` has: the answer as text, as JSON, its tool calls, and all of it as a list of one chat choice."""
 
@@ -60,7 +63,7 @@ def _reference(text: str) -> Reference:
     if match is None:
         raise ValueError(f"template: {{{{{text}}}}} is not a path; {_WAY_OUT}")
     root, steps = match["root"], tuple(_step(step) for step in _EACH_STEP.findall(match["steps"]))
-    if root not in ("item", "sample"):
+    if root not in TEMPLATE_NAMES:
         raise ValueError(f"template: {{{{{text}}}}} begins with {root}, not with item or sample; {_WAY_OUT}")
     if not steps:
         raise ValueError(f"template: {{{{{text}}}}} names no field of {root}; {_WAY_OUT}")

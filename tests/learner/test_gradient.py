@@ -11,7 +11,7 @@ from verifine.algorithms import RECIPES, Algorithm, group_normalized
 from verifine.batch import score
 from verifine.learner.optim import OptimSettings
 from verifine.models.load import LanguageModel
-from verifine.testing import Architecture, load_tiny_model
+from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.testing.lessons import SETTINGS, make_learner, make_lesson, sample_groups
 from verifine.types import Group
 
@@ -55,7 +55,7 @@ def naive_loss(model: LanguageModel, groups: Sequence[Group], name: str) -> torc
 
 
 @pytest.mark.parametrize("name", ["grpo", "dapo"])
-@pytest.mark.parametrize("architecture", ["llama", "qwen3"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_gradient_is_that_of_the_papers_loss(name: str, architecture: Architecture, tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path, architecture)
     groups = sample_groups(model)

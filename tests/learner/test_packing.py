@@ -21,12 +21,12 @@ from verifine.learner.packing import even_ranges
     ],
 )
 def test_ranges_are_few_and_even(sizes: list[int], limit: int, ranges: list[tuple[int, int]]) -> None:
-    assert even_ranges(sizes, limit) == ranges
+    assert even_ranges(sizes, [0] * len(sizes), limit) == ranges
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=12), st.integers(1, 60))
 def test_ranges_cover_everything_in_order_within_the_limit(sizes: list[int], limit: int) -> None:
-    ranges = even_ranges(sizes, limit)
+    ranges = even_ranges(sizes, [0] * len(sizes), limit)
     assert [index for a, b in ranges for index in range(a, b)] == list(range(len(sizes)))
     assert all(sum(sizes[a:b]) <= limit or b - a == 1 for a, b in ranges)
     # No fewer ranges would do: two neighbours never fit into one where the first is filled greedily.

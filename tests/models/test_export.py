@@ -8,11 +8,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from verifine.models.export import save_model
 from verifine.rollout.native import NativeEngine
-from verifine.testing import Architecture, load_tiny_model
+from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.types import Prompt, Sampling
 
 
-@pytest.mark.parametrize("architecture", ["llama", "qwen3"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_saved_model_gives_the_same_greedy_text_in_plain_transformers(
     architecture: Architecture, tmp_path: Path
 ) -> None:

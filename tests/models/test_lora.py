@@ -20,13 +20,13 @@ from verifine.models.lora import adapters_off, attach_lora
 from verifine.models.provision import ProvisionedModel
 from verifine.models.tree import Branch, grow_tree
 from verifine.rollout.native import NativeEngine
-from verifine.testing import Architecture, load_tiny_model
+from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.types import Prompt, Sampling
 
-both_architectures = pytest.mark.parametrize("architecture", ["llama", "qwen3"])
+both_architectures = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
 TREE = grow_tree(
-    [Branch(prompt=[5, 6, 7, 8], completions=[[9, 10, 11], [12]]), Branch(prompt=[5, 9], completions=[[4]])]
+    [Branch(prompt=(5, 6, 7, 8), completions=[(9, 10, 11), (12,)]), Branch(prompt=(5, 9), completions=[(4,)])]
 )
 LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

@@ -5,15 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from verifine.models.forward import tree_logprobs
 from verifine.models.load import LanguageModel
-from verifine.models.tree import JOINT_COMPLETION_TOKENS, Branch, common_prefix_length, grow_tree
-from verifine.testing import Architecture, load_tiny_model
-
-ARCHITECTURES: tuple[Architecture, ...] = ("llama", "qwen3")
+from verifine.models.tree import Branch, grow_tree
+from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 
 
 def plain_logprobs(model: LanguageModel, branches: Sequence[Branch], temperature: float) -> torch.Tensor:
@@ -32,51 +28,35 @@ def plain_logprobs(model: LanguageModel, branches: Sequence[Branch], temperature
 
 def test_a_tree_reads_what_prompts_share_once() -> None:
     tree = grow_tree(
-        [Branch(prompt=[7, 8, 1], completions=[[4, 5], [6]]), Branch(prompt=[7, 8, 2], completions=[[9, 9, 9]])]
+        [Branch(prompt=(7, 8, 1), completions=[(4, 5), (6,)]), Branch(prompt=(7, 8, 2), completions=[(9, 9, 9)])]
     )
     # Common 7 8; then 1 and the input 4 of the first completion; then 2 and the inputs 9 9.
     assert tree.token_ids.tolist() == [7, 8, 1, 4, 2, 9, 9]
     assert tree.position_ids.tolist() == [0, 1, 2, 3, 2, 3, 4]
-    assert tree.targets.tolist() == [4, 5, 6, 9, 9, 9]
-    assert tree.predecessors.tolist() == [2, 3, 2, 4, 5, 6]
+    assert tree.spread(tree.targets).tolist() == [4, 5, 6, 9, 9, 9]
+    assert tree.spread(tree.predecessors).tolist() == [2, 3, 2, 4, 5, 6]
     assert [prompt.tolist() for prompt in tree.prompts] == [[0, 1, 2], [0, 1, 4]]
-
-
-@pytest.mark.parametrize(
-    ("prompts", "length"),
-    [([[1, 2, 3]], 0), ([[1, 2, 3], [1, 2, 4]], 2), ([[1, 2], [1, 2, 4]], 2), ([[5], [6]], 0), ([[1, 2], [1, 2]], 2)],
-)
-def test_the_common_prefix_is_what_all_prompts_begin_with(prompts: list[list[int]], length: int) -> None:
-    assert common_prefix_length(prompts) == length
-
-
-@given(st.lists(st.lists(st.integers(0, 2), max_size=6), min_size=2, max_size=5))
-def test_the_common_prefix_agrees_with_a_loop(prompts: list[list[int]]) -> None:
-    length = 0
-    while all(len(prompt) > length and prompt[length] == prompts[0][length] for prompt in prompts):
-        length += 1
-    assert common_prefix_length(prompts) == length
 
 
 BRANCHES = {
     "groups that share a prefix": [
-        Branch(prompt=[5, 6, 7, 8], completions=[[9, 10, 11], [12], [13, 14, 15, 16]]),
-        Branch(prompt=[5, 6, 30, 31, 32], completions=[[20, 21], [22, 23, 24]]),
+        Branch(prompt=(5, 6, 7, 8), completions=[(9, 10, 11), (12,), (13, 14, 15, 16)]),
+        Branch(prompt=(5, 6, 30, 31, 32), completions=[(20, 21), (22, 23, 24)]),
     ],
     "groups that share nothing": [
-        Branch(prompt=[40, 41], completions=[[9, 10]]),
-        Branch(prompt=[50, 51, 52], completions=[[20, 21], [22]]),
+        Branch(prompt=(40, 41), completions=[(9, 10)]),
+        Branch(prompt=(50, 51, 52), completions=[(20, 21), (22,)]),
     ],
-    "one group": [Branch(prompt=[5, 6, 7], completions=[[8, 9], [10, 11]])],
+    "one group": [Branch(prompt=(5, 6, 7), completions=[(8, 9), (10, 11)])],
     "a prompt that begins another": [
-        Branch(prompt=[5, 6], completions=[[7, 8], [9]]),
-        Branch(prompt=[5, 6, 7], completions=[[8, 9]]),
+        Branch(prompt=(5, 6), completions=[(7, 8), (9,)]),
+        Branch(prompt=(5, 6, 7), completions=[(8, 9)]),
     ],
     "the same prompt twice": [
-        Branch(prompt=[5, 6, 7], completions=[[8, 9]]),
-        Branch(prompt=[5, 6, 7], completions=[[10], [11, 12]]),
+        Branch(prompt=(5, 6, 7), completions=[(8, 9)]),
+        Branch(prompt=(5, 6, 7), completions=[(10,), (11, 12)]),
     ],
-    "a group without completions": [Branch(prompt=[5, 6, 7]), Branch(prompt=[5, 8], completions=[[10, 11]])],
+    "a group without completions": [Branch(prompt=(5, 6, 7)), Branch(prompt=(5, 8), completions=[(10, 11)])],
 }
 
 
@@ -96,11 +76,10 @@ def test_packed_logprobs_are_those_of_one_sequence_at_a_time(
 def test_long_completions_attend_one_by_one_with_the_same_result(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     generator = torch.Generator().manual_seed(0)
-    long = [torch.randint(3, 90, (200,), generator=generator).tolist() for _ in range(4)]
-    branches = [Branch(prompt=[5, 6, 7], completions=long), Branch(prompt=[5, 9], completions=[[10, 11]])]
-    assert sum(map(len, long)) > JOINT_COMPLETION_TOKENS
+    long = [tuple(torch.randint(3, 90, (200,), generator=generator).tolist()) for _ in range(4)]
+    branches = [Branch(prompt=(5, 6, 7), completions=long), Branch(prompt=(5, 9), completions=[(10, 11)])]
     tree = grow_tree(branches)
-    assert len(tree.blocks) == 1 + (1 + len(long)) + 1
+    assert len(tree.blocks) > len(long)
     with torch.no_grad():
         packed, _ = tree_logprobs(model.network, tree, 1.0, torch.float32)
         plain = plain_logprobs(model, branches, 1.0)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import torch
@@ -24,7 +23,7 @@ from verifine.preflight.memory import (
     estimate_memory,
     judge_memory,
 )
-from verifine.testing import Architecture, load_tiny_model, save_tiny_model
+from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model, save_tiny_model
 
 SHAPE = ModelShape(parameters=1000, trainable=1000, linear_outputs=100, cached_bytes_per_token=64, head=200)
 LENGTHS = Lengths(longest_prompt=50, usual_answer=10, longest_answer=20)
@@ -138,7 +137,7 @@ def test_the_largest_saving_is_named_first() -> None:
     assert "adapters" not in adapted.remedy
 
 
-@pytest.mark.parametrize("name", get_args(Architecture))
+@pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("lora", [None, LoraConfig(rank=4), LoraConfig(rank=2, targets=("q_proj", "down_proj"))])
 def test_the_shape_before_loading_is_that_of_the_loaded_model(
     name: Architecture, lora: LoraConfig | None, tmp_path: Path

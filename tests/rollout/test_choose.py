@@ -4,18 +4,32 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from verifine.rollout.choose import choose_tokens
+from verifine.rollout.choose import BIN, Draws, choose_tokens
 
 PROBABILITIES = torch.tensor([0.5, 0.25, 0.0, 0.25, 0.0])
 
 
 def choose(draw: float, temperature: float = 1.0) -> tuple[int, float]:
-    tokens, logprobs = choose_tokens(PROBABILITIES.log()[None], torch.tensor([draw], dtype=torch.float64), temperature)
+    draws = Draws(rows=torch.tensor([0]), uniforms=torch.tensor([draw], dtype=torch.float64))
+    tokens, logprobs = choose_tokens(PROBABILITIES.log()[None], draws, temperature)
     return int(tokens[0]), float(logprobs[0])
 
 
 def test_a_draw_picks_the_token_whose_share_it_falls_into() -> None:
     assert [choose(draw)[0] for draw in (0.0, 0.49, 0.51, 0.74, 0.76, 0.999999999)] == [0, 0, 1, 1, 3, 3]
+
+
+@given(st.integers(1, 3 * BIN), st.floats(0, 1, exclude_max=True), st.integers(0, 99))
+def test_a_draw_from_a_large_vocabulary_is_where_a_running_sum_passes_it(size: int, draw: float, seed: int) -> None:
+    logits = 3 * torch.randn(2, size, generator=torch.Generator().manual_seed(seed))
+    draws = Draws(rows=torch.tensor([1, 0, 1]), uniforms=torch.tensor([draw, draw, 0.0], dtype=torch.float64))
+    tokens, logprobs = choose_tokens(logits, draws, 1.0)
+    probabilities = torch.softmax(logits, dim=-1).double()
+    for row, token, uniform in zip((1, 0, 1), tokens.tolist(), (draw, draw, 0.0), strict=True):
+        running = probabilities[row].cumsum(dim=0)
+        before = running[token] - probabilities[row, token]
+        assert before - 1e-12 <= uniform * running[-1] <= running[token] + 1e-12
+    torch.testing.assert_close(logprobs, torch.log_softmax(logits, dim=-1)[[1, 0, 1], tokens], rtol=1e-5, atol=1e-5)
 
 
 @given(st.floats(0, 1, exclude_max=True))

@@ -9,10 +9,9 @@ import torch
 from verifine.errors import EngineError
 from verifine.models.load import LanguageModel
 from verifine.rollout.native import NativeEngine
-from verifine.testing import Architecture, load_tiny_model
+from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.types import FinishReason, Group, Prompt, Sampling
 
-ARCHITECTURES: tuple[Architecture, ...] = ("llama", "qwen3")
 SAMPLING = Sampling(group_size=4, max_new_tokens=12, seed=3, step=5)
 
 

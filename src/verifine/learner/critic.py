@@ -28,10 +28,11 @@ class Critic(Protocol):
         """Whether it works on the policy's hidden states."""
         ...
 
-    def values(self, tree: Tree, hidden: Float[Tensor, "N H"] | None) -> Float[Tensor, " N"]:
+    def values(self, tree: Tree, hidden: Float[Tensor, "U H"] | None) -> Float[Tensor, " N"]:
         """The expected reward before each completion token.
 
-        `hidden` is the policy's state there; it may be None for a critic that does not share its trunk.
+        `hidden` is the policy's state at each distinct prediction; it may be None for a critic that does not share
+        its trunk.
         """
         ...
 
@@ -52,9 +53,9 @@ class ValueHead:
         self.settings = settings
         self._layer = _Linear(model)
 
-    def values(self, tree: Tree, hidden: Float[Tensor, "N H"] | None) -> Float[Tensor, " N"]:  # noqa: ARG002
+    def values(self, tree: Tree, hidden: Float[Tensor, "U H"] | None) -> Float[Tensor, " N"]:
         assert hidden is not None, "a head needs the policy's hidden states"
-        return self._layer(hidden)
+        return tree.spread(self._layer(hidden))
 
     def parameters(self) -> dict[str, Parameter]:
         return self._layer.parameters()
@@ -70,8 +71,8 @@ class CriticModel:
         self._model = model
         self._layer = _Linear(model)
 
-    def values(self, tree: Tree, hidden: Float[Tensor, "N H"] | None) -> Float[Tensor, " N"]:  # noqa: ARG002
-        return self._layer(tree_hidden_states(self._model.network, tree, self._model.compute_dtype))
+    def values(self, tree: Tree, hidden: Float[Tensor, "U H"] | None) -> Float[Tensor, " N"]:  # noqa: ARG002
+        return tree.spread(self._layer(tree_hidden_states(self._model.network, tree, self._model.compute_dtype)))
 
     def parameters(self) -> dict[str, Parameter]:
         # The vocabulary head takes no part, unless it is the embedding as well.
@@ -92,7 +93,7 @@ class _Linear:
         self._weight = Parameter(torch.zeros_like(embedding[0]))
         self._bias = Parameter(torch.zeros_like(embedding[0, 0]))
 
-    def __call__(self, hidden: Float[Tensor, "N H"]) -> Float[Tensor, " N"]:
+    def __call__(self, hidden: Float[Tensor, "U H"]) -> Float[Tensor, " U"]:
         return hidden.to(self._weight.dtype) @ self._weight + self._bias
 
     def parameters(self) -> dict[str, Parameter]:

@@ -17,9 +17,8 @@ from verifine.learner.objective import Objective, Reading, explained_variance
 from verifine.learner.optim import Optimizer, OptimSettings, learning_rate
 from verifine.learner.packing import MicroBatch, pack
 from verifine.learner.reference import Reference
-from verifine.models.forward import head_weight, tree_hidden_states
+from verifine.models.forward import predicted_logprobs, tree_hidden_states
 from verifine.models.load import LanguageModel, Weights
-from verifine.models.logprobs import token_logprobs
 
 
 class LocalLearner:
@@ -142,14 +141,14 @@ class LocalLearner:
         values = None if self._critic is None else self._critic.values(micro.tree, hidden)
         return Reading(logprobs=logprobs, entropy=entropy, values=values)
 
-    def _hidden(self, micro: MicroBatch) -> Float[Tensor, "n H"]:
+    def _hidden(self, micro: MicroBatch) -> Float[Tensor, "u H"]:
         return tree_hidden_states(self._model.network, micro.tree, self._model.compute_dtype)
 
     def _logprobs(
-        self, hidden: Float[Tensor, "n H"], micro: MicroBatch
+        self, hidden: Float[Tensor, "u H"], micro: MicroBatch
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-        head = head_weight(self._model.network)
-        return token_logprobs(hidden.to(self._model.compute_dtype), head, micro.tree.targets, self._temperature)
+        hidden = hidden.to(self._model.compute_dtype)
+        return predicted_logprobs(self._model.network, hidden, micro.tree, self._temperature)
 
 
 def movable_groups(lesson: Lesson, loss: Loss) -> Bool[Tensor, " P"]:

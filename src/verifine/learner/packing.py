@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 from verifine.batch import Batch
-from verifine.models.tree import Branch, Tree, common_prefix_length, count_tokens, grow_tree
+from verifine.models.tree import Branch, Tree, grow_tree
+from verifine.models.trie import Tokens, count_distinct, shared_length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,58 +21,104 @@ class MicroBatch:
 
     tree: Tree
     index: Int[Tensor, " n"]
-    """Where on the batch's token axis the tree's predicted tokens stand, in the tree's order."""
+    """Where on the batch's token axis the tree's completion tokens stand, in the tree's order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """Rollouts of one group that are read together."""
+
+    prompt: Tokens
+    completions: tuple[Tokens, ...]
+    starts: tuple[int, ...]
+    """Where on the batch's token axis each completion begins."""
+
+    @property
+    def tokens(self) -> int:
+        """What is read of it alone."""
+        return count_distinct(self.branch.readings())
+
+    @property
+    def branch(self) -> Branch:
+        return Branch(prompt=self.prompt, completions=self.completions)
 
 
 def pack(batch: Batch, wanted: Bool[Tensor, " P"], max_tokens: int, device: torch.device) -> list[MicroBatch]:
-    """Packs the wanted groups, in order, into trees of at most `max_tokens` input tokens (a group is never split)."""
-    starts = _first_tokens(batch)
-    branches: list[tuple[int, Branch]] = []
-    for group_index in wanted.nonzero().flatten().tolist():
-        group = batch.groups[group_index]
-        kept = zip(group.rollouts, batch.valid[group_index].tolist(), strict=True)
-        completions = [rollout.token_ids for rollout, is_valid in kept if is_valid]
-        branches.append((starts[group_index], Branch(prompt=group.prompt.token_ids, completions=completions)))
-    shared = common_prefix_length([branch.prompt for _, branch in branches])
-    sizes = [count_tokens(branch) - shared for _, branch in branches]
-    return [_micro_batch(branches[a:b], device) for a, b in even_ranges(sizes, max_tokens - shared)]
+    """Packs the wanted groups into trees of at most `max_tokens` input tokens, as few and as even as there can be.
+
+    Groups whose prompts begin alike come together. A group that is over the budget alone is split; a rollout never is.
+    """
+    groups = sorted(_groups(batch, wanted), key=lambda piece: piece.prompt)
+    pieces = [part for group in groups for part in _split(group, max_tokens)]
+    sizes = [piece.tokens for piece in pieces]
+    shared = [shared_length(first.prompt, second.prompt) for first, second in pairwise(pieces)]
+    return [_micro_batch(pieces[a:b], device) for a, b in even_ranges(sizes, [0, *shared], max_tokens)]
 
 
-def even_ranges(sizes: Sequence[int], limit: int) -> list[tuple[int, int]]:
+def even_ranges(sizes: Sequence[int], shared: Sequence[int], limit: int) -> list[tuple[int, int]]:
     """Splits `sizes`, in order, into as few ranges with sums up to `limit` as there can be, of about even sums.
 
-    A size above the limit gets a range of its own. Even parts lower the peak: memory is for the largest.
+    `shared[i]` is what item i need not add when item i - 1 is in its range. A size above the limit gets a range of its
+    own. Even parts lower the peak: memory is for the largest.
     """
-    fewest = len(_greedy_ranges(sizes, limit))
+    fewest = len(_greedy_ranges(sizes, shared, limit))
     low, high = min(max(sizes, default=0), limit), limit
     while low < high:
         middle = (low + high) // 2
-        if len(_greedy_ranges(sizes, middle)) <= fewest:
+        if len(_greedy_ranges(sizes, shared, middle)) <= fewest:
             high = middle
         else:
             low = middle + 1
-    return _greedy_ranges(sizes, high)
+    return _greedy_ranges(sizes, shared, high)
 
 
-def _greedy_ranges(sizes: Sequence[int], limit: int) -> list[tuple[int, int]]:
-    ranges: list[tuple[int, int]] = []
-    start = used = 0
+def _greedy_ranges(sizes: Sequence[int], shared: Sequence[int], limit: int) -> list[tuple[int, int]]:
+    starts, used = [], 0
     for index, size in enumerate(sizes):
-        if index > start and used + size > limit:
-            ranges.append((start, index))
-            start, used = index, 0
-        used += size
-    return [*ranges, (start, len(sizes))] if sizes else []
+        added = size - shared[index]
+        if index == 0 or used + added > limit:
+            starts.append(index)
+            used = size
+        else:
+            used += added
+    return list(pairwise([*starts, len(sizes)]))
 
 
-def _first_tokens(batch: Batch) -> list[int]:
-    """Where on the token axis each group's tokens begin."""
-    groups, size = batch.valid.shape
-    lengths = torch.bincount(batch.row, minlength=groups * size).view(groups, size).sum(dim=1)
-    return [0, *lengths.cumsum(dim=0).tolist()]
+def _groups(batch: Batch, wanted: Bool[Tensor, " P"]) -> Iterator[_Piece]:
+    """The wanted groups' valid rollouts."""
+    lengths = torch.bincount(batch.row, minlength=batch.valid.numel())
+    starts = (lengths.cumsum(dim=0) - lengths).view(batch.valid.shape).tolist()
+    for group_index in wanted.nonzero().flatten().tolist():
+        group = batch.groups[group_index]
+        kept = [sample for sample, is_valid in enumerate(batch.valid[group_index].tolist()) if is_valid]
+        yield _Piece(
+            prompt=group.prompt.token_ids,
+            completions=tuple(group.rollouts[sample].token_ids for sample in kept),
+            starts=tuple(starts[group_index][sample] for sample in kept),
+        )
 
 
-def _micro_batch(branches: list[tuple[int, Branch]], device: torch.device) -> MicroBatch:
-    tree = grow_tree([branch for _, branch in branches], device)
-    index = [torch.arange(start, start + sum(map(len, branch.completions))) for start, branch in branches]
+def _split(group: _Piece, max_tokens: int) -> Iterator[_Piece]:
+    """The group itself where it fits the budget, else parts of it in which alike rollouts stand together."""
+    if group.tokens <= max_tokens:
+        yield group
+        return
+    order = sorted(range(len(group.completions)), key=group.completions.__getitem__)
+    readings = [group.prompt + group.completions[sample][:-1] for sample in order]
+    shared = [shared_length(first, second) for first, second in pairwise(readings)]
+    for a, b in even_ranges([len(reading) for reading in readings], [0, *shared], max_tokens):
+        yield _Piece(
+            prompt=group.prompt,
+            completions=tuple(group.completions[sample] for sample in order[a:b]),
+            starts=tuple(group.starts[sample] for sample in order[a:b]),
+        )
+
+
+def _micro_batch(pieces: Sequence[_Piece], device: torch.device) -> MicroBatch:
+    tree = grow_tree([piece.branch for piece in pieces], device)
+    index = [
+        torch.arange(start, start + len(completion))
+        for piece in pieces
+        for start, completion in zip(piece.starts, piece.completions, strict=True)
+    ]
     return MicroBatch(tree=tree, index=torch.cat(index).to(device))

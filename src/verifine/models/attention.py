@@ -8,67 +8,83 @@ model's code, and work for every architecture that uses transformers' attention 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from verifine.errors import ModelError
-from verifine.models.tree import Block, Tree
+from verifine.models.blocks import Block
+from verifine.models.tree import Tree
 
 IMPLEMENTATION = "verifine"
 
 
-class Attention(Protocol):
-    """What one forward pass attends to. T flat tokens, Hq query heads, Hk key-value heads, D head size."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heads:
+    """What one layer attends with. T flat tokens, Hq query heads, Hk key-value heads, D head size."""
 
-    def attend(
-        self,
-        layer: int,
-        query: Float[Tensor, "Hq T D"],
-        key: Float[Tensor, "Hk T D"],
-        value: Float[Tensor, "Hk T D"],
-        scale: float,
-    ) -> Float[Tensor, "Hq T D"]: ...
+    layer: int
+    query: Float[Tensor, "Hq T D"]
+    key: Float[Tensor, "Hk T D"]
+    value: Float[Tensor, "Hk T D"]
+    scale: float
+    window: int | None
+    """How many positions back a query sees at most, itself included; None: all of them."""
+
+
+class Attention(Protocol):
+    """What one forward pass attends to."""
+
+    def attend(self, heads: Heads) -> Float[Tensor, "Hq T D"]: ...
 
 
 class TreeAttention:
     """Every token of a tree attends to its own past."""
 
     def __init__(self, tree: Tree) -> None:
-        self._blocks = tree.blocks
-        self._biases: list[Tensor] = []
+        self._tree = tree
+        self._biases: dict[int | None, list[Tensor]] = {}
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:  # noqa: ARG002
-        if not self._biases:
-            shared = query.shape[0] // key.shape[0]
-            self._biases = [_bias(block, shared, query.dtype) for block in self._blocks]
+    def attend(self, heads: Heads) -> Tensor:
+        biases = self._biases.get(heads.window)
+        if biases is None:
+            shared = heads.query.shape[0] // heads.key.shape[0]
+            biases = [
+                attention_bias(self._tree.sees(block, heads.window), shared, heads.query.dtype)
+                for block in self._tree.blocks
+            ]
+            self._biases[heads.window] = biases
         attended = [
-            _attend(block, bias, query, key, value, scale)
-            for block, bias in zip(self._blocks, self._biases, strict=True)
+            attend_block(heads.query[:, block.start : block.stop], heads, block, bias)
+            for block, bias in zip(self._tree.blocks, biases, strict=True)
         ]
         return torch.cat(attended, dim=1)
 
 
-def _bias(block: Block, shared: int, dtype: torch.dtype) -> Float[Tensor, "shared*Q K"]:
+def attention_bias(sees: Bool[Tensor, "Q K"], shared: int, dtype: torch.dtype) -> Float[Tensor, "shared*Q K"]:
     """0 where a query sees a key, else minus infinity. Made once for all layers: autograd keeps what it is given."""
-    bias = torch.zeros(block.mask.shape, dtype=dtype, device=block.mask.device)
-    return bias.masked_fill_(~block.mask, float("-inf")).repeat(shared, 1)
+    bias = torch.zeros(sees.shape, dtype=dtype, device=sees.device)
+    return bias.masked_fill_(~sees, float("-inf")).repeat(shared, 1)
 
 
-def _attend(block: Block, bias: Tensor, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+def attend_block(query: Float[Tensor, "Hq Q D"], heads: Heads, block: Block, bias: Tensor) -> Float[Tensor, "Hq Q D"]:
+    """The attention of a block's queries to the keys that stand at its ranges of T."""
     ranges = (*block.context, (block.start, block.stop))
-    keys, values = _join(key, ranges), _join(value, ranges)
-    queries = query[:, block.start : block.stop]
-    heads, length, size = queries.shape
+    keys, values = _join(heads.key, ranges), _join(heads.value, ranges)
     # The query heads that share a key-value head stand one after the other as more queries of it: no key is copied.
     attended = scaled_dot_product_attention(
-        queries.reshape(keys.shape[0], -1, size)[None], keys[None], values[None], attn_mask=bias, scale=scale
+        query.reshape(keys.shape[0], -1, query.shape[-1])[None],
+        keys[None],
+        values[None],
+        attn_mask=bias,
+        scale=heads.scale,
     )
-    return attended.reshape(heads, length, size)
+    return attended.reshape(query.shape)
 
 
 def _join(tensor: Float[Tensor, "Hk T D"], ranges: Sequence[tuple[int, int]]) -> Float[Tensor, "Hk K D"]:
@@ -90,17 +106,20 @@ def _interface(
     s_aux: Tensor | None = None,
     **_: object,
 ) -> tuple[Float[Tensor, "1 T Hq D"], None]:
-    if softcap or s_aux is not None or sliding_window:
-        raise ModelError(
-            f"{type(module).__name__} caps, sinks or windows its attention, which Verifine cannot compute yet."
-        )
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    # Rotary embeddings leave queries and keys in float32 under autocast; the values are in the matrix products' type.
-    query, key = query.to(value.dtype), key.to(value.dtype)
+    if softcap or s_aux is not None:
+        raise ModelError(f"{type(module).__name__} caps or sinks its attention, which Verifine cannot compute yet.")
     layer = module.layer_idx
     assert isinstance(layer, int)
-    attended = verifine_attention.attend(layer, query[0], key[0], value[0], scale)
-    return attended.transpose(0, 1)[None], None
+    # Rotary embeddings leave queries and keys in float32 under autocast; the values are in the matrix products' type.
+    heads = Heads(
+        layer=layer,
+        query=query[0].to(value.dtype),
+        key=key[0].to(value.dtype),
+        value=value[0],
+        scale=query.shape[-1] ** -0.5 if scaling is None else scaling,
+        window=sliding_window,
+    )
+    return verifine_attention.attend(heads).transpose(0, 1)[None], None
 
 
 AttentionInterface.register(IMPLEMENTATION, _interface)

@@ -37,13 +37,21 @@ def tree_logprobs(
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """The log-probability and entropy of every completion token of a tree, in the tree's order."""
     hidden = tree_hidden_states(model, tree, compute_dtype)
-    return token_logprobs(hidden.to(compute_dtype), head_weight(model), tree.targets, temperature)
+    return predicted_logprobs(model, hidden.to(compute_dtype), tree, temperature)
 
 
-def tree_hidden_states(model: PreTrainedModel, tree: Tree, compute_dtype: torch.dtype) -> Float[Tensor, "N H"]:
-    """The hidden state that each completion token is predicted from, in the tree's order."""
+def tree_hidden_states(model: PreTrainedModel, tree: Tree, compute_dtype: torch.dtype) -> Float[Tensor, "U H"]:
+    """The hidden state that each distinct prediction of a tree is made from."""
     with matmul_precision(model.device, compute_dtype):
         return hidden_states(model, tree.token_ids, tree.position_ids, TreeAttention(tree))[tree.predecessors]
+
+
+def predicted_logprobs(
+    model: PreTrainedModel, hidden: Float[Tensor, "U H"], tree: Tree, temperature: float
+) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+    """The log-probability and entropy of every completion token, from the hidden states of the predictions."""
+    logprobs, entropy = token_logprobs(hidden, head_weight(model), tree.targets, temperature)
+    return tree.spread(logprobs), tree.spread(entropy)
 
 
 def matmul_precision(device: torch.device, compute_dtype: torch.dtype) -> AbstractContextManager[None]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from verifine.errors import ModelError
-from verifine.models.attention import IMPLEMENTATION, TreeAttention
+from verifine.models.attention import IMPLEMENTATION, Heads, TreeAttention
 from verifine.models.forward import head_weight, hidden_states
 from verifine.models.provision import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
@@ -95,9 +95,9 @@ class _MeasuringAttention(TreeAttention):
         super().__init__(tree)
         self.bytes_per_token = 0
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        self.bytes_per_token += 4 * (key.numel() + value.numel()) // key.shape[1]
-        return super().attend(layer, query, key, value, scale)
+    def attend(self, heads: Heads) -> Tensor:
+        self.bytes_per_token += 4 * (heads.key.numel() + heads.value.numel()) // heads.key.shape[1]
+        return super().attend(heads)
 
 
 def check_attention(network: PreTrainedModel) -> int:
@@ -131,12 +131,12 @@ def check_attention(network: PreTrainedModel) -> int:
 def _probe(network: PreTrainedModel) -> tuple[float, int]:
     """The largest difference of the logits, as a part of the largest logit, and the bytes a cached token takes."""
     vocabulary = head_weight(network).shape[0]
-    probe = [(7919 * i + 11) % min(vocabulary, 1000) for i in range(PROBE_TOKENS)]
+    probe = tuple((7919 * i + 11) % min(vocabulary, 1000) for i in range(PROBE_TOKENS))
     half = PROBE_TOKENS // 2
     tree = grow_tree([Branch(prompt=probe[:half], completions=[probe[half:][::-1], probe[half:]])], network.device)
     attention = _MeasuringAttention(tree)
     hidden = hidden_states(network, tree.token_ids, tree.position_ids, attention)
-    ours = (hidden[tree.predecessors[half:]] @ head_weight(network).T).float()
+    ours = (hidden[tree.spread(tree.predecessors)[half:]] @ head_weight(network).T).float()
     network.set_attn_implementation("eager")
     theirs = network(input_ids=torch.tensor([probe], device=network.device)).logits[0, half - 1 : -1].float()
     network.set_attn_implementation(IMPLEMENTATION)

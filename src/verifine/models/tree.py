@@ -1,144 +1,118 @@
 """Prompts and their completions on one flat axis, with nothing stored or computed twice.
 
-A tree lays out `[common prefix | rest of prompt 1 | its completions | rest of prompt 2 | ...]` on one axis T. What all
-prompts begin with is read once, what the completions of a group share is read once, and there is no padding. A token
-attends to its own past only, so the result is that of reading every sequence alone.
+What prompts begin with in common is read once, what the completions of a group share is read once, and there is no
+padding. A token attends to its own past only, so the result is that of reading every sequence alone. What two
+completions predict alike, from the same past, is predicted once.
 
-The last token of a completion predicts nothing and is left out.
+The last token of a completion predicts nothing and is not read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
-JOINT_COMPLETION_TOKENS = 512
-"""Up to so many completion tokens, a group's completions attend in one masked block; above, the masked-out part
-(all but one in G) costs more than G smaller calls."""
+from verifine.models.blocks import Block, partition
+from verifine.models.trie import Tokens, Trie, count_distinct, lay_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
     """One prompt and the completions that continue it."""
 
-    prompt: Sequence[int]
-    completions: Sequence[Sequence[int]] = ()
+    prompt: Tokens
+    completions: Sequence[Tokens] = ()
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """A range of queries that attends to some earlier ranges and, causally, to itself."""
-
-    start: int
-    stop: int
-    context: tuple[tuple[int, int], ...]
-    """Ranges of T that every query of the block sees whole, in order."""
-    mask: Bool[Tensor, "Q K"]
-    """What each query sees of the keys: the context ranges, then the block itself."""
+    def readings(self) -> list[Tokens]:
+        """What is read of it: the prompt, and each completion up to its last token."""
+        return [self.prompt, *(self.prompt + completion[:-1] for completion in self.completions)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """What the model reads. Axes: T flat input tokens, N predicted (action) tokens."""
+    """What the model reads. Axes: T flat input tokens, U distinct predictions, N completion (action) tokens."""
 
     token_ids: Int[Tensor, " T"]
     position_ids: Int[Tensor, " T"]
+    ends: Int[Tensor, " T"]
+    """Query q sees key k if and only if `k <= q < ends[k]`."""
     blocks: tuple[Block, ...]
+    """Which queries attend together; they cover T in order."""
     prompts: tuple[Int[Tensor, " prompt_length"], ...]
     """For each branch, where on T its prompt's tokens stand."""
-    predecessors: Int[Tensor, " N"]
-    """Where on T the hidden state stands that predicts each completion token, by branch, completion and time."""
-    targets: Int[Tensor, " N"]
-    """The completion tokens."""
+    predecessors: Int[Tensor, " U"]
+    """Where on T the hidden state stands that a token is predicted from."""
+    targets: Int[Tensor, " U"]
+    """The token that is predicted."""
+    occurrences: Int[Tensor, " N"]
+    """Which prediction each completion token is, by branch, completion and time."""
 
+    def sees(self, block: Block, window: int | None = None) -> Bool[Tensor, "Q K"]:
+        """What each query of a block sees of its keys: the context ranges, then the block itself.
 
-def count_tokens(branch: Branch) -> int:
-    """The input tokens a branch needs when it shares nothing with another."""
-    return len(branch.prompt) + sum(max(len(completion) - 1, 0) for completion in branch.completions)
+        `window`: how many positions back it sees at most, itself included.
+        """
+        inside = torch.arange(block.start, block.stop, device=self.ends.device)
+        parts = [torch.arange(*span, device=self.ends.device) for span in block.context]
+        keys, queries = torch.cat((*parts, inside)), inside[:, None]
+        seen = (keys <= queries) & (queries < self.ends[keys])
+        if window is not None:
+            seen &= self.position_ids[queries] - self.position_ids[keys] < window
+        return seen
+
+    def spread(self, predictions: Shaped[Tensor, " U *rest"]) -> Shaped[Tensor, " N *rest"]:
+        """What belongs to each prediction, for each completion token."""
+        return predictions[self.occurrences]
 
 
 def grow_tree(branches: Sequence[Branch], device: torch.device | None = None) -> Tree:
     """Lays `branches` out on the flat axis."""
-    common = common_prefix_length([branch.prompt for branch in branches])
-    token_ids = list(branches[0].prompt[:common])
-    position_ids = list(range(common))
-    blocks = [_causal_block(0, common, ())] if common else []
+    trie = lay_out([reading for branch in branches for reading in branch.readings()])
     prompts: list[Tensor] = []
     predecessors: list[int] = []
     targets: list[int] = []
+    paths = iter(trie.paths)
     for branch in branches:
-        stem = len(token_ids)
-        bounds = [stem]
-        token_ids += branch.prompt[common:]
-        position_ids += range(common, len(branch.prompt))
-        bounds.append(len(token_ids))
-        prompts.append(torch.cat((torch.arange(common), torch.arange(stem, len(token_ids)))))
-        last_of_prompt = len(token_ids) - 1 if len(branch.prompt) > common else common - 1
+        prompts.append(torch.tensor(next(paths), dtype=torch.long, device=device))
         for completion in branch.completions:
-            first = len(token_ids)
-            token_ids += completion[:-1]
-            position_ids += range(len(branch.prompt), len(branch.prompt) + len(completion) - 1)
-            bounds.append(len(token_ids))
+            path = next(paths)
             if completion:
-                predecessors += [last_of_prompt, *range(first, len(token_ids))]
+                predecessors += path[len(branch.prompt) - 1 :]
                 targets += completion
-        blocks += _blocks(common, bounds)
+    return _tree(trie, tuple(prompts), _distinct(predecessors, targets), device)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Predictions:
+    predecessors: Int[Tensor, " U"]
+    targets: Int[Tensor, " U"]
+    occurrences: Int[Tensor, " N"]
+
+
+def _distinct(predecessors: Sequence[int], targets: Sequence[int]) -> _Predictions:
+    """Every pair of a predecessor and a target once."""
+    pairs = torch.tensor([predecessors, targets], dtype=torch.long)
+    distinct, occurrences = torch.unique(pairs, dim=1, return_inverse=True)
+    return _Predictions(predecessors=distinct[0], targets=distinct[1], occurrences=occurrences)
+
+
+def _tree(trie: Trie, prompts: tuple[Tensor, ...], predictions: _Predictions, device: torch.device | None) -> Tree:
     return Tree(
-        token_ids=torch.tensor(token_ids, device=device),
-        position_ids=torch.tensor(position_ids, device=device),
-        blocks=tuple(_to(block, device) for block in blocks),
-        prompts=tuple(prompt.to(device) for prompt in prompts),
-        predecessors=torch.tensor(predecessors, dtype=torch.long, device=device),
-        targets=torch.tensor(targets, dtype=torch.long, device=device),
+        token_ids=torch.tensor(trie.token_ids, dtype=torch.long, device=device),
+        position_ids=torch.tensor(trie.position_ids, dtype=torch.long, device=device),
+        ends=torch.tensor(trie.ends, dtype=torch.long, device=device),
+        blocks=partition(trie.ends),
+        prompts=prompts,
+        predecessors=predictions.predecessors.to(device),
+        targets=predictions.targets.to(device),
+        occurrences=predictions.occurrences.to(device),
     )
 
 
-def common_prefix_length(prompts: Sequence[Sequence[int]]) -> int:
-    """How many tokens all prompts begin with; 0 for a single prompt, which shares with nobody."""
-    if len(prompts) < 2:
-        return 0
-    # The smallest and the largest in dictionary order differ earliest, so they decide for all.
-    first, last = min(map(tuple, prompts)), max(map(tuple, prompts))
-    length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    return min(length, *(len(prompt) for prompt in prompts))
-
-
-def _blocks(common: int, bounds: Sequence[int]) -> list[Block]:
-    """The blocks of one branch, whose prompt rest and completions lie between consecutive `bounds`."""
-    stem, prompt_end, end = bounds[0], bounds[1], bounds[-1]
-    prefix = ((0, common),) if common else ()
-    if end == stem:
-        return []
-    if end - prompt_end <= JOINT_COMPLETION_TOKENS:
-        return [_joint_block(prefix, bounds)]
-    prompt_block = [_causal_block(stem, prompt_end, prefix)] if prompt_end > stem else []
-    context = (*prefix, (stem, prompt_end)) if prompt_end > stem else prefix
-    completions = [_causal_block(a, b, context) for a, b in pairwise(bounds[1:]) if b > a]
-    return prompt_block + completions
-
-
-def _causal_block(start: int, stop: int, context: tuple[tuple[int, int], ...]) -> Block:
-    seen = sum(b - a for a, b in context)
-    mask = torch.ones(stop - start, seen + stop - start, dtype=torch.bool).tril(diagonal=seen)
-    return Block(start=start, stop=stop, context=context, mask=mask)
-
-
-def _joint_block(prefix: tuple[tuple[int, int], ...], bounds: Sequence[int]) -> Block:
-    """Prompt rest and completions at once: each completion sees the prompt and itself, not its siblings."""
-    block = _causal_block(bounds[0], bounds[-1], prefix)
-    lengths = torch.tensor([b - a for a, b in pairwise(bounds)])
-    segment = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
-    kin = (segment == 0)[None, :] | (segment[:, None] == segment[None, :])
-    seen = block.mask.shape[1] - len(segment)
-    mask = block.mask.clone()
-    mask[:, seen:] &= kin
-    return Block(start=block.start, stop=block.stop, context=prefix, mask=mask)
-
-
-def _to(block: Block, device: torch.device | None) -> Block:
-    return Block(start=block.start, stop=block.stop, context=block.context, mask=block.mask.to(device))
+def count_tokens(branch: Branch) -> int:
+    """The tokens that are read of a branch alone."""
+    return count_distinct(branch.readings())

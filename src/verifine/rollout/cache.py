@@ -1,95 +1,216 @@
-"""Keys and values of a batch of groups: a prompt's once a group, an answer's in a place of its own."""
+"""Keys and values of what is being decoded: a prompt's once a group, a stem's own in a place of its own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from verifine.models.attention import TreeAttention
+from verifine.models.attention import Heads
 from verifine.models.tree import Tree
+from verifine.rollout.prefill import Prefill
+from verifine.rollout.stems import Arrangement, arrange
 
 
-class PrefillAttention:
-    """Attends like a tree, and keeps every layer's keys and values."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What a cache has room for."""
 
-    def __init__(self, tree: Tree) -> None:
-        self._attention = TreeAttention(tree)
-        self.keys: list[Float[Tensor, "Hk T D"]] = []
-        self.values: list[Float[Tensor, "Hk T D"]] = []
-
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        self.keys.append(key)
-        self.values.append(value)
-        return self._attention.attend(layer, query, key, value, scale)
+    groups: int
+    stems: int
+    prompt_tokens: int
+    """Of each group."""
+    own_tokens: int
+    """Of each stem."""
 
 
-class GroupCache:
-    """The attention of decoding: one new token for each active row.
+class _Store:
+    """Keys and values of every layer, in places without gaps.
 
-    Axes: A groups still held, G rows a group, R active rows, S longest prompt, M longest answer.
-    A row keeps its place (group, sample) while its group is held. Groups without active rows are let go when they
-    are half of those held, so that a copy is made a logarithmic number of times.
+    What nobody has written to is masked out where it is read, but must be numbers: 0 times not-a-number is not 0.
     """
 
-    def __init__(self, prefill: PrefillAttention, tree: Tree, group_size: int, max_new_tokens: int) -> None:
-        lengths = [len(prompt) for prompt in tree.prompts]
-        where = torch.nn.utils.rnn.pad_sequence(list(tree.prompts), batch_first=True)
-        self._prompt_keys = [keys[:, where].transpose(0, 1) for keys in prefill.keys]
-        self._prompt_values = [values[:, where].transpose(0, 1) for values in prefill.values]
-        longest = torch.tensor(lengths, device=where.device)
-        self._is_padding: Bool[Tensor, "A S"] = torch.arange(where.shape[1], device=where.device) >= longest[:, None]
-        heads, _, size = prefill.keys[0].shape
-        shape = (len(lengths), group_size, heads, max_new_tokens, size)
-        self._own_keys = [keys.new_empty(shape) for keys in prefill.keys]
-        self._own_values = [values.new_empty(shape) for values in prefill.values]
-        self._group_size = group_size
-        self._places: Int[Tensor, " R"] = torch.arange(len(lengths) * group_size, device=where.device)
-        self._token = -1
+    def __init__(self, like: Prefill, places: int, tokens: int) -> None:
+        self.keys: list[Float[Tensor, "places Hk tokens D"]] = [
+            key.new_zeros(places, key.shape[0], tokens, key.shape[2]) for key in like.keys
+        ]
+        self.values: list[Float[Tensor, "places Hk tokens D"]] = [
+            value.new_zeros(places, value.shape[0], tokens, value.shape[2]) for value in like.values
+        ]
 
-    def advance(self, kept: Int[Tensor, " R"] | None) -> None:
-        """Begins the next token; `kept` are the indices of the active rows that go on, None for all of them."""
-        self._token += 1
-        if kept is None:
+    def move(self, arrangement: Arrangement, tokens: int) -> None:
+        """Copies the first `tokens` of what has to go elsewhere."""
+        if not arrangement.sources:
             return
-        self._places = self._places[kept]
-        held = self._is_padding.shape[0]
-        alive = torch.unique(self._places // self._group_size)
-        if 2 * len(alive) <= held:
-            self._let_go(alive, held)
+        for tensor in (*self.keys, *self.values):
+            tensor[arrangement.targets, :, :tokens] = tensor[arrangement.sources, :, :tokens]
 
-    def _let_go(self, alive: Int[Tensor, " A"], held: int) -> None:
-        for layers in (self._prompt_keys, self._prompt_values, self._own_keys, self._own_values):
-            for layer, tensor in enumerate(layers):
-                layers[layer] = tensor[alive]
-        self._is_padding = self._is_padding[alive]
-        new_index = torch.zeros(held, dtype=torch.long, device=alive.device)
-        new_index[alive] = torch.arange(len(alive), device=alive.device)
-        group, sample = self._places // self._group_size, self._places % self._group_size
-        self._places = new_index[group] * self._group_size + sample
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+class StemCache:
+    """The attention of decoding: one new token for each stem.
+
+    Axes: R stems, A groups, J most stems of a group, S longest prompt, M longest own part, each of what is held now.
+    Both stems and groups lie without gaps, so what is multiplied is neither gathered nor copied before.
+    """
+
+    def __init__(self, capacity: Capacity, device: torch.device) -> None:
+        self._capacity = capacity
+        self._device = device
+        self._stores: tuple[_Store, _Store] | None = None
+        self._prompt_lengths: list[int] = []
+        self._groups: list[int] = []
+        self._lengths: list[int] = []
+        self._now = _Moment.of([], [], [], device)
+
+    @property
+    def held_groups(self) -> int:
+        return len(self._prompt_lengths)
+
+    @property
+    def positions(self) -> Int[Tensor, " R"]:
+        """Where in its sequence each stem's next token stands."""
+        return self._now.prompt_lengths + self._now.lengths
+
+    def admit(self, prefill: Prefill, tree: Tree) -> None:
+        """Takes in the prompts of a tree, each with a stem that has written nothing yet, behind what is held."""
+        if self._stores is None:
+            prompts = _Store(prefill, self._capacity.groups, self._capacity.prompt_tokens)
+            self._stores = prompts, _Store(prefill, self._capacity.stems, self._capacity.own_tokens)
+        prompts, _ = self._stores
+        held = self.held_groups
+        for stored, read in ((prompts.keys, prefill.keys), (prompts.values, prefill.values)):
+            for tensor, given in zip(stored, read, strict=True):
+                for place, where in enumerate(tree.prompts, start=held):
+                    tensor[place, :, : len(where)] = given[:, where]
+        self._prompt_lengths += [len(where) for where in tree.prompts]
+        self._groups += range(held, held + len(tree.prompts))
+        self._lengths += [0] * len(tree.prompts)
+
+    def rearrange(self, stems: Arrangement, parents: Sequence[int]) -> None:
+        """Lays the stems anew: new stem i, which goes to its place in `stems`, continues the one at `parents[i]`."""
+        if self._stores is None:
+            return
+        prompts, own = self._stores
+        own.move(stems, max(self._lengths, default=0))
+        self._lengths = [self._lengths[parents[index]] for index in stems.order]
+        groups = [self._groups[parents[index]] for index in stems.order]
+        alive = arrange(sorted(set(groups)))
+        if len(alive.order) < self.held_groups:
+            kept = sorted(set(groups))
+            prompts.move(alive, max(self._prompt_lengths))
+            new_place = {kept[index]: place for place, index in enumerate(alive.order)}
+            self._prompt_lengths = [self._prompt_lengths[kept[index]] for index in alive.order]
+            groups = [new_place[group] for group in groups]
+        self._groups = groups
+        self._now = _Moment.of(self._prompt_lengths, self._groups, self._lengths, self._device)
+
+    def advance(self) -> None:
+        """The stems' new tokens have been read: from now on they are part of what is seen."""
+        self._lengths = [length + 1 for length in self._lengths]
+
+    def attend(self, heads: Heads) -> Tensor:
         """Stores the new keys and values [Hk, R, D] and attends with the queries [Hq, R, D]."""
-        groups, size = self._is_padding.shape[0], query.shape[-1]
-        heads, seen = key.shape[0], self._token + 1
-        own_keys, own_values = self._own_keys[layer], self._own_values[layer]
-        own_keys.flatten(0, 1)[self._places, :, self._token] = key.transpose(0, 1)
-        own_values.flatten(0, 1)[self._places, :, self._token] = value.transpose(0, 1)
+        assert self._stores is not None, "nothing has been admitted"
+        prompts, own = self._stores
+        now, layer = self._now, heads.layer
+        rows, groups = len(self._groups), self.held_groups
+        keys, values = own.keys[layer], own.values[layer]
+        now.write(keys, heads.key)
+        now.write(values, heads.value)
+        own_keys, own_values = keys[:rows, :, : now.seen], values[:rows, :, : now.seen]
+        prompt_keys = prompts.keys[layer][:groups, :, : now.longest_prompt]
+        prompt_values = prompts.values[layer][:groups, :, : now.longest_prompt]
 
-        placed = query.new_zeros(groups * self._group_size, query.shape[0], size)
-        placed[self._places] = query.transpose(0, 1) * scale
-        # [A, G, Hk, shared, D]: the query heads that share a key-value head stand side by side.
-        placed = placed.view(groups, self._group_size, heads, -1, size)
-        by_head = placed.transpose(1, 2).reshape(groups, heads, -1, size)
-        to_prompt = by_head @ self._prompt_keys[layer].transpose(-1, -2)
-        to_prompt = to_prompt.masked_fill(self._is_padding[:, None, None, :], float("-inf"))
-        to_prompt = to_prompt.view(groups, heads, self._group_size, -1, to_prompt.shape[-1]).transpose(1, 2)
-        to_own = placed @ own_keys[:, :, :, :seen].transpose(-1, -2)
+        # [R, Hk, shared, D]: the query heads that share a key-value head stand side by side.
+        query = (heads.query.transpose(0, 1) * heads.scale).unflatten(1, (heads.key.shape[0], -1))
+        to_prompt = now.by_stem(now.by_group(query) @ prompt_keys.transpose(-1, -2), query.shape)
+        scores = torch.cat((to_prompt, query @ own_keys.transpose(-1, -2)), dim=-1)
+        bias = now.bias(heads.window, scores.dtype)
+        if bias is not None:
+            scores += bias
+        on_prompt, on_own = torch.softmax(scores, dim=-1).split((now.longest_prompt, now.seen), dim=-1)
+        attended = now.by_stem(now.by_group(on_prompt) @ prompt_values, query.shape) + on_own @ own_values
+        by_head: Tensor = attended.flatten(1, 2).transpose(0, 1)
+        return by_head
 
-        probabilities = torch.softmax(torch.cat((to_prompt, to_own), dim=-1), dim=-1)
-        on_prompt, on_own = probabilities.split((to_prompt.shape[-1], seen), dim=-1)
-        on_prompt = on_prompt.transpose(1, 2).reshape(groups, heads, -1, to_prompt.shape[-1])
-        from_prompt = (on_prompt @ self._prompt_values[layer]).view(groups, heads, self._group_size, -1, size)
-        attended = from_prompt.transpose(1, 2) + on_own @ own_values[:, :, :, :seen]
-        by_row: Tensor = attended.reshape(groups * self._group_size, -1, size)[self._places]
-        return by_row.transpose(0, 1)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moment:
+    """What one decoding step is about: the same in all layers."""
+
+    prompt_lengths: Int[Tensor, " R"]
+    lengths: Int[Tensor, " R"]
+    """Own tokens of each stem, without the new one."""
+    token: int | None
+    """The new token's number among its stem's own; None: the stems differ in it."""
+    seen: int
+    """The longest own part, the new token included."""
+    longest_prompt: int
+    grid: Int[Tensor, "A J"] | None
+    """The stems of each group; a group that has fewer repeats one of them. None: they lie in that order already."""
+    place: Int[Tensor, " R"]
+    """Where in the grid each stem is."""
+    shape: tuple[int, int]
+    """A and J."""
+    biases: dict[int | None, Tensor | None]
+
+    @classmethod
+    def of(
+        cls, prompt_lengths: Sequence[int], groups: Sequence[int], lengths: Sequence[int], device: torch.device
+    ) -> _Moment:
+        members: list[list[int]] = [[] for _ in prompt_lengths]
+        ranks = []
+        for stem, group in enumerate(groups):
+            ranks.append(len(members[group]))
+            members[group].append(stem)
+        most = max(map(len, members), default=0)
+        grid = [[*stems, *stems[:1] * (most - len(stems))] for stems in members]
+        in_order = [stem for stems in grid for stem in stems] == list(range(len(groups)))
+        return cls(
+            prompt_lengths=torch.tensor([prompt_lengths[group] for group in groups], device=device),
+            lengths=torch.tensor(lengths, device=device),
+            token=lengths[0] if len(set(lengths)) == 1 else None,
+            seen=max(lengths, default=0) + 1,
+            longest_prompt=max(prompt_lengths, default=0),
+            grid=None if in_order else torch.tensor(grid, device=device),
+            place=torch.tensor([group * most + rank for group, rank in zip(groups, ranks, strict=True)], device=device),
+            shape=(len(members), most),
+            biases={},
+        )
+
+    def write(self, stored: Float[Tensor, "places Hk tokens D"], new: Float[Tensor, "Hk R D"]) -> None:
+        """Puts what is new behind what each stem has."""
+        rows = new.shape[1]
+        if self.token is not None:
+            stored[:rows, :, self.token] = new.transpose(0, 1)
+        else:
+            stored[torch.arange(rows, device=new.device), :, self.lengths] = new.transpose(0, 1)
+
+    def by_group(self, rows: Float[Tensor, "R Hk shared X"]) -> Float[Tensor, "A Hk J*shared X"]:
+        """The stems' rows, those of a group together, to be multiplied with what the group shares."""
+        placed = rows if self.grid is None else rows[self.grid.flatten()]
+        grouped: Tensor = placed.unflatten(0, self.shape).transpose(1, 2).flatten(2, 3)
+        return grouped
+
+    def by_stem(
+        self, grouped: Float[Tensor, "A Hk J*shared X"], shape: Sequence[int]
+    ) -> Float[Tensor, "R Hk shared X"]:
+        """What `by_group` did, undone; `shape` begins with R, Hk and shared."""
+        placed: Tensor = grouped.unflatten(2, (self.shape[1], shape[2])).transpose(1, 2).flatten(0, 1)
+        return placed if self.grid is None else placed[self.place]
+
+    def bias(self, window: int | None, dtype: torch.dtype) -> Float[Tensor, "R 1 1 S+M"] | None:
+        """0 where a stem sees a key, else minus infinity; None: each sees every key there is."""
+        if window not in self.biases:
+            prompt = torch.arange(self.longest_prompt, device=self.place.device)
+            own = torch.arange(self.seen, device=self.place.device)
+            sees = torch.cat((prompt < self.prompt_lengths[:, None], own <= self.lengths[:, None]), dim=1)
+            if window is not None:
+                position = torch.cat((prompt.expand(len(sees), -1), own + self.prompt_lengths[:, None]), dim=1)
+                sees &= (self.prompt_lengths + self.lengths)[:, None] - position < window
+            bias = torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill_(~sees, float("-inf"))
+            self.biases[window] = None if bool(sees.all()) else bias[:, None, None]
+        return self.biases[window]

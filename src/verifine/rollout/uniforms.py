@@ -16,11 +16,12 @@ def rollout_key(seed: int, step: int, prompt_id: str, sample: int) -> int:
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
 
 
-def uniforms(keys: NDArray[np.uint64], token: int) -> NDArray[np.float64]:
-    """One number in [0, 1) for each key's `token`-th draw (SplitMix64, Steele et al. 2014)."""
+def uniforms(keys: NDArray[np.uint64], tokens: NDArray[np.uint64] | int) -> NDArray[np.float64]:
+    """One number in [0, 1) for each key: its draw number `tokens` (SplitMix64, Steele et al. 2014)."""
     with np.errstate(over="ignore"):
-        z = keys + GOLDEN * np.uint64(token + 1)
+        z = keys + GOLDEN * (np.asarray(tokens, dtype=np.uint64) + np.uint64(1))
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))
-    return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    drawn: NDArray[np.float64] = (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return drawn

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from verifine.testing.fakes import FakeLearner, ScriptedEngine
 from verifine.testing.models import (
+    ARCHITECTURES,
     CHAT_TEMPLATE,
     Architecture,
     load_tiny_model,
@@ -17,6 +18,7 @@ from verifine.testing.models import (
 )
 
 __all__ = [
+    "ARCHITECTURES",
     "CHAT_TEMPLATE",
     "Architecture",
     "FakeLearner",

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig, PreTrainedTokenizerFast, Qwen3Config
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    PretrainedConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen3Config,
+)
 
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.provision import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
 
-Architecture = Literal["llama", "qwen3"]
+Architecture = Literal["llama", "qwen2", "qwen3", "gemma3"]
+
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<s>{{ message['role'][0] }}:{{ message['content'] }}</s>{% endfor %}"
@@ -36,7 +46,10 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def tiny_config(architecture: Architecture) -> PretrainedConfig:
-    """Two layers, 64 wide, four query heads on two key-value heads."""
+    """Two layers, 64 wide, four query heads on two key-value heads.
+
+    Qwen 2 has biases, Qwen 3 normalises queries and keys, Gemma 3 does that too and its first layer sees a window of 6.
+    """
     tokens = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     shape = {
         "vocab_size": len(_SPECIAL) + len(_CHARACTERS),
@@ -45,12 +58,25 @@ def tiny_config(architecture: Architecture) -> PretrainedConfig:
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
-        "head_dim": 16,
         "max_position_embeddings": 256,
     }
-    if architecture == "qwen3":
-        return Qwen3Config(**shape, **tokens, tie_word_embeddings=False)
-    return LlamaConfig(**shape, **tokens, tie_word_embeddings=True)
+    match architecture:
+        case "llama":
+            return LlamaConfig(**shape, **tokens, head_dim=16, tie_word_embeddings=True)
+        case "qwen2":
+            return Qwen2Config(**shape, **tokens, tie_word_embeddings=True)
+        case "qwen3":
+            return Qwen3Config(**shape, **tokens, head_dim=16, tie_word_embeddings=False)
+        case "gemma3":
+            return Gemma3TextConfig(
+                **shape,
+                **tokens,
+                head_dim=16,
+                query_pre_attn_scalar=16,
+                sliding_window=6,
+                layer_types=["sliding_attention", "full_attention"],
+                tie_word_embeddings=True,
+            )
 
 
 def save_tiny_model(folder: Path, architecture: Architecture = "llama", seed: int = 0) -> Path:
@@ -58,10 +84,12 @@ def save_tiny_model(folder: Path, architecture: Architecture = "llama", seed: in
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = AutoModelForCausalLM.from_config(tiny_config(architecture))
-        for parameter in network.parameters():
+        for name, parameter in network.named_parameters():
             # Wider than the usual initialisation, so that answers differ and log-probabilities are far from uniform.
             if parameter.dim() > 1:
                 parameter.data.mul_(6)
+            elif name.endswith("bias"):
+                parameter.data.normal_(std=0.1)
     with no_progress_bars():
         network.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)

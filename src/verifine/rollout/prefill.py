@@ -1,0 +1,83 @@
+"""Reading prompts before they are answered: a tree in chunks, keeping every layer's keys and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from verifine.models.attention import Heads, attend_block, attention_bias
+from verifine.models.blocks import Block
+from verifine.models.forward import hidden_states
+from verifine.models.tree import Tree
+
+CHUNK_TOKENS = 1024
+"""Tokens read at a time, at least one block: the activations of a long prompt never stand in memory at once."""
+
+
+class Prefill:
+    """The keys and values of a tree's tokens, layer by layer. T tokens, Hk key-value heads, D head size."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._chunk: tuple[Block, ...] = ()
+        self._biases: dict[int | None, list[Tensor]] = {}
+        self.keys: list[Float[Tensor, "Hk T D"]] = []
+        self.values: list[Float[Tensor, "Hk T D"]] = []
+
+    def read(self, network: PreTrainedModel) -> Float[Tensor, "P H"]:
+        """Reads the tree. Returns the hidden state at each prompt's last token."""
+        tree = self._tree
+        last = torch.stack([where[-1] for where in tree.prompts])
+        result: Tensor | None = None
+        for self._chunk in _chunks(tree.blocks):
+            self._biases.clear()
+            start, stop = self._chunk[0].start, self._chunk[-1].stop
+            hidden = hidden_states(network, tree.token_ids[start:stop], tree.position_ids[start:stop], self)
+            result = hidden.new_empty(len(last), hidden.shape[1]) if result is None else result
+            ends_here = (last >= start) & (last < stop)
+            result[ends_here] = hidden[last[ends_here] - start]
+        assert result is not None, "a tree of prompts has tokens"
+        return result
+
+    def attend(self, heads: Heads) -> Tensor:
+        start, layer = self._chunk[0].start, heads.layer
+        if start == 0:
+            self.keys.append(self._room_for(heads.key))
+            self.values.append(self._room_for(heads.value))
+        keys, values = self.keys[layer], self.values[layer]
+        keys[:, start : start + heads.key.shape[1]] = heads.key
+        values[:, start : start + heads.value.shape[1]] = heads.value
+        seen = replace(heads, key=keys, value=values)
+        attended = [
+            attend_block(heads.query[:, block.start - start : block.stop - start], seen, block, bias)
+            for block, bias in zip(self._chunk, self._biases_of(heads), strict=True)
+        ]
+        return torch.cat(attended, dim=1)
+
+    def _room_for(self, tensor: Tensor) -> Tensor:
+        return tensor.new_empty(tensor.shape[0], len(self._tree.token_ids), tensor.shape[2])
+
+    def _biases_of(self, heads: Heads) -> list[Tensor]:
+        if heads.window not in self._biases:
+            shared = heads.query.shape[0] // heads.key.shape[0]
+            self._biases[heads.window] = [
+                attention_bias(self._tree.sees(block, heads.window), shared, heads.query.dtype) for block in self._chunk
+            ]
+        return self._biases[heads.window]
+
+
+def _chunks(blocks: tuple[Block, ...]) -> Iterator[tuple[Block, ...]]:
+    """Neighbouring blocks of up to CHUNK_TOKENS together."""
+    chunk: list[Block] = []
+    for block in blocks:
+        if chunk and block.stop - chunk[0].start > CHUNK_TOKENS:
+            yield tuple(chunk)
+            chunk = []
+        chunk.append(block)
+    if chunk:
+        yield tuple(chunk)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from verifine.cli.machine import State, check_disk, check_extras, check_sandbox, check_versions
+from verifine.cli.machine import State, check_disk, check_extras, check_processor, check_sandbox, check_versions
 from verifine.graders.sandbox import Level, LevelReport, find_level
+from verifine.machine.threads import Threads
 from verifine.runs.environment import describe_environment
 
 Command = Callable[..., tuple[int, str, str]]
@@ -21,6 +22,7 @@ NAMES = [
     "torch",
     "transformers",
     "processor",
+    "threads",
     "memory",
     "disk here",
     "accelerator",
@@ -59,6 +61,17 @@ def test_a_missing_package_is_missing_with_the_way_out() -> None:
     assert checks["transformers"].state is State.OK
     assert (checks["torch"].state, checks["torch"].found) == (State.MISSING, "not installed")
     assert "pip install torch" in checks["torch"].ways_out[0]
+
+
+def test_cores_are_told_with_what_a_container_allows_and_who_gets_them() -> None:
+    threads = Threads(compute=2, grading=2, data=1)
+    environment = replace(describe_environment(), cpu="Some CPU", cores=2, core_quota=2.5, threads=threads)
+    assert [(check.name, check.found) for check in check_processor(environment)] == [
+        ("processor", "2 cores (this container may use 2.5), Some CPU"),
+        ("threads", "2 compute, 2 grading, 1 data"),
+    ]
+    unlimited = replace(environment, cores=1, core_quota=None, threads=None)
+    assert [check.found for check in check_processor(unlimited)] == ["1 core, Some CPU"]
 
 
 def test_without_torch_the_doctor_says_so_and_goes_on() -> None:

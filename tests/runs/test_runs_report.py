@@ -3,11 +3,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from verifine.machine.threads import Threads
 from verifine.runs.directory import RunDirectory
 from verifine.runs.evaluation import EvaluatedSample, Evaluation, write_evaluation
 from verifine.runs.events import EventLog
@@ -65,6 +67,16 @@ def test_the_report_says_what_came_of_the_run(finished_run: RunDirectory) -> Non
     assert "prompts_per_step: 8" in page.text
     assert "16.0 GiB" in page.text
     assert "Average score of the step's answers." in page.text
+
+
+def test_the_report_says_who_had_how_many_threads(finished_run: RunDirectory) -> None:
+    record = read_run(finished_run)
+    assert record.environment is not None
+    assert '<th scope="row">threads</th><td>not known</td>' in render_report(record)
+    environment = replace(record.environment, core_quota=2.5, threads=Threads(compute=2, grading=2, data=1))
+    html = render_report(replace(record, environment=environment))
+    assert '<th scope="row">core_quota</th><td>2.5 cores</td>' in html
+    assert '<th scope="row">threads</th><td>2 compute, 2 grading, 1 data</td>' in html
 
 
 def test_the_report_asks_nothing_of_the_network_and_runs_nothing(finished_run: RunDirectory) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from verifine.graders.sandbox import Level, LevelReport, find_level
 from verifine.graders.sandbox.selftest import ATTACKS
+from verifine.machine.memory import read_memory
 from verifine.runs.environment import Environment, describe_environment
 from verifine.runs.outcome import count
 from verifine.types import Json
@@ -49,8 +50,10 @@ def check_machine(*, online: bool) -> Iterator[Check]:
     """Every check, one by one, for some take a second. Nothing is asked over a network unless `online`."""
     environment = describe_environment()
     yield from check_versions(environment)
-    yield Check(name="processor", state=State.OK, found=f"{count(environment.cores, 'core')}, {environment.cpu}")
-    yield Check(name="memory", state=State.OK, found=f"{environment.memory_bytes / GIB:.1f} GiB")
+    yield from check_processor(environment)
+    memory = read_memory()
+    found = f"{memory.total / GIB:.1f} GiB, of which {memory.free / GIB:.1f} GiB free"
+    yield Check(name="memory", state=State.OK, found=found)
     yield check_disk("disk here", Path.cwd())
     yield from _check_with_torch(online=online)
     yield check_sandbox(find_level())
@@ -70,6 +73,15 @@ def check_versions(environment: Environment) -> Iterator[Check]:
             yield Check(name=name, state=State.MISSING, found="not installed", ways_out=(way_out,))
         else:
             yield Check(name=name, state=State.OK, found=found)
+
+
+def check_processor(environment: Environment) -> Iterator[Check]:
+    """Its cores, and who gets how many threads."""
+    quota = "" if environment.core_quota is None else f" (this container may use {environment.core_quota:g})"
+    found = f"{count(environment.cores, 'core')}{quota}, {environment.cpu}"
+    yield Check(name="processor", state=State.OK, found=found)
+    if environment.threads is not None:
+        yield Check(name="threads", state=State.OK, found=str(environment.threads))
 
 
 def check_disk(name: str, folder: Path) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -15,6 +16,7 @@ from verifine.cli.quickstart import quickstart
 from verifine.cli.report import report
 from verifine.cli.train import train
 from verifine.errors import VerifineError
+from verifine.machine.waiting import wait_briefly
 
 app = typer.Typer(
     name="verifine",
@@ -53,6 +55,7 @@ def main() -> None:
     Exit codes: 0 done, 1 unexpected, 2 usage or config, 3 environment, 4 data or grader or no-go, 5 training failed,
     130 interrupted with the model saved.
     """
+    wait_briefly(os.environ)
     try:
         app()
     except VerifineError as error:

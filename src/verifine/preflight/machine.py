@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import psutil
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from verifine.config import LoraConfig
 from verifine.errors import ModelError
+from verifine.machine.memory import read_memory
 from verifine.models.provision import ProvisionedModel
 from verifine.preflight.memory import FLOAT_BYTES, ModelShape
-
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""What a container may use at most, where it is one."""
 
 _KEYS_AND_VALUES = ("k_proj", "v_proj")
 """What the layers are called that make them, in Llama, Qwen and their kin."""
@@ -26,13 +21,7 @@ def available_memory() -> tuple[str, int]:
     if torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info()
         return f"memory of {torch.cuda.get_device_name()}", free + torch.cuda.memory_reserved()
-    own = psutil.Process().memory_info().rss
-    return "memory", min(psutil.virtual_memory().available + own, _container_limit())
-
-
-def _container_limit() -> int:
-    text = _CGROUP_LIMIT.read_text(encoding="ascii").strip() if _CGROUP_LIMIT.is_file() else "max"
-    return int(text) if text.isdecimal() else psutil.virtual_memory().total
+    return "memory", read_memory().free
 
 
 def read_shape(provisioned: ProvisionedModel, lora: LoraConfig | None) -> ModelShape:

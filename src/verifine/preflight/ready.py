@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, replace
 
 from verifine.assemble import Copies, Materials, assemble, resolve
 from verifine.config import AnyGrader, RunConfig
 from verifine.graders import Grader
+from verifine.machine.threads import decide_threads
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.lora import attach_lora
 from verifine.models.provision import ProvisionedModel, cache_folder, provision_model
+from verifine.models.threads import use_threads
 from verifine.preflight.check import Extent, Loaded, check_materials, check_memory, check_model, refuse_no_go
 from verifine.preflight.report import Report
 from verifine.train.loop import Observer
@@ -49,6 +52,7 @@ def prepare(materials: Materials, scoring: Scoring, observer: Observer, extent: 
         NoGoError: as soon as a blocker is found: before the model is loaded where that is soon enough.
         VerifineError: the model or the data cannot be used.
     """
+    use_threads(decide_threads(), os.environ)
     report = None
     if extent is not None:
         observer.stage("trying the grader")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import psutil
 from pydantic import TypeAdapter
 
+from verifine.machine.cores import read_cores
+from verifine.machine.memory import read_memory
+from verifine.machine.threads import Threads, decide_threads
 from verifine.runs.directory import write_json
 
 
@@ -27,8 +27,13 @@ class Environment:
     platform: str
     cpu: str
     cores: int
-    """Logical cores this process may use."""
+    """How many threads this process can run at once."""
     memory_bytes: int
+    """Of the machine, or of the container that the process is in."""
+    core_quota: float | None = None
+    """How many cores' worth of time the container allows; None: no limit."""
+    threads: Threads | None = None
+    """None: not known."""
     own_grader: bool = False
     """Whether the program that trained brought the grader, so that the config does not name it."""
     unsafe_grader_exec: bool = False
@@ -37,6 +42,7 @@ class Environment:
 
 def describe_environment() -> Environment:
     """Look at this machine. Nothing heavy is imported for it."""
+    cores = read_cores()
     return Environment(
         python=platform.python_version(),
         verifine=_version_of("verifine"),
@@ -44,8 +50,10 @@ def describe_environment() -> Environment:
         transformers=_version_of("transformers"),
         platform=platform.platform(),
         cpu=_cpu_name(),
-        cores=_usable_cores(),
-        memory_bytes=psutil.virtual_memory().total,
+        cores=cores.available,
+        memory_bytes=read_memory().total,
+        core_quota=cores.quota,
+        threads=decide_threads(),
     )
 
 
@@ -69,9 +77,3 @@ def _cpu_name() -> str:
     lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def _usable_cores() -> int:
-    if sys.platform == "linux":  # a container may be given fewer cores than the machine has
-        return len(os.sched_getaffinity(0))
-    return psutil.cpu_count() or 1

@@ -128,7 +128,12 @@ def _verdict(sample: EvaluatedSample) -> str:
 def _environment(record: RunRecord) -> list[tuple[str, str]]:
     if record.environment is None:
         return []
-    named = {**asdict(record.environment), "memory_bytes": f"{record.environment.memory_bytes / 2**30:.1f} GiB"}
+    environment = record.environment
+    named = asdict(environment) | {
+        "memory_bytes": f"{environment.memory_bytes / 2**30:.1f} GiB",
+        "core_quota": "no limit" if environment.core_quota is None else f"{environment.core_quota:g} cores",
+        "threads": "not known" if environment.threads is None else str(environment.threads),
+    }
     return [
         (key.removesuffix("_bytes"), "not installed" if value is None else str(value)) for key, value in named.items()
     ]

@@ -55,6 +55,26 @@ def kill(processes: set[psutil.Process]) -> None:
             process.kill()
 
 
+HELD_TO_ONE_CORE = """
+import os
+from contextlib import closing
+import psutil
+from verifine.graders.sandbox import Call, Level, Sandbox
+
+os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+nap = Call(source="import time\\ndef nap(): time.sleep(0.3)", function="nap")
+for workers in (None, 3):
+    with closing(Sandbox(level=Level.UNSAFE, workers=workers)) as sandbox:
+        sandbox.run([nap] * 3)
+        print(len(psutil.Process().children()))
+"""
+
+
+def test_there_are_as_many_workers_as_cores_for_them_unless_somebody_says_how_many() -> None:
+    ended = subprocess.run([sys.executable, "-c", HELD_TO_ONE_CORE], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["1", "3"]
+
+
 def test_outcomes_are_in_the_order_of_the_calls(sandbox: Sandbox) -> None:
     calls = [call("import time\ntime.sleep(values[0] % 3 / 50)\nreturn values[0]", number) for number in range(20)]
     assert [outcome.value for outcome in sandbox.run(calls)] == list(range(20))
@@ -245,7 +265,7 @@ def test_a_worker_that_dies_at_work_is_replaced_and_its_call_run_again(sandbox: 
     with ThreadPoolExecutor(1) as threads:
         future = threads.submit(one, sandbox, "import time\ntime.sleep(0.5)\nreturn 'done'")
         assert wait_until(lambda: descendants() - before != set())
-        kill(descendants())
+        kill(set(psutil.Process().children()))  # not the call's process before its worker, who would tell of it
         assert future.result().value == "done"
 
 

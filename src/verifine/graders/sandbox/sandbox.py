@@ -11,9 +11,8 @@ from verifine.errors import GraderError, SandboxUnavailableError, VerifineError
 from verifine.graders.sandbox.call import Call, Fault, Level, Limits, Outcome
 from verifine.graders.sandbox.level import find_plan, start_proved_worker
 from verifine.graders.sandbox.worker import Worker, WorkerError
+from verifine.machine.threads import decide_threads
 
-MAX_WORKERS = 8
-"""As many as there are processors, up to this: each holds memory of its own."""
 DEFAULT_LIMITS = Limits()
 _ATTEMPTS = 2
 
@@ -33,7 +32,7 @@ class Sandbox:
 
         Args:
             level: None for the best that this machine has. `UNSAFE` is never chosen, only asked for.
-            workers: how many calls run at once; None for as many as there are processors, up to 8.
+            workers: how many calls run at once; None for as many as `machine.threads` decides.
             preload: modules to import once, so that each call has them at no cost.
             limits: for calls without their own.
 
@@ -53,7 +52,7 @@ class Sandbox:
         self._limits = limits
         self._closed = False
         self._owner = os.getpid()
-        count = workers or min(os.cpu_count() or 1, MAX_WORKERS)
+        count = workers or decide_threads().grading
         self._free: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         """A place for each worker; None where it is yet to be started."""
         for _ in range(count - 1):

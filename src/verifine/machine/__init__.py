@@ -1,0 +1,1 @@
+"""What this machine lets the process have: cores, threads made of them, and main memory. Free of torch."""

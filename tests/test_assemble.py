@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def test_the_written_config_is_resolved(tmp_path: Path) -> None:
     run = train(own_data(tmp_path), grader=count_vowels)
     text = run.directory.config.read_text()
     assert "learning_rate: 1.0e-05" in text
+    assert re.search(r"micro_batch_tokens: \d+\n", text)
     assert f"directory: {tmp_path / 'run'}" in text
 
 

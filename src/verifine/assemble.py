@@ -17,10 +17,16 @@ from verifine.learner.critic import Critic, CriticModel, ValueHead
 from verifine.learner.local import LocalLearner
 from verifine.learner.optim import OptimSettings
 from verifine.learner.reference import FrozenModel, Reference, WithoutAdapters
+from verifine.models.available import available_memory
 from verifine.models.chat import render_prompt
 from verifine.models.load import LanguageModel
+from verifine.models.quantized import QuantizedTwin
+from verifine.models.room import Shortages
+from verifine.models.shape import shape_of_config
 from verifine.rollout.native import NativeEngine
 from verifine.tasks import load_task
+from verifine.train.memory import Budget
+from verifine.train.planner import plan
 from verifine.train.source import PromptSource
 from verifine.train.trainer import Trainer
 from verifine.types import Example, Prompt, Sampling
@@ -34,6 +40,8 @@ MAX_NEW_TOKENS = 256
 SMALL_MODEL_PARAMETERS = 1_000_000_000
 SMALL_MODEL_RATE, LARGE_MODEL_RATE = 1e-5, 1e-6
 SMALL_LORA_RATE, LARGE_LORA_RATE = 1e-4, 1e-5
+
+IMPORTANCE_CAP = 2.0
 
 HEAD_RATE_FACTOR = 50
 """How much faster a value head learns than the trunk under it: it starts at 0 and has nothing to forget."""
@@ -68,6 +76,17 @@ class Copies:
             reference=load() if config.algorithm.beta and config.model.lora is None else None,
             critic=load() if critic is not None and critic.kind == "model" else None,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """A run put together."""
+
+    config: RunConfig
+    """With the micro-batches that were planned."""
+    budget: Budget
+    trainer: Trainer
+    held_out: list[Prompt]
 
 
 def gather(config: RunConfig) -> Materials:
@@ -112,8 +131,8 @@ def assemble(
     grader: Grader,
     copies: Copies,
     clock: Callable[[], float],
-) -> tuple[Trainer, list[Prompt]]:
-    """The trainer, and the held-out prompts. `materials.config` is resolved.
+) -> Assembly:
+    """The trainer, and the held-out prompts. `materials.config` is resolved but for what depends on the prompts.
 
     Raises:
         DataError: an example's prompt does not fit the model.
@@ -122,21 +141,25 @@ def assemble(
     assert config.sampling.max_new_tokens is not None
     render = partial(render_prompt, model, max_new_tokens=config.sampling.max_new_tokens)
     source = PromptSource(materials.train, render, config.run.seed)
-    source.measure()  # A prompt that does not fit is told before anything is sampled, not when it is drawn.
+    lengths = source.measure()  # A prompt that does not fit is told before anything is sampled, not when it is drawn.
     held_out = _render(materials.held_out, render)
+    shape = shape_of_config(model.network.config, config.model.lora)
+    budget = plan(config, shape, lengths.longest, available_memory(model.device))
+    shortages = Shortages()
     algorithm = build_algorithm(config.algorithm, config.reward)
     trainer = Trainer(
         source=source,
-        engine=NativeEngine(model),
+        engine=NativeEngine(model, budget.cache_bytes, shortages, twin=_build_twin(config, model)),
         grader=grader,
         algorithm=algorithm,
-        learner=_build_learner(config, algorithm, model, copies),
+        learner=_build_learner(config, budget, model, copies, shortages),
         sampling=Sampling(
             group_size=config.sampling.group_size,
             max_new_tokens=config.sampling.max_new_tokens,
             temperature=config.sampling.temperature,
             stop=config.sampling.stop,
             seed=config.run.seed,
+            in_int8=config.sampling.precision == "int8",
         ),
         prompts_per_step=config.sampling.prompts_per_step,
         max_resample=config.algorithm.max_resample,
@@ -144,11 +167,20 @@ def assemble(
         mini_batches=config.algorithm.mini_batches,
         clock=clock,
     )
-    return trainer, [replace(prompt, id=f"held-out/{prompt.id}") for prompt in held_out]
+    optim = config.optim.model_copy(update={"micro_batch_tokens": budget.micro_batch_tokens})
+    return Assembly(
+        config=config.model_copy(update={"optim": optim}),
+        budget=budget,
+        trainer=trainer,
+        held_out=[replace(prompt, id=f"held-out/{prompt.id}") for prompt in held_out],
+    )
 
 
-def _build_learner(config: RunConfig, algorithm: Algorithm, model: LanguageModel, copies: Copies) -> LocalLearner:
-    settings = _optim_settings(config.optim)
+def _build_learner(
+    config: RunConfig, budget: Budget, model: LanguageModel, copies: Copies, shortages: Shortages
+) -> LocalLearner:
+    algorithm = build_algorithm(config.algorithm, config.reward)
+    settings = _optim_settings(config.optim, budget)
     return LocalLearner(
         model,
         settings,
@@ -156,7 +188,13 @@ def _build_learner(config: RunConfig, algorithm: Algorithm, model: LanguageModel
         reference=_build_reference(algorithm, model, copies),
         critic=_build_critic(config.algorithm.critic, settings, model, copies),
         estimates_old=config.algorithm.updates_per_step > 1 or algorithm.penalises_in_reward,
+        recompute=budget.recompute,
+        shortages=shortages,
     )
+
+
+def _build_twin(config: RunConfig, model: LanguageModel) -> QuantizedTwin | None:
+    return QuantizedTwin(model.network, head=True) if config.sampling.precision == "int8" else None
 
 
 def _build_reference(algorithm: Algorithm, model: LanguageModel, copies: Copies) -> Reference | None:
@@ -187,7 +225,7 @@ def _render(examples: Iterable[Example], render: Callable[[Example], Prompt]) ->
     return prompts
 
 
-def _optim_settings(config: OptimConfig) -> OptimSettings:
+def _optim_settings(config: OptimConfig, budget: Budget) -> OptimSettings:
     assert config.learning_rate != "auto"
     return OptimSettings(
         learning_rate=config.learning_rate,
@@ -195,12 +233,15 @@ def _optim_settings(config: OptimConfig) -> OptimSettings:
         betas=config.betas,
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
-        micro_batch_tokens=config.micro_batch_tokens,
+        micro_batch_tokens=budget.micro_batch_tokens,
     )
 
 
 def resolve(config: RunConfig, model: LanguageModel) -> RunConfig:
-    """The config with everything said that the model, the machine and the algorithm's row decide."""
+    """The config with everything said that the model, the machine and the algorithm's row decide.
+
+    What depends on the prompts as well is left to `assemble`.
+    """
     rate = _learning_rate(config, model)
     # With LoRA the policy's rate is that of its adapters, which a critic does not have.
     full_rate = rate if config.model.lora is None else _full_rate(model)
@@ -208,7 +249,9 @@ def resolve(config: RunConfig, model: LanguageModel) -> RunConfig:
         update={
             "model": config.model.model_copy(update={"precision": str(model.compute_dtype).removeprefix("torch.")}),
             "data": _absolute(config.data),
-            "algorithm": _with_critic_rate(decided_algorithm(config.algorithm), full_rate),
+            "algorithm": _with_importance_cap(
+                config, _with_critic_rate(decided_algorithm(config.algorithm), full_rate)
+            ),
             "reward": decided_reward(config.reward, config.algorithm.name),
             "optim": config.optim.model_copy(update={"learning_rate": rate}),
         }
@@ -237,6 +280,13 @@ def _with_critic_rate(config: AlgorithmConfig, full_rate: float) -> AlgorithmCon
         return config
     rate = full_rate * (HEAD_RATE_FACTOR if critic.kind == "head" else 1)
     return config.model_copy(update={"critic": critic.model_copy(update={"learning_rate": rate})})
+
+
+def _with_importance_cap(config: RunConfig, algorithm: AlgorithmConfig) -> AlgorithmConfig:
+    """Where sampling is not exact, what was sampled is weighed by how likely the learner finds it."""
+    if config.sampling.precision == "same" or algorithm.importance_cap is not None:
+        return algorithm
+    return algorithm.model_copy(update={"importance_cap": IMPORTANCE_CAP})
 
 
 def _absolute(data: DataConfig) -> DataConfig:

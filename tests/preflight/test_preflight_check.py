@@ -78,8 +78,14 @@ def check(
     report = check_materials(materials, grader, materials.grader, lambda: 0.0)
     report = check_memory(report, ProvisionedModel(name="tiny", folder=folder, source="test"))
     config = resolve(materials.config, model)
-    trainer, held_out = assemble(replace(materials, config=config), model, grader, Copies(), lambda: 0.0)
-    loaded = Loaded(config=config, trainer=replace(trainer, engine=engine), model=model, held_out=len(held_out))
+    assembly = assemble(replace(materials, config=config), model, grader, Copies(), lambda: 0.0)
+    loaded = Loaded(
+        config=assembly.config,
+        budget=assembly.budget,
+        trainer=replace(assembly.trainer, engine=engine),
+        model=model,
+        held_out=len(assembly.held_out),
+    )
     return check_model(report, loaded, extent), engine
 
 

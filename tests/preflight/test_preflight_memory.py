@@ -4,28 +4,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.config import LoraConfig, RunConfig, build_config
+from verifine.config import RunConfig, build_config
 from verifine.errors import ModelError
-from verifine.models.lora import attach_lora
+from verifine.models.available import Available
 from verifine.models.provision import ProvisionedModel
+from verifine.models.shape import ModelShape
 from verifine.preflight.finding import Severity
-from verifine.preflight.machine import available_memory, read_shape, shape_of
-from verifine.preflight.memory import (
-    LOGITS_BYTES,
-    Lengths,
-    Memory,
-    ModelShape,
-    describe_bytes,
-    estimate_memory,
-    judge_memory,
-)
-from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model, save_tiny_model
+from verifine.preflight.machine import read_shape
+from verifine.preflight.memory import Lengths, Memory, describe_bytes, estimate_memory, judge_memory
+from verifine.train.memory import LOGITS_BYTES, Budget
 
-SHAPE = ModelShape(parameters=1000, trainable=1000, linear_outputs=100, cached_bytes_per_token=64, head=200)
+SHAPE = ModelShape(
+    parameters=1000, trainable=1000, linear_outputs=100, cached_bytes_per_token=64, head=200, layers=5, width=8
+)
+BUDGET = Budget(micro_batch_tokens=100, cache_bytes=1 << 30, recompute=False)
+GPU = Available(place="memory of a GPU", size=1 << 30, is_main=False)
+MAIN = Available(place="memory", size=1 << 30, is_main=True)
+FIXED = LOGITS_BYTES + 2 * 4 * 200
 LENGTHS = Lengths(longest_prompt=50, usual_answer=10, longest_answer=20)
 
 
@@ -43,8 +41,8 @@ def make_config(
     )
 
 
-def estimate(config: RunConfig, shape: ModelShape = SHAPE, place: str = "memory of a GPU") -> Memory:
-    return estimate_memory(config, shape, LENGTHS, place, available=1 << 30)
+def estimate(config: RunConfig, shape: ModelShape = SHAPE, budget: Budget = BUDGET) -> Memory:
+    return estimate_memory(config, shape, LENGTHS, budget, GPU)
 
 
 def test_full_training_keeps_weights_gradients_and_two_moments() -> None:
@@ -52,23 +50,33 @@ def test_full_training_keeps_weights_gradients_and_two_moments() -> None:
 
 
 def test_main_memory_holds_the_program_as_well() -> None:
-    assert list(estimate(make_config(), place="memory").lasting) == ["the program", "weights", "gradients", "AdamW"]
+    memory = estimate_memory(make_config(), SHAPE, LENGTHS, BUDGET, MAIN)
+    assert list(memory.lasting) == ["the program", "weights", "gradients", "AdamW"]
 
 
-def test_a_step_keeps_the_activations_of_one_group_at_least() -> None:
+def test_a_step_keeps_the_activations_of_a_micro_batch() -> None:
     memory = estimate(make_config())
-    fixed = LOGITS_BYTES + 2 * 4 * 200
-    # 50 + 8 * 10 tokens of 2.5 numbers for each of 100 outputs; 50 + 8 * 20 of them at most.
-    assert memory.passing == fixed + 4 * 2.5 * 100 * 130
-    assert memory.passing_at_most == fixed + 4 * 2.5 * 100 * 210
+    # 100 tokens of 2.5 numbers for each of 100 outputs, whatever the answers are: a group is split.
+    assert memory.passing == memory.passing_at_most == FIXED + 4 * 2.5 * 100 * 100
 
 
-def test_a_micro_batch_larger_than_a_group_takes_as_many_tokens_as_it_may_have() -> None:
-    config = make_config()
-    wide = config.model_copy(update={"optim": config.optim.model_copy(update={"micro_batch_tokens": 300})})
-    assert estimate(wide).passing - estimate(config).passing == 4 * 2.5 * 100 * (300 - 130)
-    widest = config.model_copy(update={"optim": config.optim.model_copy(update={"micro_batch_tokens": 10_000})})
-    assert estimate(widest).passing - estimate(config).passing == 4 * 2.5 * 100 * (4 * 130 - 130)
+def test_a_step_keeps_the_activations_of_one_rollout_at_least() -> None:
+    memory = estimate(make_config(), budget=replace(BUDGET, micro_batch_tokens=1))
+    assert memory.passing == FIXED + 4 * 2.5 * 100 * (50 + 10)
+    assert memory.passing_at_most == FIXED + 4 * 2.5 * 100 * (50 + 20)
+
+
+def test_a_step_keeps_the_activations_of_all_its_tokens_at_most() -> None:
+    memory = estimate(make_config(), budget=replace(BUDGET, micro_batch_tokens=10_000))
+    assert memory.passing == FIXED + 4 * 2.5 * 100 * 4 * (50 + 8 * 10)
+
+
+def test_activations_that_are_computed_again_are_those_of_one_layer() -> None:
+    memory = estimate(make_config(), budget=replace(BUDGET, recompute=True))
+    # What goes into each of five layers, 8 numbers, and a fifth of the outputs.
+    assert memory.passing == FIXED + 4 * (5 * 8 + 2.5 * 100 / 5) * 100
+    without_layers = estimate(make_config(), replace(SHAPE, layers=0), replace(BUDGET, recompute=True))
+    assert without_layers.passing == estimate(make_config()).passing
 
 
 def test_adapters_alone_have_gradients() -> None:
@@ -76,7 +84,7 @@ def test_adapters_alone_have_gradients() -> None:
     memory = estimate(make_config({"name": "grpo", "beta": 0.1}, lora={}), shape)
     # The reference is the model without its adapters.
     assert memory.lasting == {"weights": 4400, "gradients": 400, "AdamW": 800}
-    assert memory.passing == LOGITS_BYTES + 4 * 4.5 * 100 * 130
+    assert memory.passing == LOGITS_BYTES + 4 * 4.5 * 100 * 100
 
 
 @pytest.mark.parametrize(
@@ -107,7 +115,7 @@ def test_long_prompts_can_make_sampling_the_larger_part() -> None:
 @given(st.integers(0, 1000), st.integers(1, 200), st.integers(1, 200))
 def test_longer_answers_never_take_less(prompt: int, usual: int, more: int) -> None:
     lengths = Lengths(longest_prompt=prompt, usual_answer=usual, longest_answer=usual + more)
-    memory = estimate_memory(make_config(), SHAPE, lengths, "memory", available=1)
+    memory = estimate_memory(make_config(), SHAPE, lengths, BUDGET, MAIN)
     assert memory.usual <= memory.most
 
 
@@ -115,7 +123,12 @@ def memory_of(usual: int, most: int, available: int) -> Memory:
     weights = {"weights": usual // 2, "gradients": usual // 4}
     rest = usual - sum(weights.values())
     return Memory(
-        place="memory", available=available, lasting=weights, passing=rest, passing_at_most=rest + most - usual
+        place="memory",
+        available=available,
+        lasting=weights,
+        passing=rest,
+        passing_at_most=rest + most - usual,
+        budget=BUDGET,
     )
 
 
@@ -131,45 +144,23 @@ def test_what_does_not_fit_is_told(usual: int, most: int, severity: Severity | N
 def test_the_largest_saving_is_named_first() -> None:
     (full,) = judge_memory(memory_of(4000, 4000, available=1000), make_config())
     assert full.remedy.startswith("Train adapters alone (model.lora: {}), or lower sampling.max_new_tokens")
-    assert "(now 20, 8 and 100)" in full.remedy
+    assert "sampling.group_size or optim.micro_batch_tokens (now 20, 8 and 100)" in full.remedy
     (adapted,) = judge_memory(memory_of(4000, 4000, available=1000), make_config(lora={}))
     assert adapted.remedy.startswith("Lower sampling.max_new_tokens")
     assert "adapters" not in adapted.remedy
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-@pytest.mark.parametrize("lora", [None, LoraConfig(rank=4), LoraConfig(rank=2, targets=("q_proj", "down_proj"))])
-def test_the_shape_before_loading_is_that_of_the_loaded_model(
-    name: Architecture, lora: LoraConfig | None, tmp_path: Path
-) -> None:
-    folder = save_tiny_model(tmp_path / name, name)
-    shape = read_shape(ProvisionedModel(name=name, folder=folder, source="test"), lora)
-    model = load_tiny_model(tmp_path / "loaded", name)
-    assert shape.cached_bytes_per_token == model.cached_bytes_per_token
-    if lora is not None:
-        model = attach_lora(model, lora.rank, lora.alpha, lora.targets, seed=0)
-    trainable = sum(each.numel() for each in model.network.parameters() if each.requires_grad)
-    assert (shape.parameters, shape.trainable) == (model.parameter_count, trainable)
-
-
-def test_activations_are_counted_for_every_linear_layer_but_the_head(tmp_path: Path) -> None:
-    shape = shape_of(load_tiny_model(tmp_path / "tiny").network, None)
-    # Two layers: queries 64, keys and values 32 each, output 64, gate and up 128 each, down 64.
-    assert shape.linear_outputs == 2 * (64 + 32 + 32 + 64 + 128 + 128 + 64)
-    assert shape.head == (3 + 95 + 1) * 64
+def test_micro_batches_that_were_chosen_by_the_machine_are_not_for_the_user_to_lower() -> None:
+    config = make_config()
+    config = config.model_copy(update={"optim": config.optim.model_copy(update={"micro_batch_tokens": "auto"})})
+    (finding,) = judge_memory(memory_of(4000, 4000, available=1000), config)
+    assert "lower sampling.max_new_tokens or sampling.group_size (now 20 and 8)" in finding.remedy
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "nobody-knows"}')
     with pytest.raises(ModelError, match="cannot be loaded"):
         read_shape(ProvisionedModel(name="x", folder=tmp_path, source="test"), None)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for main memory")
-def test_a_machine_without_an_accelerator_offers_its_main_memory() -> None:
-    place, available = available_memory()
-    assert place == "memory"
-    assert available > 1 << 26
 
 
 def test_sizes_are_told_in_gibibytes() -> None:

@@ -8,7 +8,9 @@ import torch
 
 from verifine.errors import EngineError
 from verifine.models.load import LanguageModel
+from verifine.models.quantized import QuantizedTwin
 from verifine.rollout.native import NativeEngine
+from verifine.rollout.static import LOOK_EVERY
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.types import FinishReason, Group, Prompt, Sampling
 
@@ -36,6 +38,60 @@ def test_greedy_answers_are_those_of_generate_token_for_token(architecture: Arch
             input_ids, attention_mask=torch.ones_like(input_ids), max_new_tokens=20, do_sample=False
         )
         assert output[0, len(group.prompt.token_ids) :].tolist() == list(group.rollouts[0].token_ids)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("temperature", [1.0, 0.0])
+def test_fixed_shapes_give_the_same_rollouts(architecture: Architecture, temperature: float, tmp_path: Path) -> None:
+    model = load_tiny_model(tmp_path, architecture)
+    asked = prompts(model, ["Largest of 3, 4", "Largest of 31, 4, 77", "x"])
+    # More tokens than the host waits for, so that it looks more than once, and answers that end in between.
+    sampling = replace(SAMPLING, max_new_tokens=2 * LOOK_EVERY + 3, temperature=temperature, stop=("a",))
+    usual = NativeEngine(model).generate(asked, sampling)
+    fixed = NativeEngine(model, is_static=True).generate(asked, sampling)
+    assert tokens(fixed) == tokens(usual)
+    in_parts = NativeEngine(model, cache_bytes=1, is_static=True).generate(asked, sampling)
+    assert tokens(in_parts) == tokens(usual)
+    for ours, theirs in zip(fixed, usual, strict=True):
+        for mine, other in zip(ours.rollouts, theirs.rollouts, strict=True):
+            assert mine.behaviour_logprobs == pytest.approx(other.behaviour_logprobs, abs=1e-4)
+            assert (mine.finish_reason, mine.text) == (other.finish_reason, other.text)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_ended_answers_make_room_for_waiting_prompts_with_the_same_rollouts(
+    architecture: Architecture, tmp_path: Path
+) -> None:
+    model = load_tiny_model(tmp_path, architecture)
+    asked = prompts(model, ["Largest of 3, 4", "x", "Hello there, how are you?", "abc", "abd?", "zz", "Largest of 31"])
+    sampling = replace(SAMPLING, max_new_tokens=40)
+    group_bytes = model.cached_bytes_per_token * (2 * 25 + 4 * 40)
+    narrow = NativeEngine(model, cache_bytes=2 * group_bytes).generate(asked, sampling)
+    assert tokens(narrow) == tokens(NativeEngine(model).generate(asked, sampling))
+
+
+def test_an_int8_copy_is_sampled_from_where_it_is_asked_for(tmp_path: Path) -> None:
+    model = load_tiny_model(tmp_path)
+    twin = QuantizedTwin(model.network, head=True)
+    engine = NativeEngine(model, twin=twin)
+    asked = prompts(model, ["abc", "zz"])
+    assert tokens(engine.generate(asked, SAMPLING)) == tokens(NativeEngine(model).generate(asked, SAMPLING))
+    assert 1e-4 < mismatch(engine, asked) < 0.2
+    with torch.no_grad():
+        for parameter in model.network.parameters():
+            parameter.mul_(0.7)
+    assert mismatch(engine, asked) > 0.2, "the copy is of the weights as they were"
+    engine.load_weights(model.network.state_dict(), version=1)
+    assert 1e-4 < mismatch(engine, asked) < 0.2
+
+
+def mismatch(engine: NativeEngine, asked: list[Prompt]) -> float:
+    """The mean difference of log-probabilities between int8 sampling and the model itself."""
+    groups = engine.generate(asked, replace(SAMPLING, in_int8=True))
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    behaviour = torch.tensor([value for rollout in rollouts for value in rollout.behaviour_logprobs])
+    exact = torch.tensor([value for row in engine.logprobs(rollouts, 1.0) for value in row])
+    return (behaviour - exact).abs().mean().item()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

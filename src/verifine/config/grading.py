@@ -29,7 +29,10 @@ class GradingConfig(Schema):
     """What graders work with; it changes how fast they are, and which judge they ask."""
 
     workers: int | None = Field(
-        default=None, ge=1, le=64, description="Sandboxed processes that grade at once; null: one for each core, at most 8."
+        default=None,
+        ge=1,
+        le=64,
+        description="Sandboxed processes that grade at once; null: one for each core, at most 8.",
     )
     judge: ServiceConfig | None = Field(
         default=None, description="The server that score_model and label_model graders ask."

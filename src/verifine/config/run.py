@@ -121,6 +121,11 @@ class SamplingConfig(Schema):
         default=None, ge=1, description="Longest answer, in tokens; null: what a built-in task needs, else 256."
     )
     temperature: float = Field(default=1.0, gt=0, le=10, description="Divides the logits, in sampling and in training.")
+    precision: Literal["same", "int8"] = Field(
+        default="same",
+        description="What answers to learn from are sampled in. same: as model.precision. int8: faster on processors "
+        "with VNNI, and algorithm.importance_cap (then 2 unless you set it) corrects for the difference.",
+    )
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         default=(), description="An answer ends where it has written one of these."
     )
@@ -137,10 +142,10 @@ class OptimConfig(Schema):
     betas: tuple[DecayRate, DecayRate] = Field(default=(0.9, 0.99), description="AdamW's decay rates.")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay.")
     max_grad_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled down to this norm.")
-    micro_batch_tokens: int = Field(
-        default=512,
-        ge=1,
-        description="Tokens in one forward and backward pass, a group at least: a memory knob that changes no result.",
+    micro_batch_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto",
+        description="Tokens in one forward and backward pass, one answer with its prompt at least: a memory knob that "
+        "changes no result. auto: as many as fit the memory, up to 2048 on a processor and 16384 on an accelerator.",
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import Parameter
+from transformers import PreTrainedModel
 
 from verifine.learner.optim import OptimSettings
 from verifine.models.forward import tree_hidden_states
@@ -24,15 +25,15 @@ class Critic(Protocol):
         ...
 
     @property
-    def shares_trunk(self) -> bool:
-        """Whether it works on the policy's hidden states."""
+    def network(self) -> PreTrainedModel | None:
+        """The trunk under it; None: it works on the policy's hidden states."""
         ...
 
     def values(self, tree: Tree, hidden: Float[Tensor, "U H"] | None) -> Float[Tensor, " N"]:
         """The expected reward before each completion token.
 
-        `hidden` is the policy's state at each distinct prediction; it may be None for a critic that does not share
-        its trunk.
+        `hidden` is the policy's state at each distinct prediction; it may be None for a critic with a trunk of its
+        own.
         """
         ...
 
@@ -47,7 +48,7 @@ class ValueHead:
     It starts at 0 everywhere, so it neither invents values nor disturbs the trunk before it has learned something.
     """
 
-    shares_trunk = True
+    network = None
 
     def __init__(self, model: LanguageModel, settings: OptimSettings) -> None:
         self.settings = settings
@@ -64,10 +65,9 @@ class ValueHead:
 class CriticModel:
     """A language model of its own under a value head: nothing it learns touches the policy, at twice the memory."""
 
-    shares_trunk = False
-
     def __init__(self, model: LanguageModel, settings: OptimSettings) -> None:
         self.settings = settings
+        self.network = model.network
         self._model = model
         self._layer = _Linear(model)
 

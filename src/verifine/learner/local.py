@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,23 +11,31 @@ from torch import Tensor
 
 from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
-from verifine.errors import CheckpointError
+from verifine.errors import CheckpointError, TrainingError
 from verifine.learner.critic import Critic
 from verifine.learner.learner import LearnerState, Lesson, UpdateOutcome, UpdateReport
 from verifine.learner.objective import Objective, Reading, explained_variance
 from verifine.learner.optim import Optimizer, OptimSettings, learning_rate
-from verifine.learner.packing import MicroBatch, pack
+from verifine.learner.packing import MicroBatch, longest_rollout, pack
+from verifine.learner.portion import Portion
 from verifine.learner.reference import Reference
 from verifine.models.forward import predicted_logprobs, tree_hidden_states
 from verifine.models.load import LanguageModel, Weights
+from verifine.models.recompute import recomputed_layers
+from verifine.models.room import Room, Shortages, refuse_without_room
+
+_NO_ROOM_FOR_MOMENTS = (
+    "out of memory: what AdamW remembers of each weight does not fit beside the weights and their gradients. Train "
+    "adapters alone (model.lora: {}), or take a smaller model (model.name)."
+)
 
 
 class LocalLearner:
-    """Updates a model's own weights in place.
+    """Updates a model's own weights in place. Where memory runs out, a batch is read in smaller parts from then on.
 
     `temperature` is the one that the engine samples at: old and new log-probabilities are of the same distribution.
     `estimates_old` is set where a batch is used more than once or the credit asks for it; else the old
-    log-probabilities are the update's own.
+    log-probabilities are the update's own. `shortages` may be shared with whatever else the memory is for.
     """
 
     def __init__(
@@ -38,6 +47,8 @@ class LocalLearner:
         reference: Reference | None = None,
         critic: Critic | None = None,
         estimates_old: bool = False,
+        recompute: bool = False,
+        shortages: Shortages | None = None,
     ) -> None:
         self._model = model
         self._settings = settings
@@ -45,10 +56,17 @@ class LocalLearner:
         self._reference = reference
         self._critic = critic
         self._estimates_old = estimates_old
+        self._shortages = Shortages() if shortages is None else shortages
+        self._room = Room(Portion(tokens=settings.micro_batch_tokens, recompute=recompute), self._shortages)
         parameters = {name: each for name, each in model.network.named_parameters() if each.requires_grad}
         self._optimizers = {"policy": Optimizer(parameters, settings)}
         if critic is not None:
             self._optimizers["critic"] = Optimizer(critic.parameters(), critic.settings)
+        own = None if critic is None else critic.network
+        self._networks = (model.network,) if own is None else (model.network, own)
+        for network in self._networks:
+            # A lookup's gradient is then of the rows that were looked up, not a matrix of the vocabulary's size.
+            network.get_input_embeddings().sparse = True
         self._updates = 0
 
     def weights(self) -> Weights:
@@ -78,13 +96,19 @@ class LocalLearner:
 
     @torch.no_grad()
     def estimate(self, batch: Batch) -> Estimates:
+        everything = torch.ones(len(batch.groups), dtype=torch.bool)
+        return self._room.run(
+            lambda portion: self._estimate(batch, everything, portion),
+            lambda portion: self._smaller(batch, everything, portion),
+        )
+
+    def _estimate(self, batch: Batch, everything: Bool[Tensor, " P"], portion: Portion) -> Estimates:
         blank = torch.zeros(len(batch.tokens), dtype=self._dtype, device=self._model.device)
         old = blank.clone() if self._estimates_old else None
         values = None if self._critic is None else blank.clone()
         reference = None if self._reference is None else blank.clone()
-        everything = torch.ones(len(batch.groups), dtype=torch.bool)
         is_asked = old is not None or values is not None or reference is not None
-        for micro in self._pack(batch, everything) if is_asked else []:
+        for micro in self._pack(batch, everything, portion) if is_asked else []:
             hidden = self._hidden(micro) if old is not None or self._shares_trunk else None
             if old is not None and hidden is not None:
                 old[micro.index] = self._logprobs(hidden, micro)[0]
@@ -97,21 +121,21 @@ class LocalLearner:
 
     def update(self, lesson: Lesson, loss: Loss) -> UpdateReport:
         rate = {"learning_rate": learning_rate(self._settings, self._updates)}
-        micro_batches = self._pack(lesson.batch, movable_groups(lesson, loss))
-        if not micro_batches:
+        wanted = movable_groups(lesson, loss)
+        if not wanted.any():
             return UpdateReport(outcome=UpdateOutcome.NO_SIGNAL, metrics={"update_skipped": 1.0, **rate})
-        objective = Objective.of(lesson, loss, self._model.device, self._dtype)
-        for micro in micro_batches:
-            objective.evaluate(micro.index, self._read(micro)).backward()
-        metrics = objective.tally.metrics()
-        norms = {owner: optimizer.limit_gradient() for owner, optimizer in self._optimizers.items()}
-        is_finite = math.isfinite(metrics["loss"]) and all(map(math.isfinite, norms.values()))
-        if is_finite:
-            for optimizer in self._optimizers.values():
-                optimizer.step(self._updates)
-            self._updates += 1
-        for optimizer in self._optimizers.values():
-            optimizer.clear()
+        metrics = self._room.run(
+            lambda portion: self._add_gradients(lesson, loss, wanted, portion),
+            lambda portion: self._smaller(lesson.batch, wanted, portion),
+        )
+        with refuse_without_room(TrainingError(_NO_ROOM_FOR_MOMENTS)):
+            norms = {owner: optimizer.limit_gradient() for owner, optimizer in self._optimizers.items()}
+            is_finite = math.isfinite(metrics["loss"]) and all(map(math.isfinite, norms.values()))
+            if is_finite:
+                for optimizer in self._optimizers.values():
+                    optimizer.step(self._updates)
+                self._updates += 1
+        self._clear_gradients()
         return UpdateReport(
             outcome=UpdateOutcome.APPLIED if is_finite else UpdateOutcome.NOT_FINITE,
             metrics={
@@ -120,8 +144,32 @@ class LocalLearner:
                 **rate,
                 "grad_norm": norms["policy"],
                 "update_skipped": float(not is_finite),
+                "memory/micro_batch_tokens": float(self._room.size.tokens),
+                "memory/shortages": float(self._shortages.count),
             },
         )
+
+    def _add_gradients(
+        self, lesson: Lesson, loss: Loss, wanted: Bool[Tensor, " P"], portion: Portion
+    ) -> dict[str, float]:
+        """The gradients of the whole lesson, into the parameters; returns what was noted on the way."""
+        objective = Objective.of(lesson, loss, self._model.device, self._dtype)
+        with ExitStack() as stack:
+            for network in self._networks if portion.recompute else ():
+                stack.enter_context(recomputed_layers(network))
+            for micro in self._pack(lesson.batch, wanted, portion):
+                objective.evaluate(micro.index, self._read(micro)).backward()
+        return objective.tally.metrics()
+
+    def _smaller(self, batch: Batch, wanted: Bool[Tensor, " P"], portion: Portion) -> Portion:
+        """What to read at a time after memory ran out; half a gradient is no gradient."""
+        self._clear_gradients()
+        largest = self._pack(batch, wanted, portion)[0].tokens
+        return portion.smaller(largest, longest_rollout(batch, wanted))
+
+    def _clear_gradients(self) -> None:
+        for optimizer in self._optimizers.values():
+            optimizer.clear()
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -130,10 +178,10 @@ class LocalLearner:
 
     @property
     def _shares_trunk(self) -> bool:
-        return self._critic is not None and self._critic.shares_trunk
+        return self._critic is not None and self._critic.network is None
 
-    def _pack(self, batch: Batch, wanted: Bool[Tensor, " P"]) -> list[MicroBatch]:
-        return pack(batch, wanted, self._settings.micro_batch_tokens, self._model.device)
+    def _pack(self, batch: Batch, wanted: Bool[Tensor, " P"], portion: Portion) -> list[MicroBatch]:
+        return pack(batch, wanted, portion.tokens, self._model.device)
 
     def _read(self, micro: MicroBatch) -> Reading:
         hidden = self._hidden(micro)

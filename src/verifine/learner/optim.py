@@ -33,6 +33,8 @@ class Optimizer:
     def __init__(self, parameters: Mapping[str, Parameter], settings: OptimSettings) -> None:
         self._parameters = dict(parameters)
         self._settings = settings
+        for parameter in self._parameters.values():
+            parameter.grad = torch.zeros_like(parameter)  # see `clear`
         self._adamw = torch.optim.AdamW(
             self._parameters.values(),
             lr=settings.learning_rate,
@@ -52,7 +54,10 @@ class Optimizer:
         self._adamw.step()
 
     def clear(self) -> None:
-        """Kept and zeroed rather than let go: fresh memory for every gradient costs more than the zeros."""
+        """Kept and zeroed rather than let go: fresh memory for every gradient costs more than the zeros.
+
+        The embedding's and the vocabulary head's are so large that they are only ever added to, in place.
+        """
         self._adamw.zero_grad(set_to_none=False)
 
     def state(self) -> dict[str, Tensor]:

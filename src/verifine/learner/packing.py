@@ -23,6 +23,11 @@ class MicroBatch:
     index: Int[Tensor, " n"]
     """Where on the batch's token axis the tree's completion tokens stand, in the tree's order."""
 
+    @property
+    def tokens(self) -> int:
+        """What is read in the pass."""
+        return len(self.tree.token_ids)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
@@ -47,12 +52,19 @@ def pack(batch: Batch, wanted: Bool[Tensor, " P"], max_tokens: int, device: torc
     """Packs the wanted groups into trees of at most `max_tokens` input tokens, as few and as even as there can be.
 
     Groups whose prompts begin alike come together. A group that is over the budget alone is split; a rollout never is.
+    The largest tree comes first: if it fits, all do.
     """
     groups = sorted(_groups(batch, wanted), key=lambda piece: piece.prompt)
     pieces = [part for group in groups for part in _split(group, max_tokens)]
     sizes = [piece.tokens for piece in pieces]
     shared = [shared_length(first.prompt, second.prompt) for first, second in pairwise(pieces)]
-    return [_micro_batch(pieces[a:b], device) for a, b in even_ranges(sizes, [0, *shared], max_tokens)]
+    parts = [_micro_batch(pieces[a:b], device) for a, b in even_ranges(sizes, [0, *shared], max_tokens)]
+    return sorted(parts, key=lambda part: part.tokens, reverse=True)
+
+
+def longest_rollout(batch: Batch, wanted: Bool[Tensor, " P"]) -> int:
+    """The input tokens of the longest valid rollout of the wanted groups: no tree can have fewer."""
+    return max((len(reading) for group in _groups(batch, wanted) for reading in group.branch.readings()), default=0)
 
 
 def even_ranges(sizes: Sequence[int], shared: Sequence[int], limit: int) -> list[tuple[int, int]]:

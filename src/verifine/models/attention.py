@@ -7,9 +7,9 @@ model's code, and work for every architecture that uses transformers' attention 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Bool, Float
@@ -22,6 +22,10 @@ from verifine.models.blocks import Block
 from verifine.models.tree import Tree
 
 IMPLEMENTATION = "verifine"
+
+# What torch's own scaled_dot_product_attention comes down to on a CPU: autograd stands in the way there, see below.
+_FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,7 @@ class Attention(Protocol):
 
 
 class TreeAttention:
-    """Every token of a tree attends to its own past."""
+    """Every token of a tree attends to its own past. Made for CPUs; accelerators have `flex`."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
@@ -59,11 +63,83 @@ class TreeAttention:
                 for block in self._tree.blocks
             ]
             self._biases[heads.window] = biases
-        attended = [
-            attend_block(heads.query[:, block.start : block.stop], heads, block, bias)
-            for block, bias in zip(self._tree.blocks, biases, strict=True)
+        how = _Blocks(blocks=self._tree.blocks, biases=biases, scale=heads.scale)
+        if heads.query.device.type == "cpu":
+            attended: Tensor = _AttendBlocks.apply(  # type: ignore[no-untyped-call]
+                heads.query, heads.key, heads.value, how
+            )
+            return attended
+        parts = [
+            attend_block(
+                heads.query[:, block.start : block.stop],
+                join_ranges(heads.key, block),
+                join_ranges(heads.value, block),
+                bias,
+                heads.scale,
+            )
+            for block, bias in how
         ]
-        return torch.cat(attended, dim=1)
+        return torch.cat(parts, dim=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Blocks:
+    """How a layer attends, beside what it attends with."""
+
+    blocks: tuple[Block, ...]
+    biases: list[Tensor]
+    scale: float
+
+    def __iter__(self) -> Iterator[tuple[Block, Tensor]]:
+        return zip(self.blocks, self.biases, strict=True)
+
+
+class _AttendBlocks(torch.autograd.Function):
+    """Attention block by block, for which nothing is kept that the layer does not keep anyway.
+
+    Left to itself, autograd would keep every block's copy of its keys, and make a gradient of the whole axis for each.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, how: _Blocks) -> Tensor:
+        attended = torch.empty_like(query)
+        log_totals = []
+        for block, bias in how:
+            span = slice(block.start, block.stop)
+            keys, values = join_ranges(key, block), join_ranges(value, block)
+            part, log_total = _FLASH(
+                _grouped(query[:, span], keys), keys[None], values[None], attn_mask=bias, scale=how.scale
+            )
+            attended[:, span] = part.reshape(attended[:, span].shape)
+            log_totals.append(log_total)
+        ctx.save_for_backward(query, key, value, attended, *log_totals)
+        ctx.how = how
+        return attended
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        query, key, value, attended, *log_totals = ctx.saved_tensors
+        grad_query, grad_key, grad_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
+        for (block, bias), log_total in zip(ctx.how, log_totals, strict=True):
+            span = slice(block.start, block.stop)
+            keys, values = join_ranges(key, block), join_ranges(value, block)
+            incoming, queries, outgoing = (_grouped(each[:, span], keys) for each in (gradient, query, attended))
+            grad_queries, grad_keys, grad_values = _FLASH_BACKWARD(
+                incoming,
+                queries,
+                keys[None],
+                values[None],
+                outgoing,
+                log_total,
+                0.0,
+                False,
+                attn_mask=bias,
+                scale=ctx.how.scale,
+            )
+            grad_query[:, span] = grad_queries.reshape(grad_query[:, span].shape)
+            _add_to_ranges(grad_key, grad_keys[0], block)
+            _add_to_ranges(grad_value, grad_values[0], block)
+        return grad_query, grad_key, grad_value, None
 
 
 def attention_bias(sees: Bool[Tensor, "Q K"], shared: int, dtype: torch.dtype) -> Float[Tensor, "shared*Q K"]:
@@ -72,24 +148,36 @@ def attention_bias(sees: Bool[Tensor, "Q K"], shared: int, dtype: torch.dtype) -
     return bias.masked_fill_(~sees, float("-inf")).repeat(shared, 1)
 
 
-def attend_block(query: Float[Tensor, "Hq Q D"], heads: Heads, block: Block, bias: Tensor) -> Float[Tensor, "Hq Q D"]:
-    """The attention of a block's queries to the keys that stand at its ranges of T."""
-    ranges = (*block.context, (block.start, block.stop))
-    keys, values = _join(heads.key, ranges), _join(heads.value, ranges)
-    # The query heads that share a key-value head stand one after the other as more queries of it: no key is copied.
+def attend_block(
+    query: Float[Tensor, "Hq Q D"],
+    keys: Float[Tensor, "Hk K D"],
+    values: Float[Tensor, "Hk K D"],
+    bias: Float[Tensor, "shared*Q K"],
+    scale: float,
+) -> Float[Tensor, "Hq Q D"]:
+    """The attention of a block's queries to the keys of `join_ranges`, on any device."""
     attended = scaled_dot_product_attention(
-        query.reshape(keys.shape[0], -1, query.shape[-1])[None],
-        keys[None],
-        values[None],
-        attn_mask=bias,
-        scale=heads.scale,
+        _grouped(query, keys), keys[None], values[None], attn_mask=bias, scale=scale
     )
     return attended.reshape(query.shape)
 
 
-def _join(tensor: Float[Tensor, "Hk T D"], ranges: Sequence[tuple[int, int]]) -> Float[Tensor, "Hk K D"]:
-    parts = [tensor[:, start:stop] for start, stop in ranges]
+def _grouped(queries: Float[Tensor, "Hq Q D"], keys: Float[Tensor, "Hk K D"]) -> Float[Tensor, "1 Hk shared*Q D"]:
+    """The query heads that share a key-value head, one after the other as more queries of it: no key is copied."""
+    return queries.reshape(1, keys.shape[0], -1, queries.shape[-1])
+
+
+def join_ranges(tensor: Float[Tensor, "Hk T D"], block: Block) -> Float[Tensor, "Hk K D"]:
+    """What a block attends to, of all keys or values: its context ranges, then the block itself."""
+    parts = [tensor[:, start:stop] for start, stop in block.ranges]
     return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+
+def _add_to_ranges(total: Float[Tensor, "Hk T D"], part: Float[Tensor, "Hk K D"], block: Block) -> None:
+    """The transpose of `join_ranges`: adds each key's part where the key stands."""
+    spans = block.ranges
+    for (start, stop), piece in zip(spans, part.split([stop - start for start, stop in spans], dim=1), strict=True):
+        total[:, start:stop] += piece
 
 
 def _interface(

@@ -29,7 +29,12 @@ class Block:
     start: int
     stop: int
     context: tuple[Range, ...]
-    """Ranges of T, in order, without a gap between neighbours that touch."""
+    """Ranges of T, in order; two never touch."""
+
+    @property
+    def ranges(self) -> tuple[Range, ...]:
+        """What it attends to. The block is part of the last context range where they touch."""
+        return _joined(self.context, (self.start, self.stop))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from verifine.models.attention import Attention, TreeAttention
+from verifine.models.flex import FlexTreeAttention
 from verifine.models.logprobs import token_logprobs
 from verifine.models.tree import Tree
 
@@ -42,8 +43,9 @@ def tree_logprobs(
 
 def tree_hidden_states(model: PreTrainedModel, tree: Tree, compute_dtype: torch.dtype) -> Float[Tensor, "U H"]:
     """The hidden state that each distinct prediction of a tree is made from."""
+    attention = FlexTreeAttention(tree) if model.device.type == "cuda" else TreeAttention(tree)
     with matmul_precision(model.device, compute_dtype):
-        return hidden_states(model, tree.token_ids, tree.position_ids, TreeAttention(tree))[tree.predecessors]
+        return hidden_states(model, tree.token_ids, tree.position_ids, attention)[tree.predecessors]
 
 
 def predicted_logprobs(

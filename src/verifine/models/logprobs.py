@@ -34,11 +34,14 @@ class _TokenLogprobs(torch.autograd.Function):
         logprobs = torch.empty(len(targets), dtype=exact, device=hidden.device)
         entropy = torch.empty_like(logprobs)
         for rows in _chunks(len(targets), head.shape[0]):
-            logits = (hidden[rows] @ weight.T).to(exact).div_(temperature)
-            log_total = logits.logsumexp(dim=-1)
-            logprobs[rows] = logits.gather(1, targets[rows, None]).squeeze(1) - log_total
-            entropy[rows] = log_total - (torch.softmax(logits, dim=-1).mul_(logits)).sum(dim=-1)
-        ctx.save_for_backward(hidden, head, targets)
+            logits = _logits(hidden[rows], weight, temperature)
+            probabilities = torch.softmax(logits, dim=-1)
+            highest, likeliest = probabilities.max(dim=-1, keepdim=True)
+            log_total = logits.gather(1, likeliest) - highest.log()
+            logprobs[rows] = (logits.gather(1, targets[rows, None]) - log_total).squeeze(1)
+            entropy[rows] = log_total.squeeze(1) - torch.bmm(probabilities[:, None], logits[..., None]).flatten()
+        ctx.save_for_backward(hidden, targets)
+        ctx.head = head  # itself, since its gradient is wanted in the backward pass
         ctx.temperature = temperature
         ctx.set_materialize_grads(False)
         return logprobs, entropy
@@ -48,20 +51,40 @@ class _TokenLogprobs(torch.autograd.Function):
         ctx: Any, grad_logprobs: Tensor | None, grad_entropy: Tensor | None
     ) -> tuple[Tensor, Tensor | None, None, None]:
         """A gradient is None where its output was not used, and so is what nobody asks for."""
-        hidden, head, targets = ctx.saved_tensors
-        weight, exact = head.to(hidden.dtype), _exact(hidden.dtype)
+        hidden, targets = ctx.saved_tensors
+        head = ctx.head
+        weight = head.to(hidden.dtype)
         grad_hidden = torch.empty_like(hidden)
-        grad_head = torch.zeros(head.shape, dtype=exact, device=head.device) if ctx.needs_input_grad[1] else None
+        # The vocabulary is large, so its gradient goes where gradients are gathered, if there is such a place.
+        gathered = head.grad if head.is_leaf else None
+        grad_head = None
+        if ctx.needs_input_grad[1]:
+            grad_head = torch.zeros_like(head, dtype=_exact(hidden.dtype)) if gathered is None else gathered
         for rows in _chunks(len(targets), head.shape[0]):
-            logits = (hidden[rows] @ weight.T).to(exact).div_(ctx.temperature)
+            logits = _logits(hidden[rows], weight, ctx.temperature)
             slope, bend = (
                 None if grad is None else grad[rows, None] / ctx.temperature for grad in (grad_logprobs, grad_entropy)
             )
             grad_logits = _grad_logits(logits, targets[rows, None], slope, bend).to(hidden.dtype)
             grad_hidden[rows] = grad_logits @ weight
             if grad_head is not None:
-                grad_head.addmm_(grad_logits.T.to(exact), hidden[rows].to(exact))
-        return grad_hidden, None if grad_head is None else grad_head.to(head.dtype), None, None
+                _add_product(grad_head, grad_logits.T, hidden[rows])
+        returned = None if grad_head is None or gathered is not None else grad_head.to(head.dtype)
+        return grad_hidden, returned, None, None
+
+
+def _logits(hidden: Float[Tensor, "R H"], weight: Float[Tensor, "V H"], temperature: float) -> Float[Tensor, "R V"]:
+    """In float32 or better. A row of the vocabulary is long, so as little as possible is done with it."""
+    logits = (hidden @ weight.T).to(_exact(hidden.dtype))
+    return logits if temperature == 1 else logits.div_(temperature)
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """`total += left @ right`; like any layer's, the product is computed in the type of its factors."""
+    if left.dtype == total.dtype:
+        total.addmm_(left, right)
+    else:
+        total.add_(left @ right)
 
 
 def _grad_logits(

@@ -11,15 +11,18 @@ from verifine.config import AnyGrader, RunConfig
 from verifine.data.summary import summarize_data
 from verifine.errors import VerifineError
 from verifine.graders import Grader
+from verifine.models.available import available_memory
 from verifine.models.load import LanguageModel
 from verifine.models.provision import ProvisionedModel
 from verifine.preflight.finding import Severity, Verdict
-from verifine.preflight.machine import available_memory, read_shape
+from verifine.preflight.machine import read_shape
 from verifine.preflight.memory import Lengths, estimate_memory
 from verifine.preflight.pace import estimate_pace
 from verifine.preflight.probing import Tried, probe_grader
 from verifine.preflight.report import Report
 from verifine.preflight.trial import ask, measure, observe, work_of
+from verifine.train.memory import Budget
+from verifine.train.planner import plan
 from verifine.train.trainer import Trainer
 
 MOST_SAMPLES = 8
@@ -80,10 +83,11 @@ def check_materials(
 
 def check_memory(report: Report, provisioned: ProvisionedModel) -> Report:
     """What is known of memory before the model is loaded: what takes it all the time."""
-    place, available = available_memory()
+    available = available_memory()
     shape = read_shape(provisioned, report.config.model.lora)
     nothing = Lengths(longest_prompt=0, usual_answer=0, longest_answer=0)
-    return replace(report, shape=shape, memory=estimate_memory(report.config, shape, nothing, place, available))
+    budget = plan(report.config, shape, 0, available)
+    return replace(report, shape=shape, memory=estimate_memory(report.config, shape, nothing, budget, available))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +96,7 @@ class Loaded:
 
     config: RunConfig
     """Resolved."""
+    budget: Budget
     trainer: Trainer
     model: LanguageModel
     held_out: int
@@ -108,7 +113,7 @@ def check_model(report: Report, loaded: Loaded, extent: Extent) -> Report:
     rows = min(extent.rows or trainer.prompts_per_step, prompts.prompts)
     asked = ask(trainer, rows, extent.samples or min(trainer.sampling.group_size, MOST_SAMPLES))
     sampling = observe(asked.groups, trainer.algorithm, config.sampling.max_new_tokens)
-    timings = measure(asked, sampling, trainer, loaded.model, config.optim.micro_batch_tokens)
+    timings = measure(asked, sampling, trainer, loaded.model, loaded.budget.micro_batch_tokens)
     lengths = Lengths(
         longest_prompt=prompts.longest,
         usual_answer=sampling.mean_tokens,
@@ -119,7 +124,7 @@ def check_model(report: Report, loaded: Loaded, extent: Extent) -> Report:
         config=config,
         lengths=prompts,
         context_length=loaded.model.context_length,
-        memory=estimate_memory(config, report.shape, lengths, report.memory.place, report.memory.available),
+        memory=estimate_memory(config, report.shape, lengths, loaded.budget, available_memory(loaded.model.device)),
         sampling=sampling,
         pace=estimate_pace(config, timings, work_of(trainer, config.algorithm), loaded.held_out),
     )

@@ -6,45 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from verifine.config import RunConfig
+from verifine.models.available import Available
+from verifine.models.shape import ModelShape
 from verifine.preflight.finding import Finding, Severity
-
-FLOAT_BYTES = 4
-ADAMW_FLOATS = 2
-"""Moments that AdamW keeps for each weight that learns."""
-
-ACTIVATION_FLOATS, ADAPTED_FLOATS = 2.5, 4.5
-"""Numbers kept for the backward pass, for each output of a linear layer and each token, without adapters and with them.
-
-Measured on a Llama of 135 million weights: what autograd keeps is 2.4 and 2.2, the rest is what allocating it wastes,
-which is much where adapters put short-lived tensors in between.
-"""
-
-LOGITS_BYTES = 4 * (32 << 20)
-"""What is held of logits at a time, with what the backward pass makes of them; see `models.logprobs`."""
-
-CACHE_BYTES = 1 << 30
-"""What the engine gives to keys and values at most; see `rollout.native`."""
-
-PROGRAM_BYTES = 400 << 20
-"""Python, torch and transformers themselves, in a machine's main memory."""
+from verifine.train.memory import Budget, Load, lasting_bytes, passing_bytes
 
 FULL_SHARE = 0.85
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelShape:
-    """What of a model takes memory."""
-
-    parameters: int
-    """All of them, adapters included."""
-    trainable: int
-    """Those that learn."""
-    linear_outputs: int
-    """Outputs of all linear layers but the vocabulary head, for each token."""
-    cached_bytes_per_token: int
-    """What one token's keys and values take."""
-    head: int
-    """Weights of the vocabulary head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +38,7 @@ class Memory:
     """What a step takes on top of it where answers are as long as they usually are."""
     passing_at_most: int
     """The same where they are all as long as they may be."""
+    budget: Budget
 
     @property
     def usual(self) -> int:
@@ -81,46 +49,20 @@ class Memory:
         return sum(self.lasting.values()) + self.passing_at_most
 
 
-def estimate_memory(config: RunConfig, shape: ModelShape, lengths: Lengths, place: str, available: int) -> Memory:
-    """The parts of a run's memory; `config` says which copies of the model there are."""
-    has_lora, critic = config.model.lora is not None, config.algorithm.critic
-    lasting = {
-        "the program": PROGRAM_BYTES if place == "memory" else 0,
-        "weights": FLOAT_BYTES * shape.parameters,
-        "gradients": FLOAT_BYTES * shape.trainable,
-        "AdamW": ADAMW_FLOATS * FLOAT_BYTES * shape.trainable,
-        "reference": FLOAT_BYTES * shape.parameters if config.algorithm.beta and not has_lora else 0,
-        "critic": (2 + ADAMW_FLOATS) * FLOAT_BYTES * shape.parameters
-        if critic is not None and critic.kind == "model"
-        else 0,
-    }
+def estimate_memory(
+    config: RunConfig, shape: ModelShape, lengths: Lengths, budget: Budget, available: Available
+) -> Memory:
+    """The parts of a run's memory, as it was planned."""
+    usual = Load(prompt=lengths.longest_prompt, answer=lengths.usual_answer)
+    longest = Load(prompt=lengths.longest_prompt, answer=lengths.longest_answer)
     return Memory(
-        place=place,
-        available=available,
-        lasting={name: size for name, size in lasting.items() if size},
-        passing=_passing(config, shape, lengths.longest_prompt, lengths.usual_answer),
-        passing_at_most=_passing(config, shape, lengths.longest_prompt, lengths.longest_answer),
+        place=available.place,
+        available=available.size,
+        lasting=lasting_bytes(config, shape, is_main=available.is_main),
+        passing=passing_bytes(config, shape, usual, budget),
+        passing_at_most=passing_bytes(config, shape, longest, budget),
+        budget=budget,
     )
-
-
-def _passing(config: RunConfig, shape: ModelShape, prompt: int, answer: float) -> int:
-    """The larger of what sampling and an update take, for a step's longest prompts with such answers."""
-    assert config.sampling.max_new_tokens is not None
-    groups, size = config.sampling.prompts_per_step, config.sampling.group_size
-    group = prompt + size * answer
-    # A group is never split, however few tokens a micro-batch should have.
-    tokens = max(group, min(config.optim.micro_batch_tokens, groups * group))
-    floats = ACTIVATION_FLOATS if config.model.lora is None else ADAPTED_FLOATS
-    activations = FLOAT_BYTES * floats * shape.linear_outputs * tokens
-    if config.algorithm.critic is not None and config.algorithm.critic.kind == "model":
-        activations *= 2
-    head_gradient = 2 * FLOAT_BYTES * shape.head if shape.trainable == shape.parameters else 0
-    low_precision = 2 * shape.parameters if config.model.precision == "bfloat16" else 0
-    update = activations + LOGITS_BYTES + head_gradient + low_precision
-    # Places for keys and values are made for answers of full length.
-    group_cache = shape.cached_bytes_per_token * (prompt + size * config.sampling.max_new_tokens)
-    cache = min(groups * group_cache, max(group_cache, CACHE_BYTES))
-    return round(max(update, cache))
 
 
 def judge_memory(memory: Memory, config: RunConfig) -> list[Finding]:
@@ -156,9 +98,13 @@ def _smaller(memory: Memory, config: RunConfig) -> str:
 
 
 def _smaller_step(config: RunConfig) -> str:
-    sampling = config.sampling
-    now = f"{sampling.max_new_tokens}, {sampling.group_size} and {config.optim.micro_batch_tokens}"
-    return f"lower sampling.max_new_tokens, sampling.group_size or optim.micro_batch_tokens (now {now})"
+    sampling, tokens = config.sampling, config.optim.micro_batch_tokens
+    knobs = {"sampling.max_new_tokens": sampling.max_new_tokens, "sampling.group_size": sampling.group_size}
+    if tokens != "auto":
+        knobs["optim.micro_batch_tokens"] = tokens
+    *names, last = knobs
+    *values, least = map(str, knobs.values())
+    return f"lower {', '.join(names)} or {last} (now {', '.join(values)} and {least})"
 
 
 def describe_bytes(size: int) -> str:

@@ -64,13 +64,21 @@ def prepare(materials: Materials, scoring: Scoring, observer: Observer, extent: 
     model = _load(provisioned, materials.config)
     config = resolve(materials.config, model)
     copies = Copies.wanted(config, lambda: _load_copy(provisioned, model))
-    trainer, held_out = assemble(replace(materials, config=config), model, scoring.grader, copies, time.monotonic)
+    assembly = assemble(replace(materials, config=config), model, scoring.grader, copies, time.monotonic)
+    config, held_out = assembly.config, assembly.held_out
     if report is not None and extent is not None:
         observer.stage("asking the model before it has learned anything")
-        loaded = Loaded(config=config, trainer=trainer, model=model, held_out=len(held_out))
+        loaded = Loaded(
+            config=config, budget=assembly.budget, trainer=assembly.trainer, model=model, held_out=len(held_out)
+        )
         report = refuse_no_go(check_model(report, loaded, extent))
     return Ready(
-        config=config, source=provisioned.source, model=model, trainer=trainer, held_out=held_out, report=report
+        config=config,
+        source=provisioned.source,
+        model=model,
+        trainer=assembly.trainer,
+        held_out=held_out,
+        report=report,
     )
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from verifine.config import RunConfig
 from verifine.data.summary import DataSummary
+from verifine.models.shape import ModelShape
 from verifine.preflight.data import judge_data
 from verifine.preflight.finding import Finding, Severity, Verdict, judge
 from verifine.preflight.grading import GradingFacts, judge_grading
-from verifine.preflight.memory import Memory, ModelShape, judge_memory
+from verifine.preflight.memory import Memory, judge_memory
 from verifine.preflight.pace import Pace, judge_pace
 from verifine.preflight.sampling import SamplingFacts, judge_sampling
 from verifine.train.source import PromptLengths

@@ -9,25 +9,43 @@ import torch
 from verifine.errors import EngineError
 from verifine.models.forward import head_weight, matmul_precision, tree_logprobs
 from verifine.models.load import LanguageModel, Weights
+from verifine.models.quantized import QuantizedTwin
+from verifine.models.room import Room, Shortages
 from verifine.models.tree import Branch, grow_tree
 from verifine.rollout.cache import Capacity
 from verifine.rollout.decoding import Answer, Decoding
-from verifine.rollout.reader import OwnWeights
+from verifine.rollout.reader import OwnWeights, Reader
+from verifine.rollout.static import StaticDecoding
 from verifine.types import Group, Prompt, Rollout, Sampling
 
 CACHE_BYTES = 1 << 30
-"""Memory that keys and values may take."""
+"""Memory that keys and values may take where nobody has planned it."""
 
 LOGITS_BYTES = 1 << 28
 """Memory that the logits of one token of every sample may take, in float32."""
 
 
 class NativeEngine:
-    """What prompts and samples have in common is computed once, and what ends makes room for what waits."""
+    """What prompts and samples have in common is computed once, and what ends makes room for what waits.
 
-    def __init__(self, model: LanguageModel, cache_bytes: int = CACHE_BYTES) -> None:
+    Keys and values take `cache_bytes` at most, or what one group needs. Where memory runs out they take less from then
+    on; the rollouts are the same.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        cache_bytes: int = CACHE_BYTES,
+        shortages: Shortages | None = None,
+        *,
+        twin: QuantizedTwin | None = None,
+        is_static: bool | None = None,
+    ) -> None:
+        """`twin` is what to sample from where `sampling.in_int8`; `is_static` None: where there is an accelerator."""
         self._model = model
-        self._cache_bytes = cache_bytes
+        self._twin = twin
+        self._decode = StaticDecoding if (is_static is None and model.device.type == "cuda") or is_static else Decoding
+        self._room = Room(cache_bytes, Shortages() if shortages is None else shortages)
         self._version = 0
 
     def load_weights(self, weights: Weights, version: int) -> None:
@@ -37,6 +55,8 @@ class NativeEngine:
             for name, tensor in weights.items():
                 if own[name].data_ptr() != tensor.data_ptr():
                     own[name].copy_(tensor)
+        if self._twin is not None:
+            self._twin.refresh()
         self._version = version
 
     @torch.no_grad()
@@ -50,10 +70,18 @@ class NativeEngine:
                 )
         if not prompts:
             return []
-        decoding = Decoding(
-            OwnWeights(self._model.network),
+        return self._room.run(
+            lambda cache_bytes: self._answer(prompts, sampling, self._capacity(prompts, sampling, cache_bytes)),
+            lambda cache_bytes: self._smaller(prompts, sampling, cache_bytes),
+        )
+
+    def _answer(self, prompts: Sequence[Prompt], sampling: Sampling, capacity: Capacity) -> list[Group]:
+        twin = self._twin if sampling.in_int8 else None
+        reader: Reader = OwnWeights(self._model.network) if twin is None else twin
+        decoding = self._decode(
+            reader,
             sampling,
-            self._capacity(prompts, sampling),
+            capacity,
             lambda token_ids: self._has_ended(token_ids, sampling.stop),
         )
         with matmul_precision(self._model.device, self._model.compute_dtype):
@@ -68,20 +96,34 @@ class NativeEngine:
             results.append(tree_logprobs(self._model.network, tree, temperature, self._model.compute_dtype)[0].tolist())
         return results
 
-    def _capacity(self, prompts: Sequence[Prompt], sampling: Sampling) -> Capacity:
-        """Room for as many groups at a time as the memory allows, one at least."""
+    def _capacity(self, prompts: Sequence[Prompt], sampling: Sampling, cache_bytes: int) -> Capacity:
+        """Room for as many groups at a time as fit `cache_bytes`, one at least."""
         longest = max(len(prompt.token_ids) for prompt in prompts)
         size = sampling.group_size
-        # When samples have ended there are more groups than their stems need: room for the prompts of twice as many.
-        group_bytes = self._model.cached_bytes_per_token * (2 * longest + size * sampling.max_new_tokens)
         by_logits = LOGITS_BYTES // (4 * head_weight(self._model.network).shape[0] * size)
-        groups = min(max(min(self._cache_bytes // group_bytes, by_logits), 1), len(prompts))
+        groups = min(max(min(cache_bytes // self._group_bytes(prompts, sampling), by_logits), 1), len(prompts))
         return Capacity(
             groups=min(2 * groups, len(prompts)),
             stems=groups * size,
             prompt_tokens=longest,
             own_tokens=sampling.max_new_tokens,
         )
+
+    def _group_bytes(self, prompts: Sequence[Prompt], sampling: Sampling) -> int:
+        longest = max(len(prompt.token_ids) for prompt in prompts)
+        # When samples have ended there are more groups than their stems need: room for the prompts of twice as many.
+        return self._model.cached_bytes_per_token * (2 * longest + sampling.group_size * sampling.max_new_tokens)
+
+    def _smaller(self, prompts: Sequence[Prompt], sampling: Sampling, cache_bytes: int) -> int:
+        """Room for half as many groups as there were at a time."""
+        groups = self._capacity(prompts, sampling, cache_bytes).stems // sampling.group_size
+        if groups == 1:
+            raise EngineError(
+                f"out of memory: one prompt with its answers ({sampling.group_size} of up to "
+                f"{sampling.max_new_tokens} tokens) does not fit. Lower sampling.max_new_tokens or "
+                "sampling.group_size, or take a smaller model (model.name)."
+            )
+        return groups // 2 * self._group_bytes(prompts, sampling)
 
     def _has_ended(self, token_ids: Sequence[int], stop: Sequence[str]) -> bool:
         if token_ids[-1] in self._model.stop_token_ids:

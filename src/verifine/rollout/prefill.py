@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from verifine.models.attention import Heads, attend_block, attention_bias
+from verifine.models.attention import Heads, attend_block, attention_bias, join_ranges
 from verifine.models.blocks import Block
 from verifine.models.forward import hidden_states
 from verifine.models.tree import Tree
@@ -52,12 +51,12 @@ class Prefill:
         keys, values = self.keys[layer], self.values[layer]
         keys[:, start : start + heads.key.shape[1]] = heads.key
         values[:, start : start + heads.value.shape[1]] = heads.value
-        seen = replace(heads, key=keys, value=values)
-        attended = [
-            attend_block(heads.query[:, block.start - start : block.stop - start], seen, block, bias)
-            for block, bias in zip(self._chunk, self._biases_of(heads), strict=True)
-        ]
-        return torch.cat(attended, dim=1)
+        attended = torch.empty_like(heads.query)
+        for block, bias in zip(self._chunk, self._biases_of(heads), strict=True):
+            span = slice(block.start - start, block.stop - start)
+            seen_keys, seen_values = join_ranges(keys, block), join_ranges(values, block)
+            attended[:, span] = attend_block(heads.query[:, span], seen_keys, seen_values, bias, heads.scale)
+        return attended
 
     def _room_for(self, tensor: Tensor) -> Tensor:
         return tensor.new_empty(tensor.shape[0], len(self._tree.token_ids), tensor.shape[2])

@@ -109,6 +109,15 @@ _CATALOGUE = (
         meaning="Updates that were not made: nothing to learn, or an infinite loss or gradient.",
         unit="updates",
     ),
+    Metric(
+        name="memory/micro_batch_tokens",
+        meaning="Most tokens of one forward and backward pass; it goes down where memory runs out.",
+        unit="tokens",
+    ),
+    Metric(
+        name="memory/shortages",
+        meaning="How often memory has run out since the run began; what was too large was done again in smaller parts.",
+    ),
     Metric(name="step_time", meaning="Duration of the whole step.", unit="seconds"),
     Metric(name="timing/generate_s", meaning="Time spent sampling answers.", unit="seconds"),
     Metric(name="timing/grade_s", meaning="Time spent grading them.", unit="seconds"),

@@ -11,6 +11,8 @@ from verifine.data.randomness import random_for
 from verifine.learner.learner import Lesson, UpdateOutcome, UpdateReport
 
 _EXTREMES = {"/max": max, "/min": min}
+_STATES = ("learning_rate", "memory/micro_batch_tokens", "memory/shortages")
+"""What an update says of itself rather than of its lesson."""
 
 
 def lessons(whole: Lesson | None, epochs: int, mini_batches: int, key: tuple[int, int]) -> Iterator[Lesson]:
@@ -39,7 +41,7 @@ def lessons(whole: Lesson | None, epochs: int, mini_batches: int, key: tuple[int
 
 
 def merge_reports(reports: Sequence[UpdateReport]) -> dict[str, float]:
-    """The metrics of a step's updates as one row: averages, but the extremes of extremes and the last learning rate.
+    """The metrics of a step's updates as one row: averages, but the extremes of extremes and the last state.
 
     `updates` counts those that changed the weights, `update_skipped` the others; a step without a lesson skips one.
     """
@@ -50,7 +52,7 @@ def merge_reports(reports: Sequence[UpdateReport]) -> dict[str, float]:
 
 
 def _merge(name: str, values: Sequence[float]) -> float:
-    if name == "learning_rate":
+    if name in _STATES:
         return values[-1]
     for ending, extreme in _EXTREMES.items():
         if name.endswith(ending):

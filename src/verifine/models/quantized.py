@@ -1,0 +1,197 @@
+"""A network whose linear layers multiply int8 numbers: for sampling on processors that do so faster than float32.
+
+Weights are scaled by output channel, activations by row. A few channels of the activations are tens of times as large
+as the rest, and would take the whole range for themselves, so they are damped and their weights raised to match, as
+SmoothQuant does (arXiv:2211.10438); which channels these are is seen on a probe. Sums of int8 products are exact and
+all else is elementwise, so a row's result does not depend on the rows that are computed with it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from jaxtyping import Float, Int8
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from verifine.errors import ModelError
+from verifine.models.attention import TreeAttention
+from verifine.models.forward import head_weight, hidden_states
+from verifine.models.lora import ADAPTER
+from verifine.models.tree import Branch, grow_tree
+
+LARGEST = 127
+"""The largest number used: int8 also has -128, which would make the range lopsided."""
+TINY = 1e-30
+"""Rows and channels below this are zeros."""
+PROBE_TOKENS = 128
+
+
+class QuantizedTwin:
+    """A network that computes what another one does, with its linear layers' products in int8.
+
+    Embeddings, norms, biases and buffers are the original's own tensors. For inference only: no gradient flows.
+    """
+
+    def __init__(self, network: PreTrainedModel, *, head: bool) -> None:
+        """Quantises `network`, which stays as it is; with `head`, the vocabulary head as well.
+
+        Raises:
+            ModelError: the network is not on a CPU, or this CPU's int8 products overflow.
+        """
+        if network.device.type != "cpu":
+            raise ModelError(
+                f"int8 rollouts are for CPUs, and this model is on {network.device}; set sampling.precision to same."
+            )
+        if not int8_is_exact():
+            raise ModelError(
+                "this processor adds int8 products in 16 bits, which overflow (it lacks VNNI); set sampling.precision "
+                "to same."
+            )
+        tensors = [*network.parameters(), *network.buffers()]
+        self._original = network
+        self.network: PreTrainedModel = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors}).eval()
+        """It is driven as the original is; its hidden states are for `logits`."""
+        sizes, hidden_sizes = _channel_sizes(self.network)
+        self._layers = list(_replace_linears(network.base_model, self.network.base_model, sizes))
+        self._head = Int8Linear(head_weight(network).shape[0], None, hidden_sizes) if head else None
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Quantises the original's weights as they are now, with its adapters merged."""
+        for source, layer in self._layers:
+            layer.quantize(_weight(source))
+        if self._head is not None:
+            self._head.quantize(head_weight(self._original))
+
+    def logits(self, hidden: Float[Tensor, "R H"]) -> Float[Tensor, "R V"]:
+        """What the vocabulary head makes of hidden states."""
+        if self._head is None:
+            return nn.functional.linear(hidden, head_weight(self._original))
+        logits: Tensor = self._head(hidden)
+        return logits
+
+
+class Int8Linear(nn.Module):
+    """A linear layer from I numbers a row to O; `quantize` gives it its weight."""
+
+    def __init__(self, outputs: int, bias: nn.Parameter | None, sizes: Float[Tensor, " I"]) -> None:
+        """`sizes` are what the channels of the activations typically are; they change rounding, nothing else."""
+        super().__init__()
+        self.damping = _damping(sizes)
+        self.raising = self.damping.reciprocal()
+        self.weight = torch.zeros(outputs, len(sizes), dtype=torch.int8)
+        self.scale = torch.zeros(outputs)
+        self.bias = bias
+
+    def quantize(self, weight: Float[Tensor, "O I"]) -> None:
+        numbers, scale = quantize_rows(weight.float() * self.raising)
+        self.weight.copy_(numbers)
+        self.scale.copy_(scale.squeeze(1))
+
+    def forward(self, activations: Float[Tensor, "*R I"]) -> Float[Tensor, "*R O"]:
+        numbers, scale = quantize_rows(activations.flatten(0, -2) * self.damping)
+        # One operation a line: fused ones round differently at a tensor's end, and a row would depend on its place.
+        result = torch._int_mm(numbers, self.weight.T).float()
+        result.mul_(self.scale)
+        result.mul_(scale)
+        if self.bias is not None:
+            result.add_(self.bias)
+        return result.view(*activations.shape[:-1], -1).to(activations.dtype)
+
+
+def quantize_rows(rows: Float[Tensor, "R I"]) -> tuple[Int8[Tensor, "R I"], Float[Tensor, "R 1"]]:
+    """Numbers from -127 to 127, and what a row's are to be multiplied with."""
+    scale = rows.abs().amax(dim=-1, keepdim=True).clamp_min_(TINY).div_(LARGEST)
+    return (rows * scale.reciprocal()).round_().to(torch.int8), scale
+
+
+def int8_is_exact() -> bool:
+    """Whether this processor adds int8 products exactly: without VNNI, pairs of large ones can overflow."""
+    numbers = torch.full((64, 64), LARGEST, dtype=torch.int8)
+    largest = torch.full((64, 64), 64 * LARGEST**2, dtype=torch.int32)
+    return torch.equal(torch._int_mm(numbers, numbers.T), largest) and torch.equal(
+        torch._int_mm(numbers, -numbers.T), -largest
+    )
+
+
+@torch.no_grad()
+def int8_is_faster(clock: Callable[[], float]) -> bool:
+    """Whether int8 sampling pays on this CPU: its products are exact, and measured to be faster than float32's."""
+    if not int8_is_exact():
+        return False
+    rows, weight = torch.ones(32, 576), torch.ones(1536, 576)
+    layer = Int8Linear(1536, None, torch.ones(576))
+    layer.quantize(weight)
+    float32_s = _least_s(lambda: nn.functional.linear(rows, weight), clock)
+    # float32 is what is trained, so int8 has to earn its rounding.
+    return _least_s(lambda: layer(rows), clock) < 0.7 * float32_s
+
+
+def _least_s(work: Callable[[], Tensor], clock: Callable[[], float]) -> float:
+    times = []
+    for _ in range(6):
+        start = clock()
+        work()
+        times.append(clock() - start)
+    return min(times)
+
+
+def _damping(sizes: Float[Tensor, " I"]) -> Float[Tensor, " I"]:
+    """Channels larger than typical are drawn half of the way to it, in logarithms: the weights take the other half."""
+    typical = sizes.square().mean().sqrt().clamp_min(TINY)
+    return (sizes / typical).clamp_min(1).rsqrt()
+
+
+@torch.no_grad()
+def _channel_sizes(network: PreTrainedModel) -> tuple[dict[nn.Module, Float[Tensor, " I"]], Float[Tensor, " H"]]:
+    """The root mean square of each channel that a linear layer reads on a probe, and of the last hidden states'."""
+    sizes: dict[nn.Module, Tensor] = {}
+
+    def measure(layer: nn.Module, arguments: tuple[Tensor]) -> None:
+        sizes[layer] = _root_mean_square(arguments[0].flatten(0, -2))
+
+    layers = [module for module in network.base_model.modules() if isinstance(module, nn.Linear | LoraLayer)]
+    hooks = [layer.register_forward_pre_hook(measure) for layer in layers]
+    vocabulary = head_weight(network).shape[0]
+    probe = tuple((7919 * i + 11) % vocabulary for i in range(PROBE_TOKENS))
+    tree = grow_tree([Branch(prompt=probe)])
+    hidden = hidden_states(network, tree.token_ids, tree.position_ids, TreeAttention(tree))
+    for hook in hooks:
+        hook.remove()
+    return sizes, _root_mean_square(hidden)
+
+
+def _root_mean_square(rows: Float[Tensor, "R I"]) -> Float[Tensor, " I"]:
+    return rows.square().mean(dim=0).sqrt()
+
+
+def _replace_linears(
+    original: nn.Module, twin: nn.Module, sizes: Mapping[nn.Module, Float[Tensor, " I"]]
+) -> Iterator[tuple[nn.Module, Int8Linear]]:
+    """Puts int8 layers into `twin`; gives each with the layer of the original that it stands for."""
+    for name, child in original.named_children():
+        copied = twin.get_submodule(name)
+        if isinstance(child, nn.Linear | LoraLayer):
+            base = _base(child)
+            layer = Int8Linear(base.out_features, base.bias, sizes[copied])
+            twin.register_module(name, layer)
+            yield child, layer
+        else:
+            yield from _replace_linears(child, copied, sizes)
+
+
+def _weight(source: nn.Module) -> Float[Tensor, "O I"]:
+    weight = _base(source).weight
+    return weight + source.get_delta_weight(ADAPTER) if isinstance(source, LoraLayer) else weight
+
+
+def _base(source: nn.Module) -> nn.Linear:
+    """The layer that holds the starting model's weight."""
+    base = source.get_base_layer() if isinstance(source, LoraLayer) else source
+    assert isinstance(base, nn.Linear)
+    return base

@@ -1,0 +1,222 @@
+"""Decoding for accelerators: fixed shapes, one recorded graph a token, and a host that looks only now and then.
+
+An accelerator reads all weights for one row as fast as for hundreds, but waits whenever the host decides something. So
+here every sample has a row of its own from the first token to the last, nothing is moved, and what a token costs the
+host is one launch. Answers that have ended are written on and cut afterwards. The draws are those of `decoding`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from verifine.models.attention import Heads
+from verifine.models.forward import hidden_states
+from verifine.models.tree import Branch, Tree, grow_tree
+from verifine.rollout.cache import Capacity
+from verifine.rollout.choose import Draws, choose_tokens
+from verifine.rollout.decoding import Answer
+from verifine.rollout.prefill import Prefill
+from verifine.rollout.reader import Reader
+from verifine.rollout.uniforms import rollout_key, uniforms
+from verifine.types import FinishReason, Prompt, Sampling
+
+LOOK_EVERY = 32
+"""Tokens between two looks at what has ended."""
+
+WARM_UPS = 2
+"""Steps taken before one is recorded: libraries allocate what they need in their first."""
+
+
+class StaticCache:
+    """Keys and values in fixed places. R = P * G rows, S longest prompt, M longest answer.
+
+    Every step attends to all S + M places; what is not written yet is masked out by a bias that follows `token`.
+    """
+
+    def __init__(self, prefill: Prefill, tree: Tree, group_size: int, max_new_tokens: int) -> None:
+        device = tree.token_ids.device
+        lengths = torch.tensor([len(where) for where in tree.prompts], device=device)
+        places = torch.nn.utils.rnn.pad_sequence(list(tree.prompts), batch_first=True)
+        self._prompts = [
+            tuple(tensor[:, places].transpose(0, 1).contiguous() for tensor in pair)
+            for pair in zip(prefill.keys, prefill.values, strict=True)
+        ]
+        rows = len(lengths) * group_size
+        self._own = [
+            tuple(tensor.new_zeros(rows, tensor.shape[0], max_new_tokens, tensor.shape[2]) for tensor in pair)
+            for pair in zip(prefill.keys, prefill.values, strict=True)
+        ]
+        self._lengths = lengths.repeat_interleave(group_size)
+        self._group_size = group_size
+        prompt, own = torch.arange(places.shape[1], device=device), torch.arange(max_new_tokens, device=device)
+        self._is_prompt = prompt < self._lengths[:, None]
+        self._own_index = own
+        self._key_positions = torch.cat((prompt.expand(rows, -1), own + self._lengths[:, None]), dim=1)
+        self._biases: dict[int | None, Tensor] = {}
+        self.token = torch.zeros(1, dtype=torch.long, device=device)
+        """How many tokens of the answers have been read."""
+
+    @property
+    def positions(self) -> Int[Tensor, " R"]:
+        return self._lengths + self.token
+
+    def begin_step(self) -> None:
+        self._biases.clear()
+
+    def attend(self, heads: Heads) -> Tensor:
+        """Stores the new keys and values [Hk, R, D] and attends with the queries [Hq, R, D]."""
+        keys, values = self._own[heads.layer]
+        keys.index_copy_(2, self.token, heads.key.transpose(0, 1)[:, :, None])
+        values.index_copy_(2, self.token, heads.value.transpose(0, 1)[:, :, None])
+        prompt_keys, prompt_values = self._prompts[heads.layer]
+        query = (heads.query.transpose(0, 1) * heads.scale).unflatten(1, (heads.key.shape[0], -1))
+        to_prompt = self._by_row(self._by_group(query) @ prompt_keys.transpose(-1, -2))
+        scores = torch.cat((to_prompt, query @ keys.transpose(-1, -2)), dim=-1) + self._bias(heads)
+        on_prompt, on_own = torch.softmax(scores, dim=-1).split((prompt_keys.shape[2], keys.shape[2]), dim=-1)
+        attended: Tensor = self._by_row(self._by_group(on_prompt) @ prompt_values) + on_own @ values
+        return attended.flatten(1, 2).transpose(0, 1)
+
+    def _by_group(self, rows: Float[Tensor, "R Hk shared X"]) -> Float[Tensor, "P Hk G*shared X"]:
+        grouped: Tensor = rows.unflatten(0, (-1, self._group_size)).transpose(1, 2).flatten(2, 3)
+        return grouped
+
+    def _by_row(self, grouped: Float[Tensor, "P Hk G*shared X"]) -> Float[Tensor, "R Hk shared X"]:
+        rows: Tensor = grouped.unflatten(2, (self._group_size, -1)).transpose(1, 2).flatten(0, 1)
+        return rows
+
+    def _bias(self, heads: Heads) -> Float[Tensor, "R 1 1 S+M"]:
+        """0 where a row sees a key, else minus infinity; made once a step for all layers."""
+        if heads.window not in self._biases:
+            is_own = (self._own_index <= self.token).expand(len(self._lengths), -1)
+            sees = torch.cat((self._is_prompt, is_own), dim=1)
+            if heads.window is not None:
+                sees = sees & (self.positions[:, None] - self._key_positions < heads.window)
+            bias = torch.zeros(sees.shape, dtype=heads.query.dtype, device=sees.device)
+            self._biases[heads.window] = bias.masked_fill(~sees, float("-inf"))[:, None, None]
+        return self._biases[heads.window]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """What a batch has written so far; changed in place, since a recorded graph knows places, not values."""
+
+    current: Int[Tensor, " R"]
+    """The tokens to be read next."""
+    token_ids: Int[Tensor, "R M"]
+    logprobs: Float[Tensor, "R M"]
+    uniforms: Float[Tensor, "R M"]
+    rows: Int[Tensor, " R"]
+
+    @classmethod
+    def nothing(cls, keys: Sequence[int], max_new_tokens: int, device: torch.device) -> _Written:
+        numbers = uniforms(np.array(keys, dtype=np.uint64)[:, None], np.arange(max_new_tokens, dtype=np.uint64))
+        shape = (len(keys), max_new_tokens)
+        return cls(
+            current=torch.zeros(len(keys), dtype=torch.long, device=device),
+            token_ids=torch.zeros(shape, dtype=torch.long, device=device),
+            logprobs=torch.zeros(shape, device=device),
+            uniforms=torch.from_numpy(numbers).to(device),
+            rows=torch.arange(len(keys), device=device),
+        )
+
+    def add(self, logits: Float[Tensor, "R V"], token: Int[Tensor, " 1"], temperature: float) -> None:
+        """Draws token number `token` of every row."""
+        draws = Draws(rows=self.rows, uniforms=self.uniforms.index_select(1, token).squeeze(1))
+        chosen, logprobs = choose_tokens(logits, draws, temperature)
+        self.current.copy_(chosen)
+        self.token_ids.index_copy_(1, token, chosen[:, None])
+        self.logprobs.index_copy_(1, token, logprobs[:, None].to(self.logprobs.dtype))
+
+
+class StaticDecoding:
+    """One call of the engine. `has_ended` says whether tokens that were written so far end an answer."""
+
+    def __init__(
+        self, reader: Reader, sampling: Sampling, capacity: Capacity, has_ended: Callable[[Sequence[int]], bool]
+    ) -> None:
+        self._reader = reader
+        self._sampling = sampling
+        self._prompts_at_a_time = max(capacity.stems // sampling.group_size, 1)
+        self._has_ended = has_ended
+        self._device = reader.network.device
+
+    def run(self, prompts: Sequence[Prompt]) -> Iterator[Answer]:
+        """Every sample of every prompt; the longest prompts come first, those of a batch end together."""
+        ordered = sorted(prompts, key=lambda prompt: -len(prompt.token_ids))
+        for start in range(0, len(ordered), self._prompts_at_a_time):
+            yield from self._answer(ordered[start : start + self._prompts_at_a_time])
+
+    def _answer(self, prompts: Sequence[Prompt]) -> Iterator[Answer]:
+        sampling, size = self._sampling, self._sampling.group_size
+        tree = grow_tree([Branch(prompt=prompt.token_ids) for prompt in prompts], self._device)
+        prefill = Prefill(tree)
+        hidden = prefill.read(self._reader.network)
+        cache = StaticCache(prefill, tree, size, sampling.max_new_tokens)
+        keys = [rollout_key(sampling.seed, sampling.step, p.id, sample) for p in prompts for sample in range(size)]
+        written = _Written.nothing(keys, sampling.max_new_tokens, self._device)
+        logits = self._reader.logits(hidden).repeat_interleave(size, dim=0)
+
+        step = self._recorded(lambda: self._step(cache, written), cache)
+        written.add(logits, cache.token, sampling.temperature)
+        ends: list[int | None] = [None] * len(keys)
+        done = 1
+        while True:
+            self._look(written, ends, done)
+            if done == sampling.max_new_tokens or None not in ends:
+                break
+            more = min(LOOK_EVERY, sampling.max_new_tokens - done)
+            for _ in range(more):
+                step()
+            done += more
+        yield from self._answers(prompts, written, ends)
+
+    def _step(self, cache: StaticCache, written: _Written) -> None:
+        """Reads the tokens written last, and writes the next ones."""
+        cache.begin_step()
+        hidden = hidden_states(self._reader.network, written.current, cache.positions, cache)
+        logits = self._reader.logits(hidden)
+        cache.token += 1
+        written.add(logits, cache.token, self._sampling.temperature)
+
+    def _recorded(self, step: Callable[[], None], cache: StaticCache) -> Callable[[], None]:
+        """`step` as a graph that is launched at once, where there is an accelerator; it leaves no trace of itself."""
+        if self._device.type != "cuda" or self._sampling.max_new_tokens <= WARM_UPS + 1:
+            return step
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UPS):
+                step()
+        torch.cuda.current_stream().wait_stream(stream)
+        cache.token.zero_()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step()
+        return graph.replay
+
+    def _look(self, written: _Written, ends: list[int | None], done: int) -> None:
+        """Notes which answers have ended, and after how many tokens, among those that were still being written."""
+        table = written.token_ids[:, :done].tolist()
+        seen = max(done - LOOK_EVERY, 0) if done > 1 else 0
+        for row, tokens in enumerate(table):
+            if ends[row] is None:
+                lengths = range(seen + 1, done + 1)
+                ends[row] = next((length for length in lengths if self._has_ended(tokens[:length])), None)
+
+    def _answers(self, prompts: Sequence[Prompt], written: _Written, ends: Sequence[int | None]) -> Iterator[Answer]:
+        size = self._sampling.group_size
+        tokens, logprobs = written.token_ids.tolist(), written.logprobs.tolist()
+        for row, end in enumerate(ends):
+            yield Answer(
+                prompt=prompts[row // size],
+                sample=row % size,
+                token_ids=tuple(tokens[row][:end]),
+                logprobs=tuple(logprobs[row][:end]),
+                finish_reason=FinishReason.LENGTH if end is None else FinishReason.STOP,
+            )

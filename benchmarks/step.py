@@ -1,31 +1,43 @@
-"""How long one training step takes when every group has signal, and where the time goes.
+"""How long one training step of Verifine takes when every group has signal, and where the time goes.
 
-    python benchmarks/step.py [--steps 6] [--precision auto]
+    python benchmarks/step.py [--workload short] [--precision auto] [--steps 5]
 
-The work: SmolLM2-135M-Instruct, 8 prompts of about 100 tokens x 8 answers of up to 16 tokens, two worked examples in
-each prompt. The grader alternates between 0 and 1, so that no group is free. Prints each step, the medians, and the
-peak memory of the process. Run it with nothing else on the machine.
+Prints each step, the medians, and the peak memory of the process. The grader alternates between 0 and 1, so that no
+group is free. The first step is left out: memory is fresh in it. Run it with nothing else on the machine.
+`benchmarks/against_trl.py` runs this and the same work by TRL.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
-import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from measuring import GIB, Measurement, peak_gib
+from model_folders import model_folder
+from table import add_json_option, publish, render
+from workloads import (
+    BETAS,
+    LEARNING_RATE,
+    MAX_GRAD_NORM,
+    MODEL,
+    WARMUP_STEPS,
+    WEIGHT_DECAY,
+    WORKLOADS,
+    Workload,
+)
 
 from verifine.assemble import Copies, Materials, assemble
 from verifine.cli.memory import keep_freed_memory
-from verifine.config import build_config
-from verifine.models.load import load_model
-from verifine.models.provision import cache_folder, provision_model
-from verifine.tasks import load_task
-from verifine.train.step import train_step
-from verifine.train.trainer import Progress
-from verifine.types import Example, Grade, Message, Sample
-
-SHOTS = (("Largest of 4, 17, 9", "<answer>17</answer>"), ("Largest of 90, 12, 55", "<answer>90</answer>"))
+from verifine.config import RunConfig, build_config
+from verifine.models.load import LanguageModel, load_model
+from verifine.models.provision import ProvisionedModel
+from verifine.train.step import StepResult, train_step
+from verifine.train.trainer import Progress, Trainer
+from verifine.types import Grade, Sample
 
 
 class Alternating:
@@ -37,55 +49,125 @@ class Alternating:
     def close(self) -> None: ...
 
 
-def with_two_shots(example: Example) -> Example:
-    """The task's example with a second worked answer: about 100 tokens."""
-    shots = [
-        message
-        for question, answer in SHOTS
-        for message in (Message(role="user", content=question), Message(role="assistant", content=answer))
-    ]
-    return Example(id=example.id, messages=(example.messages[0], *shots, example.messages[-1]), item=example.item)
+def load(folder: Path, precision: str, device: torch.device) -> LanguageModel:
+    provisioned = ProvisionedModel(name=folder.name, folder=folder, source="benchmark")
+    return load_model(provisioned, configured(precision, {}).model.precision, device)
+
+
+def configured(precision: str, sampling: dict[str, int]) -> RunConfig:
+    return build_config(
+        {
+            "data": {"task": "largest"},
+            "model": {"precision": precision},
+            "sampling": sampling,
+            "optim": {
+                "learning_rate": LEARNING_RATE,
+                "warmup_steps": 0,
+                "betas": BETAS,
+                "weight_decay": WEIGHT_DECAY,
+                "max_grad_norm": MAX_GRAD_NORM,
+            },
+        }
+    )
+
+
+def make_trainer(workload: Workload, model: LanguageModel, clock: Callable[[], float] = time.perf_counter) -> Trainer:
+    """The trainer that the command line would make for `workload`."""
+    config = configured(
+        "auto",
+        {
+            "prompts_per_step": workload.prompts,
+            "group_size": workload.group_size,
+            "max_new_tokens": workload.max_new_tokens,
+        },
+    )
+    materials = Materials(config=config, train=workload.examples(workload.prompts), held_out=[], grader=None)
+    asked = model if workload.stops else replace(model, stop_token_ids=frozenset())
+    return assemble(materials, asked, Alternating(), Copies(), clock).trainer
+
+
+def take_steps(trainer: Trainer, count: int) -> list[StepResult]:
+    """`count` steps, without those that warm up."""
+    progress, results = Progress(), []
+    for _ in range(WARMUP_STEPS + count):
+        result = train_step(trainer, progress)
+        progress = result.progress
+        results.append(result)
+    return results[WARMUP_STEPS:]
+
+
+def synchronized_clock(device: torch.device) -> Callable[[], float]:
+    """Seconds at which everything asked of `device` has been done."""
+    if device.type != "cuda":
+        return time.perf_counter
+
+    def clock() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return clock
+
+
+def peak_of(device: torch.device) -> float:
+    """GiB of the device's memory, or of the process where the device is the processor."""
+    return torch.cuda.max_memory_allocated(device) / GIB if device.type == "cuda" else peak_gib()
+
+
+def measure(workload: Workload, model: LanguageModel, steps: int) -> Measurement:
+    results = take_steps(make_trainer(workload, model, synchronized_clock(model.device)), steps)
+    metrics = [result.report.metrics for result in results]
+    lessons = [result.lesson for result in results if result.lesson is not None]
+    assert len(lessons) == steps, "alternating grades give every group signal"
+    return Measurement(
+        precision=str(model.compute_dtype).removeprefix("torch."),
+        step_s=[each["step_time"] for each in metrics],
+        generate_s=[each["timing/generate_s"] for each in metrics],
+        update_s=[each["timing/update_s"] for each in metrics],
+        prompt_tokens=[
+            sum(len(group.prompt.token_ids) * len(group.rollouts) for group in lesson.batch.groups)
+            for lesson in lessons
+        ],
+        completion_tokens=[len(lesson.batch.tokens) for lesson in lessons],
+        peak_gib=peak_of(model.device),
+    )
+
+
+def step_options(parser: argparse.ArgumentParser) -> None:
+    """What both sides of a comparison are told."""
+    parser.add_argument("--workload", choices=tuple(WORKLOADS), default="short")
+    parser.add_argument("--model", default=MODEL, help="a catalogue name, a folder, or tiny")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.add_argument("--steps", type=int, help="measured steps; the workload says how many unless this does")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    add_json_option(parser)
+
+
+def describe(measured: Measurement) -> str:
+    """A line a step, and the peak."""
+    nothing = [None] * len(measured.step_s)
+    columns = (
+        measured.step_s,
+        measured.generate_s or nothing,
+        measured.update_s or nothing,
+        measured.prompt_tokens,
+        measured.completion_tokens,
+    )
+    header = ("step s", "generate s", "update s", "prompt tokens", "completion tokens")
+    return (
+        f"{render(header, list(zip(*columns, strict=True)))}\n"
+        f"median {measured.median_s:.2f} s, products in {measured.precision}, peak memory {measured.peak_gib:.2f} GiB"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    step_options(parser)
     options = parser.parse_args()
-
     keep_freed_memory()
-    config = build_config(
-        {
-            "data": {"task": "largest"},
-            "sampling": {"max_new_tokens": 16},
-            "optim": {"learning_rate": 1e-6},
-            "model": {"precision": options.precision},
-        }
-    )
-    task = load_task("largest", seed=0, train_size=200, held_out_size=1)
-    examples = [with_two_shots(example) for example in task.train]
-    materials = Materials(config=config, train=examples, held_out=[], grader=None)
-    model = load_model(provision_model(config.model.name, cache_folder(), lambda *_: None), config.model.precision)
-    trainer, _ = assemble(materials, model, Alternating(), Copies(), time.perf_counter)
-    prompt_tokens = [len(prompt.token_ids) for prompt in trainer.source.draw(0, 8)]
-    print(f"prompts of {statistics.mean(prompt_tokens):.0f} tokens, products in {model.compute_dtype}")
-
-    progress, rows = Progress(), []
-    for _ in range(options.steps):
-        result = train_step(trainer, progress)
-        progress = result.progress
-        rows.append(result.report.metrics)
-        print(describe(rows[-1]))
-    print("median, without the first two steps (fresh memory):")
-    print(describe({name: statistics.median(row[name] for row in rows[2:]) for name in rows[-1]}))
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20):.2f} GiB")
-
-
-def describe(row: Mapping[str, float]) -> str:
-    return (
-        f"step {row['step_time']:5.2f} s   generate {row['timing/generate_s']:5.2f} s   update "
-        f"{row['timing/update_s']:5.2f} s   {row['completions/mean_length']:.1f} tokens an answer"
-    )
+    workload = WORKLOADS[options.workload]
+    model = load(model_folder(options.model), options.precision, options.device)
+    measured = measure(workload, model, options.steps or workload.steps)
+    publish(describe(measured), asdict(measured), options.json)
 
 
 if __name__ == "__main__":

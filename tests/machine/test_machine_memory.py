@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,9 +73,13 @@ def test_a_small_container_on_this_machine_is_what_counts(process: Path, write_g
 
 
 def test_what_this_process_holds_is_its_own(process: Path, write_group: WriteGroup) -> None:
-    write_group("tree/pod/box", {"memory.max": str(1024 * MIB), "memory.current": str(1024 * MIB)})
+    # A group without room, of a size that what this process holds cannot reach.
+    full = str(100_000 * MIB)
+    write_group("tree/pod/box", {"memory.max": full, "memory.current": full})
     before = read_memory(process).free
-    taken = b"\1" * (128 * MIB)
+    # Pages of its own from the system: what Python allocates may have been freed by somebody before.
+    taken = mmap.mmap(-1, 128 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    taken[:: mmap.PAGESIZE] = b"\1" * (len(taken) // mmap.PAGESIZE)
     assert read_memory(process).free - before == pytest.approx(len(taken), rel=0.1)
 
 

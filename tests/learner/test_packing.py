@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from hypothesis import given
@@ -62,7 +64,7 @@ def test_a_group_over_the_budget_is_split_where_its_answers_differ_most() -> Non
     assert sorted(index for part in parts for index in part.index.tolist()) == list(range(16))
 
 
-def graded(prompt: Prompt, answers: list[tuple[int, ...]]) -> Group:
+def graded(prompt: Prompt, answers: Sequence[tuple[int, ...]]) -> Group:
     rollouts = tuple(
         Rollout(
             prompt=prompt,

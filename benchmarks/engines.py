@@ -21,6 +21,7 @@ import gc
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -33,6 +34,7 @@ from vllm_engine import vllm
 from workloads import MODEL
 
 from verifine.cli.memory import keep_freed_memory
+from verifine.models.quantized import QuantizedTwin
 from verifine.models.quiet import no_progress_bars
 from verifine.rollout.native import NativeEngine
 from verifine.types import Prompt, Sampling
@@ -40,17 +42,18 @@ from verifine.types import Prompt, Sampling
 GROUP_SIZE = 8
 
 
-def native(job: Job) -> list[Speed]:
+def native(job: Job, *, in_int8: bool = False) -> list[Speed]:
     model = load(job.folder, job.precision, torch.device("cpu"))
-    engine = NativeEngine(replace(model, stop_token_ids=frozenset()))
-    sampling = Sampling(group_size=job.group_size, max_new_tokens=job.new_tokens)
+    twin = QuantizedTwin(model.network, head=True) if in_int8 else None
+    engine = NativeEngine(replace(model, stop_token_ids=frozenset()), twin=twin)
+    sampling = Sampling(group_size=job.group_size, max_new_tokens=job.new_tokens, in_int8=in_int8)
 
     def generate(prompts: Prompts) -> int:
         asked = [Prompt(id=str(index), token_ids=tuple(ids), item={}) for index, ids in enumerate(prompts)]
         groups = engine.generate(asked, sampling)
         return sum(len(rollout.token_ids) for group in groups for rollout in group.rollouts)
 
-    settings = str(model.compute_dtype).removeprefix("torch.")
+    settings = "int8" if in_int8 else str(model.compute_dtype).removeprefix("torch.")
     return [median_speed("native", settings, rows, time_passes(generate, job, rows)) for rows in job.rows]
 
 
@@ -79,7 +82,12 @@ def huggingface(job: Job) -> list[Speed]:
     return [median_speed("hf", settings, rows, time_passes(generate, job, rows)) for rows in job.rows]
 
 
-ENGINES: Mapping[str, Callable[[Job], list[Speed]]] = {"native": native, "hf": huggingface, "vllm": vllm}
+ENGINES: Mapping[str, Callable[[Job], list[Speed]]] = {
+    "native": native,
+    "native-int8": partial(native, in_int8=True),
+    "hf": huggingface,
+    "vllm": vllm,
+}
 """A speed for each number of rows."""
 
 

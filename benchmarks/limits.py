@@ -165,9 +165,15 @@ def describe(ceilings: Ceilings, shares: Shares) -> str:
             f"{shares.decode_share:.0%} of its linear products' {shares.decode_limit_rows_s:.0f}",
             "update FLOP = 6 x body weights x tokens read + 6 x head weights x action tokens\n"
             f"update: {shares.update_s:.2f} s for {shares.update_flop / 1e9:.0f} GFLOP, {shares.update_share:.0%} of "
-            f"the cube's rate; {shares.update_share_with_recomputation:.0%} with recomputation (8 x head weights)",
+            f"the cube's rate; {shares.update_share_with_recomputation:.0%} with recomputation (8 x head weights); "
+            f"{_rate(shares) / ceilings.cube_gflops['bfloat16']:.0%} of the rate of a bfloat16 cube",
         ]
     )
+
+
+def _rate(shares: Shares) -> float:
+    """GFLOP/s of the update."""
+    return shares.update_flop / 1e9 / shares.update_s
 
 
 def main() -> None:

@@ -51,47 +51,44 @@ class TreeAttention:
     """Every token of a tree attends to its own past. Made for CPUs; accelerators have `flex`."""
 
     def __init__(self, tree: Tree) -> None:
-        self._tree = tree
-        self._biases: dict[int | None, list[Tensor]] = {}
+        self._masks = Masks(tree, tree.blocks)
 
     def attend(self, heads: Heads) -> Tensor:
-        biases = self._biases.get(heads.window)
-        if biases is None:
-            shared = heads.query.shape[0] // heads.key.shape[0]
-            biases = [
-                attention_bias(self._tree.sees(block, heads.window), shared, heads.query.dtype)
-                for block in self._tree.blocks
-            ]
-            self._biases[heads.window] = biases
-        how = _Blocks(blocks=self._tree.blocks, biases=biases, scale=heads.scale)
-        if heads.query.device.type == "cpu":
-            attended: Tensor = _AttendBlocks.apply(  # type: ignore[no-untyped-call]
-                heads.query, heads.key, heads.value, how
-            )
-            return attended
-        parts = [
-            attend_block(
-                heads.query[:, block.start : block.stop],
-                join_ranges(heads.key, block),
-                join_ranges(heads.value, block),
-                bias,
-                heads.scale,
-            )
-            for block, bias in how
-        ]
-        return torch.cat(parts, dim=1)
+        masked = self._masks.of(heads)
+        if heads.query.device.type != "cpu":
+            return attend_blocks(heads.query, heads.key, heads.value, masked)
+        attended: Tensor = _AttendBlocks.apply(  # type: ignore[no-untyped-call]
+            heads.query, heads.key, heads.value, masked
+        )
+        return attended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Blocks:
+class Masked:
     """How a layer attends, beside what it attends with."""
 
     blocks: tuple[Block, ...]
-    biases: list[Tensor]
+    biases: list[Float[Tensor, "shared*Q K"]]
     scale: float
 
     def __iter__(self) -> Iterator[tuple[Block, Tensor]]:
         return zip(self.blocks, self.biases, strict=True)
+
+
+class Masks:
+    """What the queries of some blocks see; made once for all layers, since autograd keeps what it is given."""
+
+    def __init__(self, tree: Tree, blocks: tuple[Block, ...]) -> None:
+        self._tree = tree
+        self._blocks = blocks
+        self._biases: dict[int | None, list[Tensor]] = {}
+
+    def of(self, heads: Heads) -> Masked:
+        if heads.window not in self._biases:
+            shared = heads.query.shape[0] // heads.key.shape[0]
+            sees = (self._tree.sees(block, heads.window) for block in self._blocks)
+            self._biases[heads.window] = [mask_bias(each, heads.query.dtype).repeat(shared, 1) for each in sees]
+        return Masked(blocks=self._blocks, biases=self._biases[heads.window], scale=heads.scale)
 
 
 class _AttendBlocks(torch.autograd.Function):
@@ -101,7 +98,7 @@ class _AttendBlocks(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, how: _Blocks) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, how: Masked) -> Tensor:
         attended = torch.empty_like(query)
         log_totals = []
         for block, bias in how:
@@ -142,24 +139,25 @@ class _AttendBlocks(torch.autograd.Function):
         return grad_query, grad_key, grad_value, None
 
 
-def attention_bias(sees: Bool[Tensor, "Q K"], shared: int, dtype: torch.dtype) -> Float[Tensor, "shared*Q K"]:
-    """0 where a query sees a key, else minus infinity. Made once for all layers: autograd keeps what it is given."""
-    bias = torch.zeros(sees.shape, dtype=dtype, device=sees.device)
-    return bias.masked_fill_(~sees, float("-inf")).repeat(shared, 1)
+def mask_bias(sees: Bool[Tensor, "Q K"], dtype: torch.dtype) -> Float[Tensor, "Q K"]:
+    """What is added to scores: 0 where a query sees a key, else minus infinity."""
+    return torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill_(~sees, float("-inf"))
 
 
-def attend_block(
-    query: Float[Tensor, "Hq Q D"],
-    keys: Float[Tensor, "Hk K D"],
-    values: Float[Tensor, "Hk K D"],
-    bias: Float[Tensor, "shared*Q K"],
-    scale: float,
+def attend_blocks(
+    query: Float[Tensor, "Hq Q D"], key: Float[Tensor, "Hk T D"], value: Float[Tensor, "Hk T D"], how: Masked
 ) -> Float[Tensor, "Hq Q D"]:
-    """The attention of a block's queries to the keys of `join_ranges`, on any device."""
-    attended = scaled_dot_product_attention(
-        _grouped(query, keys), keys[None], values[None], attn_mask=bias, scale=scale
-    )
-    return attended.reshape(query.shape)
+    """The attention of neighbouring blocks, whose queries are given, to all keys there are; on any device."""
+    parts = []
+    first = how.blocks[0].start
+    for block, bias in how:
+        queries = query[:, block.start - first : block.stop - first]
+        keys, values = join_ranges(key, block), join_ranges(value, block)
+        attended = scaled_dot_product_attention(
+            _grouped(queries, keys), keys[None], values[None], attn_mask=bias, scale=how.scale
+        )
+        parts.append(attended.reshape(queries.shape))
+    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
 def _grouped(queries: Float[Tensor, "Hq Q D"], keys: Float[Tensor, "Hk K D"]) -> Float[Tensor, "1 Hk shared*Q D"]:

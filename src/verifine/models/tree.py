@@ -17,7 +17,7 @@ from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from verifine.models.blocks import Block, partition
-from verifine.models.trie import Tokens, Trie, count_distinct, lay_out
+from verifine.models.trie import Tokens, Trie, lay_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +111,3 @@ def _tree(trie: Trie, prompts: tuple[Tensor, ...], predictions: _Predictions, de
         targets=predictions.targets.to(device),
         occurrences=predictions.occurrences.to(device),
     )
-
-
-def count_tokens(branch: Branch) -> int:
-    """The tokens that are read of a branch alone."""
-    return count_distinct(branch.readings())

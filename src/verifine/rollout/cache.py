@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from verifine.models.attention import Heads
+from verifine.models.attention import Heads, mask_bias
 from verifine.models.tree import Tree
 from verifine.rollout.prefill import Prefill
+from verifine.rollout.shared_prompt import Grouping, Seen, attend_to
 from verifine.rollout.stems import Arrangement, arrange
 
 
@@ -120,21 +121,13 @@ class StemCache:
         keys, values = own.keys[layer], own.values[layer]
         now.write(keys, heads.key)
         now.write(values, heads.value)
-        own_keys, own_values = keys[:rows, :, : now.seen], values[:rows, :, : now.seen]
-        prompt_keys = prompts.keys[layer][:groups, :, : now.longest_prompt]
-        prompt_values = prompts.values[layer][:groups, :, : now.longest_prompt]
-
-        # [R, Hk, shared, D]: the query heads that share a key-value head stand side by side.
-        query = (heads.query.transpose(0, 1) * heads.scale).unflatten(1, (heads.key.shape[0], -1))
-        to_prompt = now.by_stem(now.by_group(query) @ prompt_keys.transpose(-1, -2), query.shape)
-        scores = torch.cat((to_prompt, query @ own_keys.transpose(-1, -2)), dim=-1)
-        bias = now.bias(heads.window, scores.dtype)
-        if bias is not None:
-            scores += bias
-        on_prompt, on_own = torch.softmax(scores, dim=-1).split((now.longest_prompt, now.seen), dim=-1)
-        attended = now.by_stem(now.by_group(on_prompt) @ prompt_values, query.shape) + on_own @ own_values
-        by_head: Tensor = attended.flatten(1, 2).transpose(0, 1)
-        return by_head
+        seen = Seen(
+            prompt_keys=prompts.keys[layer][:groups, :, : now.longest_prompt],
+            prompt_values=prompts.values[layer][:groups, :, : now.longest_prompt],
+            own_keys=keys[:rows, :, : now.seen],
+            own_values=values[:rows, :, : now.seen],
+        )
+        return attend_to(seen, heads.query * heads.scale, now.grouping, now.bias(heads.window, heads.query.dtype))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,35 +142,20 @@ class _Moment:
     seen: int
     """The longest own part, the new token included."""
     longest_prompt: int
-    grid: Int[Tensor, "A J"] | None
-    """The stems of each group; a group that has fewer repeats one of them. None: they lie in that order already."""
-    place: Int[Tensor, " R"]
-    """Where in the grid each stem is."""
-    shape: tuple[int, int]
-    """A and J."""
+    grouping: Grouping
     biases: dict[int | None, Tensor | None]
 
     @classmethod
     def of(
         cls, prompt_lengths: Sequence[int], groups: Sequence[int], lengths: Sequence[int], device: torch.device
     ) -> _Moment:
-        members: list[list[int]] = [[] for _ in prompt_lengths]
-        ranks = []
-        for stem, group in enumerate(groups):
-            ranks.append(len(members[group]))
-            members[group].append(stem)
-        most = max(map(len, members), default=0)
-        grid = [[*stems, *stems[:1] * (most - len(stems))] for stems in members]
-        in_order = [stem for stems in grid for stem in stems] == list(range(len(groups)))
         return cls(
             prompt_lengths=torch.tensor([prompt_lengths[group] for group in groups], device=device),
             lengths=torch.tensor(lengths, device=device),
             token=lengths[0] if len(set(lengths)) == 1 else None,
             seen=max(lengths, default=0) + 1,
             longest_prompt=max(prompt_lengths, default=0),
-            grid=None if in_order else torch.tensor(grid, device=device),
-            place=torch.tensor([group * most + rank for group, rank in zip(groups, ranks, strict=True)], device=device),
-            shape=(len(members), most),
+            grouping=Grouping.of(groups, len(prompt_lengths), device),
             biases={},
         )
 
@@ -189,28 +167,14 @@ class _Moment:
         else:
             stored[torch.arange(rows, device=new.device), :, self.lengths] = new.transpose(0, 1)
 
-    def by_group(self, rows: Float[Tensor, "R Hk shared X"]) -> Float[Tensor, "A Hk J*shared X"]:
-        """The stems' rows, those of a group together, to be multiplied with what the group shares."""
-        placed = rows if self.grid is None else rows[self.grid.flatten()]
-        grouped: Tensor = placed.unflatten(0, self.shape).transpose(1, 2).flatten(2, 3)
-        return grouped
-
-    def by_stem(
-        self, grouped: Float[Tensor, "A Hk J*shared X"], shape: Sequence[int]
-    ) -> Float[Tensor, "R Hk shared X"]:
-        """What `by_group` did, undone; `shape` begins with R, Hk and shared."""
-        placed: Tensor = grouped.unflatten(2, (self.shape[1], shape[2])).transpose(1, 2).flatten(0, 1)
-        return placed if self.grid is None else placed[self.place]
-
     def bias(self, window: int | None, dtype: torch.dtype) -> Float[Tensor, "R 1 1 S+M"] | None:
         """0 where a stem sees a key, else minus infinity; None: each sees every key there is."""
         if window not in self.biases:
-            prompt = torch.arange(self.longest_prompt, device=self.place.device)
-            own = torch.arange(self.seen, device=self.place.device)
+            prompt = torch.arange(self.longest_prompt, device=self.lengths.device)
+            own = torch.arange(self.seen, device=self.lengths.device)
             sees = torch.cat((prompt < self.prompt_lengths[:, None], own <= self.lengths[:, None]), dim=1)
             if window is not None:
                 position = torch.cat((prompt.expand(len(sees), -1), own + self.prompt_lengths[:, None]), dim=1)
                 sees &= (self.prompt_lengths + self.lengths)[:, None] - position < window
-            bias = torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill_(~sees, float("-inf"))
-            self.biases[window] = None if bool(sees.all()) else bias[:, None, None]
+            self.biases[window] = None if bool(sees.all()) else mask_bias(sees, dtype)[:, None, None]
         return self.biases[window]

@@ -17,12 +17,15 @@ from verifine.rollout.cache import Capacity, StemCache
 from verifine.rollout.choose import Draws, choose_tokens
 from verifine.rollout.prefill import Prefill
 from verifine.rollout.reader import Reader
-from verifine.rollout.stems import Stem, arrange, split
-from verifine.rollout.uniforms import rollout_key, uniforms
+from verifine.rollout.stems import Stem, arrange, arrange_all, split
+from verifine.rollout.uniforms import rollout_keys, uniforms
 from verifine.types import FinishReason, Prompt, Sampling
 
 REFILL_SHARE = 0.25
 """Waiting prompts come in when so much of the room is free: many at a time are read faster than one by one."""
+
+EARLY_TOKENS = 8
+"""Own tokens of a row that are moved without a thought."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +84,7 @@ class Decoding:
         """Reads as many waiting prompts as there is room for; says what each may go on with."""
         prompts = [waiting.popleft() for _ in range(min(self._room(), len(waiting)))]
         sampling = self._sampling
-        for prompt in prompts:
-            self._keys[prompt.id] = [
-                rollout_key(sampling.seed, sampling.step, prompt.id, sample) for sample in range(sampling.group_size)
-            ]
+        self._keys |= {prompt.id: rollout_keys(prompt, sampling) for prompt in prompts}
         tree = grow_tree([Branch(prompt=prompt.token_ids) for prompt in prompts], self._device)
         prefill = Prefill(tree)
         hidden = prefill.read(self._reader.network)
@@ -107,7 +107,9 @@ class Decoding:
                     parents.append(row)
                 else:
                     yield from _answers(child, reason)
-        arrangement = arrange(parents)
+        # While little is written, the rows of a group are brought together: multiplying with its prompt is faster then.
+        is_early = max((len(stem.token_ids) for stem in going), default=0) <= EARLY_TOKENS
+        arrangement = arrange_all(parents) if is_early else arrange(parents)
         self._cache.rearrange(arrangement, parents)
         self._stems = [going[index] for index in arrangement.order]
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from verifine.models.attention import Heads, attend_block, attention_bias, join_ranges
+from verifine.models.attention import Heads, Masks, attend_blocks
 from verifine.models.blocks import Block
 from verifine.models.forward import hidden_states
 from verifine.models.tree import Tree
@@ -23,8 +23,8 @@ class Prefill:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._chunk: tuple[Block, ...] = ()
-        self._biases: dict[int | None, list[Tensor]] = {}
+        self._start = 0
+        self._masks = Masks(tree, ())
         self.keys: list[Float[Tensor, "Hk T D"]] = []
         self.values: list[Float[Tensor, "Hk T D"]] = []
 
@@ -33,9 +33,9 @@ class Prefill:
         tree = self._tree
         last = torch.stack([where[-1] for where in tree.prompts])
         result: Tensor | None = None
-        for self._chunk in _chunks(tree.blocks):
-            self._biases.clear()
-            start, stop = self._chunk[0].start, self._chunk[-1].stop
+        for chunk in _chunks(tree.blocks):
+            start, stop = chunk[0].start, chunk[-1].stop
+            self._start, self._masks = start, Masks(tree, chunk)
             hidden = hidden_states(network, tree.token_ids[start:stop], tree.position_ids[start:stop], self)
             result = hidden.new_empty(len(last), hidden.shape[1]) if result is None else result
             ends_here = (last >= start) & (last < stop)
@@ -44,30 +44,17 @@ class Prefill:
         return result
 
     def attend(self, heads: Heads) -> Tensor:
-        start, layer = self._chunk[0].start, heads.layer
+        start, layer = self._start, heads.layer
         if start == 0:
             self.keys.append(self._room_for(heads.key))
             self.values.append(self._room_for(heads.value))
         keys, values = self.keys[layer], self.values[layer]
         keys[:, start : start + heads.key.shape[1]] = heads.key
         values[:, start : start + heads.value.shape[1]] = heads.value
-        attended = torch.empty_like(heads.query)
-        for block, bias in zip(self._chunk, self._biases_of(heads), strict=True):
-            span = slice(block.start - start, block.stop - start)
-            seen_keys, seen_values = join_ranges(keys, block), join_ranges(values, block)
-            attended[:, span] = attend_block(heads.query[:, span], seen_keys, seen_values, bias, heads.scale)
-        return attended
+        return attend_blocks(heads.query, keys, values, self._masks.of(heads))
 
     def _room_for(self, tensor: Tensor) -> Tensor:
         return tensor.new_empty(tensor.shape[0], len(self._tree.token_ids), tensor.shape[2])
-
-    def _biases_of(self, heads: Heads) -> list[Tensor]:
-        if heads.window not in self._biases:
-            shared = heads.query.shape[0] // heads.key.shape[0]
-            self._biases[heads.window] = [
-                attention_bias(self._tree.sees(block, heads.window), shared, heads.query.dtype) for block in self._chunk
-            ]
-        return self._biases[heads.window]
 
 
 def _chunks(blocks: tuple[Block, ...]) -> Iterator[tuple[Block, ...]]:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from verifine.models.attention import Heads
+from verifine.models.attention import Heads, mask_bias
 from verifine.models.forward import hidden_states
 from verifine.models.tree import Branch, Tree, grow_tree
 from verifine.rollout.cache import Capacity
@@ -23,7 +23,8 @@ from verifine.rollout.choose import Draws, choose_tokens
 from verifine.rollout.decoding import Answer
 from verifine.rollout.prefill import Prefill
 from verifine.rollout.reader import Reader
-from verifine.rollout.uniforms import rollout_key, uniforms
+from verifine.rollout.shared_prompt import Grouping, Seen, attend_to
+from verifine.rollout.uniforms import rollout_keys, uniforms
 from verifine.types import FinishReason, Prompt, Sampling
 
 LOOK_EVERY = 32
@@ -53,7 +54,7 @@ class StaticCache:
             for pair in zip(prefill.keys, prefill.values, strict=True)
         ]
         self._lengths = lengths.repeat_interleave(group_size)
-        self._group_size = group_size
+        self._grouping = Grouping(shape=(len(lengths), group_size))
         prompt, own = torch.arange(places.shape[1], device=device), torch.arange(max_new_tokens, device=device)
         self._is_prompt = prompt < self._lengths[:, None]
         self._own_index = own
@@ -75,20 +76,8 @@ class StaticCache:
         keys.index_copy_(2, self.token, heads.key.transpose(0, 1)[:, :, None])
         values.index_copy_(2, self.token, heads.value.transpose(0, 1)[:, :, None])
         prompt_keys, prompt_values = self._prompts[heads.layer]
-        query = (heads.query.transpose(0, 1) * heads.scale).unflatten(1, (heads.key.shape[0], -1))
-        to_prompt = self._by_row(self._by_group(query) @ prompt_keys.transpose(-1, -2))
-        scores = torch.cat((to_prompt, query @ keys.transpose(-1, -2)), dim=-1) + self._bias(heads)
-        on_prompt, on_own = torch.softmax(scores, dim=-1).split((prompt_keys.shape[2], keys.shape[2]), dim=-1)
-        attended: Tensor = self._by_row(self._by_group(on_prompt) @ prompt_values) + on_own @ values
-        return attended.flatten(1, 2).transpose(0, 1)
-
-    def _by_group(self, rows: Float[Tensor, "R Hk shared X"]) -> Float[Tensor, "P Hk G*shared X"]:
-        grouped: Tensor = rows.unflatten(0, (-1, self._group_size)).transpose(1, 2).flatten(2, 3)
-        return grouped
-
-    def _by_row(self, grouped: Float[Tensor, "P Hk G*shared X"]) -> Float[Tensor, "R Hk shared X"]:
-        rows: Tensor = grouped.unflatten(2, (self._group_size, -1)).transpose(1, 2).flatten(0, 1)
-        return rows
+        seen = Seen(prompt_keys=prompt_keys, prompt_values=prompt_values, own_keys=keys, own_values=values)
+        return attend_to(seen, heads.query * heads.scale, self._grouping, self._bias(heads))
 
     def _bias(self, heads: Heads) -> Float[Tensor, "R 1 1 S+M"]:
         """0 where a row sees a key, else minus infinity; made once a step for all layers."""
@@ -97,8 +86,7 @@ class StaticCache:
             sees = torch.cat((self._is_prompt, is_own), dim=1)
             if heads.window is not None:
                 sees = sees & (self.positions[:, None] - self._key_positions < heads.window)
-            bias = torch.zeros(sees.shape, dtype=heads.query.dtype, device=sees.device)
-            self._biases[heads.window] = bias.masked_fill(~sees, float("-inf"))[:, None, None]
+            self._biases[heads.window] = mask_bias(sees, heads.query.dtype)[:, None, None]
         return self._biases[heads.window]
 
 
@@ -158,7 +146,7 @@ class StaticDecoding:
         prefill = Prefill(tree)
         hidden = prefill.read(self._reader.network)
         cache = StaticCache(prefill, tree, size, sampling.max_new_tokens)
-        keys = [rollout_key(sampling.seed, sampling.step, p.id, sample) for p in prompts for sample in range(size)]
+        keys = [key for prompt in prompts for key in rollout_keys(prompt, sampling)]
         written = _Written.nothing(keys, sampling.max_new_tokens, self._device)
         logits = self._reader.logits(hidden).repeat_interleave(size, dim=0)
 

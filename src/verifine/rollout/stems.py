@@ -54,7 +54,16 @@ class Arrangement:
     """For each new place, which of the given things stands there."""
     sources: list[int]
     targets: list[int]
-    """What stands in old place `sources[i]` is copied to new place `targets[i]`; no source is a target."""
+    """What stood in old place `sources[i]` is copied to new place `targets[i]`, all at once."""
+
+
+def arrange_all(parents: Sequence[int]) -> Arrangement:
+    """Places in the order given, so that what follows each other stays together, however much is moved."""
+    return Arrangement(
+        order=list(range(len(parents))),
+        sources=[parent for place, parent in enumerate(parents) if place != parent],
+        targets=[place for place, parent in enumerate(parents) if place != parent],
+    )
 
 
 def arrange(parents: Sequence[int]) -> Arrangement:

@@ -7,6 +7,8 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from verifine.types import Prompt, Sampling
+
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -14,6 +16,11 @@ def rollout_key(seed: int, step: int, prompt_id: str, sample: int) -> int:
     """The 64-bit key of one rollout's random numbers."""
     name = f"{seed}/{step}/{sample}/{prompt_id}".encode()
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
+
+
+def rollout_keys(prompt: Prompt, sampling: Sampling) -> list[int]:
+    """Those of a prompt's samples."""
+    return [rollout_key(sampling.seed, sampling.step, prompt.id, sample) for sample in range(sampling.group_size)]
 
 
 def uniforms(keys: NDArray[np.uint64], tokens: NDArray[np.uint64] | int) -> NDArray[np.float64]:

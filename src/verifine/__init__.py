@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from verifine.config import RunConfig
     from verifine.errors import VerifineError
     from verifine.graders import Grader
-    from verifine.launch import TrainedRun, train
+    from verifine.launch import TrainedRun, resume, train
     from verifine.types import Grade, Sample
 
-__all__ = ["Grade", "Grader", "RunConfig", "Sample", "TrainedRun", "VerifineError", "train"]
+__all__ = ["Grade", "Grader", "RunConfig", "Sample", "TrainedRun", "VerifineError", "resume", "train"]
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -30,6 +30,7 @@ _HOMES = {
     "Sample": "verifine.types",
     "TrainedRun": "verifine.launch",
     "VerifineError": "verifine.errors",
+    "resume": "verifine.launch",
 }
 
 

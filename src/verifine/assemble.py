@@ -23,7 +23,9 @@ from verifine.models.load import LanguageModel
 from verifine.models.quantized import QuantizedTwin
 from verifine.models.room import Shortages
 from verifine.models.shape import shape_of_config
+from verifine.rollout.canary import Canary, probe_interval
 from verifine.rollout.native import NativeEngine
+from verifine.runs.rescoring import HELD_OUT
 from verifine.tasks import load_task
 from verifine.train.memory import Budget
 from verifine.train.planner import plan
@@ -131,8 +133,11 @@ def assemble(
     grader: Grader,
     copies: Copies,
     clock: Callable[[], float],
+    budget: Budget | None = None,
 ) -> Assembly:
     """The trainer, and the held-out prompts. `materials.config` is resolved but for what depends on the prompts.
+
+    `budget` None: planned from the memory there is.
 
     Raises:
         DataError: an example's prompt does not fit the model.
@@ -142,25 +147,21 @@ def assemble(
     render = partial(render_prompt, model, max_new_tokens=config.sampling.max_new_tokens)
     source = PromptSource(materials.train, render, config.run.seed)
     lengths = source.measure()  # A prompt that does not fit is told before anything is sampled, not when it is drawn.
-    held_out = _render(materials.held_out, render)
-    shape = shape_of_config(model.network.config, config.model.lora)
-    budget = plan(config, shape, lengths.longest, available_memory(model.device))
+    held_out = render_held_out(materials.held_out, model, config.sampling.max_new_tokens)
+    if budget is None:
+        shape = shape_of_config(model.network.config, config.model.lora)
+        budget = plan(config, shape, lengths.longest, available_memory(model.device))
     shortages = Shortages()
     algorithm = build_algorithm(config.algorithm, config.reward)
+    sampling = _sampling(config)
     trainer = Trainer(
         source=source,
         engine=NativeEngine(model, budget.cache_bytes, shortages, twin=_build_twin(config, model)),
         grader=grader,
         algorithm=algorithm,
         learner=_build_learner(config, budget, model, copies, shortages),
-        sampling=Sampling(
-            group_size=config.sampling.group_size,
-            max_new_tokens=config.sampling.max_new_tokens,
-            temperature=config.sampling.temperature,
-            stop=config.sampling.stop,
-            seed=config.run.seed,
-            in_int8=config.sampling.precision == "int8",
-        ),
+        canary=Canary(model, sampling, probe_interval(config.sampling.prompts_per_step * _tokens_a_prompt(sampling))),
+        sampling=sampling,
         prompts_per_step=config.sampling.prompts_per_step,
         max_resample=config.algorithm.max_resample,
         epochs=config.algorithm.epochs,
@@ -172,8 +173,25 @@ def assemble(
         config=config.model_copy(update={"optim": optim}),
         budget=budget,
         trainer=trainer,
-        held_out=[replace(prompt, id=f"held-out/{prompt.id}") for prompt in held_out],
+        held_out=held_out,
     )
+
+
+def _sampling(config: RunConfig) -> Sampling:
+    assert config.sampling.max_new_tokens is not None
+    return Sampling(
+        group_size=config.sampling.group_size,
+        max_new_tokens=config.sampling.max_new_tokens,
+        temperature=config.sampling.temperature,
+        stop=config.sampling.stop,
+        seed=config.run.seed,
+        in_int8=config.sampling.precision == "int8",
+    )
+
+
+def _tokens_a_prompt(sampling: Sampling) -> int:
+    """At most."""
+    return sampling.group_size * sampling.max_new_tokens
 
 
 def _build_learner(
@@ -213,12 +231,17 @@ def _build_critic(
     return ValueHead(model, own) if copies.critic is None else CriticModel(copies.critic, own)
 
 
-def _render(examples: Iterable[Example], render: Callable[[Example], Prompt]) -> list[Prompt]:
-    """The prompts of examples, or the first problems with them at once."""
+def render_held_out(examples: Iterable[Example], model: LanguageModel, max_new_tokens: int) -> list[Prompt]:
+    """The prompts of held-out examples, with ids that no prompt of a step has.
+
+    Raises:
+        DataError: prompts that do not fit the model, the first of them by name.
+    """
     prompts, problems = [], Problems()
     for example in examples:
         try:
-            prompts.append(render(example))
+            prompt = render_prompt(model, example, max_new_tokens)
+            prompts.append(replace(prompt, id=f"{HELD_OUT}{prompt.id}"))
         except DataError as error:
             problems.add(str(error))
     problems.check()
@@ -247,7 +270,13 @@ def resolve(config: RunConfig, model: LanguageModel) -> RunConfig:
     full_rate = rate if config.model.lora is None else _full_rate(model)
     return config.model_copy(
         update={
-            "model": config.model.model_copy(update={"precision": str(model.compute_dtype).removeprefix("torch.")}),
+            "model": config.model.model_copy(
+                update={
+                    "name": _absolute_folder(config.model.name),
+                    "start_from": None if config.model.start_from is None else config.model.start_from.resolve(),
+                    "precision": str(model.compute_dtype).removeprefix("torch."),
+                }
+            ),
             "data": _absolute(config.data),
             "algorithm": _with_importance_cap(
                 config, _with_critic_rate(decided_algorithm(config.algorithm), full_rate)
@@ -287,6 +316,12 @@ def _with_importance_cap(config: RunConfig, algorithm: AlgorithmConfig) -> Algor
     if config.sampling.precision == "same" or algorithm.importance_cap is not None:
         return algorithm
     return algorithm.model_copy(update={"importance_cap": IMPORTANCE_CAP})
+
+
+def _absolute_folder(name: str) -> str:
+    """A model's folder by a path that means the same from everywhere; another name as it is."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.is_dir() else name
 
 
 def _absolute(data: DataConfig) -> DataConfig:

@@ -4,11 +4,14 @@ VerifineError
 ├── ConfigError       exit 2: the configuration or the command line cannot be meant
 ├── SetupError        exit 3: something this machine should have is missing
 │   ├── ModelError    exit 3: a model cannot be found, fetched or used
+│   ├── DiskError     exit 3: a file cannot be written
 │   └── SandboxUnavailableError  exit 3: this machine cannot hold foreign code
 ├── DataError         exit 4: a data file is not what it should be
 ├── GraderError       exit 4: a grader cannot be used
 ├── EngineError       exit 5: sampling failed
+│   └── MismatchError exit 5: the engine samples from something else than the learner trains
 ├── TrainingError     exit 5: training cannot go on
+├── CheckpointError   exit 5: a run cannot be gone on with
 └── StoppedError      exit 130: somebody pressed Ctrl-C
 
 Every message says what is wrong, where, and what to do about it.
@@ -41,6 +44,14 @@ class ModelError(SetupError):
     """A model that cannot be found, fetched or used."""
 
 
+class DiskError(SetupError):
+    """A file that cannot be written. `is_full` says whether that is for lack of room."""
+
+    def __init__(self, message: str, *, is_full: bool) -> None:
+        super().__init__(message)
+        self.is_full = is_full
+
+
 class SandboxUnavailableError(SetupError):
     """Foreign code cannot be held here; the message begins with `sandbox_unavailable` and names what is missing."""
 
@@ -61,6 +72,10 @@ class EngineError(VerifineError):
     """Sampling that failed."""
 
     exit_code = 5
+
+
+class MismatchError(EngineError):
+    """An engine that samples from something else than the learner trains; the message names what it samples from."""
 
 
 class TrainingError(VerifineError):

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -91,6 +92,24 @@ def test_an_evaluation_is_a_line_with_its_interval() -> None:
         "baseline     answer 0.50 (0.38 to 0.62)   reward 0.50   64 held-out problems, greedy"
     )
     assert "answer" not in evaluation_line(make_evaluation(1, 2, is_judged=False))
+
+
+def test_an_evaluation_with_a_second_grader_and_several_answers_says_so() -> None:
+    judged = make_evaluation(3, 4)
+    samples = [
+        replace(sample, sample=place, truth=0.25, passed=sample.answer_ok and place == 0)
+        for sample in judged.samples
+        for place in (0, 1)
+    ]
+    line = evaluation_line(replace(judged, samples=tuple(samples), temperature=1.0))
+    assert re.split("   +", line) == [
+        "baseline",
+        "second grader 0.25",
+        "answer 0.75 (0.30 to 0.95)",
+        "reward 0.75",
+        "pass@2 0.75 (0.30 to 0.95)",
+        "4 held-out problems, 2 answers each",
+    ]
 
 
 def test_plain_output_is_lines_without_control_characters() -> None:

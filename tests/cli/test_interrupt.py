@@ -5,20 +5,27 @@ import signal
 import pytest
 
 from verifine.cli.interrupt import Interrupt
+from verifine.train.loop import Request
 
 
 def test_the_first_signal_asks_and_the_second_stops_at_once() -> None:
-    announced: list[str] = []
-    with pytest.raises(KeyboardInterrupt), Interrupt(lambda: announced.append("stopping")) as interrupt:
-        assert not interrupt.requested
+    announced: list[Request] = []
+    with pytest.raises(KeyboardInterrupt), Interrupt(announced.append) as interrupt:
+        assert interrupt.request is None
         signal.raise_signal(signal.SIGINT)
-        assert interrupt.requested
-        assert announced == ["stopping"]
+        assert interrupt.request is Request.STOP
+        assert announced == [Request.STOP]
         signal.raise_signal(signal.SIGINT)
+
+
+def test_a_machine_that_is_taken_away_asks_for_a_pause() -> None:
+    with Interrupt(lambda _: None) as interrupt:
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupt.request is Request.PAUSE
 
 
 def test_the_handlers_are_put_back() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with Interrupt(lambda: None):
+    with Interrupt(lambda _: None):
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before

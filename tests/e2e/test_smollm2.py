@@ -68,7 +68,7 @@ def test_behaviour_logprobs_are_the_models_own(model: LanguageModel, temperature
     prompts = [render_prompt(model, example, 16) for example in task.train]
     sampling = Sampling(group_size=4, max_new_tokens=16, temperature=temperature)
     rollouts = [rollout for group in engine.generate(prompts, sampling) for rollout in group.rollouts]
-    for rollout, logprobs in zip(rollouts, engine.logprobs(rollouts, temperature), strict=True):
+    for rollout, logprobs in zip(rollouts, engine.logprobs(rollouts, sampling), strict=True):
         assert rollout.behaviour_logprobs == pytest.approx(logprobs, abs=1e-3)
 
 

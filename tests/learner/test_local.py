@@ -15,7 +15,9 @@ from verifine.models.load import LanguageModel
 from verifine.rollout.native import NativeEngine
 from verifine.testing import load_tiny_model
 from verifine.testing.lessons import SETTINGS, make_learner, make_lesson, sample_groups
-from verifine.types import Group
+from verifine.types import Group, Sampling
+
+SAMPLING = Sampling(group_size=1, max_new_tokens=1)
 
 
 def update(model: LanguageModel, groups: Sequence[Group], temperature: float = 1.0) -> UpdateReport:
@@ -64,9 +66,9 @@ def test_an_update_raises_the_logprob_of_better_answers(tmp_path: Path) -> None:
     groups = sample_groups(model)
     best, worst = groups[0].rollouts[0], groups[0].rollouts[1]
     engine = NativeEngine(model)
-    before = [sum(row) for row in engine.logprobs([best, worst], 1.0)]
+    before = [sum(row) for row in engine.logprobs([best, worst], SAMPLING)]
     report = update(model, groups)
-    after = [sum(row) for row in engine.logprobs([best, worst], 1.0)]
+    after = [sum(row) for row in engine.logprobs([best, worst], SAMPLING)]
     assert report.outcome is UpdateOutcome.APPLIED
     assert after[0] - after[1] > before[0] - before[1]
 

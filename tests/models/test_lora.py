@@ -166,12 +166,13 @@ def test_the_engine_samples_from_the_adapted_model(
     model = moved(adapted(tmp_path, architecture))
     engine = NativeEngine(model)
     prompts = [Prompt(id=text, token_ids=tuple(model.tokenizer(text).input_ids), item={}) for text in ("abc", "zz?")]
-    groups = engine.generate(prompts, Sampling(group_size=4, max_new_tokens=20, temperature=temperature))
+    sampling = Sampling(group_size=4, max_new_tokens=20, temperature=temperature)
+    groups = engine.generate(prompts, sampling)
     rollouts = [rollout for group in groups for rollout in group.rollouts]
-    for rollout, learned in zip(rollouts, engine.logprobs(rollouts, temperature), strict=True):
+    for rollout, learned in zip(rollouts, engine.logprobs(rollouts, sampling), strict=True):
         assert rollout.behaviour_logprobs == pytest.approx(learned, abs=1e-4)
     with adapters_off(model.network):
-        start = engine.logprobs(rollouts, temperature)
+        start = engine.logprobs(rollouts, sampling)
     assert start[0] != pytest.approx(rollouts[0].behaviour_logprobs, abs=1e-2)
 
 

@@ -50,6 +50,11 @@ def test_all_steps_and_evaluations_make_the_whole(timings: Timings, work: Work) 
     assert spans(pace.total) == [(100 * (2.5 + 1.25 / 2) + 5 * 2.5, 100 * 6.5 + 5 * 2.5)]
 
 
+def test_several_answers_to_a_held_out_prompt_take_as_many_times_as_long_at_most(timings: Timings, work: Work) -> None:
+    config = build_config({"data": {"task": "add"}, "sampling": {"max_new_tokens": 16}, "evaluation": {"samples": 4}})
+    assert spans(estimate_pace(config, timings, work, held_out=64).evaluation) == [(2.5, 10.0)]
+
+
 def test_a_run_that_only_time_ends_has_no_whole(timings: Timings, work: Work) -> None:
     assert estimate_pace(make_config(steps=None, minutes=5), timings, work, held_out=8).total is None
 

@@ -16,6 +16,7 @@ from verifine.launch import check_run
 from verifine.preflight.check import Extent, NoGoError
 from verifine.preflight.finding import Verdict
 from verifine.preflight.report import Report
+from verifine.runs.diagnosis.finding import Finding
 from verifine.runs.evaluation import Evaluation
 from verifine.runs.events import read_events
 from verifine.testing import save_tiny_model
@@ -38,6 +39,7 @@ class Watcher:
     def progress(self, text: str, done: int, total: int) -> None: ...
     def evaluated(self, evaluation: Evaluation) -> None: ...
     def stepped(self, report: StepReport, eta_s: float | None) -> None: ...
+    def found(self, finding: Finding) -> None: ...
 
 
 def make_config(tmp_path: Path, name: str = "run", **sections: dict[str, Any]) -> RunConfig:

@@ -37,6 +37,7 @@ def make_trainer(
         grader=CallableGrader(lambda sample, item: float(sample["output_text"] == item["gt_answer"])),
         algorithm=RECIPES[algorithm],
         learner=FakeLearner(),
+        canary=None,
         sampling=Sampling(group_size=4, max_new_tokens=8, seed=0),
         prompts_per_step=3,
         max_resample=2,

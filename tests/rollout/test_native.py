@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from verifine.errors import EngineError
+from verifine.models.forward import tree_logprobs
 from verifine.models.load import LanguageModel
 from verifine.models.quantized import QuantizedTwin
+from verifine.models.tree import Branch, grow_tree
 from verifine.rollout.native import NativeEngine
 from verifine.rollout.static import LOOK_EVERY
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
-from verifine.types import FinishReason, Group, Prompt, Sampling
+from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling
 
 SAMPLING = Sampling(group_size=4, max_new_tokens=12, seed=3, step=5)
 
@@ -90,7 +92,7 @@ def mismatch(engine: NativeEngine, asked: list[Prompt]) -> float:
     groups = engine.generate(asked, replace(SAMPLING, in_int8=True))
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     behaviour = torch.tensor([value for rollout in rollouts for value in rollout.behaviour_logprobs])
-    exact = torch.tensor([value for row in engine.logprobs(rollouts, 1.0) for value in row])
+    exact = torch.tensor([value for row in engine.logprobs(rollouts, SAMPLING) for value in row])
     return (behaviour - exact).abs().mean().item()
 
 
@@ -102,8 +104,34 @@ def test_behaviour_logprobs_are_the_models_own(architecture: Architecture, tempe
     sampling = replace(SAMPLING, temperature=temperature, group_size=8, max_new_tokens=60)
     rollouts = [r for g in engine.generate(prompts(model, ["abc", "abd?", "zz"]), sampling) for r in g.rollouts]
     assert len({len(rollout.token_ids) for rollout in rollouts}) > 1, "no rollout ended early, so nothing was compacted"
-    for rollout, logprobs in zip(rollouts, engine.logprobs(rollouts, temperature), strict=True):
-        assert rollout.behaviour_logprobs == pytest.approx(logprobs, abs=1e-4)
+    learner, asked = learners_logprobs(model, rollouts, temperature), engine.logprobs(rollouts, sampling)
+    for rollout, learned, given in zip(rollouts, learner, asked, strict=True):
+        assert rollout.behaviour_logprobs == pytest.approx(learned, abs=1e-4)
+        assert rollout.behaviour_logprobs == pytest.approx(given, abs=1e-4)
+
+
+@torch.no_grad()
+def learners_logprobs(model: LanguageModel, rollouts: list[Rollout], temperature: float) -> list[list[float]]:
+    branches = [Branch(prompt=each.prompt.token_ids, completions=[each.token_ids]) for each in rollouts]
+    return [tree_logprobs(model.network, grow_tree([b]), temperature, torch.float32)[0].tolist() for b in branches]
+
+
+def test_logprobs_are_those_of_what_is_sampled_from(tmp_path: Path) -> None:
+    model = load_tiny_model(tmp_path)
+    engine = NativeEngine(model, twin=QuantizedTwin(model.network, head=True))
+    sampling = replace(SAMPLING, in_int8=True, temperature=0.7)
+    rollouts = [r for g in engine.generate(prompts(model, ["abc", "zz"]), sampling) for r in g.rollouts]
+    exact = replace(sampling, in_int8=False)
+    for rollout, in_int8, in_float32 in zip(
+        rollouts, engine.logprobs(rollouts, sampling), engine.logprobs(rollouts, exact), strict=True
+    ):
+        assert rollout.behaviour_logprobs == pytest.approx(in_int8, abs=1e-3)
+        assert rollout.behaviour_logprobs != pytest.approx(in_float32, abs=1e-3)
+    # At temperature 0 a rollout's log-probabilities are those at temperature 1.
+    greedy = replace(SAMPLING, temperature=0.0)
+    (first, *_) = engine.generate(prompts(model, ["abc"]), greedy)[0].rollouts
+    assert engine.logprobs([first], greedy)[0] == pytest.approx(list(first.behaviour_logprobs), abs=1e-4)
+    assert engine.logprobs([], SAMPLING) == []
 
 
 def test_a_rollout_does_not_depend_on_what_is_sampled_beside_it(tmp_path: Path) -> None:

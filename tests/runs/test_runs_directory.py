@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from verifine.errors import ConfigError
-from verifine.runs.directory import RunDirectory, create_folder, write_bytes, write_json, write_text
+from verifine.runs.directory import RunDirectory, create_folder, write_json, write_text
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -82,22 +82,6 @@ def test_the_layout_is_the_one_that_is_documented(tmp_path: Path) -> None:
     folders = (run.rollouts, run.evaluations, run.checkpoints, run.model)
     assert [path.name for path in folders] == ["rollouts", "eval", "checkpoints", "model"]
     assert all(path.parent == tmp_path for path in (*files, *folders))
-
-
-def test_a_file_is_replaced_whole_and_leaves_no_draft(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "file"
-    write_bytes(path, b"long old content")
-    write_text(path, "é")
-    assert path.read_bytes() == "é".encode()
-    assert [each.name for each in path.parent.iterdir()] == ["file"]
-
-
-def test_a_write_that_fails_keeps_the_old_file_and_leaves_no_draft(tmp_path: Path) -> None:
-    target = tmp_path / "taken"
-    target.mkdir()
-    with pytest.raises(OSError, match=r"."):
-        write_bytes(target, b"content")
-    assert [each.name for each in tmp_path.iterdir()] == ["taken"]
 
 
 def test_json_is_written_for_people_and_refuses_nan(tmp_path: Path) -> None:

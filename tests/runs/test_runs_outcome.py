@@ -56,19 +56,22 @@ def fields(event_type: str) -> dict[str, Json]:
 def test_a_clear_rise_is_said_with_its_interval_and_what_it_took() -> None:
     assert describe_outcome(record(evaluation("baseline", 18), evaluation("final", 42))) == (
         "Held-out answer accuracy rose from 0.28 to 0.66 (64 problems, 95 % interval 0.53 to 0.76) "
-        "in 41 steps and 4 min 12 s."
+        "in 41 steps and 4 min 12 s. Better: +0.38 (95 % interval 0.25 to 0.50, p < 0.001)."
     )
 
 
 def test_a_fall_is_called_a_fall() -> None:
     outcome = describe_outcome(record(evaluation("baseline", 42), evaluation("final", 18)))
     assert outcome.startswith("Held-out answer accuracy fell from 0.66 to 0.28")
+    assert outcome.endswith(" Worse: -0.38 (95 % interval -0.50 to -0.25, p < 0.001).")
 
 
 def test_a_small_difference_is_said_to_be_chance() -> None:
     outcome = describe_outcome(record(evaluation("baseline", 18), evaluation("final", 21)))
     assert "rose from 0.28 to 0.33" in outcome
-    assert outcome.endswith("Of 64 problems, 3 got better and 0 got worse: a difference this small can be chance.")
+    # Of 2^3 signs two are all alike.
+    assert "No evidence of a difference: +0.05 (95 % interval 0.00 to 0.11, p = 0.250)." in outcome
+    assert outcome.endswith("Of 64 problems, 3 got better and 0 got worse.")
 
 
 def test_no_difference_is_no_rise() -> None:
@@ -79,7 +82,8 @@ def test_no_difference_is_no_rise() -> None:
 def test_without_right_and_wrong_the_reward_is_compared() -> None:
     evaluations = evaluation("baseline", 1, 4, is_judged=False), evaluation("final", 3, 4, is_judged=False)
     assert describe_outcome(record(*evaluations)).startswith(
-        "The average reward on held-out problems rose from 0.25 to 0.75 (4 problems) in 41 steps and 4 min 12 s."
+        "The average reward on held-out problems rose from 0.25 to 0.75 (4 problems, 95 % interval 0.25 to 1.00) in 41 "
+        "steps and 4 min 12 s. No evidence of a difference: +0.50"
     )
 
 
@@ -88,6 +92,37 @@ def test_answers_that_could_not_be_scored_are_said_to_be_so() -> None:
     unscored = replace(unscored, samples=tuple(replace(sample, score=None) for sample in unscored.samples))
     outcome = describe_outcome(record(replace(unscored, name="baseline"), unscored))
     assert outcome.startswith("None of the 2 held-out answers could be scored.")
+
+
+def test_a_second_grader_has_the_word_and_the_first_is_heard() -> None:
+    def judged(name: str, truth: float, score: float) -> Evaluation:
+        made = evaluation(name, 0, 8, is_judged=False)
+        return replace(made, samples=tuple(replace(each, truth=truth, score=score) for each in made.samples))
+
+    outcome = describe_outcome(record(judged("baseline", 0.5, 0.2), judged("final", 0.25, 0.9)))
+    assert outcome.startswith("The second grader's score on held-out problems fell from 0.50 to 0.25 (8 problems")
+    assert "Worse: -0.25 (p = 0.008)." in outcome
+    assert outcome.endswith("By the training grader it rose from 0.20 to 0.90.")
+
+
+def test_several_answers_to_a_problem_are_said_to_be_so() -> None:
+    made = evaluation("final", 2, 4)
+    twice = replace(made, samples=tuple(replace(each, sample=place) for each in made.samples for place in (0, 1)))
+    assert "(4 problems, 2 answers each, 95 %" in describe_outcome(record(replace(twice, name="baseline"), twice))
+
+
+def test_the_best_of_several_evaluations_is_said_to_be_flattered() -> None:
+    config = {"data": {"task": "add"}, "run": {"eval_interval": 20}, "evaluation": {"keep": "best"}}
+    evaluations = [evaluation("baseline", 18), evaluation("step-20", 50), evaluation("final", 50)]
+    told = replace(record(*evaluations), config=build_config(config))
+    # The last is the one after 20 steps once more, under the name of what was kept.
+    last = replace(evaluations[1], name="step-41")
+    told = replace(told, evaluations=[(0, evaluations[0]), (20, evaluations[1]), (20, evaluations[2]), (41, last)])
+    assert describe_outcome(told).endswith(
+        "These weights are the best of 3 evaluations on the same problems, so their number flatters them: ask them "
+        "other problems with `verifine eval`."
+    )
+    assert "flatters" not in describe_outcome(record(*evaluations))
 
 
 @pytest.mark.parametrize(

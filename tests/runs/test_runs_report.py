@@ -60,7 +60,8 @@ def test_the_report_says_what_came_of_the_run(finished_run: RunDirectory) -> Non
     assert path == finished_run.path / "report.html"
     page = Page(path.read_text(encoding="utf-8"))
     assert "Held-out answer accuracy rose from 0.28 to 0.66 (64 problems, 95 % interval 0.53 to 0.76)" in page.text
-    assert "Of 64 problems, 26 got better and 2 got worse (sign test: p < 0.001)." in page.text
+    assert "Of 64 problems, 26 got better and 2 got worse. Better: +0.38 (95 % interval 0.2" in page.text
+    assert "that training never saw, answered greedily." in page.text
     assert page.tags.count("svg") == 2
     assert "Got better" in page.text
     assert "Got worse" in page.text
@@ -95,6 +96,28 @@ def test_what_a_model_wrote_is_text_and_never_markup(finished_run: RunDirectory)
     assert "<script" not in html
     assert "&lt;script&gt;alert(" in html
     assert "&lt;answer&gt;" in html
+
+
+def test_what_stands_out_is_told_below_the_summary(new_run: RunDirectory) -> None:
+    metrics = MetricLog(new_run.metrics)
+    for step in range(1, 13):
+        metrics.append(StepReport(step=step, metrics={"reward": 0.5, "completions/clipped_ratio": 0.6}))
+    page = render(new_run)
+    assert page.text.index("What stands out") < page.text.index("Training")
+    assert "answers_cut_off" in page.text
+    assert "Raise sampling.max_new_tokens" in page.text
+    assert "completions/clipped_ratio 60%" in page.text
+    assert ("class", "card finding problem") in page.attributes
+
+
+def test_where_nothing_stands_out_nothing_is_said(finished_run: RunDirectory) -> None:
+    assert "What stands out" not in render(finished_run).text
+
+
+def test_a_report_of_a_killed_run_says_so(new_run: RunDirectory, finished_run: RunDirectory) -> None:
+    start = read_run(finished_run).events[0].time
+    EventLog(new_run.events, clock=lambda: start).emit("started")
+    assert "was killed before its first step" in write_report(new_run).read_text(encoding="utf-8")
 
 
 def test_the_same_run_gives_the_same_report(finished_run: RunDirectory) -> None:

@@ -22,8 +22,6 @@ def test_more_than_five_percent_of_two_hundred_ends_the_run_with_examples() -> N
 
 
 def test_few_samples_are_too_early_to_tell() -> None:
-    budget = UnscorableBudget()
-    budget.spend([group(64, 64)])
-    budget.spend([group(64, 64)])
+    budget = UnscorableBudget().spend([group(64, 64)]).spend([group(64, 64)])
     with pytest.raises(GraderError, match="192 of 256"):
         budget.spend([group(64, 128)])

@@ -32,6 +32,7 @@ def make_trainer(
         grader=CallableGrader(lambda sample, item: float(sample["output_text"] == item["want"])),
         algorithm=RECIPES[algorithm],
         learner=learner,
+        canary=None,
         sampling=Sampling(group_size=4, max_new_tokens=8, seed=0),
         prompts_per_step=3,
         max_resample=2,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, Self, TextIO
 
 from rich.console import Console
@@ -13,9 +13,12 @@ from rich.text import Text
 from verifine.preflight.numbers import to_numbers
 from verifine.preflight.report import Report
 from verifine.preflight.words import describe_report
-from verifine.runs.evaluation import Evaluation
+from verifine.runs.diagnosis.finding import Finding
+from verifine.runs.diagnosis.numbers import finding_numbers
+from verifine.runs.diagnosis.words import describe_finding
+from verifine.runs.evaluation import Evaluation, Interval, Measure
 from verifine.runs.jsonl import finite
-from verifine.runs.outcome import describe_duration
+from verifine.runs.outcome import describe_duration, describe_interval
 from verifine.runs.sparkline import sparkline
 from verifine.types import Json, StepReport
 
@@ -33,6 +36,14 @@ _COLUMNS = (
     ("seconds", "step_time", 9, "{:.1f}"),
 )
 
+_EVALUATED: Sequence[tuple[str, Measure]] = (
+    ("right by the second grader", "truth_answer"),
+    ("second grader", "truth"),
+    ("answer", "answer"),
+    ("format", "format"),
+    ("reward", "reward"),
+)
+
 HEADER = " step" + "".join(name.rjust(width) for name, _, width, _ in _COLUMNS)
 
 
@@ -46,15 +57,25 @@ def step_line(report: StepReport) -> str:
 
 
 def evaluation_line(evaluation: Evaluation) -> str:
-    """`held-out   answer 0.28 (0.19 to 0.40)   format 1.00   reward 0.35   64 problems, greedy`."""
-    parts = []
-    for name, value in (("answer", evaluation.answer_accuracy), ("format", evaluation.format_accuracy)):
-        if value is not None:
-            low, high = evaluation.interval("answer" if name == "answer" else "format") or (0.0, 1.0)
-            parts.append(f"{name} {value:.2f} ({low:.2f} to {high:.2f})")
-    if evaluation.reward is not None:
-        parts.append(f"reward {evaluation.reward:.2f}")
-    return "   ".join([f"{evaluation.name:<10}", *parts, f"{len(evaluation.samples)} held-out problems, greedy"])
+    """`held-out   answer 0.28 (0.19 to 0.40)   format 1.00   reward 0.35   64 held-out problems, greedy`.
+
+    With a second grader its number comes first, and with several answers to a problem pass@k after the others.
+    """
+    answers = evaluation.answers_each
+    manner = "greedy" if answers <= 1 else f"{answers} answers each"
+    parts = [
+        f"{name} {value:.2f}{_in_brackets(evaluation.interval(measure) if measure != 'reward' else None)}"
+        for name, measure in _EVALUATED
+        if (value := evaluation.average(measure)) is not None
+    ]
+    passed = evaluation.pass_at(answers) if answers > 1 else None
+    if passed is not None:
+        parts.append(f"pass@{answers} {passed:.2f}{_in_brackets(evaluation.pass_interval(answers))}")
+    return "   ".join([f"{evaluation.name:<10}", *parts, f"{len(evaluation.problems)} held-out problems, {manner}"])
+
+
+def _in_brackets(interval: Interval | None) -> str:
+    return "" if interval is None else f" ({describe_interval(interval)})"
 
 
 class Display(Protocol):
@@ -72,6 +93,7 @@ class Display(Protocol):
     def checked(self, report: Report) -> None: ...
     def evaluated(self, evaluation: Evaluation) -> None: ...
     def stepped(self, report: StepReport, eta_s: float | None) -> None: ...
+    def found(self, finding: Finding) -> None: ...
 
     def done(self, row: Mapping[str, Json]) -> None:
         """The run's outcome, for programs."""
@@ -113,6 +135,9 @@ class PlainDisplay:
             self.note(HEADER)
         self._steps += 1
         self.note(step_line(report))
+
+    def found(self, finding: Finding) -> None:
+        self.note(describe_finding(finding))
 
     def done(self, row: Mapping[str, Json]) -> None: ...
 
@@ -161,6 +186,9 @@ class LiveDisplay:
         left = "" if eta_s is None else f"   about {describe_duration(eta_s)} left"
         self._live.update(Text(f"reward {sparkline(self._rewards, SPARKLINE_WIDTH)}{left}   Ctrl-C saves and stops"))
 
+    def found(self, finding: Finding) -> None:
+        self._console.print(Text(describe_finding(finding), style="yellow"))
+
     def done(self, row: Mapping[str, Json]) -> None: ...
 
 
@@ -194,6 +222,9 @@ class JsonDisplay:
 
     def stepped(self, report: StepReport, eta_s: float | None) -> None:
         self._write({"type": "step", "step": report.step, "eta_s": eta_s, **report.metrics})
+
+    def found(self, finding: Finding) -> None:
+        self._write({"type": "finding", **finding_numbers(finding)})
 
     def done(self, row: Mapping[str, Json]) -> None:
         self._write(row)

@@ -1,13 +1,14 @@
-"""`verifine doctor`: what this machine has, what it lacks, and what to do about it."""
+"""`verifine doctor`: what this machine has and lacks, or why a run is not learning; and what to do about it."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from verifine.errors import SetupError
+from verifine.errors import ConfigError, SetupError
 
 if TYPE_CHECKING:
     from verifine.cli.machine import Check
@@ -16,15 +17,29 @@ _MARKS = {"ok": "✓", "note": "!", "skipped": "-", "missing": "✗"}
 
 
 def doctor(
+    run_dir: Annotated[
+        Path | None,
+        typer.Argument(help="A run directory, to be told why the run does not learn; without it, this machine."),
+    ] = None,
     online: Annotated[
         bool, typer.Option("--online", help="Ask the Hugging Face hub, too, whether it can be reached.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else.")] = False,
 ) -> None:
-    """Look at this machine: versions, accelerator, memory, disks, and the sandbox that holds graders' code.
+    """Look at this machine, or at a run that does not learn, and say what to change.
 
-    The exit code is 3 if something is missing that Verifine needs.
+    Of this machine: versions, accelerator, memory, disks, and the sandbox that holds graders' code; the exit code is 3
+    if something is missing that Verifine needs. Of a run, whether or not it is over: what stands out in its numbers.
     """
+    if run_dir is None:
+        _look_at_machine(online=online, as_json=as_json)
+    elif online:
+        raise ConfigError("--online: it is about this machine; leave it out, or leave out the run directory")
+    else:
+        _look_at_run(run_dir, as_json=as_json)
+
+
+def _look_at_machine(*, online: bool, as_json: bool) -> None:
     from verifine.cli.machine import check_machine, to_numbers
 
     checks: list[Check] = []
@@ -45,3 +60,21 @@ def _tell(check: Check) -> None:
     print(f"{_MARKS[check.state]} {check.name:<15} {check.found}", flush=True)
     for way_out in check.ways_out:
         print(f"  {'':<15} -> {way_out}", flush=True)
+
+
+def _look_at_run(run_dir: Path, *, as_json: bool) -> None:
+    from verifine.runs.diagnosis.diagnose import diagnose
+    from verifine.runs.diagnosis.numbers import to_numbers
+    from verifine.runs.diagnosis.words import describe_finding, describe_health, describe_vitals
+    from verifine.runs.directory import RunDirectory
+    from verifine.runs.lock import is_training
+    from verifine.runs.record import read_run
+
+    directory = RunDirectory.open(run_dir)
+    record = read_run(directory)
+    findings = diagnose(record, is_training=is_training(directory))
+    if as_json:
+        print(json.dumps(to_numbers(findings, record.steps), allow_nan=False))
+        return
+    parts = [describe_health(findings, record.steps), *map(describe_finding, findings), describe_vitals(record)]
+    print("\n\n".join(part for part in parts if part))

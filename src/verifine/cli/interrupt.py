@@ -1,4 +1,4 @@
-"""Ctrl-C: the first press finishes the step, the second stops at once."""
+"""Ctrl-C: the first press finishes the step, the second stops at once. SIGTERM pauses."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from contextlib import suppress
 from types import FrameType
 from typing import Self
 
+from verifine.train.loop import Request
+
+_REQUESTS = {signal.SIGINT: Request.STOP, signal.SIGTERM: Request.PAUSE}
+"""A person at the keyboard wants the model as it is; a machine that is taken away leaves no time for it."""
+
 
 class Interrupt:
-    """Within its `with` block, the first SIGINT (or SIGTERM) only sets `requested`."""
+    """Within its `with` block, the first signal is a request, and the second a KeyboardInterrupt."""
 
-    def __init__(self, announce: Callable[[], None]) -> None:
-        self.requested = False
+    def __init__(self, announce: Callable[[Request], None]) -> None:
+        self.request: Request | None = None
         self._announce = announce
         self._previous: dict[signal.Signals, signal._HANDLER] = {}
 
     def __enter__(self) -> Self:
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in _REQUESTS:
             self._previous[each] = signal.signal(each, self._handle)
         return self
 
@@ -26,9 +31,9 @@ class Interrupt:
         for each, handler in self._previous.items():
             signal.signal(each, handler)
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if self.requested:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.request is not None:
             raise KeyboardInterrupt
-        self.requested = True
+        self.request = _REQUESTS[signal.Signals(number)]
         with suppress(RuntimeError):  # the signal came in the middle of a print, which cannot be entered twice
-            self._announce()
+            self._announce(self.request)

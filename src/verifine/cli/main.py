@@ -11,11 +11,14 @@ from verifine import __version__
 from verifine.cli.check import check
 from verifine.cli.compare import compare
 from verifine.cli.doctor import doctor
+from verifine.cli.eval import evaluate
 from verifine.cli.grade import app as grade
 from verifine.cli.quickstart import quickstart
 from verifine.cli.report import report
+from verifine.cli.resume import resume
 from verifine.cli.train import train
 from verifine.errors import VerifineError
+from verifine.machine.secrets import find_secrets, mask
 from verifine.machine.waiting import wait_briefly
 
 app = typer.Typer(
@@ -29,6 +32,8 @@ app = typer.Typer(
 app.command()(quickstart)
 app.command()(check)
 app.command()(train)
+app.command()(resume)
+app.command("eval")(evaluate)
 app.command()(report)
 app.command()(compare)
 app.add_typer(grade)
@@ -59,5 +64,5 @@ def main() -> None:
     try:
         app()
     except VerifineError as error:
-        print(f"verifine: {error}", file=sys.stderr)
+        print(f"verifine: {mask(str(error), find_secrets(os.environ))}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -45,7 +45,7 @@ def train(
     max_new_tokens: MaxNewTokens = None,
     learning_rate: Annotated[float | None, typer.Option(help="AdamW's rate after the warm-up.")] = None,
     seed: Seed = None,
-    save_interval: Annotated[int | None, typer.Option(help="Save the model every so many steps.")] = None,
+    save_interval: Annotated[int | None, typer.Option(help="Steps from one checkpoint to the next.")] = None,
     run_dir: Annotated[
         Path | None, typer.Option(help="Where to write; a new folder under ./runs if not given.")
     ] = None,

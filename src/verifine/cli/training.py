@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,8 +20,14 @@ from verifine.runs.environment import describe_environment
 from verifine.runs.outcome import describe_outcome
 from verifine.runs.pairs import pair_up
 from verifine.runs.record import read_run
-from verifine.train.loop import NO_SIGNAL_LIMIT, Ending
+from verifine.train.loop import Ending, Request
+from verifine.train.patience import NO_SIGNAL_LIMIT
 from verifine.types import Json
+
+_NOTES = {
+    Request.STOP: "finishing the step, then saving; press Ctrl-C again to stop at once",
+    Request.PAUSE: "finishing the step, then pausing",
+}
 
 SHOWN_PAIRS = 2
 SHOWN_CHARACTERS = 100
@@ -29,21 +36,33 @@ SHOWN_CHARACTERS = 100
 def run_training(
     config: RunConfig, display: Display, started: float, *, check: bool, unsafe_grader_exec: bool = False
 ) -> TrainedRun:
-    """Trains with a live display; the first Ctrl-C finishes the step and saves, the second stops at once."""
+    """Trains with a live display."""
+    return carry_out(
+        display,
+        lambda request: train(
+            config,
+            observer=display,
+            request=request,
+            started=started,
+            check=check,
+            unsafe_grader_exec=unsafe_grader_exec,
+        ),
+    )
+
+
+def carry_out(display: Display, work: Callable[[Callable[[], Request | None]], TrainedRun]) -> TrainedRun:
+    """Does `work`, which is given what to ask for requests.
+
+    The first Ctrl-C finishes the step and saves, a SIGTERM pauses, and a second signal stops at once.
+    """
     keep_freed_memory()
-    note = "finishing the step, then saving; press Ctrl-C again to stop at once"
     try:
-        with display, Interrupt(lambda: display.note(note)) as interrupt:
-            return train(
-                config,
-                observer=display,
-                is_interrupted=lambda: interrupt.requested,
-                started=started,
-                check=check,
-                unsafe_grader_exec=unsafe_grader_exec,
-            )
+        with display, Interrupt(lambda request: display.note(_NOTES[request])) as interrupt:
+            return work(lambda: interrupt.request)
     except KeyboardInterrupt:
-        raise StoppedError("stopped at once; the model was not saved") from None
+        raise StoppedError(
+            "stopped at once; `verifine resume RUN_DIR` goes on from the last checkpoint, if there is one"
+        ) from None
 
 
 def tell_outcome(trained: TrainedRun, display: Display) -> None:
@@ -64,6 +83,8 @@ def tell_outcome(trained: TrainedRun, display: Display) -> None:
             display.note(f"    before  {_short(pair.before.text)}  reward {_score(pair.before.score)}")
             display.note(f"    after   {_short(pair.after.text)}  reward {_score(pair.after.score)}")
     display.note("")
+    if summary.ending in {Ending.INTERRUPTED, Ending.PAUSED}:
+        display.note(f"Go on   verifine resume {trained.directory.path}")
     display.note(f"Saved   {trained.directory.path} (report.html, model/, metrics.jsonl, rollouts/)")
 
 
@@ -90,7 +111,7 @@ def describe_machine() -> str:
 
 
 def exit_code(trained: TrainedRun) -> int:
-    return StoppedError.exit_code if trained.summary.ending is Ending.INTERRUPTED else 0
+    return StoppedError.exit_code if trained.summary.ending in {Ending.INTERRUPTED, Ending.PAUSED} else 0
 
 
 def open_report(report: Path) -> None:

@@ -17,7 +17,8 @@ from verifine.data.suggestion import did_you_mean
 from verifine.errors import ConfigError, DataError
 from verifine.graders import load_grader_config
 from verifine.graders.probes import Probe, Result, keep_best, plan_attempts
-from verifine.runs.directory import RunDirectory, write_bytes
+from verifine.machine.disk import write_whole
+from verifine.runs.directory import RunDirectory
 from verifine.runs.environment import read_environment
 from verifine.runs.outcome import count
 from verifine.runs.rescoring import (
@@ -73,7 +74,7 @@ class Trial:
         from verifine.runs.charts import to_png
         from verifine.runs.score_plot import draw_scores
 
-        write_bytes(path, to_png(draw_scores(f"{self.grader.name} on {self.place}", self.series)))
+        write_whole(path, to_png(draw_scores(f"{self.grader.name} on {self.place}", self.series)))
 
 
 def check_plot(path: Path | None) -> None:

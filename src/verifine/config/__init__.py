@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from verifine.config.algorithm import AlgorithmConfig, AlgorithmName, CriticConfig, RewardConfig
+from verifine.config.evaluation import EvaluationConfig
 from verifine.config.graders import GRADER_PRESETS, REWARD_TYPES, AnyGrader, GraderConfig
 from verifine.config.grading import EmbedderConfig, GradingConfig, ServiceConfig
 from verifine.config.loading import build_config, dump_config, load_config
@@ -26,6 +27,7 @@ __all__ = [
     "CriticConfig",
     "DataConfig",
     "EmbedderConfig",
+    "EvaluationConfig",
     "GraderConfig",
     "GradingConfig",
     "LoraConfig",

@@ -15,7 +15,7 @@ from verifine.errors import ConfigError
 
 _NAMED_SECTIONS = ("algorithm", "model")
 """Sections that may be written as a text, which is then their `name`."""
-_SECTIONS = ("algorithm", "data", "model", "optim", "run", "sampling")
+_SECTIONS = ("algorithm", "data", "evaluation", "model", "optim", "run", "sampling")
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:

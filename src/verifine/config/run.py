@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from verifine.config.algorithm import NEEDS_A_GROUP, SCALES, AlgorithmConfig, LearningRate, RewardConfig
 from verifine.config.dataset import DataLocation
+from verifine.config.evaluation import EvaluationConfig
 from verifine.config.graders import GraderConfig, Schema, judges_format
 from verifine.config.graders.template import TEMPLATE_NAMES
 from verifine.config.grading import GradingConfig
@@ -48,6 +49,11 @@ class ModelConfig(Schema):
         default="auto",
         description="What matrix products are computed in; weights and optimiser stay float32. auto measures which is "
         "faster on this machine.",
+    )
+    start_from: Path | None = Field(
+        default=None,
+        description="A run directory, or a checkpoint in one: training begins with its weights in place of the "
+        "model's, and with an optimiser that remembers nothing. null: with the model's own.",
     )
     lora: LoraConfig | None = Field(
         default=None, description="Train LoRA adapters only, for a fraction of the memory; null trains every weight."
@@ -159,8 +165,14 @@ class RunSection(Schema):
     eval_interval: int | None = Field(
         default=None, ge=1, description="Evaluate on held-out data every so many steps; null: before and after only."
     )
-    save_interval: int | None = Field(
-        default=None, ge=1, description="Save the model under checkpoints/ every so many steps; null: at the end only."
+    save_interval: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto",
+        description="Steps from one checkpoint to the next. auto: about one a minute, and fewer where they would take "
+        "more than 2 % of the time. There is always one at the end.",
+    )
+    keep_last: int = Field(default=2, ge=1, description="How many of the newest checkpoints stay.")
+    keep_best: int = Field(
+        default=1, ge=0, description="How many of those with the best held-out result stay beside them."
     )
 
     @model_validator(mode="after")
@@ -183,6 +195,7 @@ class RunConfig(Schema):
     reward: RewardConfig = RewardConfig()
     sampling: SamplingConfig = SamplingConfig()
     optim: OptimConfig = OptimConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     run: RunSection = RunSection()
 
     @model_validator(mode="after")
@@ -232,3 +245,22 @@ class RunConfig(Schema):
                 "since a group is never split"
             )
         return self
+
+    @model_validator(mode="after")
+    def _there_are_evaluations_to_go_by(self) -> Self:
+        wish = self._needs_evaluations()
+        if wish is not None and self.run.eval_interval is None:
+            raise ValueError(
+                f"{wish} needs evaluations during training; set run.eval_interval, for example to 10, or remove it"
+            )
+        if wish is not None and self.data.eval_size == 0:
+            raise ValueError(f"{wish} needs held-out prompts, but data.eval_size is 0; raise it, or remove it")
+        if self.evaluation.keep == "best" and self.run.keep_best == 0:
+            raise ValueError("`evaluation.keep` best needs a checkpoint of the best; set run.keep_best to 1 or more")
+        return self
+
+    def _needs_evaluations(self) -> str | None:
+        """What of `evaluation` goes by evaluations between the first and the last; None: nothing."""
+        if self.evaluation.keep == "best":
+            return "`evaluation.keep` best"
+        return None if self.evaluation.patience is None else "`evaluation.patience`"

@@ -1,81 +1,109 @@
-"""Starting a run: what the command line and `from verifine import train` call."""
+"""Starting a run, and going on with one: what the command line and Python programs call."""
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from pathlib import Path
 
-from verifine.assemble import Materials, gather
-from verifine.config import RunConfig, RunSection, dump_config
+from verifine.assemble import gather
+from verifine.checkpoints.store import CheckpointStore
+from verifine.config import RunConfig, dump_config, load_config
 from verifine.errors import ConfigError, StoppedError
-from verifine.graders import CallableGrader, GradeFunction, Grader, Services, build_grader
-from verifine.graders.sandbox import Level
-from verifine.models.chat import prompt_text
+from verifine.graders import GradeFunction, Grader
+from verifine.launch.observer import SILENT, Observer
+from verifine.launch.origins import find_origins
+from verifine.launch.scoring import open_grader
+from verifine.machine.disk import LOCAL_DISK, Disk
+from verifine.machine.secrets import MaskingDisk, find_secrets
 from verifine.preflight.check import Extent, NoGoError
 from verifine.preflight.numbers import to_numbers, verdict_numbers
-from verifine.preflight.ready import Scoring, prepare
-from verifine.preflight.report import Report
+from verifine.preflight.ready import Ready, prepare
+from verifine.runs.diagnosis.live import Watch
 from verifine.runs.directory import RunDirectory, write_json, write_text
-from verifine.runs.environment import Environment, describe_environment, write_environment
-from verifine.runs.evaluation import Evaluation
+from verifine.runs.environment import Environment, describe_environment, read_environment, write_environment
+from verifine.runs.lock import hold
+from verifine.runs.origins import refuse_other_origins, write_origins
+from verifine.runs.record import read_run
 from verifine.runs.report import write_report
-from verifine.train import loop
-from verifine.train.loop import Plan, Run, Summary, execute
+from verifine.runs.rewind import rewind
+from verifine.train.loop import Ending, Plan, Request, Run, Summary, execute
 from verifine.train.recorder import Recorder
-from verifine.types import StepReport
+from verifine.train.saver import PatientLearner, Saver, SavingPlan
+from verifine.train.state import RunState, from_checkpoint
 
-REHEARSED_PROMPTS = 2
-
-CHECKED_ROWS = 16
-"""Prompts that a check of its own asks; before training it asks those of one step."""
-
-
-class Observer(loop.Observer, Protocol):
-    """Somebody who watches a run from its check on."""
-
-    def checked(self, report: Report) -> None:
-        """The check is done; training begins if it says so."""
-        ...
-
-
-class _Silent:
-    """An observer that looks away."""
-
-    def stage(self, text: str) -> None: ...
-    def progress(self, text: str, done: int, total: int) -> None: ...
-    def checked(self, report: Report) -> None: ...
-    def evaluated(self, evaluation: Evaluation) -> None: ...
-    def stepped(self, report: StepReport, eta_s: float | None) -> None: ...
-
-
-SILENT: Observer = _Silent()
+NEARLY_OVER = 0.5
+"""A run that ended for want of time has used more than this share of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedRun:
-    """What `train` leaves behind."""
+    """What `train` and `resume` leave behind."""
 
     directory: RunDirectory
     summary: Summary
     seconds: float
+    """Of this sitting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsal:
-    """What `rehearse` found."""
+class _Sitting:
+    """A run from when a process takes it up until it lets go of it."""
 
-    config: RunConfig
-    """Resolved."""
-    model: str
-    train_examples: int
-    held_out_examples: int
-    prompt_texts: tuple[str, ...]
-    """The first prompts of the run as the model would read them."""
+    ready: Ready
+    directory: RunDirectory
+    observer: Observer
+    request: Callable[[], Request | None]
+    began: float
+    disk: Disk
+    """What checkpoints are written with: they hold numbers only, and are hashed on their way."""
+
+    def carry_out(self, start: RunState, saved: int | None = None, damaged: Sequence[str] = ()) -> TrainedRun:
+        """Trains from `start`, of which `saved` is the step if there is a checkpoint of it.
+
+        `damaged` says what is wrong with each checkpoint that was passed over.
+        """
+        recorder = Recorder(self.directory, self.ready.model, lambda: datetime.now(UTC))
+        for damage in damaged:
+            recorder.event("checkpoint_damaged", error=damage)
+        if self.ready.report is not None:
+            write_json(self.directory.preflight, to_numbers(self.ready.report), self.directory.disk)
+            recorder.event("checked", **verdict_numbers(self.ready.report))
+        section, trainer = self.ready.config.run, self.ready.trainer
+        plan = SavingPlan(interval=section.save_interval, keep_last=section.keep_last, keep_best=section.keep_best)
+        store = CheckpointStore(self.directory.checkpoints, self.disk)
+        saver = Saver(trainer.learner, store, plan, recorder, trainer.clock, saved=saved)
+        run = Run(
+            trainer=replace(trainer, learner=PatientLearner(trainer.learner, saver.finish)),
+            model=self.ready.model,
+            exam=self.ready.exam,
+            plan=_plan(self.ready.config),
+            directory=self.directory,
+            recorder=recorder,
+            saver=saver,
+            watch=Watch(self.ready.config) if saved is None else Watch.after(read_run(self.directory)),
+            observer=self.observer,
+            request=self._request,
+            began=self.began,
+        )
+        try:
+            summary = execute(run, start)
+        except Exception:
+            # A run that failed has a story to tell as well; if it cannot be told, the failure matters more.
+            with suppress(Exception):
+                write_report(self.directory)
+            raise
+        self.observer.stage("writing the report")
+        write_report(self.directory)
+        return TrainedRun(directory=self.directory, summary=summary, seconds=time.monotonic() - self.began)
+
+    def _request(self) -> Request | None:
+        return self.request() or (Request.PAUSE if self.directory.pause.exists() else None)
 
 
 def train(
@@ -83,10 +111,11 @@ def train(
     *,
     grader: Grader | GradeFunction | None = None,
     observer: Observer = SILENT,
-    is_interrupted: Callable[[], bool] = lambda: False,
+    request: Callable[[], Request | None] = lambda: None,
     started: float | None = None,
     check: bool = True,
     unsafe_grader_exec: bool = False,
+    disk: Disk = LOCAL_DISK,
 ) -> TrainedRun:
     """Trains a model: the whole of reinforcement fine-tuning in one call.
 
@@ -95,11 +124,12 @@ def train(
         grader: Scores the answers in place of `config.grader`: a `Grader`, or a function of the sample and the item
             that returns a number. A `Grader` stays the caller's to close.
         observer: Is told how the run goes.
-        is_interrupted: Asked before each step; True ends training, and the model is saved as it is.
+        request: Asked before each step: whether to stop and save the model as it is, or to pause.
         started: When `run.minutes` began, on `time.monotonic`; None: now.
         check: Whether data, grader and model are tried first; training only begins if nothing stands in its way.
         unsafe_grader_exec: Runs graders' code, and code that the model writes, outside the sandbox: with the rights of
             this process. Written into the run.
+        disk: What the run directory is written with.
 
     Raises:
         VerifineError: something about the config, the data, the grader or the model is wrong; see `verifine.errors`.
@@ -108,131 +138,148 @@ def train(
     started = time.monotonic() if started is None else started
     RunDirectory.check_free(config.run.directory)
     materials = gather(config)
-    with _grader(materials, grader, unsafe_grader_exec) as scoring:
+    with open_grader(materials, grader, unsafe_grader_exec) as scoring:
         try:
-            ready = prepare(materials, scoring, observer, Extent() if check else None)
+            ready = prepare(materials, scoring, observer, extent=Extent() if check else None)
         except NoGoError as error:
             observer.checked(error.report)
             raise
         if ready.report is not None:
             observer.checked(ready.report)
-        if is_interrupted():
+        if request() is not None:
             raise StoppedError("stopped before training began; nothing was saved")
         environment = replace(
             describe_environment(), own_grader=grader is not None, unsafe_grader_exec=unsafe_grader_exec
         )
-        directory = _open_directory(ready.config, environment)
-        run = Run(
-            trainer=ready.trainer,
-            model=ready.model,
-            held_out=ready.held_out,
-            plan=_plan(config.run, started),
-            directory=directory,
-            recorder=Recorder(directory, ready.model, lambda: datetime.now(UTC)),
-            observer=observer,
-            is_interrupted=is_interrupted,
-        )
-        if ready.report is not None:
-            _record_check(ready.report, run)
-        try:
-            summary = execute(run)
-        except Exception:
-            # A run that failed has a story to tell as well; if it cannot be told, the failure matters more.
-            with suppress(Exception):
-                write_report(directory)
-            raise
-    observer.stage("writing the report")
-    write_report(directory)
-    return TrainedRun(directory=directory, summary=summary, seconds=time.monotonic() - started)
+        directory = _make_directory(ready.config, datetime.now(), disk)
+        with hold(directory):
+            write_origins(directory, find_origins(materials, ready.source, grader))
+            _write_config(directory, ready.config, environment)
+            sitting = _Sitting(
+                ready=ready, directory=directory, observer=observer, request=request, began=started, disk=disk
+            )
+            return sitting.carry_out(RunState(budget=ready.budget))
 
 
-def rehearse(config: RunConfig, observer: Observer = SILENT, *, unsafe_grader_exec: bool = False) -> Rehearsal:
-    """Does everything up to the first sample: reads the data, builds the grader, loads the model, renders prompts.
-
-    Raises:
-        VerifineError: whatever `train` would have found wrong before it began.
-    """
-    RunDirectory.check_free(config.run.directory)
-    materials = gather(config)
-    with _grader(materials, None, unsafe_grader_exec) as scoring:
-        ready = prepare(materials, scoring, observer, None)
-    prompts = ready.trainer.source.draw(0, REHEARSED_PROMPTS)
-    return Rehearsal(
-        config=ready.config,
-        train_examples=len(materials.train),
-        held_out_examples=len(ready.held_out),
-        prompt_texts=tuple(prompt_text(ready.model, prompt) for prompt in prompts),
-        model=f"{ready.model.name}, {ready.model.parameter_count / 1e6:.0f} M weights, from the {ready.source}",
-    )
-
-
-def check_run(
-    config: RunConfig,
+def resume(
+    path: Path,
     *,
+    steps: int | None = None,
+    minutes: float | None = None,
     grader: Grader | GradeFunction | None = None,
     observer: Observer = SILENT,
-    extent: Extent | None = None,
+    request: Callable[[], Request | None] = lambda: None,
     unsafe_grader_exec: bool = False,
-) -> Report:
-    """Tries data, grader and model, and trains nothing. A blocker in the data or the grader leaves the model unasked.
+    disk: Disk = LOCAL_DISK,
+) -> TrainedRun:
+    """Goes on with a run from its newest checkpoint, or from its beginning where it has none.
 
-    `extent` None asks CHECKED_ROWS prompts.
+    On the same machine what comes out is what would have come out without the break, to the bit.
+
+    Args:
+        path: The run directory.
+        steps: How many steps the run is to have in the end; None: as many as it was to have.
+        minutes: How long the whole run may take; None: as long as it was to take.
+        grader: As in `train`; needed where the run began with one.
+        observer: Is told how the run goes.
+        request: As in `train`.
+        unsafe_grader_exec: As in `train`; it is not taken over from there.
+        disk: As in `train`.
 
     Raises:
-        VerifineError: what `train` would refuse anyway.
+        VerifineError: as in `train`. ConfigError: there is nothing left to do, or another process is at it.
+            CheckpointError: the model, the data or the grader is another than the run began with.
     """
-    materials = gather(config)
-    with _grader(materials, grader, unsafe_grader_exec) as scoring:
-        try:
-            report = prepare(materials, scoring, observer, extent or Extent(rows=CHECKED_ROWS)).report
-        except NoGoError as error:
-            return error.report
-    assert report is not None
-    return report
+    began = time.monotonic()
+    directory = replace(RunDirectory.open(path), disk=MaskingDisk(disk, find_secrets(os.environ)))
+    with hold(directory):
+        config = _extended(directory, steps, minutes)
+        environment = _environment(directory, grader, unsafe_grader_exec)
+        found = CheckpointStore(directory.checkpoints, disk).newest()
+        for damage in found.damaged:
+            observer.stage(f"passing over a damaged checkpoint: {damage}")
+        start, learned = (None, None) if found.checkpoint is None else from_checkpoint(found.checkpoint)
+        _refuse_nothing_to_do(directory, config, start)
+        materials = gather(config)
+        with open_grader(materials, grader, unsafe_grader_exec) as scoring:
+            ready = prepare(materials, scoring, observer, budget=None if start is None else start.budget)
+            refuse_other_origins(directory, find_origins(materials, ready.source, grader))
+            start = RunState(budget=ready.budget) if start is None else start
+            if learned is not None:
+                ready.trainer.learner.restore(learned)
+                ready.trainer.engine.load_weights(ready.trainer.learner.weights(), start.progress.updates)
+            rewind(directory, start.progress.step)
+            directory.disk.remove(directory.pause)
+            _write_config(directory, ready.config, environment)
+            sitting = _Sitting(
+                ready=ready, directory=directory, observer=observer, request=request, began=began, disk=disk
+            )
+            return sitting.carry_out(
+                start, saved=None if learned is None else start.progress.step, damaged=found.damaged
+            )
 
 
-def _record_check(report: Report, run: Run) -> None:
-    write_json(run.directory.preflight, to_numbers(report))
-    run.recorder.event("checked", **verdict_numbers(report))
+def _extended(directory: RunDirectory, steps: int | None, minutes: float | None) -> RunConfig:
+    """The run's config with its new length, wherever the directory lies by now."""
+    given = {"run.directory": directory.path.resolve(), "run.steps": steps, "run.minutes": minutes}
+    overrides = [
+        f"{name}={json.dumps(str(value) if isinstance(value, Path) else value)}"
+        for name, value in given.items()
+        if value is not None
+    ]
+    return load_config(directory.config, overrides)
 
 
-def services_for(config: RunConfig, *, unsafe_grader_exec: bool = False) -> Services:
-    """What the graders of a run work with on this machine."""
-    level = Level.UNSAFE if unsafe_grader_exec else None
-    return Services(grading=config.grading, environment=dict(os.environ), level=level)
+def _environment(
+    directory: RunDirectory, grader: Grader | GradeFunction | None, unsafe_grader_exec: bool
+) -> Environment:
+    """What the run goes on with.
 
-
-@contextmanager
-def _grader(materials: Materials, grader: Grader | GradeFunction | None, unsafe_grader_exec: bool) -> Iterator[Scoring]:
-    """The grader of a run; one that is built here is closed afterwards."""
-    if grader is not None:
-        yield Scoring(grader=CallableGrader(grader) if callable(grader) else grader, config=None)
-        return
-    if materials.grader is None:
+    Raises:
+        ConfigError: it began with a grader of a program's own, and none is given.
+    """
+    if grader is None and directory.environment.exists() and read_environment(directory.environment).own_grader:
         raise ConfigError(
-            "grader: missing; data of your own needs one, for example {type: answer, compare: number}. "
-            "See `verifine train --help` for the presets."
+            f"{directory.path}: a Python program brought the grader of this run, so only that program can go on with "
+            "it: `verifine.resume(path, grader=...)`"
         )
-    built = build_grader(materials.grader, services_for(materials.config, unsafe_grader_exec=unsafe_grader_exec))
-    try:
-        yield Scoring(grader=built, config=materials.grader)
-    finally:
-        built.close()
+    return replace(describe_environment(), own_grader=grader is not None, unsafe_grader_exec=unsafe_grader_exec)
 
 
-def _plan(section: RunSection, started: float) -> Plan:
+def _refuse_nothing_to_do(directory: RunDirectory, config: RunConfig, start: RunState | None) -> None:
+    ending = read_run(directory).ending
+    if start is None or ending not in {Ending.FINISHED, Ending.OUT_OF_TIME}:
+        return
+    steps, minutes = config.run.steps, config.run.minutes
+    if steps is not None and start.progress.step >= steps:
+        raise ConfigError(
+            f"{directory.path}: this run has taken all its {steps} steps; give it more, for example --steps {2 * steps}"
+        )
+    if ending == Ending.OUT_OF_TIME and minutes is not None and start.seconds >= 60 * minutes * NEARLY_OVER:
+        raise ConfigError(
+            f"{directory.path}: this run has used its {minutes:g} minutes; give it more, for example --minutes "
+            f"{2 * minutes:g}"
+        )
+
+
+def _plan(config: RunConfig) -> Plan:
     return Plan(
-        steps=section.steps,
-        deadline=None if section.minutes is None else started + 60 * section.minutes,
-        eval_interval=section.eval_interval,
-        save_interval=section.save_interval,
+        steps=config.run.steps,
+        seconds=None if config.run.minutes is None else 60 * config.run.minutes,
+        eval_interval=config.run.eval_interval,
+        patience=config.evaluation.patience,
+        keeps_best=config.evaluation.keep == "best",
     )
 
 
-def _open_directory(config: RunConfig, environment: Environment) -> RunDirectory:
+def _make_directory(config: RunConfig, now: datetime, disk: Disk) -> RunDirectory:
     name = f"{config.data.task or (config.data.train and config.data.train.stem)}-{config.algorithm.name}"
-    directory = RunDirectory.create(config.run.directory, name, datetime.now())
+    directory = RunDirectory.create(config.run.directory, name, now)
+    return replace(directory, disk=MaskingDisk(disk, find_secrets(os.environ)))
+
+
+def _write_config(directory: RunDirectory, config: RunConfig, environment: Environment) -> None:
+    """The config last: a directory that has one can be gone on with."""
     resolved = config.model_copy(update={"run": config.run.model_copy(update={"directory": directory.path})})
-    write_text(directory.config, dump_config(resolved))
-    write_environment(directory.environment, environment)
-    return directory
+    write_environment(directory.environment, environment, directory.disk)
+    write_text(directory.config, dump_config(resolved), directory.disk)

@@ -14,6 +14,7 @@ from torch import Tensor
 from verifine.algorithms.credit import Credit
 from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
+from verifine.learner.portion import Portion
 from verifine.models.load import Weights
 
 
@@ -92,8 +93,10 @@ class LearnerState:
     """All that a learner's next update depends on, beside the lesson: weights that learn, and the optimisers."""
 
     tensors: Mapping[str, Tensor]
-    """Copies, by names such as `policy/weights/...`, `policy/exp_avg/...` and `critic/weights/...`."""
+    """By names such as `policy/weights/...`, `policy/exp_avg/...` and `critic/weights/...`."""
     updates: int
+    portion: Portion | None = None
+    """How much is read at a time, which rounds as it does; None: as planned."""
 
 
 class Learner(Protocol):
@@ -112,7 +115,7 @@ class Learner(Protocol):
         ...
 
     def state(self) -> LearnerState:
-        """A copy of everything that training has changed."""
+        """Everything that training has changed: the tensors themselves, which the next update changes again."""
         ...
 
     def restore(self, state: LearnerState) -> None:

@@ -79,7 +79,7 @@ class LocalLearner:
             for owner, optimizer in self._optimizers.items()
             for name, tensor in optimizer.state().items()
         }
-        return LearnerState(tensors=tensors, updates=self._updates)
+        return LearnerState(tensors=tensors, updates=self._updates, portion=self._room.size)
 
     def restore(self, state: LearnerState) -> None:
         owners = {name.partition("/")[0] for name in state.tensors}
@@ -93,6 +93,7 @@ class LocalLearner:
             own = {key.removeprefix(prefix): value for key, value in state.tensors.items() if key.startswith(prefix)}
             optimizer.restore(own)
         self._updates = state.updates
+        self._room.size = self._room.size if state.portion is None else state.portion
 
     @torch.no_grad()
     def estimate(self, batch: Batch) -> Estimates:

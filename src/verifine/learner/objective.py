@@ -118,6 +118,7 @@ class Objective:
         tally.mean("entropy", reading.entropy)
         tally.mean("mismatch/mean", mismatch)
         tally.highest("mismatch/max", mismatch)
+        tally.mean("mismatch/kl", k3(tokens.behaviour_logprobs, tokens.old_logprobs))
         tally.mean("ratio/mean", ratio)
         tally.highest("ratio/max", ratio)
         tally.lowest("ratio/min", ratio)

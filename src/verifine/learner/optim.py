@@ -61,11 +61,11 @@ class Optimizer:
         self._adamw.zero_grad(set_to_none=False)
 
     def state(self) -> dict[str, Tensor]:
-        """Copies of the weights and of what AdamW keeps for them; nothing of the latter before the first update."""
-        tensors = {f"weights/{name}": parameter.detach().clone() for name, parameter in self._parameters.items()}
+        """The weights and what AdamW keeps for them; nothing of the latter before the first update."""
+        tensors = {f"weights/{name}": parameter.detach() for name, parameter in self._parameters.items()}
         for name, parameter in self._parameters.items():
             for moment, value in self._adamw.state[parameter].items():
-                tensors[f"{moment}/{name}"] = value.clone()
+                tensors[f"{moment}/{name}"] = value
         return tensors
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:

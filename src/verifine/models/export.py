@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
+from verifine.errors import DiskError
+from verifine.machine.disk import LOCAL_DISK, Disk, draft_of, refuse_failure
 from verifine.models.load import LanguageModel
 from verifine.models.lora import has_adapters, merged_weights, save_adapter
 from verifine.models.quiet import no_progress_bars
 
 
-def save_model(model: LanguageModel, folder: Path) -> None:
+def save_model(model: LanguageModel, folder: Path, disk: Disk = LOCAL_DISK) -> None:
     """Writes weights, configuration, tokenizer and chat template; the folder appears when it is complete.
 
     The weights are saved in float32, as they were trained: an update of the size that reinforcement learning makes is
     often smaller than bfloat16 can express, and rounding would undo part of it. LoRA adapters are merged into what is
     saved, not into the network, and are written beside it as well, under `adapter/`.
+
+    Raises:
+        DiskError: it cannot be written; what was there before still is.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = folder.parent / f".{folder.name}.{os.getpid()}"
-    replaced = folder.parent / f".{folder.name}.{os.getpid()}.replaced"
-    model.network.config.dtype = torch.float32
+    draft, replaced = draft_of(folder), draft_of(folder.with_name(f"{folder.name}.old"))
+    disk.remove(draft)
+    disk.remove(replaced)
     try:
-        with no_progress_bars():
-            model.network.save_pretrained(scratch, state_dict=merged_weights(model.network))
-        if has_adapters(model.network):
-            save_adapter(model.network, scratch / "adapter")
-        model.tokenizer.save_pretrained(scratch)
+        _write(model, draft)
+        for path in sorted(draft.rglob("*")):
+            disk.sync(path)
         if folder.exists():
-            folder.rename(replaced)
-        scratch.rename(folder)
-    finally:
-        for leftover in (scratch, replaced):
-            shutil.rmtree(leftover, ignore_errors=True)
+            disk.rename(folder, replaced)
+        disk.rename(draft, folder)
+        disk.remove(replaced)
+    except DiskError:
+        with suppress(DiskError):
+            disk.remove(draft)
+        raise
+
+
+def _write(model: LanguageModel, folder: Path) -> None:
+    model.network.config.dtype = torch.float32
+    with refuse_failure(folder):
+        folder.mkdir(parents=True)
+        try:
+            with no_progress_bars():
+                model.network.save_pretrained(folder, state_dict=merged_weights(model.network))
+            if has_adapters(model.network):
+                save_adapter(model.network, folder / "adapter")
+            model.tokenizer.save_pretrained(folder)
+        except SafetensorError as error:
+            is_full = os.strerror(errno.ENOSPC) in str(error)
+            raise DiskError(f"{folder} cannot be written ({error}); free some room", is_full=is_full) from error

@@ -7,6 +7,7 @@ are packaged in a wheel, on the Python package index. What was fetched is stored
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -100,6 +101,16 @@ def check_folder(folder: Path) -> Path:
             "Convert it with save_pretrained(..., safe_serialization=True)."
         )
     return folder
+
+
+def hash_model(folder: Path) -> str:
+    """The sha256 of everything in a model's folder that says what the model is: names and content."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
+        digest.update(path.name.encode() + b"\0")
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _fetch(hub_id: str, entry: CatalogueEntry | None, folder: Path, progress: Progress) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from verifine.config import RunConfig
 from verifine.data.summary import DataSummary, Repeats
 from verifine.preflight.finding import Finding, Severity
-from verifine.runs.evaluation import wilson_interval
+from verifine.runs.chance import wilson_interval
 from verifine.runs.outcome import count
 
 MANY_DUPLICATES = 0.1

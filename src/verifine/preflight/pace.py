@@ -91,7 +91,8 @@ def estimate_pace(config: RunConfig, timings: Timings, work: Work, held_out: int
         low=forward * (work.estimates + work.updates * low * (timings.signal_share if work.is_saving else 1)),
         high=forward * (work.estimates + work.updates * high),
     )
-    evaluation = _scaled(timings.sampling_s + timings.grading_s, held_out / timings.answers)
+    answers = held_out * config.evaluation.samples
+    evaluation = _scaled(timings.sampling_s + timings.grading_s, answers / timings.answers)
     total = None
     if run.steps is not None:
         between = (run.steps - 1) // run.eval_interval if run.eval_interval else 0

@@ -16,9 +16,11 @@ from verifine.models.provision import ProvisionedModel, cache_folder, provision_
 from verifine.models.threads import use_threads
 from verifine.preflight.check import Extent, Loaded, check_materials, check_memory, check_model, refuse_no_go
 from verifine.preflight.report import Report
+from verifine.preflight.warm_start import take_over_weights
+from verifine.train.evaluate import Exam, exam_sampling
 from verifine.train.loop import Observer
+from verifine.train.memory import Budget
 from verifine.train.trainer import Trainer
-from verifine.types import Prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class Scoring:
     grader: Grader
     config: AnyGrader | None
     """None: a Python program brought it."""
+    truth: Grader | None = None
+    """The second grader, which training never sees; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,17 +40,27 @@ class Ready:
 
     config: RunConfig
     """Resolved."""
-    source: str
-    """Where the model came from, in words."""
+    source: ProvisionedModel
+    """The model's files."""
     model: LanguageModel
+    budget: Budget
     trainer: Trainer
-    held_out: list[Prompt]
+    exam: Exam
     report: Report | None
     """None: nothing was checked."""
 
 
-def prepare(materials: Materials, scoring: Scoring, observer: Observer, extent: Extent | None) -> Ready:
+def prepare(
+    materials: Materials,
+    scoring: Scoring,
+    observer: Observer,
+    *,
+    extent: Extent | None = None,
+    budget: Budget | None = None,
+) -> Ready:
     """Loads the model and puts everything together; on the way it checks as much as `extent` says, None: nothing.
+
+    `budget` None: as much memory as there is.
 
     Raises:
         NoGoError: as soon as a blocker is found: before the model is loaded where that is soon enough.
@@ -64,7 +78,7 @@ def prepare(materials: Materials, scoring: Scoring, observer: Observer, extent: 
     model = _load(provisioned, materials.config)
     config = resolve(materials.config, model)
     copies = Copies.wanted(config, lambda: _load_copy(provisioned, model))
-    assembly = assemble(replace(materials, config=config), model, scoring.grader, copies, time.monotonic)
+    assembly = assemble(replace(materials, config=config), model, scoring.grader, copies, time.monotonic, budget)
     config, held_out = assembly.config, assembly.held_out
     if report is not None and extent is not None:
         observer.stage("asking the model before it has learned anything")
@@ -74,17 +88,29 @@ def prepare(materials: Materials, scoring: Scoring, observer: Observer, extent: 
         report = refuse_no_go(check_model(report, loaded, extent))
     return Ready(
         config=config,
-        source=provisioned.source,
+        source=provisioned,
         model=model,
+        budget=assembly.budget,
         trainer=assembly.trainer,
-        held_out=held_out,
+        exam=Exam(
+            prompts=held_out,
+            engine=assembly.trainer.engine,
+            grader=scoring.grader,
+            truth=scoring.truth,
+            sampling=exam_sampling(assembly.trainer.sampling, config.evaluation.samples, config.evaluation.temperature),
+            pass_score=config.evaluation.passing(scoring.config),
+        ),
         report=report,
     )
 
 
 def _load(provisioned: ProvisionedModel, config: RunConfig) -> LanguageModel:
     model, lora = load_model(provisioned, config.model.precision), config.model.lora
-    return model if lora is None else attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed)
+    if lora is not None:
+        model = attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed)
+    if config.model.start_from is not None:
+        take_over_weights(model.network, config.model.start_from)
+    return model
 
 
 def _load_copy(provisioned: ProvisionedModel, model: LanguageModel) -> LanguageModel:

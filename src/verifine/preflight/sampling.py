@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from verifine.config import RunConfig
 from verifine.config.algorithm import NEEDS_A_GROUP
 from verifine.preflight.finding import Finding, Severity
-from verifine.runs.evaluation import wilson_interval
+from verifine.runs.chance import wilson_interval
 from verifine.runs.outcome import count
 from verifine.runs.scores import Scores
 from verifine.train.budget import BUDGET_SHARE

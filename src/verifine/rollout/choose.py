@@ -33,10 +33,15 @@ def choose_tokens(
         best = logits.argmax(dim=-1)
         logprobs = logits.gather(1, best[:, None]).squeeze(1) - logits.logsumexp(dim=-1)
         return best[draws.rows], logprobs[draws.rows]
-    logits = logits.float() if temperature == 1 else logits.float() / temperature
-    probabilities = torch.softmax(logits, dim=-1)
+    probabilities = token_probabilities(logits, temperature)
     tokens = _inverse_cdf(probabilities, draws)
     return tokens, torch.log(probabilities[draws.rows, tokens])
+
+
+def token_probabilities(logits: Float[Tensor, "R V"], temperature: float) -> Float[Tensor, "R V"]:
+    """The distributions that tokens are drawn from; at temperature 0, where none is drawn, those at temperature 1."""
+    logits = logits.float() if temperature in (0, 1) else logits.float() / temperature
+    return torch.softmax(logits, dim=-1)
 
 
 def _inverse_cdf(probabilities: Float[Tensor, "R V"], draws: Draws) -> Int[Tensor, " S"]:

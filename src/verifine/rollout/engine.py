@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from verifine.models.fingerprint import Fingerprint
 from verifine.models.load import Weights
 from verifine.types import Group, Prompt, Rollout, Sampling
 
@@ -24,6 +25,14 @@ class RolloutEngine(Protocol):
         """Samples from `weights` from now on; rollouts carry `version`."""
         ...
 
-    def logprobs(self, rollouts: Sequence[Rollout], temperature: float) -> list[list[float]]:
-        """The engine's own log-probabilities of rollouts' tokens, to compare with the learner's."""
+    def logprobs(self, rollouts: Sequence[Rollout], sampling: Sampling) -> list[list[float]]:
+        """The log-probability that each token of `rollouts` would have if it were drawn now, as `sampling` says.
+
+        For the canary: it is to come from the weights, temperature and truncation that `generate` samples with, not
+        from what the engine believes them to be. A token that cannot be drawn has minus infinity.
+        """
+        ...
+
+    def fingerprint(self) -> Fingerprint:
+        """Of the weights that the engine has now, by the learner's names."""
         ...

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 import torch
 
 from verifine.errors import EngineError
-from verifine.models.forward import head_weight, matmul_precision, tree_logprobs
+from verifine.models.fingerprint import Fingerprint, fingerprint
+from verifine.models.forward import head_weight, matmul_precision
 from verifine.models.load import LanguageModel, Weights
 from verifine.models.quantized import QuantizedTwin
 from verifine.models.room import Room, Shortages
 from verifine.models.tree import Branch, grow_tree
 from verifine.rollout.cache import Capacity
+from verifine.rollout.choose import token_probabilities
 from verifine.rollout.decoding import Answer, Decoding
+from verifine.rollout.prefill import Prefill
 from verifine.rollout.reader import OwnWeights, Reader
 from verifine.rollout.static import StaticDecoding
 from verifine.types import Group, Prompt, Rollout, Sampling
@@ -23,6 +26,9 @@ CACHE_BYTES = 1 << 30
 
 LOGITS_BYTES = 1 << 28
 """Memory that the logits of one token of every sample may take, in float32."""
+
+SCORED_ROWS = 64
+"""Tokens whose logits are held at a time where log-probabilities are asked for."""
 
 
 class NativeEngine:
@@ -76,10 +82,8 @@ class NativeEngine:
         )
 
     def _answer(self, prompts: Sequence[Prompt], sampling: Sampling, capacity: Capacity) -> list[Group]:
-        twin = self._twin if sampling.in_int8 else None
-        reader: Reader = OwnWeights(self._model.network) if twin is None else twin
         decoding = self._decode(
-            reader,
+            self._reader(sampling),
             sampling,
             capacity,
             lambda token_ids: self._has_ended(token_ids, sampling.stop),
@@ -88,13 +92,32 @@ class NativeEngine:
             return self._groups(prompts, list(decoding.run(prompts)))
 
     @torch.no_grad()
-    def logprobs(self, rollouts: Sequence[Rollout], temperature: float) -> list[list[float]]:
-        results = []
-        for rollout in rollouts:
-            branch = Branch(prompt=rollout.prompt.token_ids, completions=[rollout.token_ids])
-            tree = grow_tree([branch], self._model.device)
-            results.append(tree_logprobs(self._model.network, tree, temperature, self._model.compute_dtype)[0].tolist())
-        return results
+    def logprobs(self, rollouts: Sequence[Rollout], sampling: Sampling) -> list[list[float]]:
+        reader = self._reader(sampling)
+        # What stands before a token is a prompt like any other, and what prompts begin with in common is read once.
+        before = [
+            Branch(prompt=rollout.prompt.token_ids + rollout.token_ids[:time])
+            for rollout in rollouts
+            for time in range(len(rollout.token_ids))
+        ]
+        if not before:
+            return [[] for _ in rollouts]
+        tokens = torch.tensor([token for rollout in rollouts for token in rollout.token_ids], device=self._model.device)
+        with matmul_precision(self._model.device, self._model.compute_dtype):
+            hidden = Prefill(grow_tree(before, self._model.device)).read(reader.network)
+            parts = [
+                token_probabilities(reader.logits(rows), sampling.temperature).gather(1, drawn[:, None]).squeeze(1)
+                for rows, drawn in zip(hidden.split(SCORED_ROWS), tokens.split(SCORED_ROWS), strict=True)
+            ]
+        logprobs = iter(torch.cat(parts).log().tolist())
+        return [[next(logprobs) for _ in rollout.token_ids] for rollout in rollouts]
+
+    def fingerprint(self) -> Fingerprint:
+        return fingerprint(self._model.network.state_dict())
+
+    def _reader(self, sampling: Sampling) -> Reader:
+        twin = self._twin if sampling.in_int8 else None
+        return OwnWeights(self._model.network) if twin is None else twin
 
     def _capacity(self, prompts: Sequence[Prompt], sampling: Sampling, cache_bytes: int) -> Capacity:
         """Room for as many groups at a time as fit `cache_bytes`, one at least."""

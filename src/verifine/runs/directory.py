@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from verifine.errors import ConfigError
+from verifine.machine.disk import LOCAL_DISK, Disk, write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,8 @@ class RunDirectory:
     """The paths of one run. The trainer writes them; everything else only reads."""
 
     path: Path
+    disk: Disk = field(default=LOCAL_DISK, compare=False)
+    """What is written with."""
 
     @classmethod
     def create(cls, path: Path | None, name: str, now: datetime) -> RunDirectory:
@@ -90,6 +92,21 @@ class RunDirectory:
         return self.path / "dumps"
 
     @property
+    def lock(self) -> Path:
+        """Held by the process that trains."""
+        return self.path / ".lock"
+
+    @property
+    def pause(self) -> Path:
+        """Whoever makes this file asks the run to pause after its step."""
+        return self.path / "pause"
+
+    @property
+    def origins(self) -> Path:
+        """What the run was made from, in hashes."""
+        return self.path / "origins.json"
+
+    @property
     def model(self) -> Path:
         return self.path / "model"
 
@@ -123,35 +140,26 @@ def check_free(path: Path | None, option: str) -> None:
         return
     if not path.is_dir():
         raise ConfigError(f"{option}: {path} is a file; give a folder that does not exist yet")
-    if any(path.iterdir()):
+    if any(not _is_rubbish(each) for each in path.iterdir()):
         raise ConfigError(
             f"{option}: {path} is not empty, and Verifine never overwrites; give a folder that does not exist yet, "
             f"move this one away, or leave {option} out to get a new one"
         )
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file or none of it: a reader never meets half, and neither does a crash leave it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+def _is_rubbish(path: Path) -> bool:
+    """Whether it may be what a run left that was killed before it had a config: nothing is lost with that."""
+    return path.name.startswith(".") or path.name in {"env.json", "origins.json"}
 
 
-def write_text(path: Path, text: str) -> None:
-    """Like `write_bytes`, in UTF-8."""
-    write_bytes(path, text.encode("utf-8"))
+def write_text(path: Path, text: str, disk: Disk = LOCAL_DISK) -> None:
+    """Write a whole file or none of it, in UTF-8."""
+    write_whole(path, text.encode("utf-8"), disk)
 
 
-def write_json(path: Path, value: Mapping[str, object]) -> None:
-    """Like `write_bytes`, as JSON for people to read too."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+def write_json(path: Path, value: Mapping[str, object], disk: Disk = LOCAL_DISK) -> None:
+    """Like `write_text`, as JSON for people to read too."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n", disk)
 
 
 def _make(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -10,8 +11,9 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from verifine.machine.cores import read_cores
+from verifine.machine.disk import LOCAL_DISK, Disk
 from verifine.machine.memory import read_memory
-from verifine.machine.threads import Threads, decide_threads
+from verifine.machine.threads import Threads, share_out
 from verifine.runs.directory import write_json
 
 
@@ -53,12 +55,12 @@ def describe_environment() -> Environment:
         cores=cores.available,
         memory_bytes=read_memory().total,
         core_quota=cores.quota,
-        threads=decide_threads(),
+        threads=share_out(cores, os.environ),
     )
 
 
-def write_environment(path: Path, environment: Environment) -> None:
-    write_json(path, asdict(environment))
+def write_environment(path: Path, environment: Environment, disk: Disk = LOCAL_DISK) -> None:
+    write_json(path, asdict(environment), disk)
 
 
 def read_environment(path: Path) -> Environment:

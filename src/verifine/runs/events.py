@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from verifine.machine.disk import LOCAL_DISK, Disk
 from verifine.runs.jsonl import append_row, mend_end, read_rows
 from verifine.types import Json
 
-ENDINGS = ("finished", "out_of_time", "no_signal", "interrupted", "failed")
+ENDINGS = ("finished", "out_of_time", "no_signal", "no_progress", "interrupted", "paused", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +30,17 @@ class Event:
 class EventLog:
     """Appends events, each readable by others as soon as `emit` returns."""
 
-    def __init__(self, path: Path, clock: Callable[[], datetime]) -> None:
+    def __init__(self, path: Path, clock: Callable[[], datetime], disk: Disk = LOCAL_DISK) -> None:
         """`clock` tells the time with its time zone."""
         self._path = path
         self._clock = clock
+        self._disk = disk
         mend_end(path)
 
     def emit(self, type_: str, /, **fields: Json) -> None:
         assert not fields.keys() & {"time", "type"}, "an event's time and type are not fields"
         time = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
-        append_row(self._path, {"time": time, "type": type_, **fields})
+        append_row(self._path, {"time": time, "type": type_, **fields}, self._disk)
 
 
 def read_events(path: Path) -> list[Event]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from verifine.errors import ConfigError
+from verifine.machine.disk import LOCAL_DISK, Disk, write_whole
 from verifine.types import Json
 
 
-def append_row(path: Path, row: Mapping[str, object]) -> None:
+def append_row(path: Path, row: Mapping[str, object], disk: Disk = LOCAL_DISK) -> None:
     """Add one row and hand it to the system at once, so a reader sees it while the run goes on."""
-    with path.open("ab") as file:
-        file.write(_encode(row))
+    disk.append(path, _encode(row))
 
 
 def rows_to_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
@@ -47,6 +47,12 @@ def mend_end(path: Path) -> None:
     if not rest:
         return
     path.write_bytes(content + b"\n" if _parsed(rest) is not None else whole + newline)
+
+
+def keep_rows(path: Path, keeps: Callable[[Mapping[str, Json]], bool], disk: Disk = LOCAL_DISK) -> None:
+    """Drops the rows that `keeps` does not want, and a half-written last line; all or nothing."""
+    if path.exists():
+        write_whole(path, rows_to_bytes([row for row in read_rows(path) if keeps(row)]), disk)
 
 
 def finite(value: object) -> object:

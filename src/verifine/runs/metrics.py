@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from verifine.machine.disk import LOCAL_DISK, Disk
 from verifine.runs.jsonl import append_row, mend_end, read_rows
 from verifine.types import StepReport
 
@@ -96,6 +97,17 @@ _CATALOGUE = (
         unit="nats",
     ),
     Metric(name="mismatch/max", meaning="The largest such difference.", unit="nats"),
+    Metric(
+        name="mismatch/kl",
+        meaning="How far the sampler's distribution is from the learner's; 0 where one process does both in float32.",
+        unit="nats per token",
+    ),
+    Metric(
+        name="mismatch/probe_mean",
+        meaning="As mismatch/mean, on the fixed tokens that the canary compares after an update.",
+        unit="nats",
+    ),
+    Metric(name="mismatch/probe_max", meaning="The largest difference on those tokens.", unit="nats"),
     Metric(name="groups/trained", meaning="Groups in which some answer had an advantage.", unit="groups"),
     Metric(name="groups/resampled", meaning="Groups sampled in place of groups without signal.", unit="groups"),
     Metric(
@@ -140,8 +152,9 @@ def explain(names: Iterable[str]) -> list[Metric]:
 class MetricLog:
     """Appends the numbers of each step, readable by others as soon as `append` returns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: Disk = LOCAL_DISK) -> None:
         self._path = path
+        self._disk = disk
         mend_end(path)
 
     def append(self, report: StepReport) -> None:
@@ -153,7 +166,7 @@ class MetricLog:
         unknown = sorted(report.metrics.keys() - {metric.name for metric in explain(report.metrics)})
         if unknown:
             raise ValueError(f"metrics without an entry in runs.metrics.METRICS: {', '.join(unknown)}")
-        append_row(self._path, {"step": report.step, **report.metrics})
+        append_row(self._path, {"step": report.step, **report.metrics}, self._disk)
 
 
 def read_metrics(path: Path) -> list[StepReport]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from verifine.runs.evaluation import EvaluatedSample, Evaluation
+from verifine.runs.chance import Conclusion, conclude, paired_test
+from verifine.runs.evaluation import (
+    EvaluatedProblem,
+    EvaluatedSample,
+    Evaluation,
+    Interval,
+    Measure,
+    decisive,
+    over_problems,
+)
+from verifine.types import Json
 
 
 class Change(StrEnum):
@@ -22,33 +31,49 @@ class Pair:
     """The same problem, answered before and after training."""
 
     before: EvaluatedSample
+    """Of several answers the one that is most like their average; likewise `after`."""
     after: EvaluatedSample
+    difference: float
+    """How much more the answers after are worth than those before, on average."""
 
     @property
     def change(self) -> Change:
-        """By whether the answer is right where both were judged so, else by the score."""
-        if self.before.answer_ok is not None and self.after.answer_ok is not None:
-            before, after = float(self.before.answer_ok), float(self.after.answer_ok)
-        else:
-            before, after = self.before.score or 0.0, self.after.score or 0.0
-        if before == after:
+        if not self.difference:
             return Change.SAME
-        return Change.WON if after > before else Change.LOST
+        return Change.WON if self.difference > 0 else Change.LOST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
-    """Every problem that both evaluations asked, in their order."""
+    """Every problem that both evaluations asked and whose answers can be compared, in their order."""
 
+    measure: Measure | None
+    """What the answers are compared by; None: there is nothing that both evaluations know."""
     pairs: tuple[Pair, ...]
 
     def of(self, change: Change) -> tuple[Pair, ...]:
         return tuple(pair for pair in self.pairs if pair.change is change)
 
     @property
+    def difference(self) -> float | None:
+        """After less before, on average; None: there are no pairs."""
+        return sum(pair.difference for pair in self.pairs) / len(self.pairs) if self.pairs else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """Of the difference, by the bootstrap over problems; None: it is not known."""
+        return over_problems([pair.difference for pair in self.pairs])
+
+    @property
     def chance(self) -> float:
         """How often a difference at least this large comes about when nothing has changed."""
-        return sign_test(len(self.of(Change.WON)), len(self.of(Change.LOST)))
+        return paired_test([pair.difference for pair in self.pairs])
+
+    @property
+    def conclusion(self) -> Conclusion:
+        """By the test alone: the interval says how large the difference may be."""
+        difference = self.difference
+        return Conclusion.NOT_COMPARED if difference is None else conclude(difference, self.chance)
 
     def examples(self, count: int = 4) -> tuple[Pair, ...]:
         """The first problems that were won, and one that was lost if any was; the rest fill up."""
@@ -57,17 +82,35 @@ class Pairing:
         rest = [pair for pair in self.pairs if pair not in won and pair not in lost]
         return (*won, *lost, *rest[: max(0, 2 - len(won) - len(lost))])
 
+    def numbers(self) -> dict[str, Json]:
+        """The verdict, for programs; null where nothing could be compared."""
+        interval = self.interval
+        return {
+            "conclusion": self.conclusion.value,
+            "measure": self.measure,
+            "difference": self.difference,
+            "interval": None if interval is None else list(interval),
+            "chance": self.chance if self.pairs else None,
+            "problems": len(self.pairs),
+            "won": len(self.of(Change.WON)),
+            "lost": len(self.of(Change.LOST)),
+        }
+
 
 def pair_up(before: Evaluation, after: Evaluation) -> Pairing:
-    samples = {sample.prompt_id: sample for sample in before.samples}
-    pairs = (
-        Pair(before=samples[sample.prompt_id], after=sample) for sample in after.samples if sample.prompt_id in samples
-    )
-    return Pairing(pairs=tuple(pairs))
+    """By the problems' ids. Answers that nobody could judge or score are left out of their problem's average."""
+    measure = decisive(before, after)
+    if measure is None:
+        return Pairing(measure=None, pairs=())
+    earlier = {problem.prompt_id: problem for problem in before.problems}
+    asked = [(earlier[problem.prompt_id], problem) for problem in after.problems if problem.prompt_id in earlier]
+    pairs = (_pair(old, new, measure) for old, new in asked)
+    return Pairing(measure=measure, pairs=tuple(pair for pair in pairs if pair is not None))
 
 
-def sign_test(won: int, lost: int) -> float:
-    """The two-sided exact sign test (for paired right and wrong answers: McNemar's exact test)."""
-    total = won + lost
-    ways = sum(math.comb(total, successes) for successes in range(min(won, lost) + 1))
-    return min(1.0, 2 * (ways / (1 << total)))
+def _pair(old: EvaluatedProblem, new: EvaluatedProblem, measure: Measure) -> Pair | None:
+    """None: the answers of one of them are not known to be worth anything."""
+    before, after = old.average(measure), new.average(measure)
+    if before is None or after is None:
+        return None
+    return Pair(before=old.typical(measure), after=new.typical(measure), difference=after - before)

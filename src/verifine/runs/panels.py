@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verifine.runs.evaluation import Evaluation, Judgement
+from verifine.runs.evaluation import Evaluation, Interval, Measure
 from verifine.runs.record import RunRecord
 
 
@@ -14,16 +14,20 @@ class Panel:
 
     title: str
     metric: str
-    judgement: Judgement | None = None
-    """The accuracy that evaluations have of it; None: not an accuracy."""
+    measure: Measure | None = None
+    """The same thing in evaluations; None: they do not look at it."""
+
+    @property
+    def is_share(self) -> bool:
+        return self.measure in ("answer", "format")
 
     def evaluated(self, evaluation: Evaluation) -> float | None:
-        """What an evaluation found; None: it does not look at that."""
-        if self.judgement == "answer":
-            return evaluation.answer_accuracy
-        if self.judgement == "format":
-            return evaluation.format_accuracy
-        return evaluation.reward if self.metric == "reward" else None
+        """What an evaluation found; None: it does not look at that, or could not judge it."""
+        return None if self.measure is None else evaluation.average(self.measure)
+
+    def interval(self, evaluation: Evaluation) -> Interval | None:
+        """Of what it found."""
+        return None if self.measure is None else evaluation.interval(self.measure)
 
     def is_judged(self, record: RunRecord) -> bool:
         """Whether the run says anything about it."""
@@ -31,8 +35,8 @@ class Panel:
         return any(value is not None for value in (*record.series(self.metric), *evaluated))
 
 
-REWARD = Panel(title="Average reward", metric="reward")
+REWARD = Panel(title="Average reward", metric="reward", measure="reward")
 LENGTH = Panel(title="Response length (tokens)", metric="completions/mean_length")
-FORMAT = Panel(title="Format accuracy", metric="format_accuracy", judgement="format")
-ANSWER = Panel(title="Answer accuracy", metric="answer_accuracy", judgement="answer")
+FORMAT = Panel(title="Format accuracy", metric="format_accuracy", measure="format")
+ANSWER = Panel(title="Answer accuracy", metric="answer_accuracy", measure="answer")
 PANELS = (REWARD, LENGTH, FORMAT, ANSWER)

@@ -29,7 +29,7 @@ _TRAIN, _HELD_OUT = THEME["train"].light, THEME["held-out"].light
 
 def draw_training(record: RunRecord) -> str:
     """Reward, length and, where the grader judges them, the two accuracies: by step, and on held-out problems."""
-    panels = [panel for panel in PANELS if panel.judgement is None or panel.is_judged(record)]
+    panels = [panel for panel in PANELS if not panel.is_share or panel.is_judged(record)]
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, ROW_HEIGHT * ((len(panels) + 1) // 2)), layout=make_layout())
         for axes, panel in zip(add_panels(figure, len(panels)), panels, strict=True):
@@ -67,7 +67,7 @@ def _draw_panel(axes: Any, panel: Panel, record: RunRecord) -> None:
     axes.plot(steps, numbers(smoothed(values)), color=_TRAIN, linewidth=2.2, **marker)
     for step, evaluation in record.evaluations:
         _draw_evaluation(axes, panel, step, evaluation)
-    if panel.judgement is not None:
+    if panel.is_share:
         axes.set_ylim(-0.02, 1.04)
     elif panel is not REWARD:
         axes.set_ylim(bottom=0)
@@ -75,8 +75,7 @@ def _draw_panel(axes: Any, panel: Panel, record: RunRecord) -> None:
 
 
 def _draw_evaluation(axes: Any, panel: Panel, step: int, evaluation: Evaluation) -> None:
-    interval = evaluation.interval(panel.judgement) if panel.judgement else None
-    value = panel.evaluated(evaluation)
+    interval, value = panel.interval(evaluation), panel.evaluated(evaluation)
     if value is None:
         return
     below, above = (value - interval[0], interval[1] - value) if interval else (0.0, 0.0)

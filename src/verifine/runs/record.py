@@ -63,8 +63,7 @@ def read_run(directory: RunDirectory) -> RunRecord:
     metrics = read_metrics(directory.metrics)
     last_step = metrics[-1].step if metrics else 0
     evaluations = [
-        (_step_of(evaluation.name, last_step), evaluation)
-        for evaluation in read_evaluations(directory.evaluations).values()
+        (_step_of(evaluation, last_step), evaluation) for evaluation in read_evaluations(directory.evaluations).values()
     ]
     return RunRecord(
         name=directory.path.resolve().name,
@@ -77,8 +76,10 @@ def read_run(directory: RunDirectory) -> RunRecord:
     )
 
 
-def _step_of(name: str, last_step: int) -> int:
-    if name == "baseline":
+def _step_of(evaluation: Evaluation, last_step: int) -> int:
+    if evaluation.step is not None:
+        return evaluation.step
+    if evaluation.name == "baseline":
         return 0
-    number = name.removeprefix("step-")
+    number = evaluation.name.removeprefix("step-")
     return int(number) if number.isdecimal() else last_step

@@ -5,14 +5,25 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from verifine.runs.diagnosis.diagnose import diagnose
+from verifine.runs.diagnosis.words import describe_evidence, describe_steps
 from verifine.runs.directory import RunDirectory, write_text
-from verifine.runs.evaluation import EvaluatedSample, Evaluation, Judgement
+from verifine.runs.evaluation import EvaluatedSample, Evaluation
+from verifine.runs.lock import is_training
 from verifine.runs.metrics import Metric, explain
-from verifine.runs.outcome import count, describe_changes, describe_duration, describe_outcome, describe_probability
+from verifine.runs.outcome import (
+    count,
+    describe_changes,
+    describe_duration,
+    describe_interval,
+    describe_outcome,
+    describe_verdict,
+)
 from verifine.runs.pages import render_page
 from verifine.runs.pairs import Pair, Pairing, pair_up
 from verifine.runs.plots import draw_timing, draw_training
 from verifine.runs.record import RunRecord, read_run
+from verifine.runs.standing import Standing, standings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +40,13 @@ class _Measure:
 
 def write_report(directory: RunDirectory) -> Path:
     """Write `report.html` from what the run directory holds, whether or not the run is over."""
-    write_text(directory.report, render_report(read_run(directory)))
+    page = render_report(read_run(directory), is_training=is_training(directory))
+    write_text(directory.report, page, directory.disk)
     return directory.report
 
 
-def render_report(record: RunRecord) -> str:
-    """The page. Everything a model or a user wrote is escaped."""
+def render_report(record: RunRecord, *, is_training: bool = True) -> str:
+    """The page. Everything a model or a user wrote is escaped. `is_training`: a process is still at it."""
     baseline, final = record.baseline, record.final
     pairing = pair_up(baseline, final) if baseline and final else None
     return render_page(
@@ -42,10 +54,15 @@ def render_report(record: RunRecord) -> str:
         record=record,
         outcome=describe_outcome(record),
         facts=_facts(record),
+        findings=[
+            (finding, describe_evidence(finding), describe_steps(finding.steps))
+            for finding in diagnose(record, is_training=is_training)
+        ],
         training_figure=draw_training(record) if record.metrics or record.evaluations else None,
         timing_figure=draw_timing(record),
         measures=_measures(baseline, final),
-        problems=count(max((len(evaluation.samples) for _, evaluation in record.evaluations), default=0), "problem"),
+        problems=count(max((len(evaluation.problems) for _, evaluation in record.evaluations), default=0), "problem"),
+        manner=_manner(record),
         changes=_changes(pairing),
         examples=[_example(pair) for pair in pairing.examples()] if pairing else [],
         environment=_environment(record),
@@ -68,43 +85,37 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _measures(before: Evaluation | None, after: Evaluation | None) -> list[_Measure]:
-    rows = [
-        _measure("Answer accuracy", before, after, "answer"),
-        _measure("Format accuracy", before, after, "format"),
-        _measure("Average reward", before, after, None),
-    ]
-    return [row for row in rows if row.before or row.after]
+    old, new = ({each.name: each for each in standings(given)} if given else {} for given in (before, after))
+    return [_measure(name, old.get(name), new.get(name)) for name in dict.fromkeys([*old, *new])]
 
 
-def _measure(name: str, before: Evaluation | None, after: Evaluation | None, judgement: Judgement | None) -> _Measure:
-    old, new = _value(before, judgement), _value(after, judgement)
+def _measure(name: str, old: Standing | None, new: Standing | None) -> _Measure:
     return _Measure(
         name=name,
-        before="" if old is None else f"{old:.2f}",
-        before_interval=_interval(before, judgement),
-        after="" if new is None else f"{new:.2f}",
-        after_interval=_interval(after, judgement),
-        change="" if old is None or new is None else f"{new - old:+.2f}",
+        before="" if old is None else f"{old.value:.2f}",
+        before_interval=_interval(old),
+        after="" if new is None else f"{new.value:.2f}",
+        after_interval=_interval(new),
+        change="" if old is None or new is None else f"{new.value - old.value:+.2f}",
     )
 
 
-def _value(evaluation: Evaluation | None, judgement: Judgement | None) -> float | None:
-    if evaluation is None:
-        return None
-    if judgement == "answer":
-        return evaluation.answer_accuracy
-    return evaluation.format_accuracy if judgement == "format" else evaluation.reward
+def _interval(standing: Standing | None) -> str:
+    return "" if standing is None or standing.interval is None else describe_interval(standing.interval)
 
 
-def _interval(evaluation: Evaluation | None, judgement: Judgement | None) -> str:
-    interval = evaluation.interval(judgement) if evaluation and judgement else None
-    return f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else ""
+def _manner(record: RunRecord) -> str:
+    """How the held-out problems were answered."""
+    last = record.evaluations[-1][1] if record.evaluations else None
+    if last is None or last.answers_each <= 1:
+        return "answered greedily"
+    return f"answered {last.answers_each} times each at temperature {last.temperature:g}"
 
 
 def _changes(pairing: Pairing | None) -> str | None:
     if pairing is None or not pairing.pairs:
         return None
-    return f"{describe_changes(pairing)} (sign test: {describe_probability(pairing.chance)})."
+    return f"{describe_changes(pairing)}. {describe_verdict(pairing)}"
 
 
 def _example(pair: Pair) -> dict[str, object]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from verifine.runs.directory import write_bytes
+from verifine.machine.disk import LOCAL_DISK, Disk, write_whole
 from verifine.runs.jsonl import read_rows, rows_to_bytes
 from verifine.types import FinishReason, Group
 
@@ -49,6 +49,7 @@ def write_rollouts(
     groups: Sequence[Group],
     advantages: Sequence[Sequence[float]],
     prompt_texts: Sequence[str],
+    disk: Disk = LOCAL_DISK,
 ) -> Path:
     """Write the graded groups of a step; `advantages` is [P][G] and `prompt_texts` is [P]."""
     path = rollouts_path(folder, step)
@@ -57,7 +58,7 @@ def write_rollouts(
         for group, values, text in zip(groups, advantages, prompt_texts, strict=True)
         for record in _records(step, group, values, text)
     ]
-    write_bytes(path, rows_to_bytes(rows))
+    write_whole(path, rows_to_bytes(rows), disk)
     return path
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
 from verifine.learner.learner import LearnerState, Lesson, UpdateOutcome, UpdateReport
+from verifine.models.fingerprint import Fingerprint, fingerprint
 from verifine.models.load import Weights
 from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling
 
@@ -17,6 +18,7 @@ class ScriptedEngine:
     def __init__(self, answer: Callable[[Prompt, int], str]) -> None:
         self._answer = answer
         self.version = 0
+        self._fingerprint = fingerprint({})
         self.calls: list[tuple[tuple[str, ...], Sampling]] = []
         """The prompt ids and the sampling of every call."""
 
@@ -30,11 +32,16 @@ class ScriptedEngine:
             for prompt in prompts
         ]
 
-    def load_weights(self, weights: Weights, version: int) -> None:  # noqa: ARG002 - a script has no weights
+    def load_weights(self, weights: Weights, version: int) -> None:
+        """A script needs no weights, but it can say what it was given."""
+        self._fingerprint = fingerprint(weights)
         self.version = version
 
-    def logprobs(self, rollouts: Sequence[Rollout], temperature: float) -> list[list[float]]:  # noqa: ARG002
+    def logprobs(self, rollouts: Sequence[Rollout], sampling: Sampling) -> list[list[float]]:  # noqa: ARG002
         return [list(rollout.behaviour_logprobs) for rollout in rollouts]
+
+    def fingerprint(self) -> Fingerprint:
+        return self._fingerprint
 
     def _rollout(self, prompt: Prompt, sample: int, sampling: Sampling) -> Rollout:
         text = self._answer(prompt, sample)

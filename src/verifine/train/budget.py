@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from verifine.errors import GraderError
 from verifine.types import Group
@@ -12,28 +13,35 @@ BUDGET_SAMPLES = 200
 SHOWN = 5
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnscorableBudget:
     """Ends a run whose grader fails on more than 5 % of at least 200 answers."""
 
-    def __init__(self) -> None:
-        self._graded = 0
-        self._failed = 0
-        self._examples: list[str] = []
+    graded: int = 0
+    failed: int = 0
+    examples: tuple[str, ...] = ()
+    """The last that failed, with their reasons."""
 
-    def spend(self, groups: Sequence[Group]) -> None:
-        """Counts the grades of `groups`.
+    def spend(self, groups: Sequence[Group]) -> UnscorableBudget:
+        """What it is after the grades of `groups`.
 
         Raises:
             GraderError: the budget is spent; the message shows the last reasons.
         """
-        for group in groups:
-            self._graded += len(group.grades)
-            failed = [grade for grade in group.grades if not grade.valid]
-            self._failed += len(failed)
-            self._examples += [f"{group.prompt.id}: {grade.reason or 'no reason given'}" for grade in failed]
-        self._examples = self._examples[-SHOWN:]
-        if self._graded >= BUDGET_SAMPLES:
-            self.settle()
+        failures = [
+            f"{group.prompt.id}: {grade.reason or 'no reason given'}"
+            for group in groups
+            for grade in group.grades
+            if not grade.valid
+        ]
+        spent = UnscorableBudget(
+            graded=self.graded + sum(len(group.grades) for group in groups),
+            failed=self.failed + len(failures),
+            examples=(*self.examples, *failures)[-SHOWN:],
+        )
+        if spent.graded >= BUDGET_SAMPLES:
+            spent.settle()
+        return spent
 
     def settle(self) -> None:
         """Judges what was spent so far, however little was graded.
@@ -41,9 +49,9 @@ class UnscorableBudget:
         Raises:
             GraderError: more than the budget's share could not be scored.
         """
-        if self._failed > BUDGET_SHARE * self._graded:
-            shown = "\n".join(f"  - {example}" for example in self._examples)
+        if self.failed > BUDGET_SHARE * self.graded:
+            shown = "\n".join(f"  - {example}" for example in self.examples)
             raise GraderError(
-                f"the grader could not score {self._failed} of {self._graded} answers, more than {BUDGET_SHARE:.0%}. "
+                f"the grader could not score {self.failed} of {self.graded} answers, more than {BUDGET_SHARE:.0%}. "
                 f"Unscorable answers teach nothing, so mend the grader first. The last ones, by prompt:\n{shown}"
             )

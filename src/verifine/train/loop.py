@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
-from verifine.errors import StoppedError, TrainingError, VerifineError
-from verifine.learner.learner import UpdateOutcome
+from verifine.errors import DiskError, StoppedError, TrainingError, VerifineError
 from verifine.models.export import save_model
 from verifine.models.load import LanguageModel
+from verifine.runs.diagnosis.finding import Finding
+from verifine.runs.diagnosis.live import Watch
+from verifine.runs.diagnosis.numbers import finding_numbers
 from verifine.runs.directory import RunDirectory
 from verifine.runs.evaluation import Evaluation
-from verifine.train.budget import UnscorableBudget
-from verifine.train.evaluate import evaluate
+from verifine.train.evaluate import Exam, examine
+from verifine.train.patience import NOT_FINITE_LIMIT
 from verifine.train.recorder import Recorder
-from verifine.train.step import StepResult, train_step
+from verifine.train.saver import Saver
+from verifine.train.state import RunState
+from verifine.train.step import train_step
 from verifine.train.trainer import Progress, Trainer
-from verifine.types import Prompt, StepReport
+from verifine.types import StepReport
 
-NO_SIGNAL_LIMIT = 20
-NOT_FINITE_LIMIT = 3
 REPORT_S = 5.0
 """Kept of a time limit for writing the report."""
 SAVED_PARAMETERS_PER_S = 5e7
@@ -45,6 +48,10 @@ class Observer(Protocol):
         """A step is done; `eta_s` is how long training may still take, None if nobody can tell."""
         ...
 
+    def found(self, finding: Finding) -> None:
+        """Something stands out that had not before."""
+        ...
+
 
 class Ending(StrEnum):
     """Why training ended."""
@@ -55,8 +62,21 @@ class Ending(StrEnum):
     """The next step would not have fitted the time limit."""
     INTERRUPTED = "interrupted"
     """Somebody asked it to stop."""
+    PAUSED = "paused"
+    """Somebody asked it to pause: there is a checkpoint, and nothing else was begun."""
     NO_SIGNAL = "no_signal"
     """Too many steps in a row had nothing to learn from."""
+    NO_PROGRESS = "no_progress"
+    """Too many evaluations in a row brought nothing better."""
+
+
+class Request(StrEnum):
+    """What somebody wants of a run at the next step boundary."""
+
+    STOP = "stop"
+    """To save the model as it is and end."""
+    PAUSE = "pause"
+    """To end at once, to be resumed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +84,14 @@ class Plan:
     """How long a run goes on, and what it does on the way."""
 
     steps: int | None
-    """None: until the deadline."""
-    deadline: float | None
-    """On the trainer's clock; None: none."""
+    """None: until the time is over."""
+    seconds: float | None
+    """What the run may take, evaluations and earlier sittings included; None: no limit."""
     eval_interval: int | None
-    save_interval: int | None
+    patience: int | None
+    """Evaluations in a row without a new best that end training; None: they never do."""
+    keeps_best: bool
+    """Whether the weights of the best evaluation become the model, and not the last ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,151 +111,245 @@ class Run:
 
     trainer: Trainer
     model: LanguageModel
-    held_out: Sequence[Prompt]
+    exam: Exam
     plan: Plan
     directory: RunDirectory
     recorder: Recorder
+    saver: Saver
+    watch: Watch
     observer: Observer
-    is_interrupted: Callable[[], bool]
+    request: Callable[[], Request | None]
+    """Asked before each step what somebody wants."""
+    began: float
+    """When this sitting began, on the trainer's clock."""
 
 
-def execute(run: Run) -> Summary:
-    """Carries a run out; its directory then holds the model and the story.
+def execute(run: Run, start: RunState) -> Summary:
+    """Carries a run out from `start`; its directory then holds the model and the story.
 
     Raises:
         TrainingError: the gradient stayed infinite, or the time limit left no time for a step.
         GraderError: the grader failed too often.
+        DiskError: a file could not be written; what was saved before still is.
         StoppedError: interrupted before anything was learned.
     """
-    run.recorder.event("started", model=run.model.name, steps=run.plan.steps)
     try:
-        start = run.trainer.clock()
-        baseline = _evaluate(run, "baseline")
-        ending, progress = _train(run, evaluation_s=run.trainer.clock() - start)
-        final = None if ending is Ending.INTERRUPTED else _evaluate(run, "final")
-        run.observer.stage("saving the model")
-        save_model(run.model, run.directory.model)
+        summary = _execute(run, start)
     except (KeyboardInterrupt, StoppedError):
         run.recorder.event(Ending.INTERRUPTED.value)
+        raise
+    except DiskError as error:
+        with suppress(DiskError):  # there may be room again, for what could not be written was removed
+            if error.is_full:
+                run.recorder.event(Ending.PAUSED.value, reason="disk_full", error=str(error))
+            else:
+                run.recorder.event("failed", error=str(error))
         raise
     except BaseException as error:
         known = isinstance(error, VerifineError)
         run.recorder.event("failed", error=str(error) if known else f"{type(error).__name__}: {error}")
         raise
-    if run.is_interrupted():
+    progress = summary.progress
+    run.recorder.event(summary.ending.value, steps=progress.step, updates=progress.updates, tokens=progress.tokens)
+    return summary
+
+
+def _execute(run: Run, start: RunState) -> Summary:
+    _check_engine(run, start)
+    if start.progress.step == 0:
+        run.recorder.event("started", model=run.model.name, steps=run.plan.steps)
+        began = run.trainer.clock()
+        start = _evaluate(run, start, "baseline")
+        start = replace(start, evaluation_s=run.trainer.clock() - began)
+    else:
+        run.recorder.event("resumed", step=start.progress.step, steps=run.plan.steps)
+        if start.progress.step not in start.best.scores:  # the run was to end here, and is to go on now
+            start = _evaluate_if_due(run, start)
+    baseline = run.recorder.find_evaluation("baseline")
+    ending, state = _train(run, start)
+    _save(run, state)
+    run.saver.finish()
+    if ending is Ending.PAUSED:
+        return Summary(ending=ending, progress=state.progress, baseline=baseline, final=None)
+    final = None
+    if ending is not Ending.INTERRUPTED:
+        final = _finish_with_best(run, state) if run.plan.keeps_best else _examine(run, "final")
+    run.observer.stage("saving the model")
+    save_model(run.model, run.directory.model, run.directory.disk)
+    if run.request() is not None:
         ending = Ending.INTERRUPTED
-    run.recorder.event(ending.value, steps=progress.step, updates=progress.updates, tokens=progress.tokens)
-    return Summary(ending=ending, progress=progress, baseline=baseline, final=final)
+    return Summary(ending=ending, progress=state.progress, baseline=baseline, final=final)
 
 
-def _train(run: Run, evaluation_s: float) -> tuple[Ending, Progress]:
-    progress, budget, patience = Progress(), UnscorableBudget(), _Patience()
-    saving_s = run.model.parameter_count / SAVED_PARAMETERS_PER_S
-    pace = _Pace(run.plan, run.trainer.clock, evaluation_s, saving_s)
+def _train(run: Run, state: RunState) -> tuple[Ending, RunState]:
+    pace = _Pace(run, state)
     while True:
-        if run.is_interrupted():
-            if progress.updates == 0:
-                raise StoppedError("stopped before anything was learned; no model was saved")
-            return Ending.INTERRUPTED, progress
-        if run.plan.steps is not None and progress.step >= run.plan.steps:
-            return Ending.FINISHED, progress
-        if not pace.has_time_for_a_step():
-            if progress.step == 0:
-                raise TrainingError(
-                    f"the time limit leaves no time to train: the first evaluation took {evaluation_s:.0f} s, and as "
-                    "much is needed after it. Raise run.minutes (--minutes), or lower data.eval_size."
-                )
-            return Ending.OUT_OF_TIME, progress
-        result = train_step(run.trainer, progress)
-        progress = result.progress
+        ending = _ending(run, state, pace)
+        if ending is not None:
+            return ending, state
+        result = train_step(run.trainer, state.progress)
         run.recorder.step(result)
-        pace.note(result.report.metrics["step_time"])
-        run.observer.stepped(result.report, pace.eta_s(progress.step))
-        budget.spend(result.harvest.sampled)
-        patience.note(result.outcomes)
-        if patience.has_no_signal:
-            budget.settle()
-            return Ending.NO_SIGNAL, progress
-        if patience.is_not_finite:
+        state = replace(
+            state,
+            progress=result.progress,
+            patience=state.patience.note(result.outcomes),
+            grading=state.grading.spend(result.harvest.sampled),
+            seconds=pace.note(result.report.metrics["step_time"]),
+        )
+        run.observer.stepped(result.report, pace.eta_s(state.progress.step))
+        _tell(run, run.watch.stepped(result.report))
+        if state.patience.has_no_signal:
+            state.grading.settle()
+            return Ending.NO_SIGNAL, state
+        if state.patience.is_not_finite:
             dump = run.recorder.dump(result)
             raise TrainingError(
                 f"the loss or its gradient was infinite or not a number in {NOT_FINITE_LIMIT} updates in a row, so "
                 f"the weights were left as they were; what the last step learned from is in {dump}. "
                 "Lower optim.learning_rate, or set model.precision to float32."
             )
-        _keep_up(run, result)
+        state = _keep_up(run, state)
 
 
-def _keep_up(run: Run, result: StepResult) -> None:
+def _check_engine(run: Run, state: RunState) -> None:
+    """Before anything is sampled: an engine that is set up wrongly would teach nothing, or the wrong thing."""
+    engine, updates = run.trainer.engine, state.progress.updates
+    engine.load_weights(run.trainer.learner.weights(), updates)
+    if run.trainer.canary is not None:
+        run.trainer.canary.check(engine, updates, probe=True)
+
+
+def _ending(run: Run, state: RunState, pace: _Pace) -> Ending | None:
+    """Whether there is a step to take; and if not, why."""
+    progress, request = state.progress, run.request()
+    if request is Request.PAUSE:
+        return Ending.PAUSED
+    if request is Request.STOP:
+        if progress.updates == 0:
+            raise StoppedError("stopped before anything was learned; no model was saved")
+        return Ending.INTERRUPTED
+    if run.plan.steps is not None and progress.step >= run.plan.steps:
+        return Ending.FINISHED
+    if state.best.is_over(run.plan.patience):
+        return Ending.NO_PROGRESS
+    if not pace.has_time_for_a_step():
+        if progress.step == 0:
+            raise TrainingError(
+                f"the time limit leaves no time to train: the first evaluation took {state.evaluation_s:.0f} s, and "
+                "as much is needed after it. Raise run.minutes (--minutes), or lower data.eval_size."
+            )
+        return Ending.OUT_OF_TIME
+    return None
+
+
+def _keep_up(run: Run, state: RunState) -> RunState:
     """Evaluates and saves where the plan says so."""
-    step, plan = result.progress.step, run.plan
-    is_last = step == plan.steps
-    if plan.eval_interval and step % plan.eval_interval == 0 and not is_last:
-        _evaluate(run, f"step-{step}")
-    if plan.save_interval and step % plan.save_interval == 0:
-        save_model(run.model, run.directory.checkpoints / f"step-{step:06d}")
-        run.recorder.event("saved", step=step)
+    state = _evaluate_if_due(run, state)
+    if run.saver.is_due(state.progress.step):
+        _save(run, state)
+    return state
 
 
-def _evaluate(run: Run, name: str) -> Evaluation | None:
-    if not run.held_out:
+def _evaluate_if_due(run: Run, state: RunState) -> RunState:
+    step, interval = state.progress.step, run.plan.eval_interval
+    is_last = step == run.plan.steps
+    return _evaluate(run, state, _name_of(step)) if interval and step % interval == 0 and not is_last else state
+
+
+def _save(run: Run, state: RunState) -> None:
+    run.saver.save(state, state.best.scores)
+
+
+def _evaluate(run: Run, state: RunState, name: str) -> RunState:
+    """With its result, and with a checkpoint of weights that are better than all before and may be kept."""
+    evaluation = _examine(run, name)
+    if evaluation is None:
+        return state
+    step = state.progress.step
+    state = replace(state, best=state.best.note(evaluation, step))
+    if run.plan.keeps_best and state.best.step == step:
+        _save(run, state)
+    return state
+
+
+def _examine(run: Run, name: str) -> Evaluation | None:
+    """None: there is nothing to ask."""
+    if not run.exam.prompts:
         return None
-    run.observer.stage(f"asking {len(run.held_out)} held-out problems")
-    evaluation = evaluate(run.trainer, run.held_out, name)
-    run.recorder.evaluation(evaluation)
-    run.observer.evaluated(evaluation)
+    run.observer.stage(f"asking {len(run.exam.prompts)} held-out problems")
+    evaluation = examine(run.exam, name)
+    _record(run, evaluation)
     return evaluation
 
 
-class _Patience:
-    """Counts steps that taught nothing, and updates that could not be made."""
+def _record(run: Run, evaluation: Evaluation) -> None:
+    run.recorder.evaluation(evaluation)
+    run.observer.evaluated(evaluation)
+    _tell(run, run.watch.evaluated(evaluation))
 
-    def __init__(self) -> None:
-        self._silent_steps = 0
-        self._not_finite = 0
-        self.is_not_finite = False
-        """Whether the gradient was not finite several times in a row."""
 
-    def note(self, outcomes: Sequence[UpdateOutcome]) -> None:
-        """Counts the updates of a step."""
-        is_silent = all(outcome is UpdateOutcome.NO_SIGNAL for outcome in outcomes)
-        self._silent_steps = self._silent_steps + 1 if is_silent else 0
-        for outcome in outcomes:
-            if outcome is not UpdateOutcome.NO_SIGNAL:
-                self._not_finite = self._not_finite + 1 if outcome is UpdateOutcome.NOT_FINITE else 0
-            self.is_not_finite |= self._not_finite >= NOT_FINITE_LIMIT
+def _finish_with_best(run: Run, state: RunState) -> Evaluation | None:
+    """Goes back to the weights of the best evaluation. Asked again they would answer the same, so they are not."""
+    last = state.progress.step
+    if run.recorder.find_evaluation(_name_of(last)) is None:
+        state = _evaluate(run, state, _name_of(last))
+    best = state.best.step
+    if best is None:
+        return None
+    if best != last:
+        run.saver.finish()
+        run.saver.restore(best)
+        run.trainer.engine.load_weights(run.trainer.learner.weights(), state.progress.updates)
+    found = run.recorder.find_evaluation(_name_of(best))
+    assert found is not None, "the best evaluation was recorded"
+    final = replace(found, name="final", step=best)
+    _record(run, final)
+    return final
 
-    @property
-    def has_no_signal(self) -> bool:
-        """Whether there has been nothing to learn from for too long."""
-        return self._silent_steps >= NO_SIGNAL_LIMIT
+
+def _name_of(step: int) -> str:
+    """What the evaluation after `step` is called."""
+    return "baseline" if step == 0 else f"step-{step}"
+
+
+def _tell(run: Run, findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        run.recorder.event("finding", **finding_numbers(finding))
+        run.observer.found(finding)
 
 
 class _Pace:
     """Tells how long training may still take."""
 
-    def __init__(self, plan: Plan, clock: Callable[[], float], evaluation_s: float, saving_s: float) -> None:
-        self._plan = plan
-        self._clock = clock
-        self._evaluation_s = evaluation_s
-        self._reserve_s = 1.2 * evaluation_s + saving_s + REPORT_S
+    def __init__(self, run: Run, state: RunState) -> None:
+        self._plan = run.plan
+        self._clock = run.trainer.clock
+        self._began = run.began - state.seconds
+        saving_s = run.model.parameter_count / SAVED_PARAMETERS_PER_S
+        self._evaluation_s = state.evaluation_s
+        self._reserve_s = 1.2 * state.evaluation_s + saving_s + REPORT_S
         self._recent: list[float] = []
 
-    def note(self, step_s: float) -> None:
+    def note(self, step_s: float) -> float:
+        """Returns the seconds that the run has taken so far."""
         self._recent = [*self._recent[-9:], step_s]
+        return self._clock() - self._began
 
     def has_time_for_a_step(self) -> bool:
-        if self._plan.deadline is None:
-            return True
+        left = self._left_s()
         # The slowest recent step is a guess on the safe side; before the first one, sampling is all there is to go by.
-        expected = max(self._recent, default=self._evaluation_s)
-        return self._clock() + expected + self._reserve_s <= self._plan.deadline
+        return left is None or max(self._recent, default=self._evaluation_s) <= left
 
     def eta_s(self, step: int) -> float | None:
-        """The sooner of the deadline and the last step at the recent pace."""
-        guesses = []
-        if self._plan.deadline is not None:
-            guesses.append(self._plan.deadline - self._reserve_s - self._clock())
+        """The sooner of the time limit and the last step at the recent pace."""
+        left = self._left_s()
+        guesses = [] if left is None else [left]
         if self._plan.steps is not None and self._recent:
             guesses.append((self._plan.steps - step) * sum(self._recent) / len(self._recent))
         return max(min(guesses), 0.0) if guesses else None
+
+    def _left_s(self) -> float | None:
+        """What the time limit leaves for steps; None: there is none."""
+        if self._plan.seconds is None:
+            return None
+        return self._plan.seconds - self._reserve_s - (self._clock() - self._began)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from safetensors.torch import save
 
+from verifine.machine.disk import write_whole
 from verifine.models.chat import prompt_text
 from verifine.models.load import LanguageModel
-from verifine.runs.directory import RunDirectory, write_bytes
-from verifine.runs.evaluation import Evaluation, write_evaluation
+from verifine.runs.directory import RunDirectory
+from verifine.runs.evaluation import Evaluation, read_evaluations, write_evaluation
 from verifine.runs.events import EventLog
 from verifine.runs.metrics import MetricLog
 from verifine.runs.rollouts import write_rollouts
@@ -25,8 +26,17 @@ class Recorder:
     def __init__(self, directory: RunDirectory, model: LanguageModel, now: Callable[[], datetime]) -> None:
         self._directory = directory
         self._model = model
-        self._events = EventLog(directory.events, now)
-        self._metrics = MetricLog(directory.metrics)
+        self._events = EventLog(directory.events, now, directory.disk)
+        self._metrics = MetricLog(directory.metrics, directory.disk)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that grow from step to step."""
+        return self._directory.metrics, self._directory.events
+
+    def find_evaluation(self, name: str) -> Evaluation | None:
+        """What was written of it; None: nothing."""
+        return read_evaluations(self._directory.evaluations).get(name)
 
     def event(self, kind: str, **fields: Json) -> None:
         self._events.emit(kind, **fields)
@@ -43,6 +53,7 @@ class Recorder:
             # A group that was left out has no advantage: it moved nothing.
             [by_prompt.get(group.prompt.id, [0.0] * len(group.rollouts)) for group in harvest.sampled],
             [prompt_text(self._model, group.prompt) for group in harvest.sampled],
+            self._directory.disk,
         )
         self._metrics.append(result.report)
 
@@ -50,9 +61,9 @@ class Recorder:
         """Everything the updates of a step saw, for whoever looks for what went wrong."""
         assert result.lesson is not None, "an update that was not finite had a lesson"
         path = self._directory.dumps / f"step-{result.progress.step:06d}.safetensors"
-        write_bytes(path, save(result.lesson.tensors()))
+        write_whole(path, save(result.lesson.tensors()), self._directory.disk)
         return path
 
     def evaluation(self, evaluation: Evaluation) -> None:
-        write_evaluation(self._directory.evaluations, evaluation)
+        write_evaluation(self._directory.evaluations, evaluation, self._directory.disk)
         self.event("evaluation", name=evaluation.name, **evaluation.numbers())

@@ -49,6 +49,9 @@ def train_step(trainer: Trainer, progress: Progress) -> StepResult:
         outcomes = tuple(update.outcome for update in updates)
         version = progress.updates + outcomes.count(UpdateOutcome.APPLIED)
         trainer.engine.load_weights(trainer.learner.weights(), version=version)
+        learned, seen = merge_reports(updates), {}
+        if trainer.canary is not None:
+            seen = trainer.canary.check(trainer.engine, version, learned.get("mismatch/mean"))
 
     tokens = progress.tokens + _count_tokens(harvest)
     position = progress.position + len(harvest.sampled)
@@ -58,7 +61,8 @@ def train_step(trainer: Trainer, progress: Progress) -> StepResult:
             step=step,
             metrics={
                 **summarize(harvest.sampled),
-                **merge_reports(updates),
+                **learned,
+                **seen,
                 "groups/trained": 0.0 if lesson is None else float(lesson.moving_groups().sum()),
                 "groups/resampled": float(len(harvest.sampled) - trainer.prompts_per_step),
                 "groups/missing": float(trainer.prompts_per_step - len(harvest.kept)),

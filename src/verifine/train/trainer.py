@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from verifine.algorithms.recipes import Algorithm
 from verifine.graders import Grader
 from verifine.learner.learner import Learner
+from verifine.rollout.canary import Canary
 from verifine.rollout.engine import RolloutEngine
 from verifine.train.source import PromptSource
 from verifine.types import Sampling
@@ -22,6 +23,8 @@ class Trainer:
     grader: Grader
     algorithm: Algorithm
     learner: Learner
+    canary: Canary | None
+    """None: the engine has no weights to compare."""
     sampling: Sampling
     prompts_per_step: int
     max_resample: int

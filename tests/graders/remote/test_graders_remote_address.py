@@ -5,7 +5,7 @@ import pytest
 from verifine.errors import GraderError
 from verifine.graders.remote import check_address, read_secret
 from verifine.graders.remote.address import goes_by_proxy, shown
-from verifine.graders.remote.secret import mask
+from verifine.machine.secrets import mask
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000/v1", "https://judge.example/v1", "http://[::1]:80/v1"])

@@ -88,7 +88,7 @@ def test_the_caption_says_what_is_drawn(make_run: MakeRun) -> None:
     assert single == ["Line: running mean of each run (0.8 of the last value stays in the next)."]
     several = describe_figure(compare_runs([make_run("a"), make_run("b", seed=1, right="1000")]))
     assert several[0].endswith("averaged over the runs. Band: lowest run to highest.")
-    assert several[1].endswith("with 95 % interval (Student's t over seeds or Wilson over problems).")
+    assert several[1].endswith("with 95 % interval (Student's t over seeds or Wilson or bootstrap over problems).")
 
 
 def test_names_are_shown_as_they_are(make_run: MakeRun) -> None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from verifine.runs.chance import Conclusion
 from verifine.runs.comparison.variants import find_variants
-from verifine.runs.comparison.verdicts import Conclusion, Verdict, judge
+from verifine.runs.comparison.verdicts import Verdict, judge
 from verifine.runs.record import RunRecord
 
 MakeRun = Callable[..., RunRecord]

@@ -13,6 +13,7 @@ from verifine.config.graders.combined import (
     SingleGrader,
     WeightedGrader,
     judges_format,
+    passing_score,
 )
 from verifine.config.graders.extensions import (
     AnswerGrader,
@@ -62,4 +63,5 @@ __all__ = [
     "TextSimilarityGrader",
     "WeightedGrader",
     "judges_format",
+    "passing_score",
 ]

@@ -149,6 +149,11 @@ GraderConfig = Annotated[AnyGrader, Field(discriminator="type"), AfterValidator(
 """Any grader, told apart by `type`."""
 
 
+def passing_score(grader: AnyGrader) -> float | None:
+    """The score from which an answer passes, by the grader's own `pass_threshold`; None: it has none."""
+    return grader.pass_threshold if isinstance(grader, TextSimilarityGrader | ScoreModelGrader) else None
+
+
 def judges_format(grader: GraderConfig) -> bool:
     """Whether it says of an answer that its format is right or wrong."""
     if isinstance(grader, WeightedGrader):

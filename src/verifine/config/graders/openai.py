@@ -24,7 +24,7 @@ SimilarityMetric = Literal[
     "cosine",
 ]
 
-_PASS_THRESHOLD = "OpenAI's evaluations use it; accepted and ignored."  # noqa: S105 - no password
+_PASS_THRESHOLD = "The score from which an answer counts as solved in pass@k; training does not look at it."  # noqa: S105 - no password
 
 
 class StringCheckGrader(Schema):

@@ -17,7 +17,7 @@ from verifine.graders.remote.clock import Clock
 from verifine.graders.remote.message import Failure, FailureKind, Reply, Request
 from verifine.graders.remote.refusal import describe_refusal
 from verifine.graders.remote.retry import pause_before_retry
-from verifine.graders.remote.secret import mask
+from verifine.machine.secrets import mask
 
 MAX_REQUEST_BYTES = 16 << 20
 MAX_REPLY_BYTES = 1 << 20

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from verifine.data.strict_json import JsonError, parse_json
 from verifine.graders.remote.message import Failure, FailureKind
-from verifine.graders.remote.secret import mask
+from verifine.machine.secrets import mask
 from verifine.types import Json
 
 MAX_DETAIL_CHARACTERS = 300

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from verifine.errors import ConfigError
+from verifine.runs.chance import Conclusion
 from verifine.runs.comparison.curves import Curve, draw_together
 from verifine.runs.comparison.results import Result, sum_up
 from verifine.runs.comparison.variants import Difference, Variant, find_differences, find_variants
-from verifine.runs.comparison.verdicts import Conclusion, Verdict, judge
+from verifine.runs.comparison.verdicts import Verdict, judge
 from verifine.runs.directory import RunDirectory
 from verifine.runs.outcome import count
 from verifine.runs.panels import PANELS

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from verifine.machine.disk import write_whole
 from verifine.runs.charts import to_png, to_svg
 from verifine.runs.comparison.comparison import Comparison
 from verifine.runs.comparison.numbers import to_numbers
 from verifine.runs.comparison.page import render_comparison
 from verifine.runs.comparison.plot import draw_comparison
-from verifine.runs.directory import write_bytes, write_json, write_text
+from verifine.runs.directory import write_json, write_text
 
 
 def write_comparison(folder: Path, comparison: Comparison) -> list[Path]:
@@ -18,6 +19,6 @@ def write_comparison(folder: Path, comparison: Comparison) -> list[Path]:
     figure = draw_comparison(comparison)
     write_text(page, render_comparison(comparison, figure))
     write_text(svg, to_svg(figure, "compare"))
-    write_bytes(png, to_png(figure))
+    write_whole(png, to_png(figure))
     write_json(numbers, to_numbers(comparison))
     return [page, svg, png, numbers]

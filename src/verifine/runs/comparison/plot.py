@@ -26,7 +26,7 @@ _MARKERS = "osD^vPX"
 _SLOT, _WIDEST_STRIP = 0.045, 0.3
 """How far apart the held-out points of two variants stand, and all of them, as shares of the axis of steps."""
 
-_SOURCES = {Source.SEEDS: "Student's t over seeds", Source.PROBLEMS: "Wilson over problems"}
+_SOURCES = {Source.SEEDS: "Student's t over seeds", Source.PROBLEMS: "Wilson or bootstrap over problems"}
 _MARKERS_PER_LINE = 5
 _LEGEND_WIDTH = 110
 """In letters."""
@@ -34,8 +34,8 @@ _LEGEND_WIDTH = 110
 
 def draw_comparison(comparison: Comparison) -> Figure:
     """Reward, length and, where the grader judges them, the two accuracies."""
-    panels = [panel for panel in PANELS if panel.judgement is None or _is_judged(comparison, panel)]
-    evaluated = [panel for panel in panels if panel.judgement is not None] or [REWARD]
+    panels = [panel for panel in PANELS if not panel.is_share or _is_judged(comparison, panel)]
+    evaluated = [panel for panel in panels if panel.is_share] or [REWARD]
     caption = describe_figure(comparison)
     names = [f"{entry.variant.name} ({count(entry.result.runs, 'run')})" for entry in comparison.entries]
     columns = max(1, min(len(names), _LEGEND_WIDTH // (max(map(len, names)) + 8)))
@@ -83,7 +83,7 @@ def _draw_panel(axes: Any, panel: Panel, comparison: Comparison) -> None:
         curve = entry.curves.get(panel.metric)
         if curve is not None:
             _draw_curve(axes, curve, position, last)
-    if panel.judgement is not None:
+    if panel.is_share:
         axes.set_ylim(-0.02, 1.04)
     elif panel is not REWARD:
         axes.set_ylim(bottom=0)

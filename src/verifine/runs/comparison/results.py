@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from verifine.runs.comparison.chance import student_interval
+from verifine.runs.chance import student_interval
 from verifine.runs.comparison.variants import Variant
 from verifine.runs.evaluation import Evaluation
 from verifine.runs.panels import ANSWER, FORMAT, LENGTH, REWARD, Panel
@@ -23,7 +23,8 @@ class Source(StrEnum):
     SEEDS = "seeds"
     """Student's t over seeds: another seed, asked the same problems."""
     PROBLEMS = "problems"
-    """Wilson's interval over problems: other problems, asked of this one model."""
+    """Other problems, asked of this one model: Wilson's interval, or where answers are worth more than right or wrong
+    the bootstrap over problems."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Move:
     """None: not judged, or not evaluated yet; the same for `after`."""
     after: float | None
     interval: Interval | None
-    """Of `after`; None: one run, and the number is not an accuracy."""
+    """Of `after`; None: it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +102,14 @@ def _interval(runs: Sequence[RunRecord], after: Sequence[float], panel: Panel) -
     """Over seeds, where there are several; if they all came out alike, they cannot say how sure that is."""
     if len(set(after)) > 1:
         low, high = student_interval(after)
-        if panel.judgement is not None:
+        if panel.is_share:
             low, high = max(0.0, low), min(1.0, high)
         return Interval(low=low, high=high, source=Source.SEEDS, n=len(after))
     final = next((run.final for run in runs if run.final and panel.evaluated(run.final) is not None), None)
-    wilson = final.interval(panel.judgement) if final and panel.judgement else None
-    if final is None or wilson is None:
+    over_problems = panel.interval(final) if final else None
+    if final is None or over_problems is None:
         return None
-    return Interval(low=wilson[0], high=wilson[1], source=Source.PROBLEMS, n=len(final.samples))
+    return Interval(low=over_problems[0], high=over_problems[1], source=Source.PROBLEMS, n=len(final.problems))
 
 
 def _value(evaluation: Evaluation | None, panel: Panel) -> float | None:

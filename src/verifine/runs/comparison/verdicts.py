@@ -13,33 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TypeAlias
 
-from verifine.runs.comparison.chance import holm, sign_flip_test, welch_test
+from verifine.runs.chance import Conclusion, conclude, holm, paired_test, welch_test
 from verifine.runs.comparison.variants import Variant
-from verifine.runs.evaluation import EvaluatedSample
-from verifine.runs.outcome import CHANCE_LIMIT
-from verifine.runs.panels import ANSWER, REWARD, Panel
-
-_GRID = 2520
-"""Differences are counted in parts of this: of averages over up to ten seeds nothing is lost."""
+from verifine.runs.evaluation import NAMES, Measure, decisive
 
 Problem: TypeAlias = tuple[str, str]
 """The id and the text: with another data file, the same id can be another problem."""
 
 Answers: TypeAlias = Mapping[Problem, float]
 """What answers were worth; one that was not judged or could not be scored is not among them."""
-
-
-class Conclusion(StrEnum):
-    """What can be said of a variant beside the reference."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    NO_EVIDENCE = "no evidence"
-    NOT_COMPARED = "not compared"
-    """They have no held-out problem in common, or not yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +33,7 @@ class Verdict:
     variant: str
     reference: str
     measure: str
-    """The metric that was compared."""
+    """What was compared, by its name in `Evaluation.numbers`."""
     conclusion: Conclusion
     problems: int
     """How many both were asked."""
@@ -73,20 +57,20 @@ def judge(variants: Sequence[Variant]) -> list[Verdict]:
     return [verdict if verdict.chance is None else _conclude(verdict, next(corrected)) for verdict in verdicts]
 
 
-def _measure(variants: Sequence[Variant]) -> Panel:
-    """Right answers, if every evaluation judges them; else the score."""
+def _measure(variants: Sequence[Variant]) -> Measure:
+    """What decides, of all that every evaluation knows."""
     finals = [run.final for variant in variants for run in variant.runs if run.final is not None]
-    return ANSWER if all(final.answer_accuracy is not None for final in finals) else REWARD
+    return (decisive(*finals) if finals else None) or "reward"
 
 
-def _judge(variant: Variant, reference: Variant, measure: Panel) -> Verdict:
+def _judge(variant: Variant, reference: Variant, measure: Measure) -> Verdict:
     our_answers, their_answers = _answers(variant, measure), _answers(reference, measure)
     ours, theirs = _by_problem(variant, our_answers), _by_problem(reference, their_answers)
     shared = dict.fromkeys(problem for problem in ours if problem in theirs)
     verdict = Verdict(
         variant=variant.name,
         reference=reference.name,
-        measure=measure.metric,
+        measure=NAMES[measure],
         conclusion=Conclusion.NOT_COMPARED,
         problems=len(shared),
         left_out=len(ours) + len(theirs) - 2 * len(shared),
@@ -94,7 +78,7 @@ def _judge(variant: Variant, reference: Variant, measure: Panel) -> Verdict:
     if not shared:
         return verdict
     differences = [ours[problem] - theirs[problem] for problem in shared]
-    chance_of_problems = sign_flip_test([round(_GRID * difference) for difference in differences])
+    chance_of_problems = paired_test(differences)
     our_seeds, their_seeds = _of_seeds(variant, our_answers, shared), _of_seeds(reference, their_answers, shared)
     chance_of_seeds = welch_test(our_seeds, their_seeds) if min(len(our_seeds), len(their_seeds)) > 1 else None
     return replace(
@@ -108,22 +92,18 @@ def _judge(variant: Variant, reference: Variant, measure: Panel) -> Verdict:
 
 def _conclude(verdict: Verdict, chance: float) -> Verdict:
     """With the corrected probability, and what follows from it."""
-    if chance > CHANCE_LIMIT or not verdict.difference:
-        conclusion = Conclusion.NO_EVIDENCE
-    else:
-        conclusion = Conclusion.BETTER if verdict.difference > 0 else Conclusion.WORSE
-    return replace(verdict, chance=chance, conclusion=conclusion)
+    return replace(verdict, chance=chance, conclusion=conclude(verdict.difference or 0.0, chance))
 
 
-def _answers(variant: Variant, measure: Panel) -> list[Answers]:
-    """What each run's answers were worth."""
+def _answers(variant: Variant, measure: Measure) -> list[Answers]:
+    """What each run's answers to a problem were worth, on average."""
     return [
         {}
         if run.final is None
         else {
-            (sample.prompt_id, sample.prompt): worth
-            for sample in run.final.samples
-            if (worth := _worth(sample, measure)) is not None
+            (problem.prompt_id, problem.prompt): worth
+            for problem in run.final.problems
+            if (worth := problem.average(measure)) is not None
         }
         for run in variant.runs
     ]
@@ -139,13 +119,6 @@ def _of_seeds(variant: Variant, answers: Sequence[Answers], problems: Collection
     """Each seed's average over those problems that it was asked."""
     asked = [[worth for problem, worth in each.items() if problem in problems] for each in answers]
     return variant.by_seed([_mean(worths) if worths else None for worths in asked])
-
-
-def _worth(sample: EvaluatedSample, measure: Panel) -> float | None:
-    """None: not judged, or unscorable."""
-    if measure is ANSWER:
-        return None if sample.answer_ok is None else float(sample.answer_ok)
-    return sample.score
 
 
 def _mean(values: Sequence[float]) -> float:

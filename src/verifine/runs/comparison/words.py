@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from verifine.runs.chance import CHANCE_LIMIT, Conclusion
 from verifine.runs.comparison.comparison import Comparison, Entry
 from verifine.runs.comparison.results import Interval, Move, Spread
 from verifine.runs.comparison.variants import value_text
-from verifine.runs.comparison.verdicts import Conclusion, Verdict
-from verifine.runs.outcome import CHANCE_LIMIT, count, describe_probability
+from verifine.runs.comparison.verdicts import Verdict
+from verifine.runs.evaluation import NAMES
+from verifine.runs.outcome import count, describe_probability
 from verifine.runs.panels import ANSWER, FORMAT, REWARD
 
 _NONE = "-"
 _TOLD_ONE_BY_ONE = 3
 _LONGEST_CELL = 60
-_MEASURES: Mapping[str, str] = {ANSWER.metric: "answer accuracy", REWARD.metric: "average reward"}
+_MEASURES: Mapping[str, str] = {
+    NAMES["answer"]: "answer accuracy",
+    NAMES["reward"]: "average reward",
+    NAMES["truth"]: "score by the second grader",
+    NAMES["truth_answer"]: "answer accuracy by the second grader",
+}
 _CONCLUSIONS: Mapping[Conclusion, str] = {
     Conclusion.BETTER: "better",
     Conclusion.WORSE: "worse",
@@ -50,7 +57,7 @@ def describe_comparison(comparison: Comparison) -> str:
 
 def describe_measure(comparison: Comparison) -> str:
     """What the verdicts are about."""
-    return _MEASURES[comparison.verdicts[0].measure] if comparison.verdicts else _MEASURES[ANSWER.metric]
+    return _MEASURES[comparison.verdicts[0].measure] if comparison.verdicts else _MEASURES[NAMES["answer"]]
 
 
 def difference_table(comparison: Comparison) -> Table:

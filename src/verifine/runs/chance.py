@@ -1,11 +1,76 @@
-"""What chance alone can do: Student's t, and the tests that a verdict rests on."""
+"""What chance alone can do: intervals, the tests that a verdict rests on, and what is then said."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import StrEnum
+from fractions import Fraction
 
 import numpy as np
+
+CHANCE_LIMIT = 0.05
+"""Above this, a difference is said to be within chance."""
+
+RESAMPLES = 2000
+"""How often a bootstrap draws its values anew."""
+
+_Z_95 = 1.959963984540054
+"""The normal quantile that leaves 2.5 % on either side."""
+
+_DRAWS_AT_ONCE = 1 << 20
+_MOST_UNITS = 1 << 17
+"""Into at most so many parts the sizes of differences are divided to be counted."""
+_LARGEST_DENOMINATOR = 10_000
+
+
+class Conclusion(StrEnum):
+    """What can be said of one thing beside another."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NO_EVIDENCE = "no evidence"
+    NOT_COMPARED = "not compared"
+    """They have no held-out problem in common, or not yet."""
+
+
+def conclude(difference: float, chance: float) -> Conclusion:
+    """What follows from a difference that chance alone brings about as often as `chance` says."""
+    if chance > CHANCE_LIMIT or not difference:
+        return Conclusion.NO_EVIDENCE
+    return Conclusion.BETTER if difference > 0 else Conclusion.WORSE
+
+
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval for a share of `n` trials (Wilson 1927).
+
+    (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n): unlike p ± z √(p(1-p)/n) it is right near 0 and 1, and
+    never leaves [0, 1].
+    """
+    if not 0 <= successes <= n or n == 0:
+        raise ValueError(f"{successes} successes in {n} trials")
+    share, z = successes / n, _Z_95
+    centre = share + z**2 / (2 * n)
+    margin = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    scale = 1 + z**2 / n
+    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+
+
+def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of the mean by the percentile bootstrap (Efron 1979): of at least one value.
+
+    A value is all that is known of one prompt, such as the average of its answers: prompts are drawn anew, and their
+    answers go with them, for answers to one prompt are not independent. Where all values are one, so is the interval.
+    The same values give the same interval.
+    """
+    known, generator = np.asarray(values, dtype=np.float64), np.random.default_rng(seed)
+    rounds = max(1, _DRAWS_AT_ONCE // len(known))
+    means: list[float] = []
+    while len(means) < RESAMPLES:
+        drawn = generator.integers(len(known), size=(min(rounds, RESAMPLES - len(means)), len(known)))
+        means += known[drawn].mean(axis=1).tolist()
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def student_two_sided(t: float, freedom: int) -> float:
@@ -78,6 +143,21 @@ def sign_flip_test(differences: Sequence[int]) -> float:
         chances = flipped / 2
     distances = np.abs(2 * np.arange(total + 1) - total)
     return min(1.0, float(chances[distances >= abs(sum(differences)) // divisor].sum()))
+
+
+def paired_test(differences: Sequence[float]) -> float:
+    """The sign-flip test of any numbers, such as the differences of scores.
+
+    It is exact where they are fractions, as averages of a few answers are. Else their sizes are rounded to whole parts
+    of their sum, of which there are 131072.
+    """
+    fractions = [Fraction(each).limit_denominator(_LARGEST_DENOMINATOR) for each in differences]
+    scale = math.lcm(*(each.denominator for each in fractions))
+    are_fractions = all(abs(a - b) < 1e-9 for a, b in zip(fractions, differences, strict=True))
+    if are_fractions and scale * sum(map(abs, fractions)) <= _MOST_UNITS:
+        return sign_flip_test([int(each * scale) for each in fractions])
+    parts = _MOST_UNITS / math.fsum(map(abs, differences))
+    return sign_flip_test([round(each * parts) for each in differences])
 
 
 def holm(chances: Sequence[float]) -> list[float]:

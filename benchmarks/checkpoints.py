@@ -1,0 +1,118 @@
+"""What checkpoints cost a run: steps with one after every tenth, beside steps without.
+
+    python benchmarks/checkpoints.py [--workload short] [--rounds 3] [--json FILE]      # 4 minutes on two cores
+
+A round is ten steps without a checkpoint and then ten of which the first follows one, as in a run: it is written in a
+thread while that step samples, and the step's update waits for the rest. The medians of the rounds are compared;
+`overhead` is what ten steps with a checkpoint take longer, as a part of ten without. Rounds are taken in turns in one
+process, for a machine's speed drifts. Run it with nothing else on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from model_folders import model_folder
+from step import load, make_trainer
+from table import add_json_option, publish, render
+from workloads import MODEL, SMOKE, TINY, WORKLOADS, Workload
+
+from verifine.checkpoints.store import CheckpointStore
+from verifine.cli.memory import keep_freed_memory
+from verifine.machine.disk import LOCAL_DISK
+from verifine.models.load import LanguageModel
+from verifine.runs.directory import RunDirectory
+from verifine.train.memory import Budget
+from verifine.train.recorder import Recorder
+from verifine.train.saver import PatientLearner, Saver, SavingPlan
+from verifine.train.state import RunState
+from verifine.train.step import train_step
+from verifine.train.trainer import Progress, Trainer
+
+STEPS = 10
+"""Between two checkpoints."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Seconds are those of STEPS steps, a round each."""
+
+    workload: str
+    without_s: list[float]
+    with_s: list[float]
+    write_s: list[float]
+    """From when a checkpoint is begun until it is on the platter."""
+    checkpoint_bytes: int
+
+    @property
+    def overhead(self) -> float:
+        return statistics.median(self.with_s) / statistics.median(self.without_s) - 1
+
+
+def measure(workload: Workload, model: LanguageModel, rounds: int, folder: Path) -> Cost:
+    trainer = make_trainer(workload, model)
+    recorder = Recorder(RunDirectory(path=folder), model, lambda: datetime.now(UTC))
+    store = CheckpointStore(folder / "checkpoints", LOCAL_DISK)
+    plan = SavingPlan(interval=STEPS, keep_last=2, keep_best=0)
+    saver = Saver(trainer.learner, store, plan, recorder, time.perf_counter)
+    trainer = replace(trainer, learner=PatientLearner(trainer.learner, saver.finish))
+    progress = train_step(trainer, Progress()).progress
+    without_s, with_s, write_s = [], [], []
+    for _ in range(rounds):
+        progress, seconds = _take(trainer, progress, None)
+        without_s.append(seconds)
+        progress, seconds = _take(trainer, progress, saver)
+        with_s.append(seconds)
+        write_s.append(saver.cost_s)
+    newest = store.path(store.steps()[-1])
+    return Cost(
+        workload=workload.name,
+        without_s=without_s,
+        with_s=with_s,
+        write_s=write_s,
+        checkpoint_bytes=sum(path.stat().st_size for path in newest.iterdir()),
+    )
+
+
+def _take(trainer: Trainer, progress: Progress, saver: Saver | None) -> tuple[Progress, float]:
+    """STEPS steps, after a checkpoint if there is a saver; the seconds of both."""
+    begin = time.perf_counter()
+    if saver is not None:
+        budget = Budget(micro_batch_tokens=1, cache_bytes=1, recompute=False)
+        saver.save(RunState(budget=budget, progress=progress), {})
+    for _ in range(STEPS):
+        progress = train_step(trainer, progress).progress
+    return progress, time.perf_counter() - begin
+
+
+def describe(cost: Cost) -> str:
+    header = ("workload", "10 steps s", "with a checkpoint s", "overhead %", "written in s", "MB")
+    medians = [statistics.median(each) for each in (cost.without_s, cost.with_s, cost.write_s)]
+    row = (cost.workload, medians[0], medians[1], 100 * cost.overhead, medians[2], cost.checkpoint_bytes / 1e6)
+    return render(header, [row])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workload", choices=tuple(WORKLOADS), default="short")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="a tiny model and one round: whether it runs at all")
+    add_json_option(parser)
+    options = parser.parse_args()
+    keep_freed_memory()
+    workload = SMOKE if options.quick else WORKLOADS[options.workload]
+    model = load(model_folder(TINY if options.quick else MODEL), "auto", torch.device("cpu"))
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        cost = measure(workload, model, 1 if options.quick else options.rounds, Path(folder))
+    publish(describe(cost), {**asdict(cost), "overhead": cost.overhead}, options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Checkpoints: directories that are complete, proven and durable, or not there."""

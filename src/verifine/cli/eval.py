@@ -1,0 +1,113 @@
+"""`verifine eval`: how good is a model, and is it better than another?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from verifine.cli.options import MaxNewTokens, Seed, SystemPrompt, UnsafeGraderExec, warn_of
+
+if TYPE_CHECKING:
+    from verifine.launch.paper import Questions
+
+
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL|RUN", help="A catalogue name, a hub id, a folder, or a run directory.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Settings, as for training; a run has its own."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="The problems: JSONL, CSV or Parquet, or hf://OWNER/NAME; all rows are asked."
+        ),
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="A built-in task, in place of --data; it brings its grader.")] = None,
+    grader: Annotated[
+        str | None, typer.Option(help="A JSON file in OpenAI's grader form, or a preset; else that of the run.")
+    ] = None,
+    second_grader: Annotated[
+        str | None, typer.Option(help="Another grader that judges the same answers; its word is the verdict's.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="MODEL|RUN", help="Ask this one the same, and say which is better.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Answers to each problem: 1 is greedy, more give avg@k and pass@k.")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="To sample at, with several answers.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask the first so many problems only.")] = None,
+    system_prompt: SystemPrompt = None,
+    max_new_tokens: MaxNewTokens = None,
+    seed: Seed = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.jsonl", help="Write every answer with its grades, one a line.")
+    ] = None,
+    unsafe_grader_exec: UnsafeGraderExec = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")] = False,
+) -> None:
+    """Ask a model held-out problems and judge its answers: numbers with intervals, and a verdict beside another model.
+
+    A run directory brings its held-out problems, its grader and its settings; --data, --task and --grader ask and judge
+    something else. Nothing is trained, and nothing is written but --out.
+    """
+    from verifine.cli.display import make_display
+    from verifine.cli.exam_text import describe_exam, exam_numbers
+    from verifine.cli.memory import keep_freed_memory
+    from verifine.launch.examination import examine_models
+    from verifine.launch.observer import SILENT
+    from verifine.launch.paper import find_subject, set_paper
+    from verifine.runs.answers import check_free_file, write_answers
+
+    check_free_file(out, "--out")
+    subjects = [find_subject(given) for given in (model, against) if given is not None]
+    settings = {
+        "evaluation.samples": samples,
+        "evaluation.temperature": temperature,
+        "data.system_prompt": system_prompt,
+        "sampling.max_new_tokens": max_new_tokens,
+        "run.seed": seed,
+    }
+    given = [f"{key}={json.dumps(value)}" for key, value in settings.items() if value is not None]
+    # One answer is greedy, whatever a run's several answers were sampled at.
+    greedy = ["evaluation.temperature=null"] if samples == 1 and temperature is None else []
+    questions = _questions(data, task, grader, second_grader, limit)
+    paper = set_paper(subjects[0], questions, [*(overrides or []), *greedy, *given])
+    warn_of(unsafe_grader_exec)
+    keep_freed_memory()
+    if as_json:
+        examined = examine_models(subjects, paper, observer=SILENT, unsafe_grader_exec=unsafe_grader_exec)
+    else:
+        display = make_display(sys.stdout, as_json=False)
+        with display:
+            examined = examine_models(subjects, paper, observer=display, unsafe_grader_exec=unsafe_grader_exec)
+    if out is not None:
+        write_answers(out, [each.evaluation for each in examined])
+    print(json.dumps(exam_numbers(paper, examined), allow_nan=False) if as_json else describe_exam(paper, examined))
+    if out is not None and not as_json:
+        print(f"\n{out}")
+
+
+def _questions(
+    data: str | None, task: str | None, grader: str | None, second_grader: str | None, limit: int | None
+) -> Questions:
+    from verifine.errors import ConfigError
+    from verifine.graders import load_grader_config
+    from verifine.launch.paper import Questions
+
+    if data is not None and task is not None:
+        raise ConfigError("--data and --task both say what to ask; give one of them")
+    return Questions(
+        data=data,
+        task=task,
+        grader=None if grader is None else load_grader_config(grader),
+        second_grader=None if second_grader is None else load_grader_config(second_grader),
+        limit=limit,
+    )

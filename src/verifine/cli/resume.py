@@ -1,0 +1,45 @@
+"""`verifine resume`: a run that was stopped, killed or is to be longer goes on where it was."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verifine.cli.options import Steps, UnsafeGraderExec, warn_of
+
+
+def resume(
+    run_dir: Annotated[Path, typer.Argument(help="The run directory that training printed.")],
+    steps: Steps = None,
+    minutes: Annotated[float | None, typer.Option(help="How long the whole run may take.")] = None,
+    unsafe_grader_exec: UnsafeGraderExec = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines on standard output, and nothing else.")] = False,
+) -> None:
+    """Go on with a run from its newest checkpoint, as if it had never stopped.
+
+    Give --steps or --minutes to make a finished run longer: both count from its beginning.
+    """
+    from verifine.cli.display import make_display
+    from verifine.cli.training import carry_out, describe_machine, exit_code, outcome_row, tell_outcome
+    from verifine.launch import resume as go_on
+
+    warn_of(unsafe_grader_exec)
+    display = make_display(sys.stdout, as_json=as_json)
+    display.note(describe_machine())
+    trained = carry_out(
+        display,
+        lambda request: go_on(
+            run_dir,
+            steps=steps,
+            minutes=minutes,
+            observer=display,
+            request=request,
+            unsafe_grader_exec=unsafe_grader_exec,
+        ),
+    )
+    tell_outcome(trained, display)
+    display.done(outcome_row(trained))
+    raise typer.Exit(exit_code(trained))

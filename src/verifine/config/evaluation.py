@@ -1,0 +1,67 @@
+"""How a model is tried on held-out prompts: the `evaluation` section."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from verifine.config.graders import AnyGrader, GraderConfig, Schema, passing_score
+
+
+class EvaluationConfig(Schema):
+    """How held-out prompts are asked and judged, and what follows from that.
+
+    How often is `run.eval_interval`, and how many prompts `data.eval_size`.
+    """
+
+    samples: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="k: answers to each held-out prompt. 1: one greedy answer. More are sampled, and give avg@k and "
+        "pass@k: raise it where one answer a prompt is too noisy, or to see what the model can do at all.",
+    )
+    temperature: float | None = Field(
+        default=None,
+        gt=0,
+        le=10,
+        description="Divides the logits where `samples` is above 1; null: as sampling.temperature.",
+    )
+    grader: GraderConfig | None = Field(
+        default=None,
+        description="A second grader that training never sees: it scores the same answers, and its word decides which "
+        "weights are best, when training stops early, and whether the model got better. null: the training grader's.",
+    )
+    pass_score: float | None = Field(
+        default=None,
+        description="The score from which an answer counts as solved in pass@k, where the grader that decides does not "
+        "tell right from wrong itself; null: such answers have no pass@k.",
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="Training stops after so many evaluations in a row without a new best; null: it goes on. Needs "
+        "run.eval_interval.",
+    )
+    keep: Literal["last", "best"] = Field(
+        default="last",
+        description="Which weights become model/: the last, or those of the best evaluation. best needs "
+        "run.eval_interval.",
+    )
+
+    @model_validator(mode="after")
+    def _temperature_is_used(self) -> Self:
+        if self.temperature is not None and self.samples == 1:
+            raise ValueError(
+                "`temperature` means nothing to one answer a prompt, which is greedy; raise samples, or remove it"
+            )
+        return self
+
+    def passing(self, training: AnyGrader | None) -> float | None:
+        """The score from which an answer counts as solved; None: nobody says so.
+
+        `training` is the training grader, which decides where there is no second one; None: a program brought it.
+        """
+        decides = self.grader or training
+        return self.pass_score if self.pass_score is not None or decides is None else passing_score(decides)

@@ -1,0 +1,135 @@
+"""How good models are on held-out problems, without training them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from verifine.assemble import render_held_out
+from verifine.config import AnyGrader
+from verifine.errors import ConfigError
+from verifine.graders import CallableGrader, GradeFunction, Grader, build_grader
+from verifine.launch.observer import SILENT, Observer
+from verifine.launch.paper import Paper, Subject
+from verifine.launch.scoring import services_for
+from verifine.machine.threads import decide_threads
+from verifine.models.load import load_model
+from verifine.models.provision import cache_folder, provision_model
+from verifine.models.threads import use_threads
+from verifine.rollout.native import NativeEngine
+from verifine.runs.evaluation import Evaluation
+from verifine.train.evaluate import Exam, exam_sampling, examine
+from verifine.types import Sampling
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What came out for one model."""
+
+    subject: Subject
+    evaluation: Evaluation
+    precision: Literal["float32", "bfloat16"]
+    """What matrix products were computed in."""
+    seconds: float
+    """Of asking and judging; loading not included."""
+
+
+def examine_models(
+    subjects: Sequence[Subject],
+    paper: Paper,
+    *,
+    grader: Grader | GradeFunction | None = None,
+    observer: Observer = SILENT,
+    unsafe_grader_exec: bool = False,
+) -> list[Examined]:
+    """Asks every model the same problems, with the same random numbers, one model after the other.
+
+    `grader` scores the answers in place of the paper's, as in `train`.
+
+    Raises:
+        VerifineError: a model or a grader cannot be used, or a problem does not fit a model.
+    """
+    use_threads(decide_threads(), os.environ)
+    examined: list[Examined] = []
+    precision: Precision = paper.config.model.precision
+    with _graders(paper, grader, unsafe_grader_exec) as (first, second):
+        for subject in subjects:
+            examined.append(_examine(subject, paper, first, second, precision, observer))
+            # As the first one is computed: what is measured anew could come out differently.
+            precision = examined[0].precision
+    return examined
+
+
+def _examine(
+    subject: Subject, paper: Paper, grader: Grader, second: Grader | None, precision: Precision, observer: Observer
+) -> Examined:
+    """Loads the model and lets go of it again."""
+    provisioned = provision_model(subject.model, cache_folder(), observer.progress)
+    observer.stage(f"loading {subject.label}")
+    model = load_model(provisioned, precision)
+    config = paper.config
+    longest = config.sampling.max_new_tokens
+    assert longest is not None, "a paper says how long answers may be"
+    trained = Sampling(
+        group_size=1,
+        max_new_tokens=longest,
+        temperature=config.sampling.temperature,
+        stop=config.sampling.stop,
+        seed=config.run.seed,
+    )
+    exam = Exam(
+        prompts=render_held_out(paper.examples, model, longest),
+        engine=NativeEngine(model),
+        grader=grader,
+        truth=second,
+        sampling=exam_sampling(trained, config.evaluation.samples, config.evaluation.temperature),
+        pass_score=config.evaluation.passing(paper.grader),
+    )
+    observer.stage(f"asking {subject.label} {len(exam.prompts)} problems")
+    began = time.monotonic()
+    evaluation = examine(exam, subject.label)
+    return Examined(
+        subject=subject,
+        evaluation=evaluation,
+        precision="bfloat16" if model.compute_dtype == torch.bfloat16 else "float32",
+        seconds=time.monotonic() - began,
+    )
+
+
+@contextmanager
+def _graders(
+    paper: Paper, grader: Grader | GradeFunction | None, unsafe_grader_exec: bool
+) -> Iterator[tuple[Grader, Grader | None]]:
+    """Both graders; what is built here is closed afterwards.
+
+    Raises:
+        ConfigError: there is no grader.
+        GraderError: one of them cannot be built.
+    """
+    services = services_for(paper.config, unsafe_grader_exec=unsafe_grader_exec)
+    config, second = paper.grader, paper.config.evaluation.grader
+    if grader is None and config is None:
+        raise ConfigError(
+            "no grader to judge with: give --grader (a run that a Python program graded does not save its function)"
+        )
+    with ExitStack() as built:
+
+        def build(of: AnyGrader) -> Grader:
+            made = build_grader(of, services)
+            built.callback(made.close)
+            return made
+
+        if grader is not None:
+            first: Grader = CallableGrader(grader) if callable(grader) else grader
+        else:
+            assert config is not None
+            first = build(config)
+        yield first, None if second is None else build(second)

@@ -1,0 +1,33 @@
+"""Whoever watches a run from its check to its end."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from verifine.preflight.report import Report
+from verifine.runs.diagnosis.finding import Finding
+from verifine.runs.evaluation import Evaluation
+from verifine.train import loop
+from verifine.types import StepReport
+
+
+class Observer(loop.Observer, Protocol):
+    """Somebody who watches a run from its check on."""
+
+    def checked(self, report: Report) -> None:
+        """The check is done; training begins if it says so."""
+        ...
+
+
+class _Silent:
+    """An observer that looks away."""
+
+    def stage(self, text: str) -> None: ...
+    def progress(self, text: str, done: int, total: int) -> None: ...
+    def checked(self, report: Report) -> None: ...
+    def evaluated(self, evaluation: Evaluation) -> None: ...
+    def stepped(self, report: StepReport, eta_s: float | None) -> None: ...
+    def found(self, finding: Finding) -> None: ...
+
+
+SILENT: Observer = _Silent()

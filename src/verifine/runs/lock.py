@@ -1,0 +1,37 @@
+"""One process at a time trains in a run directory."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from verifine.errors import ConfigError
+from verifine.runs.directory import RunDirectory
+
+
+@contextmanager
+def hold(directory: RunDirectory) -> Iterator[None]:
+    """Keeps other processes out of a run directory; the system lets go of it when this one ends, however it does.
+
+    Raises:
+        ConfigError: another process is in it.
+    """
+    with directory.lock.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(f"{directory.path}: another process is training in it; stop that one first") from error
+        yield
+
+
+def is_training(directory: RunDirectory) -> bool:
+    """Whether a process holds the directory's lock at this moment."""
+    if not directory.lock.exists():
+        return False
+    with directory.lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

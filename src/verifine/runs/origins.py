@@ -1,0 +1,58 @@
+"""What a run was made from, in hashes: a run goes on only from what it began with."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+from pydantic import TypeAdapter, ValidationError
+
+from verifine.errors import CheckpointError
+from verifine.runs.directory import RunDirectory, write_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origins:
+    """Each a sha256 in hexadecimal digits."""
+
+    model: str
+    """Of the starting model's files."""
+    data: str
+    """Of all examples, to train on and held out."""
+    grader: str | None
+    """Of what scores the answers; None: a Python program brought it, and its source cannot be told."""
+
+
+_ORIGINS = TypeAdapter(Origins)
+
+_CALLED = {
+    "model": ("the starting model", "model.name"),
+    "data": ("the data", "data"),
+    "grader": ("the grader", "grader"),
+}
+
+
+def write_origins(directory: RunDirectory, origins: Origins) -> None:
+    write_json(directory.origins, asdict(origins), directory.disk)
+
+
+def refuse_other_origins(directory: RunDirectory, origins: Origins) -> None:
+    """Compares what is there now with what the run began with.
+
+    Raises:
+        CheckpointError: something has changed; the message names it.
+    """
+    try:
+        began_with = _ORIGINS.validate_json(directory.origins.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise CheckpointError(
+            f"{directory.origins} cannot be read, so nobody knows what the run was made from; start a new run"
+        ) from error
+    changed = [each.name for each in fields(Origins) if getattr(origins, each.name) != getattr(began_with, each.name)]
+    if changed:
+        names = " and ".join(_CALLED[name][0] for name in changed)
+        options = " and ".join(f"`{_CALLED[name][1]}`" for name in changed)
+        raise CheckpointError(
+            f"{directory.path}: {names} changed since the run began, so what follows would be another run. Bring back "
+            f"what {options} in {directory.config.name} meant then, or start a new run from this one's model "
+            "(model.start_from)."
+        )

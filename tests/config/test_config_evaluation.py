@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+
+from verifine.config import RunConfig, build_config, dump_config
+from verifine.config.document import parse_document
+from verifine.config.graders import passing_score
+from verifine.errors import ConfigError
+from verifine.graders import load_grader_config
+
+
+def config(evaluation: dict[str, object], data: dict[str, object] | None = None, **run: object) -> RunConfig:
+    return build_config({"data": {"task": "add", **(data or {})}, "evaluation": evaluation, "run": run})
+
+
+def test_one_greedy_answer_by_the_training_grader_is_the_default() -> None:
+    section = build_config({"data": {"task": "add"}}).evaluation
+    assert (section.samples, section.temperature, section.grader, section.patience, section.keep) == (
+        1, None, None, None, "last",
+    )  # fmt: skip
+
+
+def test_everything_can_be_said_and_is_written_down() -> None:
+    grader = {"type": "string_check", "input": "{{ sample.output_text }}", "reference": "4", "operation": "eq"}
+    wanted = config(
+        {"samples": 8, "temperature": 0.7, "grader": grader, "pass_score": 0.5, "patience": 3, "keep": "best"},
+        eval_interval=10,
+    )
+    assert wanted.evaluation.grader is not None
+    assert wanted.evaluation.grader.type == "string_check"
+    document = parse_document(dump_config(wanted), "x").value
+    assert isinstance(document, dict)
+    assert build_config(document) == wanted
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "data", "run", "message"),
+    [
+        ({"samples": 0}, {}, {}, r"`evaluation\.samples` is 0, but must be at least 1"),
+        (
+            {"temperature": 0.7},
+            {},
+            {},
+            r"`temperature` means nothing to one answer a prompt, which is greedy; raise samples, or remove it",
+        ),
+        (
+            {"keep": "best"},
+            {},
+            {},
+            r"`evaluation\.keep` best needs evaluations during training; set run\.eval_interval, for example to 10",
+        ),
+        ({"patience": 3}, {}, {}, r"`evaluation\.patience` needs evaluations during training; set run\.eval_interval"),
+        (
+            {"patience": 3},
+            {"eval_size": 0},
+            {"eval_interval": 5},
+            r"`evaluation\.patience` needs held-out prompts, but data\.eval_size is 0",
+        ),
+        (
+            {"keep": "best"},
+            {},
+            {"eval_interval": 5, "keep_best": 0},
+            r"`evaluation\.keep` best needs a checkpoint of the best; set run\.keep_best to 1 or more",
+        ),
+        (
+            {"keep": "bets"},
+            {},
+            {},
+            r"`evaluation\.keep` is 'bets', but must be 'last' or 'best'; did you mean 'best'\?",
+        ),
+        ({"grader": {"type": "answr"}}, {}, {}, r"`evaluation\.grader\.type` is 'answr'.*did you mean 'answer'\?"),
+        ({"grader": {"type": "label_model"}}, {}, {}, r"evaluation\.grader"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_the_way_out(
+    evaluation: dict[str, object], data: dict[str, object], run: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config(evaluation, data, **run)
+
+
+def test_a_graders_own_threshold_says_what_passes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("graders")
+    likeness = (
+        '{"type": "text_similarity", "input": "{{ sample.output_text }}", "reference": "x", '
+        '"evaluation_metric": "bleu"%s}'
+    )
+    (folder / "with.json").write_text(likeness % ', "pass_threshold": 0.6')
+    (folder / "without.json").write_text(likeness % "")
+    assert passing_score(load_grader_config(str(folder / "with.json"))) == 0.6
+    assert passing_score(load_grader_config(str(folder / "without.json"))) is None
+    assert passing_score(load_grader_config("answer_number")) is None

@@ -3,9 +3,9 @@
     python benchmarks/checkpoints.py [--workload short] [--rounds 3] [--json FILE]      # 4 minutes on two cores
 
 A round is ten steps without a checkpoint and then ten of which the first follows one, as in a run: it is written in a
-thread while that step samples, and the step's update waits for the rest. The medians of the rounds are compared;
-`overhead` is what ten steps with a checkpoint take longer, as a part of ten without. Rounds are taken in turns in one
-process, for a machine's speed drifts. Run it with nothing else on the machine.
+thread while the steps go on, and what is not written when the first of them updates the weights is copied. The medians
+of the rounds are compared; `overhead` is what ten steps with a checkpoint take longer, as a part of ten without. Rounds
+are taken in turns in one process, for a machine's speed drifts. Run it with nothing else on the machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from verifine.models.load import LanguageModel
 from verifine.runs.directory import RunDirectory
 from verifine.train.memory import Budget
 from verifine.train.recorder import Recorder
-from verifine.train.saver import PatientLearner, Saver, SavingPlan
+from verifine.train.saver import CarefulLearner, Saver, SavingPlan
 from verifine.train.state import RunState
 from verifine.train.step import train_step
 from verifine.train.trainer import Progress, Trainer
@@ -62,7 +62,7 @@ def measure(workload: Workload, model: LanguageModel, rounds: int, folder: Path)
     store = CheckpointStore(folder / "checkpoints", LOCAL_DISK)
     plan = SavingPlan(interval=STEPS, keep_last=2, keep_best=0)
     saver = Saver(trainer.learner, store, plan, recorder, time.perf_counter)
-    trainer = replace(trainer, learner=PatientLearner(trainer.learner, saver.finish))
+    trainer = replace(trainer, learner=CarefulLearner(trainer.learner, saver.take_back))
     progress = train_step(trainer, Progress()).progress
     without_s, with_s, write_s = [], [], []
     for _ in range(rounds):
@@ -89,6 +89,8 @@ def _take(trainer: Trainer, progress: Progress, saver: Saver | None) -> tuple[Pr
         saver.save(RunState(budget=budget, progress=progress), {})
     for _ in range(STEPS):
         progress = train_step(trainer, progress).progress
+    if saver is not None:
+        saver.finish()
     return progress, time.perf_counter() - begin
 
 

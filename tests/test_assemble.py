@@ -69,8 +69,8 @@ def test_a_run_is_a_directory_that_tells_its_whole_story(tmp_path: Path) -> None
     run = train(own_data(tmp_path), grader=count_vowels)
     names = {path.name for path in run.directory.path.iterdir()}
     assert names == {
-        "config.yaml", "env.json", "origins.json", "preflight.json", "events.jsonl", "metrics.jsonl", "rollouts", "eval",
-        "checkpoints", "model", "report.html", ".lock",
+        "config.yaml", "env.json", "origins.json", "preflight.json", "events.jsonl", "metrics.jsonl", "rollouts",
+        "eval", "checkpoints", "model", "report.html", ".lock",
     }  # fmt: skip
     assert "<svg" in run.directory.report.read_text()
     assert run.summary.progress.step == 2

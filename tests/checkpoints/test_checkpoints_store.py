@@ -15,10 +15,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from verifine.checkpoints.manifest import MANIFEST
-from verifine.checkpoints.store import FACTS, TENSORS, Checkpoint, CheckpointStore
+from verifine.checkpoints.store import FACTS, TENSORS, CheckpointStore, Draft
+from verifine.checkpoints.tensors import Lent
 from verifine.errors import CheckpointError, DiskError
 from verifine.machine.disk import LOCAL_DISK
 from verifine.testing.disk import BROKEN, FULL, Fault, HauntedDisk
+from verifine.types import Json
 
 
 def tensors(step: int) -> dict[str, Tensor]:
@@ -31,8 +33,11 @@ def tensors(step: int) -> dict[str, Tensor]:
     }
 
 
-def checkpoint(step: int) -> Checkpoint:
-    return Checkpoint(step=step, tensors=tensors(step), facts={"step": step, "text": "é", "number": 0.1})
+FACT: Mapping[str, Json] = {"text": "é", "number": 0.1, "step": 3}
+
+
+def checkpoint(step: int) -> Draft:
+    return Draft(step=step, tensors=Lent(tensors(step)), facts=FACT)
 
 
 def same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
@@ -53,7 +58,7 @@ def test_what_was_saved_is_loaded_to_the_bit(tmp_path: Path) -> None:
     for step in (1, 2):
         loaded = store.load(step)
         assert same(loaded.tensors, tensors(step))
-        assert loaded.facts == checkpoint(step).facts
+        assert loaded.facts == FACT
     assert store.steps() == [1, 2]
     newest = store.newest()
     assert (newest.checkpoint and newest.checkpoint.step, newest.damaged) == (2, ())
@@ -147,7 +152,7 @@ def test_what_a_crash_left_is_cleared(tmp_path: Path) -> None:
 
 def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:
     store = make_store(tmp_path)
-    store.save(Checkpoint(step=2, tensors={"a": torch.ones(1)}, facts={}))
+    store.save(Draft(step=2, tensors=Lent({"a": torch.ones(1)}), facts={}))
     assert same(store.load(2).tensors, {"a": torch.ones(1)})
 
 
@@ -199,11 +204,12 @@ def test_every_file_is_on_the_platter_before_the_checkpoint_has_its_name(tmp_pat
         pytest.skip("strace is not installed")
     program = (
         "import sys, torch; from pathlib import Path\n"
-        "from verifine.checkpoints.store import Checkpoint, CheckpointStore\n"
+        "from verifine.checkpoints.store import CheckpointStore, Draft\n"
+        "from verifine.checkpoints.tensors import Lent\n"
         "from verifine.machine.disk import LOCAL_DISK\n"
         "folder = Path(sys.argv[1]); (folder / 'metrics.jsonl').write_text('row')\n"
-        "checkpoint = Checkpoint(step=1, tensors={'a': torch.ones(3)}, facts={})\n"
-        "CheckpointStore(folder / 'checkpoints', LOCAL_DISK).save(checkpoint, [folder / 'metrics.jsonl'])\n"
+        "draft = Draft(step=1, tensors=Lent({'a': torch.ones(3)}), facts={})\n"
+        "CheckpointStore(folder / 'checkpoints', LOCAL_DISK).save(draft, [folder / 'metrics.jsonl'])\n"
     )
     run, log = tmp_path / "run", tmp_path / "log"
     run.mkdir()

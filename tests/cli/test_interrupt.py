@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from verifine.cli.interrupt import Interrupt
-from verifine.train.loop import Request
+from verifine.train.run import Request
 
 
 def test_the_first_signal_asks_and_the_second_stops_at_once() -> None:

@@ -24,7 +24,7 @@ from verifine.runs.metrics import read_metrics
 from verifine.runs.rollouts import read_rollouts
 from verifine.testing import save_tiny_model
 from verifine.testing.sittings import grade, hash_model, tiny_run
-from verifine.train.loop import Ending, Request
+from verifine.train.run import Ending, Request
 
 TIMES = ("timing/", "step_time", "tokens_per_second", "grader/latency")
 
@@ -38,6 +38,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "adapters": {"model": {"lora": {"rank": 4}}},
     "batches used twice": {"algorithm": {"name": "grpo", "epochs": 2, "mini_batches": 2}},
     "evaluations between": {"run": {"eval_interval": 2}},
+    "the best weights": {"run": {"eval_interval": 1}, "evaluation": {"samples": 3, "keep": "best"}},
     "data gone through twice": {"sampling": {"prompts_per_step": 5}},
 }
 

@@ -26,9 +26,10 @@ from verifine.runs.metrics import read_metrics
 from verifine.runs.rollouts import read_rollouts, rollouts_path
 from verifine.testing import FakeLearner, ScriptedEngine, load_tiny_model
 from verifine.train.evaluate import Exam, exam_sampling
-from verifine.train.loop import Ending, Plan, Request, Run, execute
+from verifine.train.loop import execute
 from verifine.train.memory import Budget
 from verifine.train.recorder import Recorder
+from verifine.train.run import Ending, Plan, Request, Run
 from verifine.train.saver import Saver, SavingPlan
 from verifine.train.source import PromptSource
 from verifine.train.state import RunState
@@ -128,8 +129,8 @@ def test_a_run_evaluates_trains_evaluates_and_saves(tmp_path: Path) -> None:
     assert [event.type for event in read_events(run.directory.events)] == [
         "started",
         "evaluation",
-        "saved",
         "evaluation",
+        "saved",
         "finished",
     ]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from torch import Tensor
 
 from verifine.checkpoints.manifest import MANIFEST, VERSION, Ledger, Manifest, verify
-from verifine.checkpoints.tensors import encode, read_tensors
+from verifine.checkpoints.tensors import Lent, read_tensors
 from verifine.errors import CheckpointError, DiskError
 from verifine.machine.disk import Disk, draft_of, remove_drafts
 from verifine.types import Json
@@ -36,6 +36,15 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Json]
     """Everything that is no tensor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A checkpoint to be written."""
+
+    step: int
+    tensors: Lent
+    facts: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +85,7 @@ class CheckpointStore:
         names = (_NAME.fullmatch(path.name) for path in self._folder.iterdir())
         return sorted(int(name[1]) for name in names if name)
 
-    def save(self, checkpoint: Checkpoint, records: Sequence[Path] = ()) -> None:
+    def save(self, draft: Draft, records: Sequence[Path] = ()) -> None:
         """When this returns, the checkpoint is there for good. Nothing is left of one that could not be written.
 
         `records` are files that go on beside the checkpoints: what a checkpoint relies on is on the platter before it.
@@ -84,27 +93,27 @@ class CheckpointStore:
         Raises:
             DiskError: the disk is full or broken.
         """
-        target = self.path(checkpoint.step)
-        draft = draft_of(target)
-        self._disk.remove(draft)
+        target = self.path(draft.step)
+        folder = draft_of(target)
+        self._disk.remove(folder)
         try:
             for record in records:
                 self._disk.sync(record)
-            self._write(draft, checkpoint)
+            self._write(folder, draft)
             self._discard(target)  # of an earlier try at this step: newer than what the run was resumed from
-            self._disk.rename(draft, target)
+            self._disk.rename(folder, target)
         except DiskError:
             with suppress(DiskError):
-                self._disk.remove(draft)
+                self._disk.remove(folder)
             raise
 
-    def _write(self, folder: Path, checkpoint: Checkpoint) -> None:
-        facts = json.dumps(checkpoint.facts, allow_nan=False).encode()
-        ledgers = {TENSORS: Ledger(encode(checkpoint.tensors)), FACTS: Ledger([facts])}
+    def _write(self, folder: Path, draft: Draft) -> None:
+        facts = json.dumps(draft.facts, allow_nan=False).encode()
+        ledgers = {TENSORS: Ledger(draft.tensors.encode()), FACTS: Ledger([facts])}
         for name, ledger in ledgers.items():
             self._disk.write(folder / name, ledger)
         records = {name: ledger.record for name, ledger in ledgers.items()}
-        manifest = Manifest(version=VERSION, step=checkpoint.step, files=records)
+        manifest = Manifest(version=VERSION, step=draft.step, files=records)
         self._disk.write(folder / MANIFEST, [manifest.encode()])
 
     def load(self, step: int) -> Checkpoint:

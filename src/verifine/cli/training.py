@@ -20,8 +20,8 @@ from verifine.runs.environment import describe_environment
 from verifine.runs.outcome import describe_outcome
 from verifine.runs.pairs import pair_up
 from verifine.runs.record import read_run
-from verifine.train.loop import Ending, Request
 from verifine.train.patience import NO_SIGNAL_LIMIT
+from verifine.train.run import Ending, Request
 from verifine.types import Json
 
 _NOTES = {

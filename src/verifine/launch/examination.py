@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
-from verifine.assemble import render_held_out
-from verifine.config import AnyGrader
+from verifine.assemble import Materials, render_held_out
 from verifine.errors import ConfigError
-from verifine.graders import CallableGrader, GradeFunction, Grader, build_grader
+from verifine.graders import GradeFunction, Grader
 from verifine.launch.observer import SILENT, Observer
 from verifine.launch.paper import Paper, Subject
-from verifine.launch.scoring import services_for
+from verifine.launch.scoring import open_grader
 from verifine.machine.threads import decide_threads
 from verifine.models.load import load_model
 from verifine.models.provision import cache_folder, provision_model
 from verifine.models.threads import use_threads
+from verifine.preflight.ready import Scoring
 from verifine.rollout.native import NativeEngine
 from verifine.runs.evaluation import Evaluation
 from verifine.train.evaluate import Exam, exam_sampling, examine
@@ -55,22 +54,25 @@ def examine_models(
     `grader` scores the answers in place of the paper's, as in `train`.
 
     Raises:
-        VerifineError: a model or a grader cannot be used, or a problem does not fit a model.
+        VerifineError: there is no grader, a model or a grader cannot be used, or a problem does not fit a model.
     """
+    if grader is None and paper.grader is None:
+        raise ConfigError(
+            "no grader to judge with: give --grader (a run that a Python program graded does not save its function)"
+        )
     use_threads(decide_threads(), os.environ)
+    materials = Materials(config=paper.config, train=(), held_out=paper.examples, grader=paper.grader)
     examined: list[Examined] = []
     precision: Precision = paper.config.model.precision
-    with _graders(paper, grader, unsafe_grader_exec) as (first, second):
+    with open_grader(materials, grader, unsafe_grader_exec) as scoring:
         for subject in subjects:
-            examined.append(_examine(subject, paper, first, second, precision, observer))
+            examined.append(_examine(subject, paper, scoring, precision, observer))
             # As the first one is computed: what is measured anew could come out differently.
             precision = examined[0].precision
     return examined
 
 
-def _examine(
-    subject: Subject, paper: Paper, grader: Grader, second: Grader | None, precision: Precision, observer: Observer
-) -> Examined:
+def _examine(subject: Subject, paper: Paper, scoring: Scoring, precision: Precision, observer: Observer) -> Examined:
     """Loads the model and lets go of it again."""
     provisioned = provision_model(subject.model, cache_folder(), observer.progress)
     observer.stage(f"loading {subject.label}")
@@ -88,8 +90,8 @@ def _examine(
     exam = Exam(
         prompts=render_held_out(paper.examples, model, longest),
         engine=NativeEngine(model),
-        grader=grader,
-        truth=second,
+        grader=scoring.grader,
+        truth=scoring.truth,
         sampling=exam_sampling(trained, config.evaluation.samples, config.evaluation.temperature),
         pass_score=config.evaluation.passing(paper.grader),
     )
@@ -102,34 +104,3 @@ def _examine(
         precision="bfloat16" if model.compute_dtype == torch.bfloat16 else "float32",
         seconds=time.monotonic() - began,
     )
-
-
-@contextmanager
-def _graders(
-    paper: Paper, grader: Grader | GradeFunction | None, unsafe_grader_exec: bool
-) -> Iterator[tuple[Grader, Grader | None]]:
-    """Both graders; what is built here is closed afterwards.
-
-    Raises:
-        ConfigError: there is no grader.
-        GraderError: one of them cannot be built.
-    """
-    services = services_for(paper.config, unsafe_grader_exec=unsafe_grader_exec)
-    config, second = paper.grader, paper.config.evaluation.grader
-    if grader is None and config is None:
-        raise ConfigError(
-            "no grader to judge with: give --grader (a run that a Python program graded does not save its function)"
-        )
-    with ExitStack() as built:
-
-        def build(of: AnyGrader) -> Grader:
-            made = build_grader(of, services)
-            built.callback(made.close)
-            return made
-
-        if grader is not None:
-            first: Grader = CallableGrader(grader) if callable(grader) else grader
-        else:
-            assert config is not None
-            first = build(config)
-        yield first, None if second is None else build(second)

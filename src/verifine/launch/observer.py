@@ -7,11 +7,11 @@ from typing import Protocol
 from verifine.preflight.report import Report
 from verifine.runs.diagnosis.finding import Finding
 from verifine.runs.evaluation import Evaluation
-from verifine.train import loop
+from verifine.train import run
 from verifine.types import StepReport
 
 
-class Observer(loop.Observer, Protocol):
+class Observer(run.Observer, Protocol):
     """Somebody who watches a run from its check on."""
 
     def checked(self, report: Report) -> None:

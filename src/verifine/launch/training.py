@@ -32,9 +32,10 @@ from verifine.runs.origins import refuse_other_origins, write_origins
 from verifine.runs.record import read_run
 from verifine.runs.report import write_report
 from verifine.runs.rewind import rewind
-from verifine.train.loop import Ending, Plan, Request, Run, Summary, execute
+from verifine.train.loop import execute
 from verifine.train.recorder import Recorder
-from verifine.train.saver import PatientLearner, Saver, SavingPlan
+from verifine.train.run import Ending, Plan, Request, Run, Summary
+from verifine.train.saver import CarefulLearner, Saver, SavingPlan
 from verifine.train.state import RunState, from_checkpoint
 
 NEARLY_OVER = 0.5
@@ -79,7 +80,7 @@ class _Sitting:
         store = CheckpointStore(self.directory.checkpoints, self.disk)
         saver = Saver(trainer.learner, store, plan, recorder, trainer.clock, saved=saved)
         run = Run(
-            trainer=replace(trainer, learner=PatientLearner(trainer.learner, saver.finish)),
+            trainer=replace(trainer, learner=CarefulLearner(trainer.learner, saver.take_back)),
             model=self.ready.model,
             exam=self.ready.exam,
             plan=_plan(self.ready.config),
@@ -208,6 +209,7 @@ def resume(
             if learned is not None:
                 ready.trainer.learner.restore(learned)
                 ready.trainer.engine.load_weights(ready.trainer.learner.weights(), start.progress.updates)
+            observer.stage(f"going on from step {start.progress.step}")
             rewind(directory, start.progress.step)
             directory.disk.remove(directory.pause)
             _write_config(directory, ready.config, environment)

@@ -18,8 +18,8 @@ from verifine.preflight.check import Extent, Loaded, check_materials, check_memo
 from verifine.preflight.report import Report
 from verifine.preflight.warm_start import take_over_weights
 from verifine.train.evaluate import Exam, exam_sampling
-from verifine.train.loop import Observer
 from verifine.train.memory import Budget
+from verifine.train.run import Observer
 from verifine.train.trainer import Trainer
 
 

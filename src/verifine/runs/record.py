@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
 
 from verifine.config import RunConfig, load_config
 from verifine.runs.directory import RunDirectory
@@ -42,10 +44,14 @@ class RunRecord:
 
     @property
     def duration_s(self) -> float | None:
-        """From the first event to the last; None: there are not two."""
+        """From the first event of each sitting to its last, added up; None: there are not two events."""
         if len(self.events) < 2:
             return None
-        return (self.events[-1].time - self.events[0].time).total_seconds()
+        total, began = timedelta(), self.events[0].time
+        for before, event in pairwise(self.events):
+            if event.type == "resumed":
+                total, began = total + (before.time - began), event.time
+        return (total + (self.events[-1].time - began)).total_seconds()
 
     @property
     def ending(self) -> str | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,17 +13,20 @@ from typing import Literal
 from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
 from verifine.checkpoints.retention import kept_steps
-from verifine.checkpoints.store import Checkpoint, CheckpointStore
+from verifine.checkpoints.store import CheckpointStore, Draft
+from verifine.checkpoints.tensors import Lent
 from verifine.learner.learner import Learner, LearnerState, Lesson, UpdateReport
 from verifine.models.load import Weights
 from verifine.train.recorder import Recorder
-from verifine.train.state import RunState, from_checkpoint, to_checkpoint
+from verifine.train.state import RunState, from_checkpoint, to_draft
 
 SHARE = 0.02
 """Of the time, what checkpoints may take where nobody said how often they come."""
 
 LEAST_S = 60.0
 """And so far apart they are at least: what a crash costs is then about a minute."""
+
+LEAST_PRIORITY = 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +40,9 @@ class SavingPlan:
 
 
 class Saver:
-    """Writes checkpoints in a thread of its own, from the weights themselves: nothing is copied.
+    """Writes checkpoints in a thread of its own, from the weights themselves, while the next step samples and grades.
 
-    So a checkpoint has to be finished before the weights change again, which `PatientLearner` sees to. Until then the
-    next step samples and grades, and there is time.
+    What is not written when the weights are about to change is copied then, which `CarefulLearner` sees to.
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class Saver:
         self._clock = clock
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[float] | None = None
+        self._lent: Lent | None = None
+        """What the thread writes from; None: nothing, or copies."""
         self._saved = saved
         self._saved_at = clock()
         self.cost_s = 0.0
@@ -78,9 +85,22 @@ class Saver:
         self.finish()
         if self._saved == state.progress.step:
             return
-        checkpoint = to_checkpoint(state, self._learner.state())
+        draft = to_draft(state, self._learner.state())
         self._saved, self._saved_at = state.progress.step, self._clock()
-        self._pending = self._thread.submit(self._write, checkpoint, dict(scores))
+        self._lent = draft.tensors
+        self._pending = self._thread.submit(self._write, draft, dict(scores))
+
+    def take_back(self) -> None:
+        """The weights are about to change: what is still to be written of them is copied, or nothing is.
+
+        Raises:
+            DiskError: the checkpoint could not be written.
+        """
+        if self._pending is not None and self._pending.done():
+            self.finish()
+        if self._lent is not None:
+            self._lent.take_back()
+            self._lent = None
 
     def finish(self) -> None:
         """Waits for what is being saved; from then on it is said to be saved.
@@ -88,7 +108,7 @@ class Saver:
         Raises:
             DiskError: it could not be written.
         """
-        pending, self._pending = self._pending, None
+        pending, self._pending, self._lent = self._pending, None, None
         if pending is not None:
             self.cost_s = pending.result()
             self._recorder.event("saved", step=self._saved)
@@ -102,27 +122,28 @@ class Saver:
         _, state = from_checkpoint(self._store.load(step))
         self._learner.restore(state)
 
-    def _write(self, checkpoint: Checkpoint, scores: Mapping[int, float]) -> float:
+    def _write(self, draft: Draft, scores: Mapping[int, float]) -> float:
         """Returns the seconds it took."""
+        _step_back()
         start = self._clock()
-        self._store.save(checkpoint, self._recorder.files)
+        self._store.save(draft, self._recorder.files)
         kept = kept_steps(self._store.steps(), scores, last=self._plan.keep_last, best=self._plan.keep_best)
         self._store.prune(kept)
         return self._clock() - start
 
 
-class PatientLearner:
-    """A learner that changes no weights that are still being saved."""
+class CarefulLearner:
+    """A learner that changes no weights from which a checkpoint is being written."""
 
-    def __init__(self, learner: Learner, finish_saving: Callable[[], object]) -> None:
+    def __init__(self, learner: Learner, take_back: Callable[[], None]) -> None:
         self._learner = learner
-        self._finish_saving = finish_saving
+        self._take_back = take_back
 
     def estimate(self, batch: Batch) -> Estimates:
         return self._learner.estimate(batch)
 
     def update(self, lesson: Lesson, loss: Loss) -> UpdateReport:
-        self._finish_saving()
+        self._take_back()
         return self._learner.update(lesson, loss)
 
     def weights(self) -> Weights:
@@ -132,5 +153,11 @@ class PatientLearner:
         return self._learner.state()
 
     def restore(self, state: LearnerState) -> None:
-        self._finish_saving()
+        self._take_back()
         self._learner.restore(state)
+
+
+def _step_back() -> None:
+    """Lets the calling thread work only where a processor has nothing else to do; Linux counts that by thread."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_PRIORITY)

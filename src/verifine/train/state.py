@@ -8,7 +8,8 @@ from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from verifine.checkpoints.store import Checkpoint
+from verifine.checkpoints.store import Checkpoint, Draft
+from verifine.checkpoints.tensors import Lent
 from verifine.errors import CheckpointError
 from verifine.learner.learner import LearnerState
 from verifine.learner.portion import Portion
@@ -48,19 +49,20 @@ class _Facts:
 _FACTS = TypeAdapter(_Facts)
 
 
-def to_checkpoint(state: RunState, learner: LearnerState) -> Checkpoint:
+def to_draft(state: RunState, learner: LearnerState) -> Draft:
+    """A checkpoint that borrows the learner's tensors."""
     # What graders complained of may quote anything, and a checkpoint holds numbers only.
     counts = replace(state, grading=replace(state.grading, examples=()))
     facts = _Facts(run=counts, updates=learner.updates, portion=learner.portion)
-    return Checkpoint(
+    return Draft(
         step=state.progress.step,
-        tensors=learner.tensors,
+        tensors=Lent(learner.tensors),
         facts=cast("Mapping[str, Json]", _FACTS.dump_python(facts, mode="json")),
     )
 
 
 def from_checkpoint(checkpoint: Checkpoint) -> tuple[RunState, LearnerState]:
-    """What `to_checkpoint` was given.
+    """What `to_draft` was given.
 
     Raises:
         CheckpointError: it was written by a Verifine that kept something else.

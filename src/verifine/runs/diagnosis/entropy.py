@@ -15,7 +15,7 @@ ENTROPY_LEFT = 0.25
 """Of what it was at first; a model that is this sure from the beginning has not collapsed in this run."""
 ALIKE = 0.9
 """Share of groups whose answers all earn the same, from which being sure means answering alike."""
-DONE = 0.85
+DONE = 0.8
 """Share of right answers with which a model may be sure of itself."""
 LASTING = 0.95
 """Such a share over twice as many steps: below it, models have been seen to come back."""

@@ -153,7 +153,7 @@ def assemble(
         budget = plan(config, shape, lengths.longest, available_memory(model.device))
     shortages = Shortages()
     algorithm = build_algorithm(config.algorithm, config.reward)
-    sampling = _sampling(config)
+    sampling = sampling_of(config)
     trainer = Trainer(
         source=source,
         engine=NativeEngine(model, budget.cache_bytes, shortages, twin=_build_twin(config, model)),
@@ -177,7 +177,8 @@ def assemble(
     )
 
 
-def _sampling(config: RunConfig) -> Sampling:
+def sampling_of(config: RunConfig) -> Sampling:
+    """How a run samples answers to learn from; it is decided by then how long they may be."""
     assert config.sampling.max_new_tokens is not None
     return Sampling(
         group_size=config.sampling.group_size,

@@ -18,7 +18,7 @@ from verifine.checkpoints.manifest import MANIFEST
 from verifine.checkpoints.store import FACTS, TENSORS, CheckpointStore, Draft
 from verifine.checkpoints.tensors import Lent
 from verifine.errors import CheckpointError, DiskError
-from verifine.machine.disk import LOCAL_DISK
+from verifine.machine.disk import LOCAL_DISK, remove_drafts
 from verifine.testing.disk import BROKEN, FULL, Fault, HauntedDisk
 from verifine.types import Json
 
@@ -71,7 +71,7 @@ def test_the_tensors_are_a_plain_safetensors_file(tmp_path: Path) -> None:
 
 def test_a_folder_without_checkpoints_has_none(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path / "missing", LOCAL_DISK)
-    store.clear()
+    remove_drafts(tmp_path / "missing", LOCAL_DISK)
     assert store.steps() == []
     assert store.newest().checkpoint is None
     with pytest.raises(CheckpointError, match="is not there; the run has checkpoints of the steps"):
@@ -143,10 +143,10 @@ def test_retention_leaves_what_is_asked_for_and_no_rubbish(tmp_path: Path) -> No
 
 
 def test_what_a_crash_left_is_cleared(tmp_path: Path) -> None:
-    store = make_store(tmp_path)
+    make_store(tmp_path)
     (tmp_path / ".step-000003.tmp").mkdir()
     (tmp_path / ".step-000003.tmp" / TENSORS).write_bytes(b"half")
-    store.clear()
+    remove_drafts(tmp_path, LOCAL_DISK)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000001", "step-000002"]
 
 
@@ -187,7 +187,7 @@ def test_a_disk_that_fails_anywhere_leaves_the_checkpoints_before_and_nothing_el
         assert found.checkpoint is not None
         assert found.checkpoint.step in {2, 3}
         assert same(found.checkpoint.tensors, tensors(found.checkpoint.step))
-        store.clear()
+        remove_drafts(folder, LOCAL_DISK)
         names = {path.name for path in folder.iterdir()} - {"metrics.jsonl"}
         assert all(name.startswith("step-") for name in names)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from verifine.checkpoints.manifest import MANIFEST, VERSION, Ledger, Manifest, verify
 from verifine.checkpoints.tensors import Lent, read_tensors
 from verifine.errors import CheckpointError, DiskError
-from verifine.machine.disk import Disk, draft_of, remove_drafts
+from verifine.machine.disk import Disk, draft_of, put_in_place
 from verifine.types import Json
 
 TENSORS = "state.safetensors"
@@ -100,8 +100,8 @@ class CheckpointStore:
             for record in records:
                 self._disk.sync(record)
             self._write(folder, draft)
-            self._discard(target)  # of an earlier try at this step: newer than what the run was resumed from
-            self._disk.rename(folder, target)
+            # There may be one of an earlier try at this step, newer than what the run was resumed from.
+            put_in_place(folder, target, self._disk)
         except DiskError:
             with suppress(DiskError):
                 self._disk.remove(folder)
@@ -144,17 +144,8 @@ class CheckpointStore:
         """Removes every checkpoint but those of `kept`."""
         for step in self.steps():
             if step not in kept:
-                self._discard(self.path(step))
-
-    def _discard(self, folder: Path) -> None:
-        """Renamed before it is removed, for half a checkpoint must not have a checkpoint's name."""
-        if folder.is_dir():
-            rubbish = draft_of(folder.with_name(f"{folder.name}.old"))
-            self._disk.remove(rubbish)
-            self._disk.rename(folder, rubbish)
-            self._disk.remove(rubbish)
-
-    def clear(self) -> None:
-        """Removes what a crash left unfinished."""
-        if self._folder.is_dir():
-            remove_drafts(self._folder, self._disk)
+                # Renamed before it is removed, for half a checkpoint must not have a checkpoint's name.
+                rubbish = draft_of(self.path(step))
+                self._disk.remove(rubbish)
+                self._disk.rename(self.path(step), rubbish)
+                self._disk.remove(rubbish)

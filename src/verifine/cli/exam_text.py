@@ -6,6 +6,7 @@ import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from verifine.cli.one_line import one_line
 from verifine.launch.examination import Examined
 from verifine.launch.paper import Paper
 from verifine.runs.chance import Conclusion
@@ -112,13 +113,13 @@ def _examples(evaluations: Sequence[Evaluation], width: int) -> Iterator[str]:
     longest = min(_LONGEST_NAME, max(len(evaluation.name) for evaluation in evaluations))
     if len(evaluations) == 2:
         for pair in pair_up(evaluations[1], evaluations[0]).examples(_SHOWN):
-            yield _one_line(pair.after.prompt, width)
+            yield one_line(pair.after.prompt, width)
             for evaluation, sample in zip(evaluations, (pair.after, pair.before), strict=True):
-                yield _answer(_one_line(evaluation.name, _LONGEST_NAME).ljust(longest), sample, width)
+                yield _answer(one_line(evaluation.name, _LONGEST_NAME).ljust(longest), sample, width)
             yield ""
         return
     for sample in _both_ways(evaluations[0]):
-        yield _one_line(sample.prompt, width)
+        yield one_line(sample.prompt, width)
         yield _answer("answer", sample, width)
         yield ""
 
@@ -138,15 +139,9 @@ def _both_ways(evaluation: Evaluation) -> list[EvaluatedSample]:
 
 def _answer(name: str, sample: EvaluatedSample, width: int) -> str:
     start = f"{_GAP}{name}{_GAP}{_grade(sample)}{_GAP}"
-    return start + _one_line(sample.text, max(20, width - len(start)))
+    return start + one_line(sample.text, max(20, width - len(start)))
 
 
 def _grade(sample: EvaluatedSample) -> str:
     score = "unscorable" if sample.score is None else f"{sample.score:.2f}"
     return score if sample.truth is None else f"{score} (second grader {sample.truth:.2f})"
-
-
-def _one_line(text: str, longest: int) -> str:
-    """What a model or a row wrote, without anything that a terminal would take for a command."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"

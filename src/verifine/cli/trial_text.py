@@ -8,6 +8,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from verifine.cli.one_line import one_line
 from verifine.cli.trial import RECORDED, Trial
 from verifine.config.graders.extensions import REFERENCE_FIELD
 from verifine.graders.probes import ANSWER_FIELDS, Probe, Result
@@ -177,7 +178,7 @@ def _errors(trial: Trial) -> list[str]:
             continue
         if name not in _CONTROLS or scores.unscorable:
             reasons.update({reason: number for reason, number in scores.reasons if reason not in reasons})
-    lines = [f"{_GAP}{number} x {_one_line(reason, _LONGEST_REASON)}" for reason, number in reasons.most_common()]
+    lines = [f"{_GAP}{number} x {one_line(reason, _LONGEST_REASON)}" for reason, number in reasons.most_common()]
     more = [f"{_GAP}and {len(lines) - SHOWN_REASONS} more reasons"] if len(lines) > SHOWN_REASONS else []
     return ["", "Errors", *lines[:SHOWN_REASONS], *more] if lines else []
 
@@ -191,7 +192,7 @@ def _differences(trial: Trial, width: int) -> list[str]:
         scores = f"{_number(each.rollout.recorded.score, digits)} -> {_number(each.grade.score, digits)}"
         place = f"step {each.rollout.step}, {each.rollout.prompt_id}, sample {each.rollout.sample}"
         start = f"{_GAP}{scores}{_GAP}{place}{_GAP}"
-        lines.append(start + _one_line(each.rollout.text, max(20, width - len(start))))
+        lines.append(start + one_line(each.rollout.text, max(20, width - len(start))))
     return lines
 
 
@@ -224,10 +225,3 @@ def _time(seconds: float | None) -> str:
     if seconds < 1e-4:
         return "< 0.1 ms"
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
-
-
-def _one_line(text: str, longest: int) -> str:
-    """What a model or a row wrote, without anything that a terminal would take for a command."""
-    line = "".join(letter if letter.isprintable() else " " for letter in text)
-    line = " ".join(line.split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"

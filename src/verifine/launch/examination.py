@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -20,11 +20,10 @@ from verifine.machine.threads import decide_threads
 from verifine.models.load import load_model
 from verifine.models.provision import cache_folder, provision_model
 from verifine.models.threads import use_threads
-from verifine.preflight.ready import Scoring
+from verifine.preflight.ready import Scoring, make_exam
 from verifine.rollout.native import NativeEngine
 from verifine.runs.evaluation import Evaluation
-from verifine.train.evaluate import Exam, exam_sampling, examine
-from verifine.types import Sampling
+from verifine.train.evaluate import examine
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -80,21 +79,8 @@ def _examine(subject: Subject, paper: Paper, scoring: Scoring, precision: Precis
     config = paper.config
     longest = config.sampling.max_new_tokens
     assert longest is not None, "a paper says how long answers may be"
-    trained = Sampling(
-        group_size=1,
-        max_new_tokens=longest,
-        temperature=config.sampling.temperature,
-        stop=config.sampling.stop,
-        seed=config.run.seed,
-    )
-    exam = Exam(
-        prompts=render_held_out(paper.examples, model, longest),
-        engine=NativeEngine(model),
-        grader=scoring.grader,
-        truth=scoring.truth,
-        sampling=exam_sampling(trained, config.evaluation.samples, config.evaluation.temperature),
-        pass_score=config.evaluation.passing(paper.grader),
-    )
+    prompts = render_held_out(paper.examples, model, longest)
+    exam = make_exam(config, replace(scoring, config=paper.grader), NativeEngine(model), prompts)
     observer.stage(f"asking {subject.label} {len(exam.prompts)} problems")
     began = time.monotonic()
     evaluation = examine(exam, subject.label)

@@ -27,6 +27,7 @@ from verifine.preflight.ready import Ready, prepare
 from verifine.runs.diagnosis.live import Watch
 from verifine.runs.directory import RunDirectory, write_json, write_text
 from verifine.runs.environment import Environment, describe_environment, read_environment, write_environment
+from verifine.runs.events import ending_of, read_events
 from verifine.runs.lock import hold
 from verifine.runs.origins import refuse_other_origins, write_origins
 from verifine.runs.record import read_run
@@ -99,6 +100,8 @@ class _Sitting:
             with suppress(Exception):
                 write_report(self.directory)
             raise
+        finally:
+            saver.close()
         self.observer.stage("writing the report")
         write_report(self.directory)
         return TrainedRun(directory=self.directory, summary=summary, seconds=time.monotonic() - self.began)
@@ -149,13 +152,10 @@ def train(
             observer.checked(ready.report)
         if request() is not None:
             raise StoppedError("stopped before training began; nothing was saved")
-        environment = replace(
-            describe_environment(), own_grader=grader is not None, unsafe_grader_exec=unsafe_grader_exec
-        )
         directory = _make_directory(ready.config, datetime.now(), disk)
         with hold(directory):
             write_origins(directory, find_origins(materials, ready.source, grader))
-            _write_config(directory, ready.config, environment)
+            _write_config(directory, ready.config, _environment(grader, unsafe_grader_exec))
             sitting = _Sitting(
                 ready=ready, directory=directory, observer=observer, request=request, began=started, disk=disk
             )
@@ -192,10 +192,10 @@ def resume(
             CheckpointError: the model, the data or the grader is another than the run began with.
     """
     began = time.monotonic()
-    directory = replace(RunDirectory.open(path), disk=MaskingDisk(disk, find_secrets(os.environ)))
+    directory = _masked(RunDirectory.open(path), disk)
     with hold(directory):
         config = _extended(directory, steps, minutes)
-        environment = _environment(directory, grader, unsafe_grader_exec)
+        _refuse_missing_grader(directory, grader)
         found = CheckpointStore(directory.checkpoints, disk).newest()
         for damage in found.damaged:
             observer.stage(f"passing over a damaged checkpoint: {damage}")
@@ -208,11 +208,10 @@ def resume(
             start = RunState(budget=ready.budget) if start is None else start
             if learned is not None:
                 ready.trainer.learner.restore(learned)
-                ready.trainer.engine.load_weights(ready.trainer.learner.weights(), start.progress.updates)
             observer.stage(f"going on from step {start.progress.step}")
             rewind(directory, start.progress.step)
             directory.disk.remove(directory.pause)
-            _write_config(directory, ready.config, environment)
+            _write_config(directory, ready.config, _environment(grader, unsafe_grader_exec))
             sitting = _Sitting(
                 ready=ready, directory=directory, observer=observer, request=request, began=began, disk=disk
             )
@@ -223,33 +222,25 @@ def resume(
 
 def _extended(directory: RunDirectory, steps: int | None, minutes: float | None) -> RunConfig:
     """The run's config with its new length, wherever the directory lies by now."""
-    given = {"run.directory": directory.path.resolve(), "run.steps": steps, "run.minutes": minutes}
-    overrides = [
-        f"{name}={json.dumps(str(value) if isinstance(value, Path) else value)}"
-        for name, value in given.items()
-        if value is not None
-    ]
+    given = {"run.directory": str(directory.path.resolve()), "run.steps": steps, "run.minutes": minutes}
+    overrides = [f"{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
     return load_config(directory.config, overrides)
 
 
-def _environment(
-    directory: RunDirectory, grader: Grader | GradeFunction | None, unsafe_grader_exec: bool
-) -> Environment:
-    """What the run goes on with.
+def _environment(grader: Grader | GradeFunction | None, unsafe_grader_exec: bool) -> Environment:
+    return replace(describe_environment(), own_grader=grader is not None, unsafe_grader_exec=unsafe_grader_exec)
 
-    Raises:
-        ConfigError: it began with a grader of a program's own, and none is given.
-    """
+
+def _refuse_missing_grader(directory: RunDirectory, grader: Grader | GradeFunction | None) -> None:
     if grader is None and directory.environment.exists() and read_environment(directory.environment).own_grader:
         raise ConfigError(
             f"{directory.path}: a Python program brought the grader of this run, so only that program can go on with "
             "it: `verifine.resume(path, grader=...)`"
         )
-    return replace(describe_environment(), own_grader=grader is not None, unsafe_grader_exec=unsafe_grader_exec)
 
 
 def _refuse_nothing_to_do(directory: RunDirectory, config: RunConfig, start: RunState | None) -> None:
-    ending = read_run(directory).ending
+    ending = ending_of(read_events(directory.events))
     if start is None or ending not in {Ending.FINISHED, Ending.OUT_OF_TIME}:
         return
     steps, minutes = config.run.steps, config.run.minutes
@@ -276,7 +267,11 @@ def _plan(config: RunConfig) -> Plan:
 
 def _make_directory(config: RunConfig, now: datetime, disk: Disk) -> RunDirectory:
     name = f"{config.data.task or (config.data.train and config.data.train.stem)}-{config.algorithm.name}"
-    directory = RunDirectory.create(config.run.directory, name, now)
+    return _masked(RunDirectory.create(config.run.directory, name, now), disk)
+
+
+def _masked(directory: RunDirectory, disk: Disk) -> RunDirectory:
+    """With `disk`, on which no text of the run holds a secret."""
     return replace(directory, disk=MaskingDisk(disk, find_secrets(os.environ)))
 
 

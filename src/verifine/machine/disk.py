@@ -112,6 +112,16 @@ def write_whole(path: Path, content: bytes, disk: Disk = LOCAL_DISK) -> None:
         raise
 
 
+def put_in_place(draft: Path, target: Path, disk: Disk) -> None:
+    """Gives a finished folder its name; one that had it makes room, and is removed when the new one is there."""
+    old = draft_of(target.with_name(f"{target.name}.old"))
+    disk.remove(old)
+    if target.exists():
+        disk.rename(target, old)
+    disk.rename(draft, target)
+    disk.remove(old)
+
+
 def remove_drafts(folder: Path, disk: Disk) -> None:
     """What a crash left unfinished in `folder` and below."""
     for draft in sorted(folder.rglob(f".*{DRAFT}")):

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from verifine.errors import DiskError
-from verifine.machine.disk import LOCAL_DISK, Disk, draft_of, refuse_failure
+from verifine.machine.disk import LOCAL_DISK, Disk, draft_of, put_in_place, refuse_failure
 from verifine.models.load import LanguageModel
 from verifine.models.lora import has_adapters, merged_weights, save_adapter
 from verifine.models.quiet import no_progress_bars
@@ -27,17 +27,13 @@ def save_model(model: LanguageModel, folder: Path, disk: Disk = LOCAL_DISK) -> N
     Raises:
         DiskError: it cannot be written; what was there before still is.
     """
-    draft, replaced = draft_of(folder), draft_of(folder.with_name(f"{folder.name}.old"))
+    draft = draft_of(folder)
     disk.remove(draft)
-    disk.remove(replaced)
     try:
         _write(model, draft)
         for path in sorted(draft.rglob("*")):
             disk.sync(path)
-        if folder.exists():
-            disk.rename(folder, replaced)
-        disk.rename(draft, folder)
-        disk.remove(replaced)
+        put_in_place(draft, folder, disk)
     except DiskError:
         with suppress(DiskError):
             disk.remove(draft)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from verifine.assemble import Copies, Materials, assemble, resolve
+from verifine.assemble import Copies, Materials, assemble, resolve, sampling_of
 from verifine.config import AnyGrader, RunConfig
 from verifine.graders import Grader
 from verifine.machine.threads import decide_threads
@@ -17,10 +18,12 @@ from verifine.models.threads import use_threads
 from verifine.preflight.check import Extent, Loaded, check_materials, check_memory, check_model, refuse_no_go
 from verifine.preflight.report import Report
 from verifine.preflight.warm_start import take_over_weights
+from verifine.rollout.engine import RolloutEngine
 from verifine.train.evaluate import Exam, exam_sampling
 from verifine.train.memory import Budget
 from verifine.train.run import Observer
 from verifine.train.trainer import Trainer
+from verifine.types import Prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,15 +95,21 @@ def prepare(
         model=model,
         budget=assembly.budget,
         trainer=assembly.trainer,
-        exam=Exam(
-            prompts=held_out,
-            engine=assembly.trainer.engine,
-            grader=scoring.grader,
-            truth=scoring.truth,
-            sampling=exam_sampling(assembly.trainer.sampling, config.evaluation.samples, config.evaluation.temperature),
-            pass_score=config.evaluation.passing(scoring.config),
-        ),
+        exam=make_exam(config, scoring, assembly.trainer.engine, held_out),
         report=report,
+    )
+
+
+def make_exam(config: RunConfig, scoring: Scoring, engine: RolloutEngine, prompts: Sequence[Prompt]) -> Exam:
+    """Held-out prompts as `config.evaluation` wants them asked and judged."""
+    evaluation = config.evaluation
+    return Exam(
+        prompts=prompts,
+        engine=engine,
+        grader=scoring.grader,
+        truth=scoring.truth,
+        sampling=exam_sampling(sampling_of(config), evaluation.samples, evaluation.temperature),
+        pass_score=evaluation.passing(scoring.config),
     )
 
 

@@ -6,7 +6,7 @@ the field `error`. A run whose last event is another one is still going, or was 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +41,12 @@ class EventLog:
         assert not fields.keys() & {"time", "type"}, "an event's time and type are not fields"
         time = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
         append_row(self._path, {"time": time, "type": type_, **fields}, self._disk)
+
+
+def ending_of(events: Sequence[Event]) -> str | None:
+    """The event that ended the run; None: it is still going, or was killed."""
+    last = events[-1].type if events else None
+    return last if last in ENDINGS else None
 
 
 def read_events(path: Path) -> list[Event]:

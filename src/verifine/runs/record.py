@@ -11,7 +11,7 @@ from verifine.config import RunConfig, load_config
 from verifine.runs.directory import RunDirectory
 from verifine.runs.environment import Environment, read_environment
 from verifine.runs.evaluation import Evaluation, read_evaluations
-from verifine.runs.events import ENDINGS, Event, read_events
+from verifine.runs.events import Event, ending_of, read_events
 from verifine.runs.metrics import read_metrics
 from verifine.types import StepReport
 
@@ -56,8 +56,7 @@ class RunRecord:
     @property
     def ending(self) -> str | None:
         """The event that ended the run; None: it is still going, or was killed."""
-        last = self.events[-1].type if self.events else None
-        return last if last in ENDINGS else None
+        return ending_of(self.events)
 
     def series(self, name: str) -> list[float | None]:
         """A metric over the steps; None where a step does not have it."""

@@ -113,6 +113,10 @@ class Saver:
             self.cost_s = pending.result()
             self._recorder.event("saved", step=self._saved)
 
+    def close(self) -> None:
+        """Lets what is being written end, however the run did: nobody writes into its directory afterwards."""
+        self._thread.shutdown()
+
     def restore(self, step: int) -> None:
         """Gives the learner the state of a checkpoint back.
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from verifine.runs.chance import bootstrap_interval
-from verifine.runs.evaluation import Evaluation, Measure
-
-COMPARED: Sequence[Measure] = ("truth_answer", "truth", "answer", "reward")
+from verifine.runs.evaluation import DECISIVE, Evaluation, Measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +41,7 @@ class HeldOut:
 
 def compare_held_out(before: Evaluation, after: Evaluation, training_reward: float | None) -> HeldOut:
     """Problem by problem: what only one of them asked, judged or scored is left out."""
-    changes = {measure: change for measure in COMPARED if (change := _change(before, after, measure)) is not None}
+    changes = {measure: change for measure in DECISIVE if (change := _change(before, after, measure)) is not None}
     return HeldOut(changes=changes, training_reward=training_reward)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from verifine.runs.diagnosis.finding import Finding, Severity, Topic
 from verifine.runs.diagnosis.story import ENOUGH, Story
-from verifine.runs.diagnosis.suggesting import longer_answers, read_answers
+from verifine.runs.diagnosis.suggesting import longer_answers, pay_less_for_length, read_answers
 
 CUT_OFF = 0.2
 """Share of answers cut off from which many right ones are graded without their end."""
@@ -27,8 +27,7 @@ def judge_cut_off(story: Story) -> Finding | None:
     if clipped is None or len(story.recent) < ENOUGH or clipped < CUT_OFF or is_good:
         return None
     changes = [longer_answers(story), "Ask for short answers, or end them where they are done (sampling.stop)."]
-    if not story.config.reward.overlong_share:
-        changes.append("Set reward.overlong_share to 0.2: answers are paid less as they near the limit.")
+    changes += pay_less_for_length(story)
     return Finding(
         topic=Topic.ANSWERS_CUT_OFF,
         severity=Severity.PROBLEM if clipped >= MOSTLY_CUT_OFF else Severity.WARNING,
@@ -71,6 +70,5 @@ def _shorter(story: Story) -> tuple[str, ...]:
     changes = [read_answers("some answers")]
     if story.config.algorithm.name in _LESS_FOR_LENGTH:
         changes.append("Set algorithm.name to dr_grpo: a long wrong answer then loses as much a token as a short one.")
-    if not story.config.reward.overlong_share:
-        changes.append("Set reward.overlong_share to 0.2: answers are paid less as they near the limit.")
+    changes += pay_less_for_length(story)
     return tuple(changes)

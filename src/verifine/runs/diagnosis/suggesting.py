@@ -46,6 +46,13 @@ def longer_answers(story: Story) -> str:
     return "Raise sampling.max_new_tokens" + (f" from {most} to {2 * most}." if most else ".")
 
 
+def pay_less_for_length(story: Story) -> tuple[str, ...]:
+    """Nothing where it is so already."""
+    if story.config.reward.overlong_share:
+        return ()
+    return ("Set reward.overlong_share to 0.2: answers are paid less as they near the limit.",)
+
+
 def read_answers(what: str) -> str:
     return f"Read {what} of the latest steps in rollouts/."
 

@@ -47,6 +47,7 @@ def grading() -> GradingFacts:
     right, wrong = [Grade(score=1.0)] * 16, [Grade(score=0.0)] * 16
     return GradingFacts(
         kind="answer",
+        field="grader",
         incomplete=NO_FAULTS,
         disputed=NO_FAULTS,
         rows=16,

@@ -145,6 +145,30 @@ def test_a_field_that_rows_lack_is_found_before_there_is_a_model(tmp_path: Path)
     assert "train.jsonl line 4: item.gt_answer does not exist" in blocker.evidence
 
 
+def test_the_second_grader_is_tried_on_held_out_rows(tmp_path: Path) -> None:
+    second = {"type": "string_check", "operation": "eq", "input": "{{sample.output_text}}", "reference": "{{item.%s}}"}
+
+    def found(field: str) -> dict[str, str]:
+        grader = {**second, "reference": second["reference"] % field}
+        materials = read(tmp_path, rows(24, truth="yes"), evaluation={"grader": grader})
+        assert materials.grader is not None
+        assert materials.config.evaluation.grader is not None
+        report = check_materials(
+            materials,
+            build_grader(materials.grader),
+            materials.grader,
+            lambda: 0.0,
+            truth=build_grader(materials.config.evaluation.grader),
+        )
+        assert report.truth is not None
+        return {finding.name: f"{finding.severity.value}: {finding.what}" for finding in report.findings}
+
+    assert not any("second" in what for what in found("truth").values())
+    assert found("nothing")["incomplete_rows"] == (
+        "blocker: 2 rows of 2 cannot be graded with the second grader, whatever the answer."
+    )
+
+
 def test_data_drawn_from_training_is_told_apart_from_data_that_was_given(tmp_path: Path) -> None:
     materials = read(tmp_path, rows(24))
     assert materials.grader is not None

@@ -66,18 +66,31 @@ def refuse_no_go(report: Report) -> Report:
 
 
 def check_materials(
-    materials: Materials, grader: Grader, config: AnyGrader | None, clock: Callable[[], float]
+    materials: Materials,
+    grader: Grader,
+    config: AnyGrader | None,
+    clock: Callable[[], float],
+    *,
+    truth: Grader | None = None,
 ) -> Report:
-    """The data, and the grader without a model; `config` None is a grader that a Python program brought."""
+    """The data, and the graders without a model.
+
+    `config` None is a grader that a Python program brought; `truth` is the second grader, which sees held-out rows.
+    """
     run = materials.config
+    train, held_out = materials.train, materials.held_out
     is_carved_out = run.data.task is None and run.data.eval is None
-    tried = Tried(
-        grader=grader, config=config, run=run, train=materials.train, held_out=materials.held_out, clock=clock
-    )
+    tried = Tried(grader=grader, config=config, run=run, train=train, held_out=held_out, clock=clock)
+    second = None
+    if truth is not None and held_out:
+        second = replace(
+            tried, grader=truth, config=run.evaluation.grader, field="evaluation.grader", train=held_out, held_out=()
+        )
     return Report(
         config=run,
-        data=summarize_data(materials.train, materials.held_out, is_carved_out=is_carved_out),
+        data=summarize_data(train, held_out, is_carved_out=is_carved_out),
         grading=probe_grader(tried),
+        truth=None if second is None else probe_grader(second),
     )
 
 

@@ -47,6 +47,8 @@ class GradingFacts:
 
     kind: str
     """Its type, or that a Python program brought it."""
+    field: str
+    """Where the config has it: `grader`, or `evaluation.grader`, which looks at evaluations only."""
     incomplete: RowFaults
     """Rows without a field that the grader reads, or with one that it cannot use."""
     disputed: RowFaults
@@ -72,6 +74,27 @@ class GradingFacts:
     requests: Requests
 
     @property
+    def trains(self) -> bool:
+        """Whether it is the one whose scores are learned from."""
+        return self.field == "grader"
+
+    @property
+    def name(self) -> str:
+        return "grader" if self.trains else "second grader"
+
+    @property
+    def with_it(self) -> str:
+        """Said where the grader that trains goes without saying."""
+        return "" if self.trains else f" with the {self.name}"
+
+    @property
+    def unscored(self) -> str:
+        """What comes of answers that it cannot score."""
+        if self.trains:
+            return f"A run ends when more than {BUDGET_SHARE:.0%} of its answers cannot be scored."
+        return "Evaluations leave out what it cannot score."
+
+    @property
     def recognised(self) -> float | None:
         """What a right answer scores; None: nobody knows, since it was not tried or does not stand out."""
         right = None if self.right is None else self.right.mean
@@ -83,7 +106,8 @@ class GradingFacts:
 
 def judge_grading(facts: GradingFacts) -> list[Finding]:
     """Everything there is to say, the worst of each kind only."""
-    return [*_rows(facts), *_unscorable(facts), *_right(facts), *_repetition(facts), *_requests(facts.requests)]
+    requests = _requests(facts.requests) if facts.trains else ()
+    return [*_rows(facts), *_unscorable(facts), *_right(facts), *_repetition(facts), *requests]
 
 
 def _rows(facts: GradingFacts) -> Iterator[Finding]:
@@ -92,18 +116,21 @@ def _rows(facts: GradingFacts) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.BLOCKER if incomplete.share > BUDGET_SHARE else Severity.WARNING,
             name="incomplete_rows",
-            what=f"{count(incomplete.count, 'row')} of {incomplete.rows} cannot be graded, whatever the answer.",
+            what=f"{count(incomplete.count, 'row')} of {incomplete.rows} cannot be graded{facts.with_it}, whatever the "
+            "answer.",
             evidence=incomplete.describe(),
-            remedy="Mend or remove these rows, or let the grader read what every row has (grader). A run ends when "
-            f"more than {BUDGET_SHARE:.0%} of its answers cannot be scored.",
+            remedy=f"Mend or remove these rows, or let the {facts.name} read what every row has ({facts.field}). "
+            f"{facts.unscored}",
         )
     if 0 < disputed.count < disputed.rows:
         yield Finding(
             severity=Severity.WARNING,
             name="disputed_rows",
-            what=f"The right answer to {disputed.count} of {disputed.rows} rows scores no higher than nonsense.",
+            what=f"The right answer to {disputed.count} of {disputed.rows} rows scores no higher than "
+            f"nonsense{facts.with_it}.",
             evidence=disputed.describe(),
-            remedy="Mend the right answers of these rows, or let the grader accept how they are written (grader).",
+            remedy=f"Mend the right answers of these rows, or let the {facts.name} accept how they are written "
+            f"({facts.field}).",
         )
 
 
@@ -117,17 +144,17 @@ def _unscorable(facts: GradingFacts) -> Iterator[Finding]:
             # It may be right to refuse what is no answer; what the model itself writes is judged later.
             severity=Severity.WARNING if facts.right is None else Severity.BLOCKER,
             name="nothing_scorable",
-            what="The grader could not score a single answer.",
+            what=f"The {facts.name} could not score a single answer.",
             evidence=f"{count(every.count, 'answer')}:\n{reasons}",
-            remedy="Mend the grader; `verifine grade run` tries it on one answer.",
+            remedy=f"Mend the {facts.name}; `verifine grade run` tries it on one answer.",
         )
     elif not facts.incomplete.count and every.unscorable > BUDGET_SHARE * every.count:
         yield Finding(
             severity=Severity.WARNING,
             name="unscorable_answers",
-            what=f"The grader could not score {every.unscorable} of {every.count} answers.",
+            what=f"The {facts.name} could not score {every.unscorable} of {every.count} answers.",
             evidence=reasons,
-            remedy=f"Mend the grader: a run ends when more than {BUDGET_SHARE:.0%} of its answers cannot be scored.",
+            remedy=f"Mend the {facts.name}. {facts.unscored}",
         )
 
 
@@ -136,7 +163,7 @@ def _right(facts: GradingFacts) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.NOTE,
             name="right_answer_untried",
-            what="Whether the grader knows a right answer could not be tried.",
+            what=f"Whether the {facts.name} knows a right answer could not be tried.",
             evidence=facts.untried,
             remedy="",
         )
@@ -151,7 +178,7 @@ def _right(facts: GradingFacts) -> Iterator[Finding]:
     )
     if right <= max(wrong):
         yield _undecided(facts, evidence)
-    elif right > 0 and max(wrong) > right / 2:
+    elif facts.trains and right > 0 and max(wrong) > right / 2:
         yield Finding(
             severity=Severity.WARNING,
             name="wrong_scores_high",
@@ -168,15 +195,15 @@ def _undecided(facts: GradingFacts, evidence: str) -> Finding:
         return Finding(
             severity=Severity.BLOCKER,
             name="cannot_tell_right",
-            what="The grader cannot tell right from wrong.",
+            what=f"The {facts.name} cannot tell right from wrong.",
             evidence=evidence,
-            remedy="Look at what it compares (grader.input, grader.reference) and at the rows' right answers; "
-            "`verifine grade test` shows single rows.",
+            remedy=f"Look at what it compares ({facts.field}.input, {facts.field}.reference) and at the rows' right "
+            "answers; `verifine grade test` shows single rows.",
         )
     return Finding(
         severity=Severity.WARNING,
         name="right_answer_not_recognised",
-        what="The right answer scores no more than nonsense, in every way it was written.",
+        what=f"The right answer scores no more than nonsense{facts.with_it}, in every way it was written.",
         evidence=evidence,
         remedy="If the grader wants it written in another way, all is well; else mend it. `verifine grade run` shows "
         "what it says of one answer.",
@@ -190,7 +217,7 @@ def _repetition(facts: GradingFacts) -> Iterator[Finding]:
     yield Finding(
         severity=Severity.WARNING,
         name="scores_change",
-        what="The grader gives the same answer different scores.",
+        what=f"The {facts.name} gives the same answer different scores.",
         evidence=f"{repetition.changed} of {count(repetition.answers, 'answer')} graded twice changed, by up to "
         f"{repetition.largest:.2g}",
         remedy="A grader should not draw random numbers, nor depend on the time or on what it graded before. What "

@@ -54,8 +54,11 @@ class Tried:
     """None: a Python program brought the grader."""
     run: RunConfig
     train: Sequence[Example]
+    """The rows from which those are drawn that are tried, if it costs much to try all."""
     held_out: Sequence[Example]
     clock: Callable[[], float]
+    field: str = "grader"
+    """Where the run's config has it."""
 
 
 def probe_grader(tried: Tried) -> GradingFacts:
@@ -71,6 +74,7 @@ def probe_grader(tried: Tried) -> GradingFacts:
     by_probe = {probe: [each.grade for each in probed.best if each.attempt.probe is probe] for probe in Probe}
     return GradingFacts(
         kind=_OWN_KIND if tried.config is None else tried.config.type,
+        field=tried.field,
         incomplete=incomplete,
         disputed=disputed,
         rows=len(by_probe[Probe.EMPTY]),

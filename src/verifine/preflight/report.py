@@ -24,6 +24,8 @@ class Report:
     config: RunConfig
     data: DataSummary
     grading: GradingFacts
+    truth: GradingFacts | None = None
+    """Of the second grader, on held-out rows; None too where there is none."""
     shape: ModelShape | None = None
     memory: Memory | None = None
     lengths: PromptLengths | None = None
@@ -36,6 +38,8 @@ class Report:
     def findings(self) -> list[Finding]:
         """The worst first, and else in the order of the parts."""
         found = [*judge_data(self.data, self.config), *judge_grading(self.grading)]
+        if self.truth is not None:
+            found += judge_grading(self.truth)
         if self.sampling is not None:
             found += judge_sampling(self.sampling, self.config, self.grading.recognised)
             found += _idle_answers(self.grading, self.sampling)

@@ -256,6 +256,26 @@ def test_a_run_may_begin_with_the_weights_of_another(sections: dict[str, Any], m
         assert all(int(weights[each]) == 1 for each in weights if each.startswith("policy/step/"))
 
 
+def test_a_run_with_the_weights_of_another_needs_that_one_at_its_beginning_only(model: Path, tmp_path: Path) -> None:
+    first = start(tiny_run(tmp_path / "first", model)).directory
+    sections: dict[str, Any] = {"model": {"start_from": str(first.path)}}
+    straight = start(tiny_run(tmp_path / "straight", model, **sections)).directory
+    named = load_config(straight.config).model.start_from
+    assert named == first.checkpoints / "step-000003"
+
+    observer, request = pause_after(1)
+    config = tiny_run(tmp_path / "paused", model, **sections)
+    paused = train(config, grader=grade, check=False, observer=observer, request=request).directory
+    resume(first.path, grader=grade, steps=5)  # its newest checkpoint is another one now
+    CheckpointStore(first.checkpoints, LOCAL_DISK).prune(())
+    resume(paused.path, grader=grade)
+    assert hash_model(paused.path) == hash_model(straight.path)
+
+    CheckpointStore(straight.checkpoints, LOCAL_DISK).prune(())
+    with pytest.raises(CheckpointError, match="step-000003 holds no checkpoint"):
+        resume(straight.path, grader=grade)
+
+
 def _last_and_first(
     first: RunDirectory, second: RunDirectory
 ) -> tuple[tuple[RunDirectory, str], tuple[RunDirectory, str]]:

@@ -7,6 +7,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from pathlib import Path
 
 from verifine.assemble import Materials
 from verifine.graders import GradeFunction, Grader
@@ -16,12 +17,16 @@ from verifine.runs.origins import Origins
 from verifine.types import Example
 
 
-def find_origins(materials: Materials, provisioned: ProvisionedModel, grader: Grader | GradeFunction | None) -> Origins:
-    """Reads every file of the model and every example."""
-    start_from = materials.config.model.start_from
-    weights = [] if start_from is None else [hash_checkpoint(start_from)]
+def find_origins(
+    materials: Materials,
+    provisioned: ProvisionedModel,
+    grader: Grader | GradeFunction | None,
+    start_from: Path | None,
+) -> Origins:
+    """Reads every file of the model and every example; `start_from` is the checkpoint whose weights are taken over."""
     return Origins(
-        model=_hash([hash_model(provisioned.folder), *weights]),
+        model=hash_model(provisioned.folder),
+        start=None if start_from is None else hash_checkpoint(start_from),
         data=_hash(_describe(example) for examples in (materials.train, materials.held_out) for example in examples),
         grader=_hash_grader(materials) if grader is None else _hash_source(grader),
     )

@@ -154,7 +154,7 @@ def train(
             raise StoppedError("stopped before training began; nothing was saved")
         directory = _make_directory(ready.config, datetime.now(), disk)
         with hold(directory):
-            write_origins(directory, find_origins(materials, ready.source, grader))
+            write_origins(directory, find_origins(materials, ready.source, grader, ready.config.model.start_from))
             _write_config(directory, ready.config, _environment(grader, unsafe_grader_exec))
             sitting = _Sitting(
                 ready=ready, directory=directory, observer=observer, request=request, began=started, disk=disk
@@ -203,8 +203,9 @@ def resume(
         _refuse_nothing_to_do(directory, config, start)
         materials = gather(config)
         with open_grader(materials, grader, unsafe_grader_exec) as scoring:
-            ready = prepare(materials, scoring, observer, budget=None if start is None else start.budget)
-            refuse_other_origins(directory, find_origins(materials, ready.source, grader))
+            ready = prepare(materials, scoring, observer, going_on=start)
+            start_from = ready.config.model.start_from if start is None else None
+            refuse_other_origins(directory, find_origins(materials, ready.source, grader, start_from))
             start = RunState(budget=ready.budget) if start is None else start
             if learned is not None:
                 ready.trainer.learner.restore(learned)

@@ -17,11 +17,12 @@ from verifine.models.provision import ProvisionedModel, cache_folder, provision_
 from verifine.models.threads import use_threads
 from verifine.preflight.check import Extent, Loaded, check_materials, check_memory, check_model, refuse_no_go
 from verifine.preflight.report import Report
-from verifine.preflight.warm_start import take_over_weights
+from verifine.preflight.warm_start import find_start, take_over_weights
 from verifine.rollout.engine import RolloutEngine
 from verifine.train.evaluate import Exam, exam_sampling
 from verifine.train.memory import Budget
 from verifine.train.run import Observer
+from verifine.train.state import RunState
 from verifine.train.trainer import Trainer
 from verifine.types import Prompt
 
@@ -59,11 +60,11 @@ def prepare(
     observer: Observer,
     *,
     extent: Extent | None = None,
-    budget: Budget | None = None,
+    going_on: RunState | None = None,
 ) -> Ready:
     """Loads the model and puts everything together; on the way it checks as much as `extent` says, None: nothing.
 
-    `budget` None: as much memory as there is.
+    `going_on` is what a run was like whose weights are brought later, and which shares out memory as it did.
 
     Raises:
         NoGoError: as soon as a blocker is found: before the model is loaded where that is soon enough.
@@ -73,13 +74,17 @@ def prepare(
     report = None
     if extent is not None:
         observer.stage("trying the grader")
-        report = refuse_no_go(check_materials(materials, scoring.grader, scoring.config, time.monotonic))
+        observed = check_materials(materials, scoring.grader, scoring.config, time.monotonic, truth=scoring.truth)
+        report = refuse_no_go(observed)
     provisioned = provision_model(materials.config.model.name, cache_folder(), observer.progress)
     if report is not None:
         report = refuse_no_go(check_memory(report, provisioned))
     observer.stage("loading the model")
     model = _load(provisioned, materials.config)
     config = resolve(materials.config, model)
+    if going_on is None:
+        config = _take_over(config, model)
+    budget = None if going_on is None else going_on.budget
     copies = Copies.wanted(config, lambda: _load_copy(provisioned, model))
     assembly = assemble(replace(materials, config=config), model, scoring.grader, copies, time.monotonic, budget)
     config, held_out = assembly.config, assembly.held_out
@@ -116,10 +121,17 @@ def make_exam(config: RunConfig, scoring: Scoring, engine: RolloutEngine, prompt
 def _load(provisioned: ProvisionedModel, config: RunConfig) -> LanguageModel:
     model, lora = load_model(provisioned, config.model.precision), config.model.lora
     if lora is not None:
-        model = attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed)
-    if config.model.start_from is not None:
-        take_over_weights(model.network, config.model.start_from)
+        return attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed)
     return model
+
+
+def _take_over(config: RunConfig, model: LanguageModel) -> RunConfig:
+    """Gives the model the weights it starts from; the config then names the very checkpoint that they are in."""
+    if config.model.start_from is None:
+        return config
+    folder = find_start(config.model.start_from)
+    take_over_weights(model.network, folder)
+    return config.model_copy(update={"model": config.model.model_copy(update={"start_from": folder})})
 
 
 def _load_copy(provisioned: ProvisionedModel, model: LanguageModel) -> LanguageModel:

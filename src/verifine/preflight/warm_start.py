@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from verifine.checkpoints.manifest import MANIFEST
-from verifine.checkpoints.store import Checkpoint, CheckpointStore, read_checkpoint
+from verifine.checkpoints.store import CheckpointStore, read_checkpoint
 from verifine.errors import CheckpointError
 from verifine.machine.disk import LOCAL_DISK
 from verifine.runs.directory import RunDirectory
@@ -17,20 +17,37 @@ from verifine.runs.directory import RunDirectory
 _PREFIX = "policy/weights/"
 
 
-def take_over_weights(network: nn.Module, path: Path) -> None:
-    """Gives `network` the weights of a checkpoint, or of the newest one of a run directory.
+def find_start(path: Path) -> Path:
+    """The folder of a checkpoint: `path`, or the newest undamaged one of the run directory that it is.
 
     Raises:
-        CheckpointError: there is none, it is damaged, or it is of another model.
+        CheckpointError: there is none.
     """
-    saved = {
-        name.removeprefix(_PREFIX): tensor for name, tensor in _find(path).tensors.items() if name.startswith(_PREFIX)
-    }
+    if (path / MANIFEST).is_file():
+        return path.resolve()
+    store = CheckpointStore(RunDirectory(path=path.resolve()).checkpoints, LOCAL_DISK)
+    found = store.newest()
+    if found.checkpoint is None:
+        damage = f" that is undamaged ({'; '.join(found.damaged)})" if found.damaged else ""
+        raise CheckpointError(
+            f"{path} holds no checkpoint{damage}; give a run directory, or checkpoints/step-N in one (model.start_from)"
+        )
+    return store.path(found.checkpoint.step)
+
+
+def take_over_weights(network: nn.Module, folder: Path) -> None:
+    """Gives `network` the weights of a checkpoint.
+
+    Raises:
+        CheckpointError: it is damaged, or of another model.
+    """
+    tensors = read_checkpoint(folder).tensors
+    saved = {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items() if name.startswith(_PREFIX)}
     parameters = {name: each for name, each in network.named_parameters() if each.requires_grad}
     shapes = {name: each.shape for name, each in parameters.items()}
     if {name: tensor.shape for name, tensor in saved.items()} != shapes:
         raise CheckpointError(
-            f"{path} holds the weights of another model, or of other adapters, than this run trains; give the run's "
+            f"{folder} holds the weights of another model, or of other adapters, than this run trains; give the run's "
             "model.name and model.lora, or name the run's model/ folder as model.name"
         )
     with torch.no_grad():
@@ -38,27 +55,6 @@ def take_over_weights(network: nn.Module, path: Path) -> None:
             parameter.copy_(saved[name])
 
 
-def hash_checkpoint(path: Path) -> str:
-    """The sha256 of what `take_over_weights` reads: a manifest holds the hashes of everything."""
-    folder = path if _is_checkpoint(path) else _store(path).path(_find(path).step)
+def hash_checkpoint(folder: Path) -> str:
+    """The sha256 of a checkpoint: its manifest holds the hashes of everything else."""
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
-
-
-def _find(path: Path) -> Checkpoint:
-    if _is_checkpoint(path):
-        return read_checkpoint(path)
-    found = _store(path).newest()
-    if found.checkpoint is None:
-        damage = f" that is undamaged ({'; '.join(found.damaged)})" if found.damaged else ""
-        raise CheckpointError(
-            f"{path} holds no checkpoint{damage}; give a run directory, or checkpoints/step-N in one (model.start_from)"
-        )
-    return found.checkpoint
-
-
-def _is_checkpoint(path: Path) -> bool:
-    return (path / MANIFEST).is_file()
-
-
-def _store(path: Path) -> CheckpointStore:
-    return CheckpointStore(RunDirectory(path=path).checkpoints, LOCAL_DISK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,6 +16,8 @@ class Origins:
 
     model: str
     """Of the starting model's files."""
+    start: str | None
+    """Of the checkpoint whose weights are taken over; None: there is none, or the run has weights of its own by now."""
     data: str
     """Of all examples, to train on and held out."""
     grader: str | None
@@ -26,6 +28,7 @@ _ORIGINS = TypeAdapter(Origins)
 
 _CALLED = {
     "model": ("the starting model", "model.name"),
+    "start": ("the checkpoint with the starting weights", "model.start_from"),
     "data": ("the data", "data"),
     "grader": ("the grader", "grader"),
 }
@@ -47,6 +50,8 @@ def refuse_other_origins(directory: RunDirectory, origins: Origins) -> None:
         raise CheckpointError(
             f"{directory.origins} cannot be read, so nobody knows what the run was made from; start a new run"
         ) from error
+    if origins.start is None:
+        began_with = replace(began_with, start=None)
     changed = [each.name for each in fields(Origins) if getattr(origins, each.name) != getattr(began_with, each.name)]
     if changed:
         names = " and ".join(_CALLED[name][0] for name in changed)

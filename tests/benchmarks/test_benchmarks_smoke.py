@@ -289,6 +289,21 @@ def test_gpu_without_a_device_says_so_in_one_sentence(
     assert capsys.readouterr().err == "This benchmark needs a CUDA device, and torch finds none here.\n"
 
 
+def test_checkpoints_compares_steps_with_one_and_without() -> None:
+    cost = run("checkpoints.py", "--quick")
+    assert len(cost["without_s"]) == len(cost["with_s"]) == 1
+    assert cost["overhead"] == pytest.approx(cost["with_s"][0] / cost["without_s"][0] - 1)
+    assert 0 < cost["write_s"][0] < cost["with_s"][0]
+    assert cost["checkpoint_bytes"] > 0
+
+
+@pytest.mark.slow
+def test_kills_ends_with_the_same_weights_as_a_run_left_alone() -> None:
+    alone, killed = run("kills.py", "--quick", "--kills", "1", "--steps", "2", "--most-s", "1")
+    assert (alone["kills"], alone["steps"]) == (0, [1, 2])
+    assert (killed["sha256"], killed["steps"]) == (alone["sha256"], alone["steps"])
+
+
 def test_median_leaves_the_first_run_out() -> None:
     ticks = iter([0.0, 5.0, 10.0, 12.0, 20.0, 23.0])
     runs: list[int] = []

@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from verifine.checkpoints import tensors as module
 from verifine.checkpoints.tensors import Lent
 
 
@@ -18,18 +17,15 @@ def make(count: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_what_is_written_is_what_was_lent_whenever_it_is_taken_back(
-    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "PIECE_BYTES", 64)
+def test_what_is_written_is_what_was_lent_whenever_it_is_taken_back(seed: int, tmp_path: Path) -> None:
     owned, random, written = make(50), Random(seed), bytearray()
     lent = Lent(owned)
     pause_s = random.choice([0.0, 1e-5])
 
     def write() -> None:
-        for piece in lent.encode():
+        for block in lent.encode(block_bytes=random.choice([16, 64, 1000])):
             time.sleep(pause_s)  # whoever may change the tensors has time to
-            written.extend(piece)
+            written.extend(block)
 
     writer = Thread(target=write)
     writer.start()
@@ -44,21 +40,29 @@ def test_what_is_written_is_what_was_lent_whenever_it_is_taken_back(
     assert all(torch.equal(found[name], tensor) for name, tensor in make(50).items())
 
 
-def test_a_writer_that_is_slow_gives_way_after_the_piece_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PIECE_BYTES", 16)
+def test_tensors_of_every_kind_and_shape_are_written_as_they_are(tmp_path: Path) -> None:
+    tensors = {
+        "number": torch.tensor(3),
+        "nothing": torch.empty(0),
+        "turned": torch.arange(12, dtype=torch.float64).reshape(3, 4).T,
+        "claims": torch.tensor([True, False, True]),
+        "half": torch.ones(5, dtype=torch.bfloat16),
+        "learned": torch.nn.Parameter(torch.ones(3, 3)),
+    }
+    (tmp_path / "file").write_bytes(b"".join(map(bytes, Lent(tensors).encode(block_bytes=32))))
+    found = load_file(tmp_path / "file")
+    assert {name: tensor.dtype for name, tensor in found.items()} == {name: t.dtype for name, t in tensors.items()}
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+
+
+def test_only_what_is_not_read_yet_is_left() -> None:
     lent = Lent(make(20))
-    seen: list[int] = []
-
-    def write() -> None:
-        for number, _ in enumerate(lent.encode()):
-            seen.append(number)
-            time.sleep(0.005)
-
-    writer = Thread(target=write)
-    writer.start()
-    while len(seen) < 3:
-        time.sleep(0.001)
+    blocks = lent.encode(block_bytes=160)
+    everything = lent.left_bytes
+    assert everything > 20 * 160
+    for _ in range(everything // 160 - 4):
+        next(blocks)
+    assert 4 * 160 <= lent.left_bytes <= 6 * 160
     lent.take_back()
-    assert len(seen) < 20, "of 201 pieces"
-    writer.join()
-    assert len(seen) == 201
+    assert sum(map(len, blocks)) <= 6 * 160
+    assert lent.left_bytes == 0

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Condition
+from threading import Lock
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-PIECE_BYTES = 16 << 20
-"""Written at a time: hashing a piece that was just written finds it in the processor's cache."""
+from verifine.machine.blocks import BLOCK_BYTES, new_block
 
 _NAMES = {
     torch.float64: "F64",
@@ -37,61 +36,58 @@ class Lent:
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        self._names = list(tensors)
-        self._tensors = list(tensors.values())
-        self._written = 0
-        self._turns = Condition()
-        self._is_reading = False
-        """Whether a piece is with whoever writes it."""
-        self._is_wanted = False
-        """Whether the owner waits: a lock alone would be taken again before it had its turn."""
+        self._parts = [_header(tensors), *tensors.values()]
+        self._done = 0
+        """How many of them are read to their end."""
+        self._turn = Lock()
+
+    @property
+    def left_bytes(self) -> int:
+        """What `take_back` would copy."""
+        return sum(map(_size, self._parts[self._done :]))
 
     def take_back(self) -> None:
-        """From now on the owner may change its tensors: what is left to be written is a copy."""
-        with self._turns:
-            self._is_wanted = True
-            self._turns.wait_for(lambda: not self._is_reading)
-            for index in range(self._written, len(self._tensors)):
-                self._tensors[index] = self._tensors[index].detach().clone()
-            self._is_wanted = False
-            self._turns.notify_all()
+        """From now on the owner may change its tensors: what is left to be written is a copy in main memory."""
+        with self._turn:
+            for index in range(self._done, len(self._parts)):
+                self._parts[index] = self._parts[index].detach().to("cpu", copy=True)
 
-    def encode(self) -> Iterator[bytes | memoryview]:
-        """The content of a safetensors file, piece by piece. A piece must be done with before the next is asked for."""
-        yield self._header()
-        for index in range(len(self._tensors)):
-            size = self._tensors[index].numel() * self._tensors[index].element_size()
-            for start in range(0, size, PIECE_BYTES):
-                with self._reading():
-                    yield _bytes_of(self._tensors[index])[start : start + PIECE_BYTES]
-            self._written = index + 1
+    def encode(self, block_bytes: int = BLOCK_BYTES) -> Iterator[memoryview]:
+        """The content of a safetensors file, block by block. A block must be done with before the next is asked for."""
+        block, filled = new_block(block_bytes), 0
+        for index, size in enumerate(map(_size, self._parts)):
+            start = 0
+            while start < size:
+                count = min(size - start, len(block) - filled)
+                self._read(index, start, block[filled : filled + count])
+                start, filled = start + count, filled + count
+                if filled == len(block):
+                    yield block
+                    filled = 0
+            self._done = index + 1
+        yield block[:filled]
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """From when a piece is given out until the next one is asked for."""
-        with self._turns:
-            self._turns.wait_for(lambda: not self._is_wanted)
-            self._is_reading = True
-        try:
-            yield
-        finally:
-            with self._turns:
-                self._is_reading = False
-                self._turns.notify_all()
-
-    def _header(self) -> bytes:
-        entries, end = {}, 0
-        for name, tensor in zip(self._names, self._tensors, strict=True):
-            start, end = end, end + tensor.numel() * tensor.element_size()
-            entries[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
-        header = json.dumps(entries, separators=(",", ":")).encode()
-        header += b" " * (-len(header) % 8)  # what follows is then aligned
-        return len(header).to_bytes(8, "little") + header
+    def _read(self, index: int, start: int, room: memoryview) -> None:
+        """Fills `room` with the bytes of a part from `start` on."""
+        with self._turn:
+            content = self._parts[index].detach().flatten().view(torch.uint8)[start : start + len(room)].cpu()
+            # numpy lets other threads work meanwhile, as a memoryview does not; torch would have its own threads help.
+            np.copyto(np.frombuffer(room, np.uint8), content.numpy())
 
 
-def _bytes_of(tensor: Tensor) -> memoryview:
-    """A tensor's own memory where it is contiguous and in main memory, else that of a copy."""
-    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
+def _size(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _header(tensors: Mapping[str, Tensor]) -> Tensor:
+    """What a safetensors file begins with, as bytes."""
+    entries, end = {}, 0
+    for name, tensor in tensors.items():
+        start, end = end, end + _size(tensor)
+        entries[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    header = json.dumps(entries, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # what follows is then aligned
+    return torch.frombuffer(bytearray(len(header).to_bytes(8, "little") + header), dtype=torch.uint8)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

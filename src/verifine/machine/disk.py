@@ -8,11 +8,10 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from verifine.errors import DiskError
-
-Content: TypeAlias = bytes | memoryview
+from verifine.machine.blocks import Content, write_all, write_parts
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -52,15 +51,14 @@ class LocalDisk:
         with refuse_failure(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb", buffering=0) as file:
-                for part in content:
-                    _write_all(file.fileno(), part)
+                write_parts(file.fileno(), content)
                 os.fsync(file.fileno())
 
     def append(self, path: Path, content: bytes) -> None:
         with refuse_failure(path), path.open("ab", buffering=0) as file:
             size = file.tell()
             try:
-                _write_all(file.fileno(), content)
+                write_all(file.fileno(), content)
             except OSError:
                 file.truncate(size)
                 raise
@@ -137,13 +135,6 @@ def refuse_failure(path: Path) -> Iterator[None]:
         is_full = error.errno in _FULL
         way_out = "free some room" if is_full else "give a folder on a disk that works and that you may write to"
         raise DiskError(f"{path} cannot be written ({error.strerror}); {way_out}", is_full=is_full) from error
-
-
-def _write_all(handle: int, content: Content) -> None:
-    """A system may write a part only, where the disk becomes full."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(handle, rest) :]
 
 
 def _sync(path: Path) -> None:

@@ -55,6 +55,11 @@ def read_memory(process: Path = OWN_PROCESS) -> MainMemory:
     return find_room([whole, *read_bounds(process)], _held())
 
 
+def read_unused() -> int:
+    """Bytes that the process could have and does not hold."""
+    return max(0, read_memory().free - _held())
+
+
 def find_room(bounds: Sequence[Bound], held: int) -> MainMemory:
     """What all `bounds` leave to a process that holds so many bytes itself."""
     return MainMemory(

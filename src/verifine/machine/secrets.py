@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from verifine.machine.disk import Content, Disk
+from verifine.machine.blocks import Content
+from verifine.machine.disk import Disk
 
 MASK = "[secret]"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal
 
-from verifine.machine.disk import Content, LocalDisk, refuse_failure
+from verifine.machine.blocks import Content
+from verifine.machine.disk import LocalDisk, refuse_failure
 
 Moment = Literal["before", "within", "after"]
 """within: when a part of what is written is there."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,17 +13,19 @@ from verifine.checkpoints.retention import kept_steps
 from verifine.checkpoints.store import CheckpointStore, Draft
 from verifine.checkpoints.tensors import Lent
 from verifine.learner.learner import Learner, LearnerState, Lesson, UpdateReport
+from verifine.machine.memory import read_unused
 from verifine.models.load import Weights
 from verifine.train.recorder import Recorder
 from verifine.train.state import RunState, from_checkpoint, to_draft
 
 SHARE = 0.02
-"""Of the time, what checkpoints may take where nobody said how often they come."""
+"""Of the time, what writing checkpoints may take where nobody said how often they come."""
 
 LEAST_S = 60.0
 """And so far apart they are at least: what a crash costs is then about a minute."""
 
-LEAST_PRIORITY = 19
+COPIED_SHARE = 0.5
+"""Of the memory that nobody uses, what a copy of what is not written yet may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +53,7 @@ class Saver:
         clock: Callable[[], float],
         *,
         saved: int | None = None,
+        unused_memory: Callable[[], int] = read_unused,
     ) -> None:
         """`saved` is the step whose checkpoint the run goes on from; None: it has just begun."""
         self._learner = learner
@@ -61,6 +61,7 @@ class Saver:
         self._plan = plan
         self._recorder = recorder
         self._clock = clock
+        self._unused_memory = unused_memory
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[float] | None = None
         self._lent: Lent | None = None
@@ -91,14 +92,20 @@ class Saver:
         self._pending = self._thread.submit(self._write, draft, dict(scores))
 
     def take_back(self) -> None:
-        """The weights are about to change: what is still to be written of them is copied, or nothing is.
+        """The weights are about to change: what is still to be written of them is copied.
+
+        Where memory is short, the change waits until all of it is written.
 
         Raises:
             DiskError: the checkpoint could not be written.
         """
         if self._pending is not None and self._pending.done():
             self.finish()
-        if self._lent is not None:
+        if self._lent is None:
+            return
+        if self._lent.left_bytes > COPIED_SHARE * self._unused_memory():
+            self.finish()
+        else:
             self._lent.take_back()
             self._lent = None
 
@@ -128,7 +135,6 @@ class Saver:
 
     def _write(self, draft: Draft, scores: Mapping[int, float]) -> float:
         """Returns the seconds it took."""
-        _step_back()
         start = self._clock()
         self._store.save(draft, self._recorder.files)
         kept = kept_steps(self._store.steps(), scores, last=self._plan.keep_last, best=self._plan.keep_best)
@@ -159,9 +165,3 @@ class CarefulLearner:
     def restore(self, state: LearnerState) -> None:
         self._take_back()
         self._learner.restore(state)
-
-
-def _step_back() -> None:
-    """Lets the calling thread work only where a processor has nothing else to do; Linux counts that by thread."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_PRIORITY)

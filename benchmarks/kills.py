@@ -24,7 +24,7 @@ from table import add_json_option, publish, render
 from workloads import MODEL, TINY
 
 from verifine.runs.directory import RunDirectory
-from verifine.runs.events import read_events
+from verifine.runs.events import ending_of, read_events
 from verifine.runs.metrics import read_metrics
 
 LEAST_S = 5.0
@@ -70,6 +70,8 @@ def run(name: str, folder: Path, options: argparse.Namespace, random: Random) ->
             process.kill()
             process.wait()
             killed_after_s.append(seconds or 0.0)
+            if directory.events.exists() and ending_of(read_events(directory.events)) is not None:
+                break  # it was over, and was killed while it wrote the report
     resumed = [event for event in read_events(directory.events) if event.type in {"started", "resumed"}]
     return Story(
         name=name,

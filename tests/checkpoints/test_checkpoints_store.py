@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from verifine.checkpoints.manifest import MANIFEST
-from verifine.checkpoints.store import FACTS, TENSORS, CheckpointStore, Draft
-from verifine.checkpoints.tensors import Lent
+from verifine.checkpoints.store import FACTS, CheckpointStore, Draft
+from verifine.checkpoints.tensors import lend
 from verifine.errors import CheckpointError, DiskError
 from verifine.machine.disk import LOCAL_DISK, remove_drafts
 from verifine.testing.disk import BROKEN, FULL, Fault, HauntedDisk
@@ -33,11 +33,12 @@ def tensors(step: int) -> dict[str, Tensor]:
     }
 
 
+SHARD = "state-1-of-4.safetensors"
 FACT: Mapping[str, Json] = {"text": "é", "number": 0.1, "step": 3}
 
 
 def checkpoint(step: int) -> Draft:
-    return Draft(step=step, tensors=Lent(tensors(step)), facts=FACT)
+    return Draft(step=step, tensors=lend(tensors(step)), facts=FACT)
 
 
 def same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
@@ -64,9 +65,17 @@ def test_what_was_saved_is_loaded_to_the_bit(tmp_path: Path) -> None:
     assert (newest.checkpoint and newest.checkpoint.step, newest.damaged) == (2, ())
 
 
-def test_the_tensors_are_a_plain_safetensors_file(tmp_path: Path) -> None:
+def test_the_tensors_are_in_plain_safetensors_files(tmp_path: Path) -> None:
     store = make_store(tmp_path)
-    assert same(load_file(store.path(1) / TENSORS), tensors(1))
+    files = sorted(store.path(1).glob("*.safetensors"))
+    assert [path.name for path in files] == [f"state-{number}-of-4.safetensors" for number in (1, 2, 3, 4)]
+    assert same({name: tensor for path in files for name, tensor in load_file(path).items()}, tensors(1))
+
+
+def test_a_learner_without_tensors_is_saved_too(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, LOCAL_DISK)
+    store.save(Draft(step=1, tensors=lend({}), facts=FACT))
+    assert (store.load(1).tensors, store.load(1).facts) == ({}, FACT)
 
 
 def test_a_folder_without_checkpoints_has_none(tmp_path: Path) -> None:
@@ -109,7 +118,7 @@ def test_every_truncation_and_every_longer_file_is_found(tmp_path: Path) -> None
         path.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", [TENSORS, FACTS, MANIFEST])
+@pytest.mark.parametrize("name", [SHARD, FACTS, MANIFEST])
 def test_a_missing_file_is_found(name: str, tmp_path: Path) -> None:
     store = make_store(tmp_path)
     (store.path(2) / name).unlink()
@@ -145,14 +154,14 @@ def test_retention_leaves_what_is_asked_for_and_no_rubbish(tmp_path: Path) -> No
 def test_what_a_crash_left_is_cleared(tmp_path: Path) -> None:
     make_store(tmp_path)
     (tmp_path / ".step-000003.tmp").mkdir()
-    (tmp_path / ".step-000003.tmp" / TENSORS).write_bytes(b"half")
+    (tmp_path / ".step-000003.tmp" / SHARD).write_bytes(b"half")
     remove_drafts(tmp_path, LOCAL_DISK)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000001", "step-000002"]
 
 
 def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:
     store = make_store(tmp_path)
-    store.save(Draft(step=2, tensors=Lent({"a": torch.ones(1)}), facts={}))
+    store.save(Draft(step=2, tensors=lend({"a": torch.ones(1)}), facts={}))
     assert same(store.load(2).tensors, {"a": torch.ones(1)})
 
 
@@ -205,10 +214,10 @@ def test_every_file_is_on_the_platter_before_the_checkpoint_has_its_name(tmp_pat
     program = (
         "import sys, torch; from pathlib import Path\n"
         "from verifine.checkpoints.store import CheckpointStore, Draft\n"
-        "from verifine.checkpoints.tensors import Lent\n"
+        "from verifine.checkpoints.tensors import lend\n"
         "from verifine.machine.disk import LOCAL_DISK\n"
         "folder = Path(sys.argv[1]); (folder / 'metrics.jsonl').write_text('row')\n"
-        "draft = Draft(step=1, tensors=Lent({'a': torch.ones(3)}), facts={})\n"
+        "draft = Draft(step=1, tensors=lend({'a': torch.ones(3), 'b': torch.ones(3)}), facts={})\n"
         "CheckpointStore(folder / 'checkpoints', LOCAL_DISK).save(draft, [folder / 'metrics.jsonl'])\n"
     )
     run, log = tmp_path / "run", tmp_path / "log"
@@ -221,10 +230,11 @@ def test_every_file_is_on_the_platter_before_the_checkpoint_has_its_name(tmp_pat
         if str(run) in name
     ]
     draft = "/checkpoints/.step-000001.tmp"
-    files = [f"{draft}/{name}" for name in ("state.safetensors", "state.json", "MANIFEST.json")]
-    assert calls == [
-        ("fsync", "/metrics.jsonl"),
-        *(("fsync", file) for file in files),
+    files = {f"{draft}/{name}" for name in ("state-1-of-2.safetensors", "state-2-of-2.safetensors", "state.json")}
+    assert calls[0] == ("fsync", "/metrics.jsonl")
+    assert set(calls[1:4]) == {("fsync", file) for file in files}, "side by side, in any order"
+    assert calls[4:] == [
+        ("fsync", f"{draft}/MANIFEST.json"),
         ("fsync", draft),
         ("rename", draft),
         ("fsync", "/checkpoints"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from verifine.checkpoints.tensors import Lent
+from verifine.checkpoints.tensors import SHARDS, Lent, lend
 
 
 def make(count: int) -> dict[str, torch.Tensor]:
@@ -66,3 +66,14 @@ def test_only_what_is_not_read_yet_is_left() -> None:
     lent.take_back()
     assert sum(map(len, blocks)) <= 6 * 160
     assert lent.left_bytes == 0
+
+
+def test_shards_are_of_about_the_same_size_and_hold_every_tensor_once() -> None:
+    tensors = {str(size): torch.empty(size) for size in (900, 400, 303, 302, 250, 6, 5, 0)}
+    shards = lend(tensors)
+    assert len(shards) == SHARDS
+    sizes = sorted(shard.left_bytes for shard in shards)
+    assert sizes[-1] < 4 * 900 + 500  # one tensor is not divided
+    assert sizes[0] > 4 * 300
+    assert len(lend({"a": torch.ones(2), "b": torch.ones(3)})) == 2
+    assert lend({}) == []

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from verifine import train
+from verifine.checkpoints.store import read_checkpoint
 from verifine.launch import TrainedRun, resume
 from verifine.runs.evaluation import Evaluation, read_evaluations
 from verifine.runs.events import read_events
@@ -48,7 +49,7 @@ def test_the_best_weights_become_the_model(seed: int, model: Path, tmp_path: Pat
     final = ended.summary.final
     assert final is not None
     assert (final.step, final.reward) == (0 if best == "baseline" else int(best.removeprefix("step-")), found[best])
-    saved = load_file(ended.directory.checkpoints / f"step-{final.step:06d}" / "state.safetensors")
+    saved = read_checkpoint(ended.directory.checkpoints / f"step-{final.step:06d}").tensors
     written = load_file(ended.directory.model / "model.safetensors")
     kept = {name.removeprefix("policy/weights/"): each for name, each in saved.items() if "/weights/" in name}
     assert kept

@@ -12,7 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 from verifine import resume, train
-from verifine.checkpoints.store import CheckpointStore
+from verifine.checkpoints.store import CheckpointStore, read_checkpoint
 from verifine.config import RunConfig, dump_config, load_config
 from verifine.errors import CheckpointError, ConfigError
 from verifine.launch import SILENT, TrainedRun
@@ -137,7 +137,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again(model: Path, tmp_
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(model: Path, tmp_path: Path) -> None:
     run = start(tiny_run(tmp_path / "run", model)).directory
     before = hash_model(run.path)
-    damaged = run.checkpoints / "step-000003" / "state.safetensors"
+    damaged = run.checkpoints / "step-000003" / "state-1-of-4.safetensors"
     content = bytearray(damaged.read_bytes())
     content[-1] ^= 1
     damaged.write_bytes(content)
@@ -228,8 +228,9 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_a_checkpoint_holds_what_training_changes_and_no_pickle(model: Path, tmp_path: Path) -> None:
     run = start(tiny_run(tmp_path, model)).directory
     newest = run.checkpoints / "step-000003"
-    assert sorted(path.name for path in newest.iterdir()) == ["MANIFEST.json", "state.json", "state.safetensors"]
-    owners = {"/".join(name.split("/")[:2]) for name in load_file(newest / "state.safetensors")}
+    shards = [f"state-{number}-of-4.safetensors" for number in (1, 2, 3, 4)]
+    assert sorted(path.name for path in newest.iterdir()) == ["MANIFEST.json", *shards, "state.json"]
+    owners = {"/".join(name.split("/")[:2]) for shard in shards for name in load_file(newest / shard)}
     assert owners == {"policy/weights", "policy/exp_avg", "policy/exp_avg_sq", "policy/step"}
 
 
@@ -252,7 +253,7 @@ def test_a_run_may_begin_with_the_weights_of_another(sections: dict[str, Any], m
             json.loads((run.evaluations / each).read_text()) for run, each in _last_and_first(first, second)
         )
         assert [sample["text"] for sample in after["samples"]] == [sample["text"] for sample in before["samples"]]
-        weights = load_file(second.checkpoints / "step-000001" / "state.safetensors")
+        weights = read_checkpoint(second.checkpoints / "step-000001").tensors
         assert all(int(weights[each]) == 1 for each in weights if each.startswith("policy/step/"))
 
 

@@ -141,7 +141,7 @@ def test_nothing_is_copied_or_waited_for_where_nothing_is_being_saved(tmp_path: 
 
 def test_a_checkpoint_that_cannot_be_written_is_never_said_to_be_saved(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    draft = "write checkpoints/.step-000001.tmp/state.safetensors 1"
+    draft = "write checkpoints/.step-000001.tmp/state-1-of-1.safetensors 1"
     scene = make_scene(tmp_path, HauntedDisk(root=run, fault=Fault(point=draft, moment="within", error=FULL)))
     scene.save(1)
     with pytest.raises(DiskError, match="No space left"):

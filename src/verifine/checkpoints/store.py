@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from verifine.errors import CheckpointError, DiskError
 from verifine.machine.disk import Disk, draft_of, put_in_place
 from verifine.types import Json
 
-TENSORS = "state.safetensors"
+TENSORS = ".safetensors"
 FACTS = "state.json"
 
 _NAME = re.compile(r"step-([0-9]{6,})")
@@ -43,7 +44,8 @@ class Draft:
     """A checkpoint to be written."""
 
     step: int
-    tensors: Lent
+    tensors: Sequence[Lent]
+    """A file each."""
     facts: Mapping[str, Json]
 
 
@@ -65,7 +67,9 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     manifest = verify(folder)
     facts = json.loads((folder / FACTS).read_bytes())
-    return Checkpoint(step=manifest.step, tensors=read_tensors(folder / TENSORS), facts=facts)
+    names = [name for name in manifest.files if name.endswith(TENSORS)]
+    tensors = {name: tensor for file in names for name, tensor in read_tensors(folder / file).items()}
+    return Checkpoint(step=manifest.step, tensors=tensors, facts=facts)
 
 
 class CheckpointStore:
@@ -108,10 +112,14 @@ class CheckpointStore:
             raise
 
     def _write(self, folder: Path, draft: Draft) -> None:
-        facts = json.dumps(draft.facts, allow_nan=False).encode()
-        ledgers = {TENSORS: Ledger(draft.tensors.encode()), FACTS: Ledger([facts])}
-        for name, ledger in ledgers.items():
-            self._disk.write(folder / name, ledger)
+        count = len(draft.tensors)
+        names = [f"state-{number}-of-{count}{TENSORS}" for number in range(1, count + 1)]
+        ledgers = {name: Ledger(lent.encode()) for name, lent in zip(names, draft.tensors, strict=True)}
+        ledgers[FACTS] = Ledger([json.dumps(draft.facts, allow_nan=False).encode()])
+        with ThreadPoolExecutor(len(ledgers)) as pool:
+            writing = [pool.submit(self._disk.write, folder / name, ledger) for name, ledger in ledgers.items()]
+        for each in writing:
+            each.result()
         records = {name: ledger.record for name, ledger in ledgers.items()}
         manifest = Manifest(version=VERSION, step=draft.step, files=records)
         self._disk.write(folder / MANIFEST, [manifest.encode()])

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 Content: TypeAlias = bytes | memoryview
 
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 8 << 20
 """Much of a file at a time, as whole pages."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -64,8 +64,8 @@ class Saver:
         self._unused_memory = unused_memory
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[float] | None = None
-        self._lent: Lent | None = None
-        """What the thread writes from; None: nothing, or copies."""
+        self._lent: Sequence[Lent] = ()
+        """What the thread writes from, unless these are copies by now."""
         self._saved = saved
         self._saved_at = clock()
         self.cost_s = 0.0
@@ -101,13 +101,11 @@ class Saver:
         """
         if self._pending is not None and self._pending.done():
             self.finish()
-        if self._lent is None:
-            return
-        if self._lent.left_bytes > COPIED_SHARE * self._unused_memory():
+        if sum(lent.left_bytes for lent in self._lent) > COPIED_SHARE * self._unused_memory():
             self.finish()
-        else:
-            self._lent.take_back()
-            self._lent = None
+        for lent in self._lent:
+            lent.take_back()
+        self._lent = ()
 
     def finish(self) -> None:
         """Waits for what is being saved; from then on it is said to be saved.
@@ -115,7 +113,7 @@ class Saver:
         Raises:
             DiskError: it could not be written.
         """
-        pending, self._pending, self._lent = self._pending, None, None
+        pending, self._pending, self._lent = self._pending, None, ()
         if pending is not None:
             self.cost_s = pending.result()
             self._recorder.event("saved", step=self._saved)

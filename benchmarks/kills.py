@@ -1,6 +1,6 @@
 """A real run killed with SIGKILL and resumed, beside the same run left alone: the sha256 of their final weights.
 
-    python benchmarks/kills.py [--kills 5] [--steps 12] [--json FILE]       # 5 minutes on two cores
+    python benchmarks/kills.py [--kills 5] [--steps 24] [--json FILE]       # 6 minutes on two cores
 
 Both are the `verifine train` of the command line: SmolLM2-135M-Instruct, the task `largest`, 8 prompts x 8 answers, a
 checkpoint after every step. The kills come at random times, one a sitting, and fall wherever they fall: into sampling,
@@ -87,8 +87,8 @@ def run(name: str, folder: Path, options: argparse.Namespace, random: Random) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--most-s", type=float, default=20.0, help="kills come so long after the least time at most")
+    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--most-s", type=float, default=30.0, help="kills come so long after the least time at most")
     parser.add_argument("--seed", type=int, default=0, help="of the times at which the kills come")
     parser.add_argument("--quick", action="store_true", help="a tiny model: whether it runs at all")
     add_json_option(parser)

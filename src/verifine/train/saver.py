@@ -39,7 +39,7 @@ class SavingPlan:
 
 
 class Saver:
-    """Writes checkpoints in a thread of its own, from the weights themselves, while the next step samples and grades.
+    """Writes checkpoints in threads of its own, from the weights themselves, while the next step samples and grades.
 
     What is not written when the weights are about to change is copied then, which `CarefulLearner` sees to.
     """
@@ -101,7 +101,8 @@ class Saver:
         """
         if self._pending is not None and self._pending.done():
             self.finish()
-        if sum(lent.left_bytes for lent in self._lent) > COPIED_SHARE * self._unused_memory():
+        left_bytes = sum(lent.left_bytes for lent in self._lent)
+        if left_bytes and left_bytes > COPIED_SHARE * self._unused_memory():
             self.finish()
         for lent in self._lent:
             lent.take_back()

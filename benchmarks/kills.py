@@ -27,9 +27,6 @@ from verifine.runs.directory import RunDirectory
 from verifine.runs.events import ending_of, read_events
 from verifine.runs.metrics import read_metrics
 
-LEAST_S = 5.0
-"""A sitting is left alone so long at least, or none would come beyond loading the model."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
@@ -61,7 +58,7 @@ def run(name: str, folder: Path, options: argparse.Namespace, random: Random) ->
         process = subprocess.Popen([sys.executable, "-m", "verifine", *command], stdout=subprocess.DEVNULL)
         seconds = None
         if name == "killed" and len(killed_after_s) < options.kills:
-            seconds = random.uniform(LEAST_S, LEAST_S + options.most_s)
+            seconds = random.uniform(options.least_s, options.least_s + options.most_s)
         try:
             if process.wait(seconds):
                 raise SystemExit(f"verifine {' '.join(command)} ended with {process.returncode}")
@@ -88,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--least-s", type=float, default=5.0, help="kills come so long after a sitting began at least")
     parser.add_argument("--most-s", type=float, default=30.0, help="kills come so long after the least time at most")
     parser.add_argument("--seed", type=int, default=0, help="of the times at which the kills come")
     parser.add_argument("--quick", action="store_true", help="a tiny model: whether it runs at all")

@@ -299,8 +299,9 @@ def test_checkpoints_compares_steps_with_one_and_without() -> None:
 
 @pytest.mark.slow
 def test_kills_ends_with_the_same_weights_as_a_run_left_alone() -> None:
-    alone, killed = run("kills.py", "--quick", "--kills", "1", "--steps", "2", "--most-s", "1")
+    alone, killed = run("kills.py", "--quick", "--kills", "1", "--steps", "2", "--least-s", "1", "--most-s", "1")
     assert (alone["kills"], alone["steps"]) == (0, [1, 2])
+    assert killed["kills"] == 1
     assert (killed["sha256"], killed["steps"]) == (alone["sha256"], alone["steps"])
 
 

@@ -20,10 +20,10 @@ def make(count: int) -> dict[str, torch.Tensor]:
 def test_what_is_written_is_what_was_lent_whenever_it_is_taken_back(seed: int, tmp_path: Path) -> None:
     owned, random, written = make(50), Random(seed), bytearray()
     lent = Lent(owned)
-    pause_s = random.choice([0.0, 1e-5])
+    pause_s, block_bytes = random.choice([0.0, 1e-5]), random.choice([16, 64, 1000])
 
     def write() -> None:
-        for block in lent.encode(block_bytes=random.choice([16, 64, 1000])):
+        for block in lent.encode(block_bytes=block_bytes):
             time.sleep(pause_s)  # whoever may change the tensors has time to
             written.extend(block)
 

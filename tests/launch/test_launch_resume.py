@@ -277,6 +277,19 @@ def test_a_run_with_the_weights_of_another_needs_that_one_at_its_beginning_only(
         resume(straight.path, grader=grade)
 
 
+@pytest.mark.parametrize("other", [None, "step-000002"], ids=["none", "another"])
+def test_another_start_is_refused_before_the_first_checkpoint(other: str | None, model: Path, tmp_path: Path) -> None:
+    first = start(tiny_run(tmp_path / "first", model)).directory
+    second = start(tiny_run(tmp_path / "second", model, model={"start_from": str(first.path)})).directory
+    CheckpointStore(second.checkpoints, LOCAL_DISK).prune(())
+    config = load_config(second.config)
+    start_from = None if other is None else first.checkpoints / other
+    changed = config.model_copy(update={"model": config.model.model_copy(update={"start_from": start_from})})
+    second.config.write_text(dump_config(changed))
+    with pytest.raises(CheckpointError, match=r"the checkpoint with the starting weights changed.*`model.start_from`"):
+        resume(second.path, grader=grade)
+
+
 def _last_and_first(
     first: RunDirectory, second: RunDirectory
 ) -> tuple[tuple[RunDirectory, str], tuple[RunDirectory, str]]:

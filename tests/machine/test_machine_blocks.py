@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import sys
 from collections.abc import Iterator
@@ -9,9 +10,9 @@ from random import Random
 
 import pytest
 
-from verifine.machine.blocks import Content, new_block, write_parts
+from verifine.machine.blocks import Content, new_block, write_all, write_parts
 
-PAGE = 4096
+PAGE = mmap.PAGESIZE
 
 
 def parts(sizes: list[int]) -> tuple[list[Content], bytes]:
@@ -40,7 +41,10 @@ def test_whatever_the_parts_are_they_are_written_one_after_the_other(sizes: list
     assert (tmp_path / "file").read_bytes() == everything
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere everything goes through the cache")
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere everything goes through the cache")
+
+
+@linux_only
 def test_whole_blocks_pass_the_cache_and_the_rest_does_not(tmp_path: Path) -> None:
     if not knows_direct_writing(tmp_path):
         pytest.skip("this file system has no way past its cache")
@@ -55,6 +59,22 @@ def test_whole_blocks_pass_the_cache_and_the_rest_does_not(tmp_path: Path) -> No
 
         write_parts(file.fileno(), watched())
     assert passes == [True, False, False, False]  # the second is no page, the third does not begin where one does
+
+
+@linux_only
+def test_what_the_file_system_refuses_to_write_past_the_cache_goes_through_it(tmp_path: Path) -> None:
+    if not knows_direct_writing(tmp_path):
+        pytest.skip("this file system has no way past its cache")
+    content = new_block(2 * PAGE)
+    content[:] = Random(0).randbytes(2 * PAGE)
+    handle = os.open(tmp_path / "file", os.O_CREAT | os.O_WRONLY | os.O_DIRECT)
+    try:
+        write_all(handle, content[:PAGE])
+        write_all(handle, content[PAGE : PAGE + 5])  # not a sector
+        write_all(handle, content[PAGE + 5 :])
+    finally:
+        os.close(handle)
+    assert (tmp_path / "file").read_bytes() == bytes(content)
 
 
 def knows_direct_writing(folder: Path) -> bool:

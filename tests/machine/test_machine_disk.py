@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from verifine.errors import DiskError
-from verifine.machine.disk import LOCAL_DISK, draft_of, remove_drafts, write_whole
+from verifine.machine.disk import LOCAL_DISK, draft_of, put_in_place, remove_drafts, write_whole
+from verifine.testing.disk import BROKEN, Fault, HauntedDisk
 
 
 def test_what_is_written_is_there_and_its_folder_too(tmp_path: Path) -> None:
@@ -52,6 +53,18 @@ def test_drafts_are_found_wherever_they_are_and_nothing_else_is_removed(tmp_path
         LOCAL_DISK.write(path, [b""])
     remove_drafts(tmp_path, LOCAL_DISK)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_what_was_there(tmp_path: Path) -> None:
+    draft, target = draft_of(tmp_path / "model"), tmp_path / "model"
+    LOCAL_DISK.write(target / "file", [b"old"])
+    LOCAL_DISK.write(draft / "file", [b"new"])
+    with pytest.raises(DiskError):
+        put_in_place(draft, target, HauntedDisk(tmp_path, Fault(point="rename model 1", moment="before", error=BROKEN)))
+    assert (target / "file").read_bytes() == b"old"
+    put_in_place(draft, target, LOCAL_DISK)
+    assert (target / "file").read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 @pytest.fixture

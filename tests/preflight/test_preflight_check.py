@@ -164,8 +164,8 @@ def test_the_second_grader_is_tried_on_held_out_rows(tmp_path: Path) -> None:
         return {finding.name: f"{finding.severity.value}: {finding.what}" for finding in report.findings}
 
     assert not any("second" in what for what in found("truth").values())
-    assert found("nothing")["incomplete_rows"] == (
-        "blocker: 2 rows of 2 cannot be graded with the second grader, whatever the answer."
+    assert found("nothing")["second_incomplete_rows"] == (
+        "warning: 2 rows of 2 cannot be graded with the second grader, whatever the answer."
     )
 
 

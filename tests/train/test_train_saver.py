@@ -27,6 +27,8 @@ from verifine.train.trainer import Progress
 
 BUDGET = Budget(micro_batch_tokens=1, cache_bytes=1, recompute=False)
 PLENTY, NOTHING = 1 << 40, 0
+PATIENCE_S = 60.0
+"""After which a test fails rather than hangs."""
 
 
 class Learner(FakeLearner):
@@ -49,7 +51,7 @@ class GatedDisk(LocalDisk):
 
     def write(self, path: Path, content: Iterable[Content]) -> None:
         self.reached.set()
-        self.gate.wait()
+        assert self.gate.wait(PATIENCE_S)
         super(GatedDisk, self).write(path, content)
 
 
@@ -95,7 +97,7 @@ def test_auto_saves_about_once_a_minute_and_less_often_where_it_takes_longer(
     scene.now[0] = LEAST_S
     assert scene.saver.is_due(4)
     scene.save(4)
-    disk.reached.wait()
+    assert disk.reached.wait(PATIENCE_S)
     scene.now[0] += cost_s
     disk.gate.set()
     scene.saver.finish()
@@ -125,9 +127,10 @@ def test_where_there_is_no_memory_for_a_copy_the_change_waits(tmp_path: Path) ->
     scene.save(1)
     with ThreadPoolExecutor(1) as pool:
         update = pool.submit(scene.saver.take_back)
+        assert disk.reached.wait(PATIENCE_S)
         assert not update.done()
         disk.gate.set()
-        update.result()
+        update.result(PATIENCE_S)
     assert scene.saved() == [1]
     assert torch.equal(scene.store.load(1).tensors["policy/weight"], torch.zeros(1000))
 

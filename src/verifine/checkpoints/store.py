@@ -1,7 +1,7 @@
 """The checkpoints of a run: `checkpoints/step-000010/`, each complete and proven, or not there.
 
-A checkpoint is written under another name, file by file onto the platter, the manifest last, and then renamed. So a
-folder with its final name is whole whenever the process or the machine stops, and a folder with another name is
+A checkpoint is written under another name, its files onto the platter and the manifest after them, and then renamed.
+So a folder with its final name is whole whenever the process or the machine stops, and a folder with another name is
 rubbish. Should a disk change or lose what was written, `newest` finds it out and goes back to the checkpoint before.
 """
 
@@ -23,7 +23,7 @@ from verifine.errors import CheckpointError, DiskError
 from verifine.machine.disk import Disk, draft_of, put_in_place
 from verifine.types import Json
 
-TENSORS = ".safetensors"
+SUFFIX = ".safetensors"
 FACTS = "state.json"
 
 _NAME = re.compile(r"step-([0-9]{6,})")
@@ -67,7 +67,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     manifest = verify(folder)
     facts = json.loads((folder / FACTS).read_bytes())
-    names = [name for name in manifest.files if name.endswith(TENSORS)]
+    names = [name for name in manifest.files if name.endswith(SUFFIX)]
     tensors = {name: tensor for file in names for name, tensor in read_tensors(folder / file).items()}
     return Checkpoint(step=manifest.step, tensors=tensors, facts=facts)
 
@@ -113,7 +113,7 @@ class CheckpointStore:
 
     def _write(self, folder: Path, draft: Draft) -> None:
         count = len(draft.tensors)
-        names = [f"state-{number}-of-{count}{TENSORS}" for number in range(1, count + 1)]
+        names = [f"state-{number}-of-{count}{SUFFIX}" for number in range(1, count + 1)]
         ledgers = {name: Ledger(lent.encode()) for name, lent in zip(names, draft.tensors, strict=True)}
         ledgers[FACTS] = Ledger([json.dumps(draft.facts, allow_nan=False).encode()])
         with ThreadPoolExecutor(len(ledgers)) as pool:

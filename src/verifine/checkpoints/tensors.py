@@ -15,7 +15,7 @@ from torch import Tensor
 from verifine.machine.blocks import BLOCK_BYTES, new_block
 
 SHARDS = 4
-"""Files that are hashed and written side by side: sha256 takes in 1.3 GB/s, and disks more."""
+"""Files that are hashed and written side by side: sha256 takes in 1.3 GB/s, and a disk waits for it meanwhile."""
 
 _NAMES = {
     torch.float64: "F64",
@@ -39,7 +39,7 @@ class Lent:
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        self._parts = [_header(tensors), *tensors.values()]
+        self._parts = [_header(tensors), *(tensor.detach().contiguous() for tensor in tensors.values())]
         self._done = 0
         """How many of them are read to their end."""
         self._turn = Lock()
@@ -53,7 +53,7 @@ class Lent:
         """From now on the owner may change its tensors: what is left to be written is a copy in main memory."""
         with self._turn:
             for index in range(self._done, len(self._parts)):
-                self._parts[index] = self._parts[index].detach().to("cpu", copy=True)
+                self._parts[index] = self._parts[index].to("cpu", copy=True)
 
     def encode(self, block_bytes: int = BLOCK_BYTES) -> Iterator[memoryview]:
         """The content of a safetensors file, block by block. A block must be done with before the next is asked for."""
@@ -73,7 +73,7 @@ class Lent:
     def _read(self, index: int, start: int, room: memoryview) -> None:
         """Fills `room` with the bytes of a part from `start` on."""
         with self._turn:
-            content = self._parts[index].detach().flatten().view(torch.uint8)[start : start + len(room)].cpu()
+            content = self._parts[index].flatten().view(torch.uint8)[start : start + len(room)].cpu()
             # numpy lets other threads work meanwhile, as a memoryview does not; torch would have its own threads help.
             np.copyto(np.frombuffer(room, np.uint8), content.numpy())
 

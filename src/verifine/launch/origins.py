@@ -7,12 +7,10 @@ import inspect
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from pathlib import Path
 
 from verifine.assemble import Materials
 from verifine.graders import GradeFunction, Grader
 from verifine.models.provision import ProvisionedModel, hash_model
-from verifine.preflight.warm_start import hash_checkpoint
 from verifine.runs.origins import Origins
 from verifine.types import Example
 
@@ -21,12 +19,12 @@ def find_origins(
     materials: Materials,
     provisioned: ProvisionedModel,
     grader: Grader | GradeFunction | None,
-    start_from: Path | None,
+    start: str | None,
 ) -> Origins:
-    """Reads every file of the model and every example; `start_from` is the checkpoint whose weights are taken over."""
+    """Reads every file of the model and every example; `start` is the sha256 of the checkpoint it starts from."""
     return Origins(
         model=hash_model(provisioned.folder),
-        start=None if start_from is None else hash_checkpoint(start_from),
+        start=start,
         data=_hash(_describe(example) for examples in (materials.train, materials.held_out) for example in examples),
         grader=_hash_grader(materials) if grader is None else _hash_source(grader),
     )

@@ -154,7 +154,7 @@ def train(
             raise StoppedError("stopped before training began; nothing was saved")
         directory = _make_directory(ready.config, datetime.now(), disk)
         with hold(directory):
-            write_origins(directory, find_origins(materials, ready.source, grader, ready.config.model.start_from))
+            write_origins(directory, find_origins(materials, ready.source, grader, ready.start))
             _write_config(directory, ready.config, _environment(grader, unsafe_grader_exec))
             sitting = _Sitting(
                 ready=ready, directory=directory, observer=observer, request=request, began=started, disk=disk
@@ -189,7 +189,8 @@ def resume(
 
     Raises:
         VerifineError: as in `train`. ConfigError: there is nothing left to do, or another process is at it.
-            CheckpointError: the model, the data or the grader is another than the run began with.
+            CheckpointError: the model, the data or the grader is another than the run began with, or, before its first
+            checkpoint, the one that it starts from.
     """
     began = time.monotonic()
     directory = _masked(RunDirectory.open(path), disk)
@@ -204,8 +205,8 @@ def resume(
         materials = gather(config)
         with open_grader(materials, grader, unsafe_grader_exec) as scoring:
             ready = prepare(materials, scoring, observer, going_on=start)
-            start_from = ready.config.model.start_from if start is None else None
-            refuse_other_origins(directory, find_origins(materials, ready.source, grader, start_from))
+            origins = find_origins(materials, ready.source, grader, ready.start)
+            refuse_other_origins(directory, origins, begins=start is None)
             start = RunState(budget=ready.budget) if start is None else start
             if learned is not None:
                 ready.trainer.learner.restore(learned)

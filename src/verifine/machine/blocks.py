@@ -20,6 +20,9 @@ Content: TypeAlias = bytes | memoryview
 BLOCK_BYTES = 8 << 20
 """Much of a file at a time, as whole pages."""
 
+_REFUSALS = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
+"""What file systems say that know no way past the cache, or not for what they were given."""
+
 
 def new_block(size: int = BLOCK_BYTES) -> memoryview:
     """Memory that begins with a page, which a disk can read by itself."""
@@ -46,7 +49,7 @@ def write_all(handle: int, content: Content) -> None:
         try:
             rest = rest[os.write(handle, rest) :]
         except OSError as error:
-            if error.errno != errno.EINVAL or not _pass_cache(handle, False):
+            if error.errno not in _REFUSALS or not _pass_cache(handle, False):
                 raise
 
 
@@ -66,7 +69,7 @@ def _pass_cache(handle: int, is_wanted: bool) -> bool:
     try:
         fcntl.fcntl(handle, fcntl.F_SETFL, wanted)
     except OSError as error:
-        if error.errno != errno.EINVAL:
+        if error.errno not in _REFUSALS:
             raise
         return False
     return True

@@ -111,12 +111,23 @@ def write_whole(path: Path, content: bytes, disk: Disk = LOCAL_DISK) -> None:
 
 
 def put_in_place(draft: Path, target: Path, disk: Disk) -> None:
-    """Gives a finished folder its name; one that had it makes room, and is removed when the new one is there."""
+    """Gives a finished folder its name; one that had it makes room, and is removed when the new one is there.
+
+    Raises:
+        DiskError: it cannot be done; what had the name still has it. A process that is killed just then leaves neither.
+    """
     old = draft_of(target.with_name(f"{target.name}.old"))
     disk.remove(old)
-    if target.exists():
-        disk.rename(target, old)
-    disk.rename(draft, target)
+    if not target.exists():
+        disk.rename(draft, target)
+        return
+    disk.rename(target, old)
+    try:
+        disk.rename(draft, target)
+    except DiskError:
+        with suppress(DiskError):
+            disk.rename(old, target)
+        raise
     disk.remove(old)
 
 

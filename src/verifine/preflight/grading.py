@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from verifine.preflight.finding import Finding, Severity
 from verifine.preflight.rows import RowFaults
 from verifine.runs.outcome import count
 from verifine.runs.scores import SAME_SCORE, Scores
 from verifine.train.budget import BUDGET_SHARE
+
+Field: TypeAlias = Literal["grader", "evaluation.grader"]
 
 SHOWN_REASONS = 3
 
@@ -47,7 +50,7 @@ class GradingFacts:
 
     kind: str
     """Its type, or that a Python program brought it."""
-    field: str
+    field: Field
     """Where the config has it: `grader`, or `evaluation.grader`, which looks at evaluations only."""
     incomplete: RowFaults
     """Rows without a field that the grader reads, or with one that it cannot use."""
@@ -106,8 +109,15 @@ class GradingFacts:
 
 def judge_grading(facts: GradingFacts) -> list[Finding]:
     """Everything there is to say, the worst of each kind only."""
-    requests = _requests(facts.requests) if facts.trains else ()
-    return [*_rows(facts), *_unscorable(facts), *_right(facts), *_repetition(facts), *requests]
+    found = [*_rows(facts), *_unscorable(facts), *_right(facts), *_repetition(facts), *_requests(facts.requests)]
+    if facts.trains:
+        return found
+    # A run trains without the second grader, so nothing about it stands in the way.
+    return [
+        replace(finding, name=f"second_{finding.name}", severity=Severity.WARNING)
+        for finding in found
+        if finding.severity is not Severity.NOTE
+    ]
 
 
 def _rows(facts: GradingFacts) -> Iterator[Finding]:
@@ -221,7 +231,7 @@ def _repetition(facts: GradingFacts) -> Iterator[Finding]:
         evidence=f"{repetition.changed} of {count(repetition.answers, 'answer')} graded twice changed, by up to "
         f"{repetition.largest:.2g}",
         remedy="A grader should not draw random numbers, nor depend on the time or on what it graded before. What "
-        "changes by chance is learned as if it were earned.",
+        f"changes by chance {'is learned as if it were earned' if facts.trains else 'blurs what evaluations say'}.",
     )
 
 

@@ -26,6 +26,7 @@ def to_numbers(report: Report) -> dict[str, Json]:
         "prompts": None if report.lengths is None else asdict(report.lengths),
         "context_length": report.context_length,
         "grading": _grading(report.grading),
+        "truth": None if report.truth is None else _grading(report.truth),
         "sampling": None if report.sampling is None else _sampling(report.sampling, report),
         "model": None if report.shape is None else asdict(report.shape),
         "memory": None if report.memory is None else asdict(report.memory),

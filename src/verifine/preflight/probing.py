@@ -21,7 +21,7 @@ from verifine.graders.probes import (
     keep_best,
     right_attempts,
 )
-from verifine.preflight.grading import GradingFacts, Repetition, Requests, changes
+from verifine.preflight.grading import Field, GradingFacts, Repetition, Requests, changes
 from verifine.preflight.kinds import costs_nothing, must_know_right, requests_per_answer, why_untried
 from verifine.preflight.rows import RowFault, RowFaults, collect_faults, missing_fields
 from verifine.runs.scores import collect_scores
@@ -57,7 +57,7 @@ class Tried:
     """The rows from which those are drawn that are tried, if it costs much to try all."""
     held_out: Sequence[Example]
     clock: Callable[[], float]
-    field: str = "grader"
+    field: Field = "grader"
     """Where the run's config has it."""
 
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from verifine.assemble import Copies, Materials, assemble, resolve, sampling_of
 from verifine.config import AnyGrader, RunConfig
@@ -46,6 +47,8 @@ class Ready:
     """Resolved."""
     source: ProvisionedModel
     """The model's files."""
+    start: str | None
+    """The sha256 of the checkpoint whose weights were taken over; None: none were."""
     model: LanguageModel
     budget: Budget
     trainer: Trainer
@@ -82,8 +85,11 @@ def prepare(
     observer.stage("loading the model")
     model = _load(provisioned, materials.config)
     config = resolve(materials.config, model)
-    if going_on is None:
-        config = _take_over(config, model)
+    start = None
+    if going_on is None and config.model.start_from is not None:
+        start = find_start(config.model.start_from)
+        take_over_weights(model.network, start)
+        config = _starting_from(config, start.folder)
     budget = None if going_on is None else going_on.budget
     copies = Copies.wanted(config, lambda: _load_copy(provisioned, model))
     assembly = assemble(replace(materials, config=config), model, scoring.grader, copies, time.monotonic, budget)
@@ -97,6 +103,7 @@ def prepare(
     return Ready(
         config=config,
         source=provisioned,
+        start=None if start is None else start.sha256,
         model=model,
         budget=assembly.budget,
         trainer=assembly.trainer,
@@ -125,12 +132,8 @@ def _load(provisioned: ProvisionedModel, config: RunConfig) -> LanguageModel:
     return model
 
 
-def _take_over(config: RunConfig, model: LanguageModel) -> RunConfig:
-    """Gives the model the weights it starts from; the config then names the very checkpoint that they are in."""
-    if config.model.start_from is None:
-        return config
-    folder = find_start(config.model.start_from)
-    take_over_weights(model.network, folder)
+def _starting_from(config: RunConfig, folder: Path) -> RunConfig:
+    """The config with the very checkpoint that the weights were taken from."""
     return config.model_copy(update={"model": config.model.model_copy(update={"start_from": folder})})
 
 

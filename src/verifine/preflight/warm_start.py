@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from verifine.checkpoints.manifest import MANIFEST
-from verifine.checkpoints.store import CheckpointStore, read_checkpoint
+from verifine.checkpoints.store import Checkpoint, CheckpointStore, read_checkpoint
 from verifine.errors import CheckpointError
 from verifine.machine.disk import LOCAL_DISK
 from verifine.runs.directory import RunDirectory
@@ -17,44 +18,63 @@ from verifine.runs.directory import RunDirectory
 _PREFIX = "policy/weights/"
 
 
-def find_start(path: Path) -> Path:
-    """The folder of a checkpoint: `path`, or the newest undamaged one of the run directory that it is.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """The checkpoint whose weights a run begins with."""
+
+    folder: Path
+    checkpoint: Checkpoint
+    sha256: str
+    """Of its manifest, which holds the hashes of everything else."""
+
+
+def find_start(path: Path) -> Start:
+    """The checkpoint in the folder `path`, or the newest undamaged one of the run directory that it is.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none, or it was removed meanwhile.
     """
+    try:
+        return _find(path.resolve())
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: the checkpoint was removed while it was read ({error}); give one that stays (model.start_from)"
+        ) from error
+
+
+def _find(path: Path) -> Start:
     if (path / MANIFEST).is_file():
-        return path.resolve()
-    store = CheckpointStore(RunDirectory(path=path.resolve()).checkpoints, LOCAL_DISK)
+        return Start(folder=path, checkpoint=read_checkpoint(path), sha256=_hash_manifest(path))
+    store = CheckpointStore(RunDirectory(path=path).checkpoints, LOCAL_DISK)
     found = store.newest()
     if found.checkpoint is None:
         damage = f" that is undamaged ({'; '.join(found.damaged)})" if found.damaged else ""
         raise CheckpointError(
             f"{path} holds no checkpoint{damage}; give a run directory, or checkpoints/step-N in one (model.start_from)"
         )
-    return store.path(found.checkpoint.step)
+    folder = store.path(found.checkpoint.step)
+    return Start(folder=folder, checkpoint=found.checkpoint, sha256=_hash_manifest(folder))
 
 
-def take_over_weights(network: nn.Module, folder: Path) -> None:
+def _hash_manifest(folder: Path) -> str:
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def take_over_weights(network: nn.Module, start: Start) -> None:
     """Gives `network` the weights of a checkpoint.
 
     Raises:
-        CheckpointError: it is damaged, or of another model.
+        CheckpointError: it is of another model.
     """
-    tensors = read_checkpoint(folder).tensors
+    tensors = start.checkpoint.tensors
     saved = {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items() if name.startswith(_PREFIX)}
     parameters = {name: each for name, each in network.named_parameters() if each.requires_grad}
     shapes = {name: each.shape for name, each in parameters.items()}
     if {name: tensor.shape for name, tensor in saved.items()} != shapes:
         raise CheckpointError(
-            f"{folder} holds the weights of another model, or of other adapters, than this run trains; give the run's "
-            "model.name and model.lora, or name the run's model/ folder as model.name"
+            f"{start.folder} holds the weights of another model, or of other adapters, than this run trains; give the "
+            "run's model.name and model.lora, or name the run's model/ folder as model.name"
         )
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(saved[name])
-
-
-def hash_checkpoint(folder: Path) -> str:
-    """The sha256 of a checkpoint: its manifest holds the hashes of everything else."""
-    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()

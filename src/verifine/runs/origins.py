@@ -16,12 +16,12 @@ class Origins:
 
     model: str
     """Of the starting model's files."""
-    start: str | None
-    """Of the checkpoint whose weights are taken over; None: there is none, or the run has weights of its own by now."""
     data: str
     """Of all examples, to train on and held out."""
     grader: str | None
     """Of what scores the answers; None: a Python program brought it, and its source cannot be told."""
+    start: str | None = None
+    """Of the checkpoint whose weights it began with; None: it began with the model's own."""
 
 
 _ORIGINS = TypeAdapter(Origins)
@@ -38,8 +38,10 @@ def write_origins(directory: RunDirectory, origins: Origins) -> None:
     write_json(directory.origins, asdict(origins), directory.disk)
 
 
-def refuse_other_origins(directory: RunDirectory, origins: Origins) -> None:
+def refuse_other_origins(directory: RunDirectory, origins: Origins, *, begins: bool) -> None:
     """Compares what is there now with what the run began with.
+
+    What it starts from matters only where it `begins`: later it has weights of its own.
 
     Raises:
         CheckpointError: something has changed; the message names it.
@@ -50,8 +52,8 @@ def refuse_other_origins(directory: RunDirectory, origins: Origins) -> None:
         raise CheckpointError(
             f"{directory.origins} cannot be read, so nobody knows what the run was made from; start a new run"
         ) from error
-    if origins.start is None:
-        began_with = replace(began_with, start=None)
+    if not begins:
+        began_with = replace(began_with, start=origins.start)
     changed = [each.name for each in fields(Origins) if getattr(origins, each.name) != getattr(began_with, each.name)]
     if changed:
         names = " and ".join(_CALLED[name][0] for name in changed)

@@ -9,6 +9,7 @@ from verifine.errors import DiskError, StoppedError, TrainingError, VerifineErro
 from verifine.models.export import save_model
 from verifine.train.pace import Pace
 from verifine.train.patience import NOT_FINITE_LIMIT
+from verifine.train.recorder import Recorder
 from verifine.train.run import Ending, Request, Run, Summary
 from verifine.train.state import RunState
 from verifine.train.step import train_step
@@ -26,23 +27,27 @@ def execute(run: Run, start: RunState) -> Summary:
     """
     try:
         summary = _execute(run, start)
-    except (KeyboardInterrupt, StoppedError):
-        run.recorder.event(Ending.INTERRUPTED.value)
-        raise
-    except DiskError as error:
-        with suppress(DiskError):  # there may be room again, for what could not be written was removed
-            if error.is_full:
-                run.recorder.event(Ending.PAUSED.value, reason="disk_full", error=str(error))
-            else:
-                run.recorder.event("failed", error=str(error))
-        raise
     except BaseException as error:
-        known = isinstance(error, VerifineError)
-        run.recorder.event("failed", error=str(error) if known else f"{type(error).__name__}: {error}")
+        with suppress(DiskError):  # what was being saved may well be saved
+            run.saver.finish()
+        with suppress(DiskError):  # there may be room again, for what could not be written was removed
+            _tell_failure(run.recorder, error)
         raise
     progress = summary.progress
     run.recorder.event(summary.ending.value, steps=progress.step, updates=progress.updates, tokens=progress.tokens)
     return summary
+
+
+def _tell_failure(recorder: Recorder, error: BaseException) -> None:
+    match error:
+        case KeyboardInterrupt() | StoppedError():
+            recorder.event(Ending.INTERRUPTED.value)
+        case DiskError(is_full=True):
+            recorder.event(Ending.PAUSED.value, reason="disk_full", error=str(error))
+        case VerifineError():
+            recorder.event("failed", error=str(error))
+        case _:
+            recorder.event("failed", error=f"{type(error).__name__}: {error}")
 
 
 def _execute(run: Run, start: RunState) -> Summary:

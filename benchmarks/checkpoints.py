@@ -1,11 +1,12 @@
 """What checkpoints cost a run: steps with one after every tenth, beside steps without.
 
-    python benchmarks/checkpoints.py [--workload short] [--rounds 3] [--json FILE]      # 4 minutes on two cores
+    python benchmarks/checkpoints.py [--workload short] [--rounds 8] [--json FILE]      # 10 minutes on two cores
 
 A round is ten steps without a checkpoint and then ten of which the first follows one, as in a run: it is written in a
 thread while the steps go on, and what is not written when the first of them updates the weights is copied. What is not
-written after the tenth is waited for. `overhead` is what ten steps with a checkpoint take longer, as a part of ten
-without: the median of the rounds, for a machine's speed drifts. Run it with nothing else on the machine.
+written after the tenth is waited for. Rounds are taken in turns in one process, for a machine's speed drifts.
+`overhead` is what ten steps with a checkpoint take longer, as a part of ten without, over all rounds. Run it with
+nothing else on the machine.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Cost:
 
     @property
     def overhead(self) -> float:
-        return statistics.median(each / other - 1 for each, other in zip(self.with_s, self.without_s, strict=True))
+        return sum(self.with_s) / sum(self.without_s) - 1
 
 
 def measure(workload: Workload, model: LanguageModel, rounds: int, folder: Path) -> Cost:
@@ -115,7 +116,7 @@ def describe(cost: Cost) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workload", choices=tuple(WORKLOADS), default="short")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--quick", action="store_true", help="a tiny model and one round: whether it runs at all")
     add_json_option(parser)
     options = parser.parse_args()

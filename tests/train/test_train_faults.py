@@ -143,6 +143,9 @@ def test_a_gradient_that_stays_infinite_ends_the_run_with_a_dump_and_the_last_go
     assert [path.name for path in run.dumps.iterdir()] == ["step-000004.safetensors"]
     assert not run.model.exists()
     newest = max(run.checkpoints.iterdir())
+    events = read_events(run.events)
+    assert [event.fields["step"] for event in events if event.type == "saved"][-1] == int(newest.name[-6:])
+    assert events[-1].type == "failed"
     saved = read_checkpoint(newest).tensors
     check_finite(saved)
     assert all(int(saved[name]) == 1 for name in saved if name.startswith("policy/step/"))

@@ -33,12 +33,12 @@ from verifine.machine.disk import LOCAL_DISK
 from verifine.machine.waiting import wait_briefly
 from verifine.models.load import LanguageModel
 from verifine.runs.directory import RunDirectory
-from verifine.train.memory import Budget
-from verifine.train.recorder import Recorder
-from verifine.train.saver import CarefulLearner, Saver, SavingPlan
-from verifine.train.state import RunState
-from verifine.train.step import train_step
-from verifine.train.trainer import Progress, Trainer
+from verifine.training.checkpointing import CarefulLearner, Saver, SavingPlan
+from verifine.training.memory import MemoryPlan
+from verifine.training.recorder import Recorder
+from verifine.training.state import RunState
+from verifine.training.step import train_step
+from verifine.training.trainer import Progress, Trainer
 
 STEPS = 10
 """Between two checkpoints."""
@@ -89,7 +89,7 @@ def _take(trainer: Trainer, progress: Progress, saver: Saver | None) -> tuple[Pr
     """STEPS steps, after a checkpoint if there is a saver; the seconds of both."""
     begin = time.perf_counter()
     if saver is not None:
-        budget = Budget(micro_batch_tokens=1, cache_bytes=1, recompute=False)
+        budget = MemoryPlan(micro_batch_tokens=1, cache_bytes=1, recompute=False)
         saver.save(RunState(budget=budget, progress=progress), {})
     for _ in range(STEPS):
         progress = train_step(trainer, progress).progress

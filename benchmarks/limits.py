@@ -33,7 +33,7 @@ from workloads import FIXED, MODEL, SMOKE, TINY, Workload
 from verifine.cli.memory import keep_freed_memory
 from verifine.models.load import LanguageModel
 from verifine.rollout.native import NativeEngine
-from verifine.train.trainer import Trainer
+from verifine.training.trainer import Trainer
 from verifine.types import Group
 
 DTYPES = ("float32", "bfloat16", "float16", QUANTIZED)

@@ -30,13 +30,13 @@ from workloads import (
     Workload,
 )
 
-from verifine.assemble import Copies, Materials, assemble
+from verifine.assemble import AuxiliaryModels, RunInputs, assemble
 from verifine.cli.memory import keep_freed_memory
 from verifine.config import RunConfig, build_config
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.provision import ProvisionedModel
-from verifine.train.step import StepResult, train_step
-from verifine.train.trainer import Progress, Trainer
+from verifine.training.step import StepResult, train_step
+from verifine.training.trainer import Progress, Trainer
 from verifine.types import Grade, Sample
 
 
@@ -81,9 +81,9 @@ def make_trainer(workload: Workload, model: LanguageModel, clock: Callable[[], f
             "max_new_tokens": workload.max_new_tokens,
         },
     )
-    materials = Materials(config=config, train=workload.examples(workload.prompts), held_out=[], grader=None)
+    inputs = RunInputs(config=config, train=workload.examples(workload.prompts), held_out=[], grader=None)
     asked = model if workload.stops else replace(model, stop_token_ids=frozenset())
-    return assemble(materials, asked, Alternating(), Copies(), clock).trainer
+    return assemble(inputs, asked, Alternating(), AuxiliaryModels(), clock).trainer
 
 
 def take_steps(trainer: Trainer, count: int) -> list[StepResult]:
@@ -116,8 +116,8 @@ def peak_of(device: torch.device) -> float:
 def measure(workload: Workload, model: LanguageModel, steps: int) -> Measurement:
     results = take_steps(make_trainer(workload, model, synchronized_clock(model.device)), steps)
     metrics = [result.report.metrics for result in results]
-    lessons = [result.lesson for result in results if result.lesson is not None]
-    assert len(lessons) == steps, "alternating grades give every group signal"
+    minibatches = [result.lesson for result in results if result.lesson is not None]
+    assert len(minibatches) == steps, "alternating grades give every group signal"
     return Measurement(
         precision=str(model.compute_dtype).removeprefix("torch."),
         step_s=[each["step_time"] for each in metrics],
@@ -125,9 +125,9 @@ def measure(workload: Workload, model: LanguageModel, steps: int) -> Measurement
         update_s=[each["timing/update_s"] for each in metrics],
         prompt_tokens=[
             sum(len(group.prompt.token_ids) * len(group.rollouts) for group in lesson.batch.groups)
-            for lesson in lessons
+            for lesson in minibatches
         ],
-        completion_tokens=[len(lesson.batch.tokens) for lesson in lessons],
+        completion_tokens=[len(lesson.batch.tokens) for lesson in minibatches],
         peak_gib=peak_of(model.device),
     )
 

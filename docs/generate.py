@@ -13,7 +13,7 @@ from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from verifine.algorithms import RECIPES, Algorithm, CreditRule, CriticCredit, GroupCredit, ReturnCredit
+from verifine.algorithms import RECIPES, AdvantageEstimator, Algorithm, CriticEstimator, GroupEstimator, ReturnEstimator
 from verifine.cli.main import app
 from verifine.config import GRADER_PRESETS, REWARD_TYPES, AnyGrader, RunConfig
 from verifine.config.graders import SingleGrader
@@ -121,7 +121,7 @@ def _row(algorithm: Algorithm) -> list[str]:
     value = "-" if loss.value is None else f"clip {loss.value.clip:g}, coefficient {loss.value.coefficient:g}"
     return [
         f"`{algorithm.name}`",
-        _credit(algorithm.credit_rule),
+        _credit(algorithm.estimator),
         f"`{loss.surrogate}`",
         f"{loss.clip.low:g} / {loss.clip.high:g}" if loss.surrogate != "cispo" else f"- / {loss.clip.high:g}",
         f"`{loss.averaging}`",
@@ -132,13 +132,13 @@ def _row(algorithm: Algorithm) -> list[str]:
     ]
 
 
-def _credit(rule: CreditRule) -> str:
+def _credit(rule: AdvantageEstimator) -> str:
     match rule:
-        case GroupCredit():
+        case GroupEstimator():
             return f"`{rule.baseline.__name__}`" + (", `whitened`" if rule.whitens else "")
-        case ReturnCredit():
+        case ReturnEstimator():
             return f"`returns_to_go`, gamma {rule.gamma:g}, `whitened`"
-        case CriticCredit():
+        case CriticEstimator():
             return f"`gae`, gamma {rule.gamma:g}, lambda {rule.lam:g}, `whitened`"
         case _:
             raise TypeError(f"{rule} is no credit rule of the table")

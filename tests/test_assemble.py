@@ -11,10 +11,10 @@ import torch
 
 from verifine import RunConfig, train
 from verifine.algorithms import RECIPES
-from verifine.assemble import gather, resolve
+from verifine.assemble import load_inputs, resolve
 from verifine.config import LoraConfig, build_config, load_config
 from verifine.errors import ConfigError, DataError, ModelError
-from verifine.launch import rehearse
+from verifine.launch import dry_run
 from verifine.testing import load_tiny_model, save_tiny_model
 
 
@@ -152,7 +152,7 @@ def test_the_automatic_learning_rate_is_ten_times_as_much_with_lora(
     with torch.device("meta"):
         network = torch.nn.Linear(50_000, rows)
     model = replace(load_tiny_model(tmp_path / "base"), network=network)
-    config = gather(build_config({"data": {"task": "add"}, "model": {"lora": lora}})).config
+    config = load_inputs(build_config({"data": {"task": "add"}, "model": {"lora": lora}})).config
     assert resolve(config, model).optim.learning_rate == rate
 
 
@@ -176,7 +176,7 @@ def test_a_prompt_that_does_not_fit_is_refused_by_its_example(tmp_path: Path) ->
 
 def test_a_rehearsal_shows_prompts_and_trains_nothing(tmp_path: Path) -> None:
     config = own_data(tmp_path).model_copy(update={"grader": build_config(GRADED).grader})
-    rehearsal = rehearse(config)
+    rehearsal = dry_run(config)
     assert len(rehearsal.prompt_texts) == 2
     assert all(text.startswith("<s>u:say ") for text in rehearsal.prompt_texts)
     assert (rehearsal.train_examples, rehearsal.held_out_examples) == (22, 2)
@@ -188,9 +188,9 @@ GRADED = {"data": {"train": "x.jsonl"}, "grader": {"type": "answer"}}
 
 
 def test_a_tasks_answer_length_is_used_unless_another_is_given() -> None:
-    assert gather(build_config({"data": {"task": "largest"}})).config.sampling.max_new_tokens == 16
+    assert load_inputs(build_config({"data": {"task": "largest"}})).config.sampling.max_new_tokens == 16
     longer = build_config({"data": {"task": "largest"}, "sampling": {"max_new_tokens": 99}})
-    assert gather(longer).config.sampling.max_new_tokens == 99
+    assert load_inputs(longer).config.sampling.max_new_tokens == 99
 
 
 @pytest.mark.parametrize(

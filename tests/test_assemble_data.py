@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from verifine import RunConfig
-from verifine.assemble import gather, resolve
+from verifine.assemble import load_inputs, resolve
 from verifine.config import build_config, load_config
 from verifine.config.dataset import HubDataset
 from verifine.data import summarize_data
@@ -27,7 +27,7 @@ def config_of(**data: Any) -> RunConfig:
 
 
 def test_columns_and_system_prompt_are_those_of_training_and_held_out_data(tmp_path: Path) -> None:
-    materials = gather(
+    inputs = load_inputs(
         config_of(
             train=str(write_csv(tmp_path / "train.csv", 5)),
             eval=str(write_csv(tmp_path / "eval.csv", 4)),
@@ -36,8 +36,8 @@ def test_columns_and_system_prompt_are_those_of_training_and_held_out_data(tmp_p
             system_prompt="Be brief.",
         )
     )
-    assert (len(materials.train), len(materials.held_out)) == (5, 3)
-    for example in (materials.train[0], materials.held_out[0]):
+    assert (len(inputs.train), len(inputs.held_out)) == (5, 3)
+    for example in (inputs.train[0], inputs.held_out[0]):
         assert example.messages == (
             Message(role="system", content="Be brief."),
             Message(role="user", content="say 0"),
@@ -48,8 +48,8 @@ def test_columns_and_system_prompt_are_those_of_training_and_held_out_data(tmp_p
 def test_what_is_held_out_is_not_trained_on_even_where_rows_repeat(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     path.write_text("".join(json.dumps({"prompt": f"say {index % 40}"}) + "\n" for index in range(200)))
-    materials = gather(config_of(train=str(path)))
-    summary = summarize_data(materials.train, materials.held_out, is_carved_out=True)
+    inputs = load_inputs(config_of(train=str(path)))
+    summary = summarize_data(inputs.train, inputs.held_out, is_carved_out=True)
     assert (summary.train_rows, summary.held_out_rows) == (180, 20)
     assert summary.duplicates.count == 180 - 36
     assert summary.overlap.count == 0

@@ -6,10 +6,9 @@ import sys
 import pytest
 
 import verifine
-import verifine.train.step
 
 
-def test_train_is_the_function_even_after_its_room_is_imported() -> None:
+def test_train_is_the_function_that_launch_has() -> None:
     from verifine import train
     from verifine.launch import train as function
 

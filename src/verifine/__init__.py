@@ -9,8 +9,6 @@ print(run.summary.final.answer_accuracy, run.directory.model)
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +29,7 @@ _HOMES = {
     "TrainedRun": "verifine.launch",
     "VerifineError": "verifine.errors",
     "resume": "verifine.launch",
+    "train": "verifine.launch",
 }
 
 
@@ -39,21 +38,3 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'verifine' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-class _Package(ModuleType):
-    """The package, whose attribute `train` is the function.
-
-    The room of the same name is imported by its full path (`from verifine.train.step import train_step`); the import
-    system would bind it here, over the function, and is not let.
-    """
-
-    @property
-    def train(self) -> object:
-        return importlib.import_module("verifine.launch").train
-
-    @train.setter
-    def train(self, room: ModuleType) -> None: ...
-
-
-sys.modules[__name__].__class__ = _Package

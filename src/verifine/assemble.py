@@ -13,6 +13,7 @@ from verifine.config import AlgorithmConfig, CriticConfig, DataConfig, GraderCon
 from verifine.data import Problems, hold_out, read_examples
 from verifine.errors import DataError
 from verifine.graders import Grader
+from verifine.insights.rescoring import HELD_OUT
 from verifine.learner.critic import Critic, CriticModel, ValueHead
 from verifine.learner.local import LocalLearner
 from verifine.learner.optim import OptimSettings
@@ -20,17 +21,16 @@ from verifine.learner.reference import FrozenModel, Reference, WithoutAdapters
 from verifine.models.available import available_memory
 from verifine.models.chat import render_prompt
 from verifine.models.load import LanguageModel
+from verifine.models.oom import OomCounter
 from verifine.models.quantized import QuantizedTwin
-from verifine.models.room import Shortages
 from verifine.models.shape import shape_of_config
 from verifine.rollout.canary import Canary, probe_interval
 from verifine.rollout.native import NativeEngine
-from verifine.runs.rescoring import HELD_OUT
 from verifine.tasks import load_task
-from verifine.train.memory import Budget
-from verifine.train.planner import plan
-from verifine.train.source import PromptSource
-from verifine.train.trainer import Trainer
+from verifine.training.memory import MemoryPlan
+from verifine.training.planner import plan
+from verifine.training.source import PromptSource
+from verifine.training.trainer import Trainer
 from verifine.types import Example, Prompt, Sampling
 
 TASK_EXAMPLES = 4096
@@ -50,7 +50,7 @@ HEAD_RATE_FACTOR = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Materials:
+class RunInputs:
     """What a run is made from, read and checked; no model is loaded yet."""
 
     config: RunConfig
@@ -62,7 +62,7 @@ class Materials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Copies:
+class AuxiliaryModels:
     """Further copies of the starting model that an algorithm works with."""
 
     reference: LanguageModel | None = None
@@ -71,7 +71,7 @@ class Copies:
     """None: no critic, or one that is a head on the model's own trunk."""
 
     @classmethod
-    def wanted(cls, config: RunConfig, load: Callable[[], LanguageModel]) -> Copies:
+    def wanted(cls, config: RunConfig, load: Callable[[], LanguageModel]) -> AuxiliaryModels:
         """Loads what `config` asks for."""
         critic = config.algorithm.critic
         return cls(
@@ -86,12 +86,12 @@ class Assembly:
 
     config: RunConfig
     """With the micro-batches that were planned."""
-    budget: Budget
+    budget: MemoryPlan
     trainer: Trainer
     held_out: list[Prompt]
 
 
-def gather(config: RunConfig) -> Materials:
+def load_inputs(config: RunConfig) -> RunInputs:
     """Reads the data a config names.
 
     Raises:
@@ -101,7 +101,7 @@ def gather(config: RunConfig) -> Materials:
         task = load_task(
             config.data.task, seed=config.run.seed, train_size=TASK_EXAMPLES, held_out_size=config.data.eval_size
         )
-        return Materials(
+        return RunInputs(
             config=_with_answer_length(config, task.max_new_tokens),
             train=task.train,
             held_out=task.held_out,
@@ -122,44 +122,44 @@ def gather(config: RunConfig) -> Materials:
             f"{config.data.train} leaves {len(train)} examples to train on, fewer than the "
             f"{config.sampling.prompts_per_step} of one step. Add examples or lower sampling.prompts_per_step."
         )
-    return Materials(
+    return RunInputs(
         config=_with_answer_length(config, MAX_NEW_TOKENS), train=train, held_out=held_out, grader=config.grader
     )
 
 
 def assemble(
-    materials: Materials,
+    inputs: RunInputs,
     model: LanguageModel,
     grader: Grader,
-    copies: Copies,
+    auxiliary: AuxiliaryModels,
     clock: Callable[[], float],
-    budget: Budget | None = None,
+    budget: MemoryPlan | None = None,
 ) -> Assembly:
-    """The trainer, and the held-out prompts. `materials.config` is resolved but for what depends on the prompts.
+    """The trainer, and the held-out prompts. `inputs.config` is resolved but for what depends on the prompts.
 
     `budget` None: planned from the memory there is.
 
     Raises:
         DataError: an example's prompt does not fit the model.
     """
-    config = materials.config
+    config = inputs.config
     assert config.sampling.max_new_tokens is not None
     render = partial(render_prompt, model, max_new_tokens=config.sampling.max_new_tokens)
-    source = PromptSource(materials.train, render, config.run.seed)
+    source = PromptSource(inputs.train, render, config.run.seed)
     lengths = source.measure()  # A prompt that does not fit is told before anything is sampled, not when it is drawn.
-    held_out = render_held_out(materials.held_out, model, config.sampling.max_new_tokens)
+    held_out = render_held_out(inputs.held_out, model, config.sampling.max_new_tokens)
     if budget is None:
         shape = shape_of_config(model.network.config, config.model.lora)
         budget = plan(config, shape, lengths.longest, available_memory(model.device))
-    shortages = Shortages()
+    oom_counter = OomCounter()
     algorithm = build_algorithm(config.algorithm, config.reward)
     sampling = sampling_of(config)
     trainer = Trainer(
         source=source,
-        engine=NativeEngine(model, budget.cache_bytes, shortages, twin=_build_twin(config, model)),
+        engine=NativeEngine(model, budget.cache_bytes, oom_counter, twin=_build_twin(config, model)),
         grader=grader,
         algorithm=algorithm,
-        learner=_build_learner(config, budget, model, copies, shortages),
+        learner=_build_learner(config, budget, model, auxiliary, oom_counter),
         canary=Canary(model, sampling, probe_interval(config.sampling.prompts_per_step * _tokens_a_prompt(sampling))),
         sampling=sampling,
         prompts_per_step=config.sampling.prompts_per_step,
@@ -196,7 +196,7 @@ def _tokens_a_prompt(sampling: Sampling) -> int:
 
 
 def _build_learner(
-    config: RunConfig, budget: Budget, model: LanguageModel, copies: Copies, shortages: Shortages
+    config: RunConfig, budget: MemoryPlan, model: LanguageModel, auxiliary: AuxiliaryModels, oom_counter: OomCounter
 ) -> LocalLearner:
     algorithm = build_algorithm(config.algorithm, config.reward)
     settings = _optim_settings(config.optim, budget)
@@ -204,11 +204,11 @@ def _build_learner(
         model,
         settings,
         config.sampling.temperature,
-        reference=_build_reference(algorithm, model, copies),
-        critic=_build_critic(config.algorithm.critic, settings, model, copies),
+        reference=_build_reference(algorithm, model, auxiliary),
+        critic=_build_critic(config.algorithm.critic, settings, model, auxiliary),
         estimates_old=config.algorithm.updates_per_step > 1 or algorithm.penalises_in_reward,
         recompute=budget.recompute,
-        shortages=shortages,
+        oom_counter=oom_counter,
     )
 
 
@@ -216,20 +216,20 @@ def _build_twin(config: RunConfig, model: LanguageModel) -> QuantizedTwin | None
     return QuantizedTwin(model.network, head=True) if config.sampling.precision == "int8" else None
 
 
-def _build_reference(algorithm: Algorithm, model: LanguageModel, copies: Copies) -> Reference | None:
+def _build_reference(algorithm: Algorithm, model: LanguageModel, auxiliary: AuxiliaryModels) -> Reference | None:
     if not algorithm.needs_reference:
         return None
-    return WithoutAdapters(model) if copies.reference is None else FrozenModel(copies.reference)
+    return WithoutAdapters(model) if auxiliary.reference is None else FrozenModel(auxiliary.reference)
 
 
 def _build_critic(
-    config: CriticConfig | None, settings: OptimSettings, model: LanguageModel, copies: Copies
+    config: CriticConfig | None, settings: OptimSettings, model: LanguageModel, auxiliary: AuxiliaryModels
 ) -> Critic | None:
     if config is None:
         return None
     assert config.learning_rate != "auto"
     own = replace(settings, learning_rate=config.learning_rate)
-    return ValueHead(model, own) if copies.critic is None else CriticModel(copies.critic, own)
+    return ValueHead(model, own) if auxiliary.critic is None else CriticModel(auxiliary.critic, own)
 
 
 def render_held_out(examples: Iterable[Example], model: LanguageModel, max_new_tokens: int) -> list[Prompt]:
@@ -249,7 +249,7 @@ def render_held_out(examples: Iterable[Example], model: LanguageModel, max_new_t
     return prompts
 
 
-def _optim_settings(config: OptimConfig, budget: Budget) -> OptimSettings:
+def _optim_settings(config: OptimConfig, budget: MemoryPlan) -> OptimSettings:
     assert config.learning_rate != "auto"
     return OptimSettings(
         learning_rate=config.learning_rate,

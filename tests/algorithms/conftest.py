@@ -37,7 +37,7 @@ def _accelerator(processes: int) -> SimpleNamespace:
         num_processes=processes,
         process_index=0,
         sync_gradients=True,
-        gather=lambda tensor: tensor,
+        load_inputs=lambda tensor: tensor,
         reduce=lambda tensor, reduction: tensor,
     )
 

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from verifine.algorithms import RECIPES, CriticCredit, GroupCredit, batch_scaled, group_centered
+from verifine.algorithms import RECIPES, CriticEstimator, GroupEstimator, batch_scaled, group_centered
 from verifine.algorithms.configured import build_algorithm, decided_algorithm, decided_reward
 from verifine.config import AlgorithmConfig, AlgorithmName, CriticConfig, RewardConfig
 from verifine.config.algorithm import DUAL_CLIPS, NEEDS_A_GROUP, SCALES, WITHOUT_KL
@@ -14,14 +14,14 @@ PLAIN = RewardConfig()
 
 def test_the_config_knows_the_rows_of_the_table() -> None:
     assert set(get_args(AlgorithmName)) == set(RECIPES)
-    groups = {name for name, row in RECIPES.items() if isinstance(row.credit_rule, GroupCredit)}
+    groups = {name for name, row in RECIPES.items() if isinstance(row.estimator, GroupEstimator)}
     assert groups == NEEDS_A_GROUP
     assert {name for name, row in RECIPES.items() if row.loss.kl is None} == WITHOUT_KL
     assert {name for name, row in RECIPES.items() if row.loss.surrogate in ("clipped", "reinforce")} == DUAL_CLIPS
     assert {
         name
         for name, row in RECIPES.items()
-        if isinstance(row.credit_rule, GroupCredit) and not row.credit_rule.whitens and name != "rloo"
+        if isinstance(row.estimator, GroupEstimator) and not row.estimator.whitens and name != "rloo"
     } == SCALES
 
 
@@ -72,8 +72,8 @@ def test_rloo_clips_once_a_batch_is_used_more_than_once() -> None:
 
 def test_scaling_takes_the_place_of_the_rows_own() -> None:
     for scaling, baseline in (("none", group_centered), ("batch", batch_scaled)):
-        rule = build_algorithm(AlgorithmConfig(), RewardConfig.model_validate({"scaling": scaling})).credit_rule
-        assert isinstance(rule, GroupCredit)
+        rule = build_algorithm(AlgorithmConfig(), RewardConfig.model_validate({"scaling": scaling})).estimator
+        assert isinstance(rule, GroupEstimator)
         assert rule.baseline is baseline
     assert decided_reward(PLAIN, "grpo").scaling == "std"
     assert decided_reward(PLAIN, "dr_grpo").scaling == "none"
@@ -83,7 +83,7 @@ def test_scaling_takes_the_place_of_the_rows_own() -> None:
 def test_the_critics_settings_reach_credit_and_loss() -> None:
     critic = CriticConfig(gamma=0.9, lam=0.8, value_clip=0.3, coefficient=0.7)
     algorithm = build_algorithm(AlgorithmConfig(name="ppo", critic=critic), PLAIN)
-    assert isinstance(algorithm.credit_rule, CriticCredit)
-    assert (algorithm.credit_rule.gamma, algorithm.credit_rule.lam) == (0.9, 0.8)
+    assert isinstance(algorithm.estimator, CriticEstimator)
+    assert (algorithm.estimator.gamma, algorithm.estimator.lam) == (0.9, 0.8)
     assert algorithm.loss.value is not None
     assert (algorithm.loss.value.clip, algorithm.loss.value.coefficient) == (0.3, 0.7)

@@ -39,7 +39,7 @@ CREDITS = [group_normalized, group_centered, leave_one_out, batch_scaled]
 PRECISIONS = [(torch.float64, 1e-12), (torch.float32, 1e-6)]
 """And the largest difference between two gradients that are the same, as a share of the largest number in them."""
 
-Credit = Callable[[Tensor, Tensor], Tensor]
+Advantages = Callable[[Tensor, Tensor], Tensor]
 
 unhurried = settings(deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -71,7 +71,7 @@ def step(seed: int, prompts: int = 3, group_size: int = 4) -> list[list[Rollout]
 @given(batch=rewards_and_validity, eighths=st.lists(st.integers(-40, 40), min_size=4, max_size=4))
 @unhurried
 def test_shifting_a_groups_rewards_changes_no_advantage(
-    credit: Credit, batch: tuple[Tensor, Tensor], eighths: list[int]
+    credit: Advantages, batch: tuple[Tensor, Tensor], eighths: list[int]
 ) -> None:
     rewards, valid = batch
     shift = torch.tensor(eighths[: len(rewards)], dtype=torch.float64)[:, None] / 8
@@ -81,7 +81,7 @@ def test_shifting_a_groups_rewards_changes_no_advantage(
 @pytest.mark.parametrize("credit", [group_centered, leave_one_out])
 @given(batch=rewards_and_validity, scale=st.sampled_from([0.25, 2.0, 8.0]))
 @unhurried
-def test_scaling_rewards_scales_advantages(credit: Credit, batch: tuple[Tensor, Tensor], scale: float) -> None:
+def test_scaling_rewards_scales_advantages(credit: Advantages, batch: tuple[Tensor, Tensor], scale: float) -> None:
     rewards, valid = batch
     torch.testing.assert_close(credit(scale * rewards, valid), scale * credit(rewards, valid))
 
@@ -102,7 +102,7 @@ def test_scaling_rewards_is_scaling_epsilon_of_normalized_advantages(
 @given(batch=rewards_and_validity, seed=seeds)
 @unhurried
 def test_permuting_prompts_and_rollouts_permutes_advantages(
-    credit: Credit, batch: tuple[Tensor, Tensor], seed: int
+    credit: Advantages, batch: tuple[Tensor, Tensor], seed: int
 ) -> None:
     rewards, valid = batch
     generator = torch.Generator().manual_seed(seed)
@@ -117,7 +117,7 @@ def test_permuting_prompts_and_rollouts_permutes_advantages(
 @given(value=st.floats(-1e6, 1e6, width=32), size=st.integers(1, 9), is_valid=st.lists(st.booleans(), min_size=9))
 @unhurried
 def test_a_group_of_equal_rewards_has_exactly_zero_advantage(
-    credit: Credit, dtype: torch.dtype, value: float, size: int, is_valid: list[bool]
+    credit: Advantages, dtype: torch.dtype, value: float, size: int, is_valid: list[bool]
 ) -> None:
     rewards = torch.full((2, size), value, dtype=dtype)
     rewards[1] = torch.arange(size)
@@ -135,7 +135,7 @@ def test_equal_advantages_whiten_to_exactly_zero(value: float, size: int) -> Non
 @pytest.mark.parametrize("credit", [group_normalized, group_centered, leave_one_out])
 @given(batch=rewards_and_validity)
 @unhurried
-def test_an_invalid_rollout_only_makes_its_group_smaller(credit: Credit, batch: tuple[Tensor, Tensor]) -> None:
+def test_an_invalid_rollout_only_makes_its_group_smaller(credit: Advantages, batch: tuple[Tensor, Tensor]) -> None:
     rewards, valid = batch
     advantages = credit(rewards.where(valid, torch.nan), valid)
     assert (advantages[~valid] == 0).all()

@@ -20,7 +20,7 @@ from verifine.cli.display import (
     make_display,
     step_line,
 )
-from verifine.runs.evaluation import EvaluatedSample, Evaluation
+from verifine.insights.evaluation import EvaluatedSample, Evaluation
 from verifine.types import StepReport
 
 REPORT = StepReport(

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from verifine.cli.interrupt import Interrupt
-from verifine.train.run import Request
+from verifine.training.run import Request
 
 
 def test_the_first_signal_asks_and_the_second_stops_at_once() -> None:

@@ -13,7 +13,7 @@ from verifine.learner.local import LocalLearner
 from verifine.learner.objective import explained_variance
 from verifine.models.load import LanguageModel
 from verifine.testing import load_tiny_model
-from verifine.testing.lessons import SETTINGS, make_lesson, sample_groups
+from verifine.testing.training_batches import SETTINGS, make_lesson, sample_groups
 
 PPO = RECIPES["ppo"]
 FREE = replace(PPO.loss, value=ValueTerm(clip=1e9, coefficient=0.5))

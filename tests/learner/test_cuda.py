@@ -12,7 +12,7 @@ from verifine.algorithms import RECIPES
 from verifine.learner.learner import LearnerState, UpdateOutcome
 from verifine.models.load import LanguageModel
 from verifine.testing import load_tiny_model
-from verifine.testing.lessons import SETTINGS, make_learner, make_lesson, sample_groups
+from verifine.testing.training_batches import SETTINGS, make_learner, make_lesson, sample_groups
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
 

@@ -12,7 +12,7 @@ from verifine.batch import score
 from verifine.learner.optim import OptimSettings
 from verifine.models.load import LanguageModel
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
-from verifine.testing.lessons import SETTINGS, make_learner, make_lesson, sample_groups
+from verifine.testing.training_batches import SETTINGS, make_learner, make_lesson, sample_groups
 from verifine.types import Group
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from verifine.algorithms import RECIPES, Credit
+from verifine.algorithms import RECIPES, Advantages
 from verifine.batch import collate
-from verifine.learner.learner import Lesson, UpdateOutcome, UpdateReport
+from verifine.learner.learner import TrainingBatch, UpdateOutcome, UpdateReport
 from verifine.learner.local import LocalLearner
 from verifine.models.load import LanguageModel
 from verifine.rollout.native import NativeEngine
 from verifine.testing import load_tiny_model
-from verifine.testing.lessons import SETTINGS, make_learner, make_lesson, sample_groups
+from verifine.testing.training_batches import SETTINGS, make_learner, make_lesson, sample_groups
 from verifine.types import Group, Sampling
 
 SAMPLING = Sampling(group_size=1, max_new_tokens=1)
@@ -25,8 +25,8 @@ def update(model: LanguageModel, groups: Sequence[Group], temperature: float = 1
     return learner.update(make_lesson(learner, groups), RECIPES["grpo"].loss)
 
 
-def with_advantages(lesson: Lesson, advantages: torch.Tensor) -> Lesson:
-    return replace(lesson, credit=Credit(advantages=advantages))
+def with_advantages(lesson: TrainingBatch, advantages: torch.Tensor) -> TrainingBatch:
+    return replace(lesson, credit=Advantages(advantages=advantages))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
@@ -56,7 +56,7 @@ def test_a_batch_of_nothing_is_no_update(name: str, tmp_path: Path) -> None:
     batch = collate([], torch.zeros(0, 4), torch.zeros(0, 4, dtype=torch.bool), max_tokens=8)
     learner = make_learner(model, algorithm=RECIPES[name])
     estimates = learner.estimate(batch)
-    lesson = Lesson(batch=batch, estimates=estimates, credit=RECIPES[name].credit(batch, estimates))
+    lesson = TrainingBatch(batch=batch, estimates=estimates, credit=RECIPES[name].credit(batch, estimates))
     report = learner.update(lesson, RECIPES[name].loss)
     assert report.outcome is UpdateOutcome.NO_SIGNAL
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifine.learner.packing import even_ranges, pack
-from verifine.testing.lessons import make_batch
+from verifine.testing.training_batches import make_batch
 from verifine.types import FinishReason, Grade, Group, Prompt, Rollout
 
 

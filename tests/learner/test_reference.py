@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from verifine.algorithms import RECIPES, Credit
+from verifine.algorithms import RECIPES, Advantages
 from verifine.learner.local import LocalLearner
 from verifine.learner.reference import FrozenModel, WithoutAdapters
 from verifine.models.lora import attach_lora
 from verifine.testing import load_tiny_model
-from verifine.testing.lessons import SETTINGS, make_learner, make_lesson, sample_groups
+from verifine.testing.training_batches import SETTINGS, make_learner, make_lesson, sample_groups
 
 
 @pytest.mark.parametrize("name", ["grpo", "reinforce_pp_baseline"])
@@ -29,7 +29,7 @@ def test_a_kl_penalty_in_the_loss_pulls_back_to_the_reference(name: str, tmp_pat
     reference_logprobs = lesson.estimates.reference_logprobs
     assert reference_logprobs is not None
     torch.testing.assert_close(reference_logprobs, lesson.batch.behaviour_logprobs, rtol=0, atol=1e-4)
-    nothing_to_gain = replace(lesson, credit=Credit(advantages=torch.zeros(len(lesson.batch.tokens))))
+    nothing_to_gain = replace(lesson, credit=Advantages(advantages=torch.zeros(len(lesson.batch.tokens))))
     distances = [learner.update(nothing_to_gain, loss).metrics["kl"] for _ in range(20)]
     assert distances[0] > 0.01
     assert distances[-1] < distances[0] / 2

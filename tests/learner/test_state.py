@@ -14,7 +14,7 @@ from verifine.learner.learner import LearnerState
 from verifine.learner.local import LocalLearner
 from verifine.models.load import LanguageModel
 from verifine.testing import load_tiny_model
-from verifine.testing.lessons import SETTINGS, make_learner, make_lesson, sample_groups
+from verifine.testing.training_batches import SETTINGS, make_learner, make_lesson, sample_groups
 
 
 @pytest.mark.parametrize("kind", ["none", "head", "model"])

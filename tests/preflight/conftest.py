@@ -6,12 +6,12 @@ import pytest
 
 from verifine.config import RunConfig, build_config
 from verifine.data.summary import DataSummary, Repeats
+from verifine.insights.scores import collect_scores
 from verifine.preflight.grading import GradingFacts, Repetition, Requests
 from verifine.preflight.pace import Timings, Work
 from verifine.preflight.report import Report
 from verifine.preflight.rows import RowFaults
 from verifine.preflight.sampling import SamplingFacts
-from verifine.runs.scores import collect_scores
 from verifine.types import Grade
 
 NO_FAULTS = RowFaults(rows=100, count=0, first=())

@@ -11,7 +11,14 @@ from verifine.algorithms.advantages import (
     returns_to_go,
     whitened,
 )
-from verifine.algorithms.credit import Credit, CreditRule, CriticCredit, Evidence, GroupCredit, ReturnCredit
+from verifine.algorithms.estimators import (
+    AdvantageEstimator,
+    Advantages,
+    CriticEstimator,
+    Evidence,
+    GroupEstimator,
+    ReturnEstimator,
+)
 from verifine.algorithms.kl import k1, k2, k3
 from verifine.algorithms.loss import KL, Clip, Loss, Tokens, ValueTerm
 from verifine.algorithms.recipes import RECIPES, Algorithm
@@ -30,15 +37,15 @@ from verifine.algorithms.weights import constant_length, prompt_mean, rollout_su
 __all__ = [
     "KL",
     "RECIPES",
+    "AdvantageEstimator",
+    "Advantages",
     "Algorithm",
     "Clip",
-    "Credit",
-    "CreditRule",
-    "CriticCredit",
+    "CriticEstimator",
     "Evidence",
-    "GroupCredit",
+    "GroupEstimator",
     "Loss",
-    "ReturnCredit",
+    "ReturnEstimator",
     "Tokens",
     "ValueTerm",
     "batch_scaled",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from verifine.algorithms.advantages import batch_scaled, group_centered, group_normalized
-from verifine.algorithms.credit import Baseline, CreditRule, CriticCredit, GroupCredit
+from verifine.algorithms.estimators import AdvantageEstimator, Baseline, CriticEstimator, GroupEstimator
 from verifine.algorithms.loss import Clip, Loss, Surrogate
 from verifine.algorithms.recipes import RECIPES, Algorithm
 from verifine.config import AlgorithmConfig, CriticConfig, RewardConfig
@@ -20,7 +20,7 @@ def build_algorithm(config: AlgorithmConfig, reward: RewardConfig) -> Algorithm:
     assert decided.overlong_share is not None
     return replace(
         row,
-        credit_rule=_credit_rule(row.credit_rule, config.critic, reward.scaling),
+        estimator=_credit_rule(row.estimator, config.critic, reward.scaling),
         loss=_loss(row.loss, config),
         overlong_share=decided.overlong_share,
         drops_truncated=config.drop_truncated,
@@ -43,16 +43,16 @@ def decided_reward(reward: RewardConfig, name: str) -> RewardConfig:
     """The config with what the row decides written out."""
     row = RECIPES[name]
     scaling = reward.scaling
-    if scaling is None and name in SCALES and isinstance(row.credit_rule, GroupCredit):
-        scaling = next(each for each, baseline in BASELINES.items() if baseline is row.credit_rule.baseline)
+    if scaling is None and name in SCALES and isinstance(row.estimator, GroupEstimator):
+        scaling = next(each for each, baseline in BASELINES.items() if baseline is row.estimator.baseline)
     share = row.overlong_share if reward.overlong_share is None else reward.overlong_share
     return reward.model_copy(update={"overlong_share": share, "scaling": scaling})
 
 
-def _credit_rule(rule: CreditRule, critic: CriticConfig | None, scaling: Scaling | None) -> CreditRule:
-    if isinstance(rule, GroupCredit) and scaling is not None:
+def _credit_rule(rule: AdvantageEstimator, critic: CriticConfig | None, scaling: Scaling | None) -> AdvantageEstimator:
+    if isinstance(rule, GroupEstimator) and scaling is not None:
         return replace(rule, baseline=BASELINES[scaling])
-    if isinstance(rule, CriticCredit) and critic is not None:
+    if isinstance(rule, CriticEstimator) and critic is not None:
         return replace(rule, gamma=critic.gamma, lam=critic.lam)
     return rule
 

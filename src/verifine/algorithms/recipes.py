@@ -9,7 +9,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from verifine.algorithms.advantages import group_centered, group_normalized, leave_one_out
-from verifine.algorithms.credit import Credit, CreditRule, CriticCredit, Evidence, GroupCredit, ReturnCredit
+from verifine.algorithms.estimators import (
+    AdvantageEstimator,
+    Advantages,
+    CriticEstimator,
+    Evidence,
+    GroupEstimator,
+    ReturnEstimator,
+)
 from verifine.algorithms.kl import k1
 from verifine.algorithms.loss import KL, Clip, Loss, ValueTerm
 from verifine.algorithms.shaping import drop_truncated, format_gate, has_signal, overlong_penalty
@@ -35,7 +42,7 @@ class Algorithm:
     """One row of the table, with the settings a user may change."""
 
     name: str
-    credit_rule: CreditRule
+    estimator: AdvantageEstimator
     loss: Loss
     group_filter: GroupFilter | None = None
     """None: every group is kept. Else a step samples new prompts in place of groups it does not keep."""
@@ -59,11 +66,11 @@ class Algorithm:
 
     def has_signal(self, batch: Batch) -> bool:
         """Whether the rewards of a step say which answers were better."""
-        return self.credit_rule.has_signal(batch.rewards, batch.valid)
+        return self.estimator.has_signal(batch.rewards, batch.valid)
 
-    def credit(self, batch: Batch, estimates: Estimates) -> Credit:
+    def credit(self, batch: Batch, estimates: Estimates) -> Advantages:
         """What each token of a step did for the reward."""
-        return self.credit_rule(
+        return self.estimator(
             Evidence(
                 rewards=batch.rewards,
                 valid=batch.valid,
@@ -98,51 +105,51 @@ _K2_IN_LOSS, _K3_IN_LOSS = KL(estimator="k2", place="loss"), KL(estimator="k3", 
 _ROWS = (
     Algorithm(
         name="grpo",
-        credit_rule=GroupCredit(baseline=group_normalized),
+        estimator=GroupEstimator(baseline=group_normalized),
         loss=Loss(surrogate="clipped", clip=_PPO_CLIP, averaging="sequence_mean", kl=_K3_IN_LOSS),
     ),
     Algorithm(
         name="dr_grpo",
-        credit_rule=GroupCredit(baseline=group_centered),
+        estimator=GroupEstimator(baseline=group_centered),
         loss=Loss(surrogate="clipped", clip=_PPO_CLIP, averaging="constant_length", kl=_K3_IN_LOSS),
     ),
     Algorithm(
         name="dapo",
-        credit_rule=GroupCredit(baseline=group_normalized),
+        estimator=GroupEstimator(baseline=group_normalized),
         loss=Loss(surrogate="clipped", clip=Clip(low=0.2, high=0.28), averaging="token_mean", kl=None),
         group_filter=has_signal,
         overlong_share=0.2,
     ),
     Algorithm(
         name="rloo",
-        credit_rule=GroupCredit(baseline=leave_one_out),
+        estimator=GroupEstimator(baseline=leave_one_out),
         loss=Loss(surrogate="reinforce", clip=_PPO_CLIP, averaging="rollout_sum", kl=_IN_REWARD),
     ),
     Algorithm(
         name="reinforce_pp",
-        credit_rule=ReturnCredit(),
+        estimator=ReturnEstimator(),
         loss=Loss(surrogate="clipped", clip=_PPO_CLIP, averaging="token_mean", kl=_IN_REWARD),
     ),
     Algorithm(
         name="reinforce_pp_baseline",
-        credit_rule=GroupCredit(baseline=group_centered, whitens=True),
+        estimator=GroupEstimator(baseline=group_centered, whitens=True),
         loss=Loss(surrogate="clipped", clip=_PPO_CLIP, averaging="token_mean", kl=_K2_IN_LOSS),
     ),
     Algorithm(
         name="ppo",
-        credit_rule=CriticCredit(),
+        estimator=CriticEstimator(),
         loss=Loss(surrogate="clipped", clip=_PPO_CLIP, averaging="token_mean", kl=_IN_REWARD, value=ValueTerm()),
     ),
     Algorithm(
         name="gspo",
-        credit_rule=GroupCredit(baseline=group_normalized),
+        estimator=GroupEstimator(baseline=group_normalized),
         loss=Loss(
             surrogate="sequence_clipped", clip=Clip(low=3e-4, high=4e-4), averaging="sequence_mean", kl=_K3_IN_LOSS
         ),
     ),
     Algorithm(
         name="cispo",
-        credit_rule=GroupCredit(baseline=group_centered),
+        estimator=GroupEstimator(baseline=group_centered),
         loss=Loss(surrogate="cispo", clip=Clip(low=1.0, high=5.0), averaging="token_mean", kl=_K3_IN_LOSS),
         group_filter=has_signal,
     ),

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from verifine.runs.comparison.comparison import Comparison
-    from verifine.runs.comparison.words import Table
+    from verifine.insights.comparison.comparison import Comparison
+    from verifine.insights.comparison.words import Table
 
 _GAP = "  "
 _WIDEST = 120
@@ -36,18 +36,18 @@ def compare(
 
     Runs that differ in nothing but their seed are one variant. Every variant is compared with that of the first run.
     """
-    from verifine.runs.comparison.comparison import compare_runs, read_runs
+    from verifine.insights.comparison.comparison import compare_runs, read_runs
     from verifine.runs.directory import check_free, create_folder
 
     check_free(out, "--out")
     comparison = compare_runs(read_runs(run_dirs), label or ())
     written: list[Path] = []
     if out is not None or not as_json:
-        from verifine.runs.comparison.folder import write_comparison
+        from verifine.insights.comparison.folder import write_comparison
 
         written = write_comparison(create_folder(out, "--out", Path("compare"), datetime.now()), comparison)
     if as_json:
-        from verifine.runs.comparison.numbers import to_numbers
+        from verifine.insights.comparison.numbers import to_numbers
 
         print(json.dumps(to_numbers(comparison), allow_nan=False))
         return
@@ -58,7 +58,7 @@ def compare(
 
 
 def _tell(comparison: Comparison) -> None:
-    from verifine.runs.comparison.words import (
+    from verifine.insights.comparison.words import (
         describe_comparison,
         difference_table,
         explain_verdicts,

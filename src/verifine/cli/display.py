@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from verifine.insights.diagnosis.finding import Finding
+from verifine.insights.diagnosis.numbers import finding_numbers
+from verifine.insights.diagnosis.words import describe_finding
+from verifine.insights.evaluation import Evaluation, Interval, Measure
+from verifine.insights.outcome import describe_duration, describe_interval
+from verifine.insights.sparkline import sparkline
 from verifine.preflight.numbers import to_numbers
 from verifine.preflight.report import Report
 from verifine.preflight.words import describe_report
-from verifine.runs.diagnosis.finding import Finding
-from verifine.runs.diagnosis.numbers import finding_numbers
-from verifine.runs.diagnosis.words import describe_finding
-from verifine.runs.evaluation import Evaluation, Interval, Measure
 from verifine.runs.jsonl import finite
-from verifine.runs.outcome import describe_duration, describe_interval
-from verifine.runs.sparkline import sparkline
 from verifine.types import Json, StepReport
 
 SPARKLINE_WIDTH = 40

@@ -63,12 +63,12 @@ def _tell(check: Check) -> None:
 
 
 def _look_at_run(run_dir: Path, *, as_json: bool) -> None:
-    from verifine.runs.diagnosis.diagnose import diagnose
-    from verifine.runs.diagnosis.numbers import to_numbers
-    from verifine.runs.diagnosis.words import describe_finding, describe_health, describe_vitals
+    from verifine.insights.diagnosis.diagnose import diagnose
+    from verifine.insights.diagnosis.numbers import to_numbers
+    from verifine.insights.diagnosis.words import describe_finding, describe_health, describe_vitals
+    from verifine.insights.record import read_run
     from verifine.runs.directory import RunDirectory
     from verifine.runs.lock import is_training
-    from verifine.runs.record import read_run
 
     directory = RunDirectory.open(run_dir)
     record = read_run(directory)

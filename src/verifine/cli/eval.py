@@ -12,7 +12,7 @@ import typer
 from verifine.cli.options import MaxNewTokens, Seed, SystemPrompt, UnsafeGraderExec, warn_of
 
 if TYPE_CHECKING:
-    from verifine.launch.paper import Questions
+    from verifine.launch.eval_spec import EvalSource
 
 
 def evaluate(
@@ -59,15 +59,15 @@ def evaluate(
     something else. Nothing is trained, and nothing is written but --out.
     """
     from verifine.cli.display import make_display
-    from verifine.cli.exam_text import describe_exam, exam_numbers
+    from verifine.cli.eval_text import describe_evaluations, evaluation_numbers
     from verifine.cli.memory import keep_freed_memory
-    from verifine.launch.examination import examine_models
+    from verifine.insights.answers import check_free_file, write_answers
+    from verifine.launch.eval_spec import find_eval_target, load_eval_spec
+    from verifine.launch.evaluate import evaluate_models
     from verifine.launch.observer import SILENT
-    from verifine.launch.paper import find_subject, set_paper
-    from verifine.runs.answers import check_free_file, write_answers
 
     check_free_file(out, "--out")
-    subjects = [find_subject(given) for given in (model, against) if given is not None]
+    subjects = [find_eval_target(given) for given in (model, against) if given is not None]
     settings = {
         "evaluation.samples": samples,
         "evaluation.temperature": temperature,
@@ -79,32 +79,36 @@ def evaluate(
     # One answer is greedy, whatever a run's several answers were sampled at.
     greedy = ["evaluation.temperature=null"] if samples == 1 and temperature is None else []
     questions = _questions(data, task, grader, second_grader, limit)
-    paper = set_paper(subjects[0], questions, [*(overrides or []), *greedy, *given])
+    paper = load_eval_spec(subjects[0], questions, [*(overrides or []), *greedy, *given])
     warn_of(unsafe_grader_exec)
     keep_freed_memory()
     if as_json:
-        examined = examine_models(subjects, paper, observer=SILENT, unsafe_grader_exec=unsafe_grader_exec)
+        examined = evaluate_models(subjects, paper, observer=SILENT, unsafe_grader_exec=unsafe_grader_exec)
     else:
         display = make_display(sys.stdout, as_json=False)
         with display:
-            examined = examine_models(subjects, paper, observer=display, unsafe_grader_exec=unsafe_grader_exec)
+            examined = evaluate_models(subjects, paper, observer=display, unsafe_grader_exec=unsafe_grader_exec)
     if out is not None:
         write_answers(out, [each.evaluation for each in examined])
-    print(json.dumps(exam_numbers(paper, examined), allow_nan=False) if as_json else describe_exam(paper, examined))
+    print(
+        json.dumps(evaluation_numbers(paper, examined), allow_nan=False)
+        if as_json
+        else describe_evaluations(paper, examined)
+    )
     if out is not None and not as_json:
         print(f"\n{out}")
 
 
 def _questions(
     data: str | None, task: str | None, grader: str | None, second_grader: str | None, limit: int | None
-) -> Questions:
+) -> EvalSource:
     from verifine.errors import ConfigError
     from verifine.graders import load_grader_config
-    from verifine.launch.paper import Questions
+    from verifine.launch.eval_spec import EvalSource
 
     if data is not None and task is not None:
         raise ConfigError("--data and --task both say what to ask; give one of them")
-    return Questions(
+    return EvalSource(
         data=data,
         task=task,
         grader=None if grader is None else load_grader_config(grader),

@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Self
 
-from verifine.train.run import Request
+from verifine.training.run import Request
 
 _REQUESTS = {signal.SIGINT: Request.STOP, signal.SIGTERM: Request.PAUSE}
 """A person at the keyboard wants the model as it is; a machine that is taken away leaves no time for it."""

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from verifine.graders.sandbox import Level, LevelReport, find_level
 from verifine.graders.sandbox.selftest import ATTACKS
+from verifine.insights.outcome import count
 from verifine.machine.memory import read_memory
 from verifine.runs.environment import Environment, describe_environment
-from verifine.runs.outcome import count
 from verifine.types import Json
 
 NEEDED_BYTES = 1 << 30

@@ -12,7 +12,7 @@ def report(
     run_dir: Annotated[Path, typer.Argument(help="The run directory that training printed.")],
 ) -> None:
     """Write report.html of a run again, from what is in its directory."""
+    from verifine.insights.report import write_report
     from verifine.runs.directory import RunDirectory
-    from verifine.runs.report import write_report
 
     print(write_report(RunDirectory.open(run_dir)))

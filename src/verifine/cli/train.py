@@ -102,10 +102,10 @@ def train(
 
 def _rehearse(config: RunConfig, display: Display, unsafe_grader_exec: bool) -> None:
     from verifine.config import dump_config
-    from verifine.launch import rehearse
+    from verifine.launch import dry_run
 
     with display:
-        rehearsal = rehearse(config, display, unsafe_grader_exec=unsafe_grader_exec)
+        rehearsal = dry_run(config, display, unsafe_grader_exec=unsafe_grader_exec)
     display.note(dump_config(rehearsal.config).rstrip())
     display.note("")
     display.note(f"model     {rehearsal.model}")

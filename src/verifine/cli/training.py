@@ -15,13 +15,13 @@ from verifine.cli.interrupt import Interrupt
 from verifine.cli.memory import keep_freed_memory
 from verifine.config import RunConfig
 from verifine.errors import StoppedError
+from verifine.insights.outcome import describe_outcome
+from verifine.insights.pairs import pair_up
+from verifine.insights.record import read_run
 from verifine.launch import TrainedRun, train
 from verifine.runs.environment import describe_environment
-from verifine.runs.outcome import describe_outcome
-from verifine.runs.pairs import pair_up
-from verifine.runs.record import read_run
-from verifine.train.patience import NO_SIGNAL_LIMIT
-from verifine.train.run import Ending, Request
+from verifine.training.health import NO_SIGNAL_LIMIT
+from verifine.training.run import Ending, Request
 from verifine.types import Json
 
 _NOTES = {

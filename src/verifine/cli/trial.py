@@ -17,11 +17,8 @@ from verifine.data.suggestion import did_you_mean
 from verifine.errors import ConfigError, DataError
 from verifine.graders import load_grader_config
 from verifine.graders.probes import Probe, Result, keep_best, plan_attempts
-from verifine.machine.disk import write_whole
-from verifine.runs.directory import RunDirectory
-from verifine.runs.environment import read_environment
-from verifine.runs.outcome import count
-from verifine.runs.rescoring import (
+from verifine.insights.outcome import count
+from verifine.insights.rescoring import (
     HELD_OUT,
     Agreement,
     Rescored,
@@ -30,7 +27,10 @@ from verifine.runs.rescoring import (
     read_saved_rollouts,
     row_ids,
 )
-from verifine.runs.scores import Bins, Scores, collect_scores
+from verifine.insights.scores import Bins, Scores, collect_scores
+from verifine.machine.disk import write_whole
+from verifine.runs.directory import RunDirectory
+from verifine.runs.environment import read_environment
 from verifine.types import Example, Sample
 
 SHOWN_DISAGREEMENTS = 5
@@ -71,8 +71,8 @@ class Trial:
 
     def draw(self, path: Path) -> None:
         """The histogram as a PNG."""
-        from verifine.runs.charts import to_png
-        from verifine.runs.score_plot import draw_scores
+        from verifine.insights.charts import to_png
+        from verifine.insights.score_plot import draw_scores
 
         write_whole(path, to_png(draw_scores(f"{self.grader.name} on {self.place}", self.series)))
 
@@ -159,19 +159,19 @@ def _materials(
     grader = grader or run.grader
     if grader is not None and data is not None:
         return grader, _rows_of(data, run)
-    from verifine.assemble import gather
+    from verifine.assemble import load_inputs
 
     try:
-        materials = gather(run)
+        inputs = load_inputs(run)
     except DataError as error:
         raise DataError(f"{error}; or give the rows that the run was trained on with --data") from error
-    grader = grader or materials.grader
+    grader = grader or inputs.grader
     if grader is None:
         raise ConfigError("the run was graded by a Python program's own function, which is not saved; give --grader")
     if data is not None:
         return grader, _rows_of(data, run)
-    trained = ((row.id, row) for row in materials.train)
-    held_out = ((HELD_OUT + row.id, row) for row in materials.held_out)
+    trained = ((row.id, row) for row in inputs.train)
+    held_out = ((HELD_OUT + row.id, row) for row in inputs.held_out)
     return grader, itertools.chain(trained, held_out)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from verifine.cli.trial import Trial
-from verifine.runs.rescoring import Agreement, Rescored
+from verifine.insights.rescoring import Agreement, Rescored
 from verifine.types import Json
 
 

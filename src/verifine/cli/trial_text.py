@@ -12,8 +12,8 @@ from verifine.cli.one_line import one_line
 from verifine.cli.trial import RECORDED, Trial
 from verifine.config.graders.extensions import REFERENCE_FIELD
 from verifine.graders.probes import ANSWER_FIELDS, Probe, Result
-from verifine.runs.outcome import count
-from verifine.runs.scores import SAME_SCORE, SHOWN_REASONS, Scores
+from verifine.insights.outcome import count
+from verifine.insights.scores import SAME_SCORE, SHOWN_REASONS, Scores
 from verifine.types import Example
 
 _WIDEST = 120

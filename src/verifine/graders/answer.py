@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import assert_never
 
-from verifine.config.graders import AnswerGrader
+from verifine.config.graders import AnswerGraderConfig
 from verifine.errors import GraderError
 from verifine.graders.arithmetic import evaluate
 from verifine.graders.extraction import find_tagged
@@ -15,10 +15,10 @@ from verifine.graders.template import MissingFieldError, render
 from verifine.types import Grade, GradeFault, Json, Sample
 
 
-class AnswerCheck:
+class AnswerGrader:
     """`format_weight` for the format, and the rest for a right answer in the right format."""
 
-    def __init__(self, config: AnswerGrader) -> None:
+    def __init__(self, config: AnswerGraderConfig) -> None:
         self._config = config
         # By way of its decimal form: Fraction(0.3) is a little below 0.3 and would refuse a difference of 0.3.
         self._tolerance = Fraction(str(config.tolerance))

@@ -7,42 +7,42 @@ from contextlib import ExitStack
 from typing import assert_never
 
 from verifine.config.graders import (
-    AnswerGrader,
+    AnswerGraderConfig,
     AnyGrader,
-    ChoiceGrader,
-    CodeGrader,
-    EndpointGrader,
-    FormatGrader,
-    JsonSchemaGrader,
-    LabelModelGrader,
-    MathGrader,
-    MultiGrader,
-    NumberGrader,
-    PythonGrader,
-    ScoreModelGrader,
+    ChoiceGraderConfig,
+    CodeGraderConfig,
+    EndpointGraderConfig,
+    FormatGraderConfig,
+    JsonSchemaGraderConfig,
+    LabelModelGraderConfig,
+    MathGraderConfig,
+    MultiGraderConfig,
+    NumberGraderConfig,
+    PythonGraderConfig,
+    ScoreModelGraderConfig,
     SingleGrader,
-    StringCheckGrader,
-    TextSimilarityGrader,
-    WeightedGrader,
+    StringCheckGraderConfig,
+    TextSimilarityGraderConfig,
+    WeightedGraderConfig,
 )
 from verifine.errors import GraderError
-from verifine.graders.answer import AnswerCheck
-from verifine.graders.choice import ChoiceCheck
+from verifine.graders.answer import AnswerGrader
+from verifine.graders.choice import ChoiceGrader
 from verifine.graders.embeddings import RemoteEmbedder
-from verifine.graders.endpoint import EndpointCheck
-from verifine.graders.format import FormatCheck
+from verifine.graders.endpoint import EndpointGrader
+from verifine.graders.format import FormatGrader
 from verifine.graders.grader import Grader
-from verifine.graders.json_schema import JsonSchemaCheck
-from verifine.graders.judge import LabelModel, ScoreModel
-from verifine.graders.mathematics import MathCheck
-from verifine.graders.multi import MultiFormula
-from verifine.graders.number import NumberCheck
-from verifine.graders.program import CodeCheck
-from verifine.graders.python_source import PythonSource
+from verifine.graders.json_schema import JsonSchemaGrader
+from verifine.graders.judge import LabelModelGrader, ScoreModelGrader
+from verifine.graders.mathematics import MathGrader
+from verifine.graders.multi import MultiGrader
+from verifine.graders.number import NumberGrader
+from verifine.graders.program import CodeGrader
+from verifine.graders.python_source import PythonGrader
 from verifine.graders.services import ALONE, Services
-from verifine.graders.string_check import StringCheck
-from verifine.graders.text_similarity import TextSimilarity
-from verifine.graders.weighted import WeightedSum
+from verifine.graders.string_check import StringCheckGrader
+from verifine.graders.text_similarity import TextSimilarityGrader
+from verifine.graders.weighted import WeightedGrader
 
 
 def build_grader(config: AnyGrader, services: Services = ALONE) -> Grader:  # noqa: C901 - a case for each type
@@ -53,36 +53,36 @@ def build_grader(config: AnyGrader, services: Services = ALONE) -> Grader:  # no
         SandboxUnavailableError: it runs foreign code, and this machine cannot hold it.
     """
     match config:
-        case StringCheckGrader():
-            return StringCheck(config)
-        case TextSimilarityGrader():
-            return TextSimilarity(config, embedder=_embedder(config, services))
-        case PythonGrader():
-            return PythonSource(config, services)
-        case AnswerGrader():
-            return AnswerCheck(config)
-        case MathGrader():
-            return MathCheck(config, services)
-        case CodeGrader():
-            return CodeCheck(config, services)
-        case FormatGrader():
-            return FormatCheck(config)
-        case ScoreModelGrader():
-            return ScoreModel(config, services)
-        case LabelModelGrader():
-            return LabelModel(config, services)
-        case NumberGrader():
-            return NumberCheck(config)
-        case ChoiceGrader():
-            return ChoiceCheck(config)
-        case JsonSchemaGrader():
-            return JsonSchemaCheck(config)
-        case EndpointGrader():
-            return EndpointCheck(config, services)
-        case MultiGrader():
-            return MultiFormula(config, _build_parts(config.graders, services))
-        case WeightedGrader():
-            return WeightedSum(_build_parts(config.graders, services), config.weights)
+        case StringCheckGraderConfig():
+            return StringCheckGrader(config)
+        case TextSimilarityGraderConfig():
+            return TextSimilarityGrader(config, embedder=_embedder(config, services))
+        case PythonGraderConfig():
+            return PythonGrader(config, services)
+        case AnswerGraderConfig():
+            return AnswerGrader(config)
+        case MathGraderConfig():
+            return MathGrader(config, services)
+        case CodeGraderConfig():
+            return CodeGrader(config, services)
+        case FormatGraderConfig():
+            return FormatGrader(config)
+        case ScoreModelGraderConfig():
+            return ScoreModelGrader(config, services)
+        case LabelModelGraderConfig():
+            return LabelModelGrader(config, services)
+        case NumberGraderConfig():
+            return NumberGrader(config)
+        case ChoiceGraderConfig():
+            return ChoiceGrader(config)
+        case JsonSchemaGraderConfig():
+            return JsonSchemaGrader(config)
+        case EndpointGraderConfig():
+            return EndpointGrader(config, services)
+        case MultiGraderConfig():
+            return MultiGrader(config, _build_parts(config.graders, services))
+        case WeightedGraderConfig():
+            return WeightedGrader(_build_parts(config.graders, services), config.weights)
         case _:
             assert_never(config)
 
@@ -101,7 +101,7 @@ def _build_parts(configs: Mapping[str, SingleGrader], services: Services) -> dic
     return graders
 
 
-def _embedder(config: TextSimilarityGrader, services: Services) -> RemoteEmbedder | None:
+def _embedder(config: TextSimilarityGraderConfig, services: Services) -> RemoteEmbedder | None:
     """None: the metric needs none, or there is none to ask."""
     if config.evaluation_metric != "cosine" or services.grading.embedder is None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifine.config.graders import ChoiceGrader
+from verifine.config.graders import ChoiceGraderConfig
 from verifine.errors import GraderError
 from verifine.graders.decision import Choices
 from verifine.graders.template import MissingFieldError, render
@@ -13,10 +13,10 @@ from verifine.types import Grade, Sample
 MAX_SHOWN = 60
 
 
-class ChoiceCheck:
+class ChoiceGrader:
     """`format_weight` for deciding, and the rest for deciding right."""
 
-    def __init__(self, config: ChoiceGrader) -> None:
+    def __init__(self, config: ChoiceGraderConfig) -> None:
         self._config = config
         self._choices = Choices(config.choices)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from verifine.config.graders import EndpointGrader
+from verifine.config.graders import EndpointGraderConfig
 from verifine.errors import GraderError
 from verifine.graders.remote import (
     Failure,
@@ -48,11 +48,15 @@ class EndpointAnswer(BaseModel):
     reason: str | None = None
 
 
-class EndpointCheck:
+class EndpointGrader:
     """The score that the service gives; unscorable where it gives none."""
 
     def __init__(
-        self, config: EndpointGrader, services: Services, *, new_id: Callable[[], str] = lambda: secrets.token_hex(16)
+        self,
+        config: EndpointGraderConfig,
+        services: Services,
+        *,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         """GraderError if the address or a header is none, or the environment lacks the token or the secret."""
         self._config = config

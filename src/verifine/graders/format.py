@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifine.config.graders import FormatGrader
+from verifine.config.graders import FormatGraderConfig
 from verifine.config.graders.extensions import tags_of
 from verifine.graders.patterns import BoundedPattern, PatternTimeoutError
 from verifine.graders.timing import timed
 from verifine.types import Grade, GradeFault, Sample
 
 
-class FormatCheck:
+class FormatGrader:
     """1 if the whole answer has the format, else 0; unscorable if the expression takes too long to tell."""
 
-    def __init__(self, config: FormatGrader) -> None:
+    def __init__(self, config: FormatGraderConfig) -> None:
         """GraderError if the pattern cannot be used."""
         self._name = config.name
         self._pattern = None if config.pattern is None else BoundedPattern(config.pattern, dot_matches_newline=True)

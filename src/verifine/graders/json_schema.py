@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifine.config.graders import JsonSchemaGrader
+from verifine.config.graders import JsonSchemaGraderConfig
 from verifine.data.strict_json import JsonError, parse_json
 from verifine.errors import GraderError
 from verifine.graders.schema import SchemaTimeoutError, SchemaValidator
@@ -13,10 +13,10 @@ from verifine.graders.timing import timed
 from verifine.types import Grade, GradeFault, Sample
 
 
-class JsonSchemaCheck:
+class JsonSchemaGrader:
     """1 if the text is strict JSON and fits, else 0: text that is no JSON is a wrong answer, not a fault."""
 
-    def __init__(self, config: JsonSchemaGrader) -> None:
+    def __init__(self, config: JsonSchemaGraderConfig) -> None:
         """GraderError if the schema is none, or refers to what does not stand in it."""
         self._config = config
         self._schema = SchemaValidator(config.json_schema)

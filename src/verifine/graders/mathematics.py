@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from verifine.config.graders import MathGrader
+from verifine.config.graders import MathGraderConfig
 from verifine.graders.equivalence import Comparison, Equivalence, Pair, Verdict
 from verifine.graders.extraction import find_answer
 from verifine.graders.services import Services
@@ -21,10 +21,10 @@ class _Task:
     """None: the text has not the right format."""
 
 
-class MathCheck:
+class MathGrader:
     """`format_weight` for the format, and the rest for a right answer in the right format."""
 
-    def __init__(self, config: MathGrader, services: Services) -> None:
+    def __init__(self, config: MathGraderConfig, services: Services) -> None:
         self._config = config
         self._equivalence = Equivalence(timeout_s=config.timeout_s, services=services)
 

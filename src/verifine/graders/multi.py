@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from verifine.config.graders import MultiGrader
+from verifine.config.graders import MultiGraderConfig
 from verifine.config.graders.formula import FormulaError, evaluate_formula
 from verifine.graders.grader import Grader
 from verifine.graders.parts import Parts, carry, describe_failed, describe_unscorable, scores_of
 from verifine.types import Grade, GradeFault, Sample
 
 
-class MultiFormula:
+class MultiGrader:
     """The value of the formula.
 
     Unscorable where a part is, or where the formula has no finite value; 0 where the answer lacks what a part reads.
     """
 
-    def __init__(self, config: MultiGrader, graders: Mapping[str, Grader]) -> None:
+    def __init__(self, config: MultiGraderConfig, graders: Mapping[str, Grader]) -> None:
         """`graders` are those of the config, built."""
         self._formula = config.formula
         self._parts = Parts(graders)

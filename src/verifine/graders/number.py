@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-from verifine.config.graders import NumberGrader
+from verifine.config.graders import NumberGraderConfig
 from verifine.errors import GraderError
 from verifine.graders.numerals import parse_number
 from verifine.graders.template import MissingFieldError, render
@@ -25,10 +25,10 @@ _NUMBER = re.compile(
 )
 
 
-class NumberCheck:
+class NumberGrader:
     """1 if the number is within the tolerance of the reference, else 0. No number is a wrong one."""
 
-    def __init__(self, config: NumberGrader) -> None:
+    def __init__(self, config: NumberGraderConfig) -> None:
         self._config = config
         # By way of its decimal form: Fraction(0.3) is a little below 0.3 and would refuse a difference of 0.3.
         self._tolerance = Fraction(str(config.tolerance))

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from verifine.config.graders import (
-    AnswerGrader,
+    AnswerGraderConfig,
     AnyGrader,
-    ChoiceGrader,
-    FormatGrader,
-    MathGrader,
-    MultiGrader,
-    NumberGrader,
-    StringCheckGrader,
-    TextSimilarityGrader,
-    WeightedGrader,
+    ChoiceGraderConfig,
+    FormatGraderConfig,
+    MathGraderConfig,
+    MultiGraderConfig,
+    NumberGraderConfig,
+    StringCheckGraderConfig,
+    TextSimilarityGraderConfig,
+    WeightedGraderConfig,
 )
 from verifine.config.graders.extensions import GT_ANSWER, tags_of
 from verifine.config.graders.template import Reference, parse_template
@@ -143,16 +143,16 @@ def _tagged(tags: tuple[str, ...], reference: str) -> str:
 def _references_in(config: AnyGrader | None) -> Iterator[str]:
     """The templates of right answers; one that is made from the answer to judge is none."""
     match config:
-        case MultiGrader() | WeightedGrader():
+        case MultiGraderConfig() | WeightedGraderConfig():
             for inner in config.graders.values():
                 yield from _references_in(inner)
         case (
-            StringCheckGrader()
-            | TextSimilarityGrader()
-            | AnswerGrader()
-            | MathGrader()
-            | NumberGrader()
-            | ChoiceGrader()
+            StringCheckGraderConfig()
+            | TextSimilarityGraderConfig()
+            | AnswerGraderConfig()
+            | MathGraderConfig()
+            | NumberGraderConfig()
+            | ChoiceGraderConfig()
         ):
             parts = parse_template(config.reference)
             if not any(isinstance(part, Reference) and part.root == "sample" for part in parts):
@@ -161,10 +161,10 @@ def _references_in(config: AnyGrader | None) -> Iterator[str]:
 
 def _tags_in(config: AnyGrader | None) -> Iterator[tuple[str, ...]]:
     match config:
-        case MultiGrader() | WeightedGrader():
+        case MultiGraderConfig() | WeightedGraderConfig():
             for inner in config.graders.values():
                 yield from _tags_in(inner)
-        case AnswerGrader():
+        case AnswerGraderConfig():
             yield (config.tag,)
-        case FormatGrader(template=str() as template):
+        case FormatGraderConfig(template=str() as template):
             yield tags_of(template)

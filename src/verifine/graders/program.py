@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from verifine.config.graders import CodeGrader
+from verifine.config.graders import CodeGraderConfig
 from verifine.graders.code_cases import Case, Cases, CasesError, parse_cases
 from verifine.graders.extraction import find_program
 from verifine.graders.sandbox import Call, Fault, Limits, Outcome, Sandbox
@@ -51,10 +51,10 @@ class Trial:
     outcome: Outcome
 
 
-class CodeCheck:
+class CodeGrader:
     """`format_weight` for a block of code, and the rest for passing the tests, each in a process of its own."""
 
-    def __init__(self, config: CodeGrader, services: Services) -> None:
+    def __init__(self, config: CodeGraderConfig, services: Services) -> None:
         self._config = config
         self._driver = sandboxed_source("program_call")
         self._limits = Limits(wall_s=config.timeout_s, cpu_s=config.timeout_s, memory_bytes=config.memory_mb << 20)
@@ -126,7 +126,7 @@ class CodeCheck:
         return Call(source=self._driver, function="call", arguments=arguments, limits=limits)
 
 
-def grade_trials(trials: Sequence[Trial], *, total: int, config: CodeGrader) -> Grade:
+def grade_trials(trials: Sequence[Trial], *, total: int, config: CodeGraderConfig) -> Grade:
     """The grade of a program; of the `total` tests, those that were not run count as failed."""
     seconds = sum(trial.outcome.seconds for trial in trials)
     broken = next((trial for trial in trials if trial.outcome.fault is Fault.SANDBOX), None)
@@ -141,7 +141,7 @@ def grade_trials(trials: Sequence[Trial], *, total: int, config: CodeGrader) -> 
     return replace(_scored(share, format_ok=True, config=config), reason=reason, seconds=seconds)
 
 
-def _scored(share: float, *, format_ok: bool, config: CodeGrader) -> Grade:
+def _scored(share: float, *, format_ok: bool, config: CodeGraderConfig) -> Grade:
     return Grade(
         score=config.format_weight * format_ok + (1 - config.format_weight) * share,
         parts={"format": float(format_ok), "tests": share},

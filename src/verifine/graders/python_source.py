@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from verifine.config.graders import PythonGrader
+from verifine.config.graders import PythonGraderConfig
 from verifine.errors import GraderError
 from verifine.graders.sample import sample_fields
 from verifine.graders.sandbox import Call, Fault, Limits, Outcome, Sandbox
@@ -39,10 +39,10 @@ PRELOADED = (
 """Packages that take long to import. What a source imports of them is imported once, not once a sample."""
 
 
-class PythonSource:
+class PythonGrader:
     """Loads the source once to see that it grades, then again for each sample, so no sample sees another's traces."""
 
-    def __init__(self, config: PythonGrader, services: Services) -> None:
+    def __init__(self, config: PythonGraderConfig, services: Services) -> None:
         self._config = config
         self._probe = sandboxed_source("probe")
         self._limits = Limits(wall_s=config.timeout_s, cpu_s=config.timeout_s, memory_bytes=config.memory_mb << 20)

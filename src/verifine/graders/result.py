@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from verifine.config.graders import AnyGrader, MultiGrader, WeightedGrader
+from verifine.config.graders import AnyGrader, MultiGraderConfig, WeightedGraderConfig
 from verifine.types import Grade, GradeFault, TokenUsage
 
 
@@ -80,7 +80,7 @@ _DETAILS: Mapping[GradeFault, str] = {
 
 def describe_grade(config: AnyGrader, grade: Grade, seconds: float) -> GraderResult:
     """The response for one answer that took `seconds` to grade."""
-    is_combined = isinstance(config, MultiGrader | WeightedGrader)
+    is_combined = isinstance(config, MultiGraderConfig | WeightedGraderConfig)
     tokens = sum((usage.prompt + usage.completion for usage in grade.usage.values()), start=0)
     return GraderResult(
         reward=0.0 if grade.score is None else grade.score,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from verifine.config.graders import StringCheckGrader
+from verifine.config.graders import StringCheckGraderConfig
 from verifine.graders.template import MissingFieldError, render
 from verifine.types import Grade, Sample
 
 
-class StringCheck:
+class StringCheckGrader:
     """1 if the comparison of two rendered texts holds, else 0."""
 
-    def __init__(self, config: StringCheckGrader) -> None:
+    def __init__(self, config: StringCheckGraderConfig) -> None:
         self._config = config
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from verifine.config.graders import TextSimilarityGrader
+from verifine.config.graders import TextSimilarityGraderConfig
 from verifine.errors import GraderError
 from verifine.graders.similarity import MAX_CHARACTERS, Embedder, cosine, embed_shortest, similarity
 from verifine.graders.template import MissingFieldError, render
@@ -31,10 +31,10 @@ class _Pair:
         return max(len(self.text), len(self.reference)) > MAX_CHARACTERS
 
 
-class TextSimilarity:
+class TextSimilarityGrader:
     """How alike the input and the reference are, from 0 to 1; unscorable where they are too long to be compared."""
 
-    def __init__(self, config: TextSimilarityGrader, *, embedder: Embedder | None = None) -> None:
+    def __init__(self, config: TextSimilarityGraderConfig, *, embedder: Embedder | None = None) -> None:
         """GraderError without the embedder that the metric cosine needs; what is given is closed with the grader."""
         if config.evaluation_metric == "cosine" and embedder is None:
             raise GraderError(

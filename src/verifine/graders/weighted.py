@@ -10,7 +10,7 @@ from verifine.graders.parts import Parts, carry, describe_failed, describe_unsco
 from verifine.types import Grade, Sample
 
 
-class WeightedSum:
+class WeightedGrader:
     """The sum of weight times score; unscorable where a part is, since a sum without it would be another reward."""
 
     def __init__(self, graders: Mapping[str, Grader], weights: Mapping[str, float]) -> None:

@@ -3,15 +3,15 @@
 from verifine.launch.observer import SILENT, Observer
 from verifine.launch.scoring import services_for
 from verifine.launch.training import TrainedRun, resume, train
-from verifine.launch.trial import Rehearsal, check_run, rehearse
+from verifine.launch.trial import DryRun, check_run, dry_run
 
 __all__ = [
     "SILENT",
+    "DryRun",
     "Observer",
-    "Rehearsal",
     "TrainedRun",
     "check_run",
-    "rehearse",
+    "dry_run",
     "resume",
     "services_for",
     "train",

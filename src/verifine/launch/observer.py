@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from verifine.insights.diagnosis.finding import Finding
+from verifine.insights.evaluation import Evaluation
 from verifine.preflight.report import Report
-from verifine.runs.diagnosis.finding import Finding
-from verifine.runs.evaluation import Evaluation
-from verifine.train import run
+from verifine.training import run
 from verifine.types import StepReport
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from verifine.assemble import Materials
+from verifine.assemble import RunInputs
 from verifine.config import AnyGrader, RunConfig
 from verifine.errors import ConfigError
 from verifine.graders import CallableGrader, GradeFunction, Grader, Services, build_grader
@@ -22,7 +22,7 @@ def services_for(config: RunConfig, *, unsafe_grader_exec: bool = False) -> Serv
 
 @contextmanager
 def open_grader(
-    materials: Materials, grader: Grader | GradeFunction | None, unsafe_grader_exec: bool
+    inputs: RunInputs, grader: Grader | GradeFunction | None, unsafe_grader_exec: bool
 ) -> Iterator[Scoring]:
     """The graders of a run; those that are built here are closed afterwards.
 
@@ -30,12 +30,12 @@ def open_grader(
         ConfigError: there is none.
         GraderError: one cannot be built.
     """
-    if grader is None and materials.grader is None:
+    if grader is None and inputs.grader is None:
         raise ConfigError(
             "grader: missing; data of your own needs one, for example {type: answer, compare: number}. "
             "See `verifine train --help` for the presets."
         )
-    services = services_for(materials.config, unsafe_grader_exec=unsafe_grader_exec)
+    services = services_for(inputs.config, unsafe_grader_exec=unsafe_grader_exec)
     with ExitStack() as built:
 
         def build(config: AnyGrader) -> Grader:
@@ -43,9 +43,9 @@ def open_grader(
             built.callback(made.close)
             return made
 
-        second = materials.config.evaluation.grader
+        second = inputs.config.evaluation.grader
         truth = None if second is None else build(second)
         if grader is not None:
             yield Scoring(grader=CallableGrader(grader) if callable(grader) else grader, config=None, truth=truth)
-        elif materials.grader is not None:
-            yield Scoring(grader=build(materials.grader), config=materials.grader, truth=truth)
+        elif inputs.grader is not None:
+            yield Scoring(grader=build(inputs.grader), config=inputs.grader, truth=truth)

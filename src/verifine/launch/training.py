@@ -11,33 +11,33 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from verifine.assemble import gather
+from verifine.assemble import load_inputs
 from verifine.checkpoints.store import CheckpointStore
 from verifine.config import RunConfig, dump_config, load_config
 from verifine.errors import ConfigError, StoppedError
 from verifine.graders import GradeFunction, Grader
+from verifine.insights.diagnosis.live import Watch
+from verifine.insights.record import read_run
+from verifine.insights.report import write_report
 from verifine.launch.observer import SILENT, Observer
-from verifine.launch.origins import find_origins
+from verifine.launch.provenance import find_provenance
 from verifine.launch.scoring import open_grader
 from verifine.machine.disk import LOCAL_DISK, Disk
 from verifine.machine.secrets import MaskingDisk, find_secrets
 from verifine.preflight.check import Extent, NoGoError
 from verifine.preflight.numbers import to_numbers, verdict_numbers
 from verifine.preflight.ready import Ready, prepare
-from verifine.runs.diagnosis.live import Watch
 from verifine.runs.directory import RunDirectory, write_json, write_text
 from verifine.runs.environment import Environment, describe_environment, read_environment, write_environment
 from verifine.runs.events import ending_of, read_events
 from verifine.runs.lock import hold
-from verifine.runs.origins import refuse_other_origins, write_origins
-from verifine.runs.record import read_run
-from verifine.runs.report import write_report
+from verifine.runs.provenance import refuse_other_provenance, write_provenance
 from verifine.runs.rewind import rewind
-from verifine.train.loop import execute
-from verifine.train.recorder import Recorder
-from verifine.train.run import Ending, Plan, Request, Run, Summary
-from verifine.train.saver import CarefulLearner, Saver, SavingPlan
-from verifine.train.state import RunState, from_checkpoint
+from verifine.training.checkpointing import CarefulLearner, Saver, SavingPlan
+from verifine.training.loop import execute
+from verifine.training.recorder import Recorder
+from verifine.training.run import Ending, Plan, Request, Run, Summary
+from verifine.training.state import RunState, from_checkpoint
 
 NEARLY_OVER = 0.5
 """A run that ended for want of time has used more than this share of it."""
@@ -83,7 +83,7 @@ class _Sitting:
         run = Run(
             trainer=replace(trainer, learner=CarefulLearner(trainer.learner, saver.take_back)),
             model=self.ready.model,
-            exam=self.ready.exam,
+            eval_set=self.ready.eval_set,
             plan=_plan(self.ready.config),
             directory=self.directory,
             recorder=recorder,
@@ -141,10 +141,10 @@ def train(
     """
     started = time.monotonic() if started is None else started
     RunDirectory.check_free(config.run.directory)
-    materials = gather(config)
-    with open_grader(materials, grader, unsafe_grader_exec) as scoring:
+    inputs = load_inputs(config)
+    with open_grader(inputs, grader, unsafe_grader_exec) as scoring:
         try:
-            ready = prepare(materials, scoring, observer, extent=Extent() if check else None)
+            ready = prepare(inputs, scoring, observer, extent=Extent() if check else None)
         except NoGoError as error:
             observer.checked(error.report)
             raise
@@ -154,7 +154,7 @@ def train(
             raise StoppedError("stopped before training began; nothing was saved")
         directory = _make_directory(ready.config, datetime.now(), disk)
         with hold(directory):
-            write_origins(directory, find_origins(materials, ready.source, grader, ready.start))
+            write_provenance(directory, find_provenance(inputs, ready.source, grader, ready.start))
             _write_config(directory, ready.config, _environment(grader, unsafe_grader_exec))
             sitting = _Sitting(
                 ready=ready, directory=directory, observer=observer, request=request, began=started, disk=disk
@@ -202,11 +202,11 @@ def resume(
             observer.stage(f"passing over a damaged checkpoint: {damage}")
         start, learned = (None, None) if found.checkpoint is None else from_checkpoint(found.checkpoint)
         _refuse_nothing_to_do(directory, config, start)
-        materials = gather(config)
-        with open_grader(materials, grader, unsafe_grader_exec) as scoring:
-            ready = prepare(materials, scoring, observer, going_on=start)
-            origins = find_origins(materials, ready.source, grader, ready.start)
-            refuse_other_origins(directory, origins, begins=start is None)
+        inputs = load_inputs(config)
+        with open_grader(inputs, grader, unsafe_grader_exec) as scoring:
+            ready = prepare(inputs, scoring, observer, going_on=start)
+            provenance = find_provenance(inputs, ready.source, grader, ready.start)
+            refuse_other_provenance(directory, provenance, begins=start is None)
             start = RunState(budget=ready.budget) if start is None else start
             if learned is not None:
                 ready.trainer.learner.restore(learned)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verifine.assemble import gather
+from verifine.assemble import load_inputs
 from verifine.config import RunConfig
 from verifine.graders import GradeFunction, Grader
 from verifine.launch.observer import SILENT, Observer
@@ -22,8 +22,8 @@ CHECKED_ROWS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsal:
-    """What `rehearse` found."""
+class DryRun:
+    """What `dry_run` found."""
 
     config: RunConfig
     """Resolved."""
@@ -34,21 +34,21 @@ class Rehearsal:
     """The first prompts of the run as the model would read them."""
 
 
-def rehearse(config: RunConfig, observer: Observer = SILENT, *, unsafe_grader_exec: bool = False) -> Rehearsal:
+def dry_run(config: RunConfig, observer: Observer = SILENT, *, unsafe_grader_exec: bool = False) -> DryRun:
     """Does everything up to the first sample: reads the data, builds the grader, loads the model, renders prompts.
 
     Raises:
         VerifineError: whatever `train` would have found wrong before it began.
     """
     RunDirectory.check_free(config.run.directory)
-    materials = gather(config)
-    with open_grader(materials, None, unsafe_grader_exec) as scoring:
-        ready = prepare(materials, scoring, observer)
+    inputs = load_inputs(config)
+    with open_grader(inputs, None, unsafe_grader_exec) as scoring:
+        ready = prepare(inputs, scoring, observer)
     prompts = ready.trainer.source.draw(0, REHEARSED_PROMPTS)
-    return Rehearsal(
+    return DryRun(
         config=ready.config,
-        train_examples=len(materials.train),
-        held_out_examples=len(ready.exam.prompts),
+        train_examples=len(inputs.train),
+        held_out_examples=len(ready.eval_set.prompts),
         prompt_texts=tuple(prompt_text(ready.model, prompt) for prompt in prompts),
         model=f"{ready.model.name}, {ready.model.parameter_count / 1e6:.0f} M weights, from the {ready.source.source}",
     )
@@ -69,10 +69,10 @@ def check_run(
     Raises:
         VerifineError: what `train` would refuse anyway.
     """
-    materials = gather(config)
-    with open_grader(materials, grader, unsafe_grader_exec) as scoring:
+    inputs = load_inputs(config)
+    with open_grader(inputs, grader, unsafe_grader_exec) as scoring:
         try:
-            report = prepare(materials, scoring, observer, extent=extent or Extent(rows=CHECKED_ROWS)).report
+            report = prepare(inputs, scoring, observer, extent=extent or Extent(rows=CHECKED_ROWS)).report
         except NoGoError as error:
             return error.report
     assert report is not None

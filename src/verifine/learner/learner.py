@@ -11,20 +11,20 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from verifine.algorithms.credit import Credit
+from verifine.algorithms.estimators import Advantages
 from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
-from verifine.learner.portion import Portion
+from verifine.learner.micro_batch_limit import MicroBatchLimit
 from verifine.models.load import Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class TrainingBatch:
     """Everything one optimiser update sees: a batch or a part of it, with its estimates and its credit."""
 
     batch: Batch
     estimates: Estimates
-    credit: Credit
+    credit: Advantages
 
     def moving_groups(self) -> Bool[Tensor, " P"]:
         """The groups in which some token has an advantage."""
@@ -56,14 +56,14 @@ class Lesson:
         }
         return {name: tensor.contiguous() for name, tensor in named.items() if tensor is not None}
 
-    def part(self, groups: Int[Tensor, " p"]) -> Lesson:
+    def part(self, groups: Int[Tensor, " p"]) -> TrainingBatch:
         """The lesson of some groups. Their credit stays what it was in the whole."""
         batch, index = self.batch.part(groups)
         returns = self.credit.returns
-        return Lesson(
+        return TrainingBatch(
             batch=batch,
             estimates=self.estimates.part(index),
-            credit=Credit(
+            credit=Advantages(
                 advantages=self.credit.advantages[index], returns=None if returns is None else returns[index]
             ),
         )
@@ -95,7 +95,7 @@ class LearnerState:
     tensors: Mapping[str, Tensor]
     """By names such as `policy/weights/...`, `policy/exp_avg/...` and `critic/weights/...`."""
     updates: int
-    portion: Portion | None = None
+    portion: MicroBatchLimit | None = None
     """How much is read at a time, which rounds as it does; None: as planned."""
 
 
@@ -106,7 +106,7 @@ class Learner(Protocol):
         """What the loss and the credit compare with: log-probabilities and values before the update."""
         ...
 
-    def update(self, lesson: Lesson, loss: Loss) -> UpdateReport:
+    def update(self, lesson: TrainingBatch, loss: Loss) -> UpdateReport:
         """One optimiser step on the whole lesson."""
         ...
 

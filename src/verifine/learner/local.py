@@ -13,16 +13,16 @@ from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
 from verifine.errors import CheckpointError, TrainingError
 from verifine.learner.critic import Critic
-from verifine.learner.learner import LearnerState, Lesson, UpdateOutcome, UpdateReport
-from verifine.learner.objective import Objective, Reading, explained_variance
+from verifine.learner.learner import LearnerState, TrainingBatch, UpdateOutcome, UpdateReport
+from verifine.learner.micro_batch_limit import MicroBatchLimit
+from verifine.learner.objective import ForwardOutput, Objective, explained_variance
 from verifine.learner.optim import Optimizer, OptimSettings, learning_rate
 from verifine.learner.packing import MicroBatch, longest_rollout, pack
-from verifine.learner.portion import Portion
 from verifine.learner.reference import Reference
 from verifine.models.forward import predicted_logprobs, tree_hidden_states
 from verifine.models.load import LanguageModel, Weights
+from verifine.models.oom import OomCounter, OomRetry, refuse_without_room
 from verifine.models.recompute import recomputed_layers
-from verifine.models.room import Room, Shortages, refuse_without_room
 
 _NO_ROOM_FOR_MOMENTS = (
     "out of memory: what AdamW remembers of each weight does not fit beside the weights and their gradients. Train "
@@ -35,7 +35,7 @@ class LocalLearner:
 
     `temperature` is the one that the engine samples at: old and new log-probabilities are of the same distribution.
     `estimates_old` is set where a batch is used more than once or the credit asks for it; else the old
-    log-probabilities are the update's own. `shortages` may be shared with whatever else the memory is for.
+    log-probabilities are the update's own. `oom_counter` may be shared with whatever else the memory is for.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LocalLearner:
         critic: Critic | None = None,
         estimates_old: bool = False,
         recompute: bool = False,
-        shortages: Shortages | None = None,
+        oom_counter: OomCounter | None = None,
     ) -> None:
         self._model = model
         self._settings = settings
@@ -56,8 +56,8 @@ class LocalLearner:
         self._reference = reference
         self._critic = critic
         self._estimates_old = estimates_old
-        self._shortages = Shortages() if shortages is None else shortages
-        self._room = Room(Portion(tokens=settings.micro_batch_tokens, recompute=recompute), self._shortages)
+        self._shortages = OomCounter() if oom_counter is None else oom_counter
+        self._room = OomRetry(MicroBatchLimit(tokens=settings.micro_batch_tokens, recompute=recompute), self._shortages)
         parameters = {name: each for name, each in model.network.named_parameters() if each.requires_grad}
         self._optimizers = {"policy": Optimizer(parameters, settings)}
         if critic is not None:
@@ -103,7 +103,7 @@ class LocalLearner:
             lambda portion: self._smaller(batch, everything, portion),
         )
 
-    def _estimate(self, batch: Batch, everything: Bool[Tensor, " P"], portion: Portion) -> Estimates:
+    def _estimate(self, batch: Batch, everything: Bool[Tensor, " P"], portion: MicroBatchLimit) -> Estimates:
         blank = torch.zeros(len(batch.tokens), dtype=self._dtype, device=self._model.device)
         old = blank.clone() if self._estimates_old else None
         values = None if self._critic is None else blank.clone()
@@ -120,7 +120,7 @@ class LocalLearner:
         # Credit is given where the batch lies; an update moves what it needs.
         return Estimates(old_logprobs=old, reference_logprobs=reference, values=values).to(batch.row.device)
 
-    def update(self, lesson: Lesson, loss: Loss) -> UpdateReport:
+    def update(self, lesson: TrainingBatch, loss: Loss) -> UpdateReport:
         rate = {"learning_rate": learning_rate(self._settings, self._updates)}
         wanted = movable_groups(lesson, loss)
         if not wanted.any():
@@ -151,7 +151,7 @@ class LocalLearner:
         )
 
     def _add_gradients(
-        self, lesson: Lesson, loss: Loss, wanted: Bool[Tensor, " P"], portion: Portion
+        self, lesson: TrainingBatch, loss: Loss, wanted: Bool[Tensor, " P"], portion: MicroBatchLimit
     ) -> dict[str, float]:
         """The gradients of the whole lesson, into the parameters; returns what was noted on the way."""
         objective = Objective.of(lesson, loss, self._model.device, self._dtype)
@@ -162,7 +162,7 @@ class LocalLearner:
                 objective.evaluate(micro.index, self._read(micro)).backward()
         return objective.tally.metrics()
 
-    def _smaller(self, batch: Batch, wanted: Bool[Tensor, " P"], portion: Portion) -> Portion:
+    def _smaller(self, batch: Batch, wanted: Bool[Tensor, " P"], portion: MicroBatchLimit) -> MicroBatchLimit:
         """What to read at a time after memory ran out; half a gradient is no gradient."""
         self._clear_gradients()
         largest = self._pack(batch, wanted, portion)[0].tokens
@@ -181,14 +181,14 @@ class LocalLearner:
     def _shares_trunk(self) -> bool:
         return self._critic is not None and self._critic.network is None
 
-    def _pack(self, batch: Batch, wanted: Bool[Tensor, " P"], portion: Portion) -> list[MicroBatch]:
+    def _pack(self, batch: Batch, wanted: Bool[Tensor, " P"], portion: MicroBatchLimit) -> list[MicroBatch]:
         return pack(batch, wanted, portion.tokens, self._model.device)
 
-    def _read(self, micro: MicroBatch) -> Reading:
+    def _read(self, micro: MicroBatch) -> ForwardOutput:
         hidden = self._hidden(micro)
         logprobs, entropy = self._logprobs(hidden, micro)
         values = None if self._critic is None else self._critic.values(micro.tree, hidden)
-        return Reading(logprobs=logprobs, entropy=entropy, values=values)
+        return ForwardOutput(logprobs=logprobs, entropy=entropy, values=values)
 
     def _hidden(self, micro: MicroBatch) -> Float[Tensor, "u H"]:
         return tree_hidden_states(self._model.network, micro.tree, self._model.compute_dtype)
@@ -200,12 +200,12 @@ class LocalLearner:
         return predicted_logprobs(self._model.network, hidden, micro.tree, self._temperature)
 
 
-def movable_groups(lesson: Lesson, loss: Loss) -> Bool[Tensor, " P"]:
+def movable_groups(lesson: TrainingBatch, loss: Loss) -> Bool[Tensor, " P"]:
     """The groups whose tokens have a gradient: those with an advantage, or all of them."""
     return lesson.batch.valid.any(dim=1) if loss.moves_every_token else lesson.moving_groups()
 
 
-def _critic_metrics(lesson: Lesson, norms: dict[str, float]) -> dict[str, float]:
+def _critic_metrics(lesson: TrainingBatch, norms: dict[str, float]) -> dict[str, float]:
     values, returns = lesson.estimates.values, lesson.credit.returns
     if values is None or returns is None:
         return {}

@@ -11,11 +11,11 @@ from torch import Tensor
 from verifine.algorithms.kl import k3
 from verifine.algorithms.loss import Loss, Tokens
 from verifine.batch import Estimates
-from verifine.learner.learner import Lesson
+from verifine.learner.learner import TrainingBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class ForwardOutput:
     """What the model says of some tokens now."""
 
     logprobs: Float[Tensor, " n"]
@@ -24,7 +24,7 @@ class Reading:
     """None: there is no critic."""
 
 
-class Tally:
+class MetricSums:
     """Means, extremes and sums over the tokens of an update; nothing leaves the device before the end."""
 
     def __init__(self) -> None:
@@ -68,10 +68,10 @@ class Objective:
     returns: Float[Tensor, " N"] | None
     behaviour_logprobs: Float[Tensor, " N"]
     estimates: Estimates
-    tally: Tally = field(default_factory=Tally)
+    tally: MetricSums = field(default_factory=MetricSums)
 
     @classmethod
-    def of(cls, lesson: Lesson, loss: Loss, device: torch.device, dtype: torch.dtype) -> Objective:
+    def of(cls, lesson: TrainingBatch, loss: Loss, device: torch.device, dtype: torch.dtype) -> Objective:
         """The weights are those of the whole lesson, whatever part of it is evaluated at a time."""
         batch, returns = lesson.batch, lesson.credit.returns
         return cls(
@@ -84,7 +84,7 @@ class Objective:
             estimates=lesson.estimates.to(device),
         )
 
-    def evaluate(self, index: Int[Tensor, " n"], reading: Reading) -> Tensor:
+    def evaluate(self, index: Int[Tensor, " n"], reading: ForwardOutput) -> Tensor:
         """The part of the loss that is on some tokens, which are those of whole rollouts."""
         tokens = self._tokens(index, reading)
         weights = self.weights[index]
@@ -96,7 +96,7 @@ class Objective:
         self._note_values(tokens, reading.values.detach(), value_loss.detach())
         return loss + value_loss
 
-    def _tokens(self, index: Int[Tensor, " n"], reading: Reading) -> Tokens:
+    def _tokens(self, index: Int[Tensor, " n"], reading: ForwardOutput) -> Tokens:
         now = self.estimates.part(index)
         return Tokens(
             row=self.row[index],
@@ -109,7 +109,7 @@ class Objective:
         )
 
     @torch.no_grad()
-    def _note_policy(self, tokens: Tokens, reading: Reading, loss: Tensor) -> None:
+    def _note_policy(self, tokens: Tokens, reading: ForwardOutput, loss: Tensor) -> None:
         tally, logprobs = self.tally, reading.logprobs
         ratio = torch.exp(self.loss.log_ratio(logprobs, tokens))
         low, high, dual = (held.float() for held in self.loss.held_back(ratio, tokens.advantages))

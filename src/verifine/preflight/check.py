@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from verifine.assemble import Materials
+from verifine.assemble import RunInputs
 from verifine.config import AnyGrader, RunConfig
 from verifine.data.summary import summarize_data
 from verifine.errors import VerifineError
@@ -21,9 +21,9 @@ from verifine.preflight.pace import estimate_pace
 from verifine.preflight.probing import Tried, probe_grader
 from verifine.preflight.report import Report
 from verifine.preflight.trial import ask, measure, observe, work_of
-from verifine.train.memory import Budget
-from verifine.train.planner import plan
-from verifine.train.trainer import Trainer
+from verifine.training.memory import MemoryPlan
+from verifine.training.planner import plan
+from verifine.training.trainer import Trainer
 
 MOST_SAMPLES = 8
 """Answers to a prompt that are enough to see whether they differ."""
@@ -66,7 +66,7 @@ def refuse_no_go(report: Report) -> Report:
 
 
 def check_materials(
-    materials: Materials,
+    inputs: RunInputs,
     grader: Grader,
     config: AnyGrader | None,
     clock: Callable[[], float],
@@ -77,8 +77,8 @@ def check_materials(
 
     `config` None is a grader that a Python program brought; `truth` is the second grader, which sees held-out rows.
     """
-    run = materials.config
-    train, held_out = materials.train, materials.held_out
+    run = inputs.config
+    train, held_out = inputs.train, inputs.held_out
     is_carved_out = run.data.task is None and run.data.eval is None
     tried = Tried(grader=grader, config=config, run=run, train=train, held_out=held_out, clock=clock)
     second = None
@@ -109,7 +109,7 @@ class Loaded:
 
     config: RunConfig
     """Resolved."""
-    budget: Budget
+    budget: MemoryPlan
     trainer: Trainer
     model: LanguageModel
     held_out: int

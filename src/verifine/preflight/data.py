@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from verifine.config import RunConfig
 from verifine.data.summary import DataSummary, Repeats
+from verifine.insights.chance import wilson_interval
+from verifine.insights.outcome import count
 from verifine.preflight.finding import Finding, Severity
-from verifine.runs.chance import wilson_interval
-from verifine.runs.outcome import count
 
 MANY_DUPLICATES = 0.1
 FEW_HELD_OUT = 20

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from verifine.insights.outcome import count
+from verifine.insights.scores import SAME_SCORE, Scores
 from verifine.preflight.finding import Finding, Severity
 from verifine.preflight.rows import RowFaults
-from verifine.runs.outcome import count
-from verifine.runs.scores import SAME_SCORE, Scores
-from verifine.train.budget import BUDGET_SHARE
+from verifine.training.budget import BUDGET_SHARE
 
 Field: TypeAlias = Literal["grader", "evaluation.grader"]
 

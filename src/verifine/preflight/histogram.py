@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from verifine.runs.scores import Bins
+from verifine.insights.scores import Bins
 
 WIDEST_BAR = 30
 _BAR = "█"

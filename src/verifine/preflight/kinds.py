@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from verifine.config.graders import (
-    AnswerGrader,
+    AnswerGraderConfig,
     AnyGrader,
-    ChoiceGrader,
-    EndpointGrader,
-    FormatGrader,
-    JsonSchemaGrader,
-    LabelModelGrader,
-    MathGrader,
-    MultiGrader,
-    NumberGrader,
-    ScoreModelGrader,
-    StringCheckGrader,
-    TextSimilarityGrader,
-    WeightedGrader,
+    ChoiceGraderConfig,
+    EndpointGraderConfig,
+    FormatGraderConfig,
+    JsonSchemaGraderConfig,
+    LabelModelGraderConfig,
+    MathGraderConfig,
+    MultiGraderConfig,
+    NumberGraderConfig,
+    ScoreModelGraderConfig,
+    StringCheckGraderConfig,
+    TextSimilarityGraderConfig,
+    WeightedGraderConfig,
 )
 from verifine.config.graders.template import Reference, parse_template
 
@@ -24,11 +24,11 @@ from verifine.config.graders.template import Reference, parse_template
 def requests_per_answer(config: AnyGrader | None) -> int:
     """How often grading one answer asks another machine."""
     match config:
-        case MultiGrader() | WeightedGrader():
+        case MultiGraderConfig() | WeightedGraderConfig():
             return sum(requests_per_answer(inner) for inner in config.graders.values())
-        case ScoreModelGrader() | LabelModelGrader() | EndpointGrader():
+        case ScoreModelGraderConfig() | LabelModelGraderConfig() | EndpointGraderConfig():
             return 1
-        case TextSimilarityGrader(evaluation_metric="cosine"):
+        case TextSimilarityGraderConfig(evaluation_metric="cosine"):
             return 1
         case _:
             return 0
@@ -37,9 +37,15 @@ def requests_per_answer(config: AnyGrader | None) -> int:
 def costs_nothing(config: AnyGrader | None) -> bool:
     """Whether grading is so quick that every row of a dataset can be tried."""
     match config:
-        case MultiGrader() | WeightedGrader():
+        case MultiGraderConfig() | WeightedGraderConfig():
             return all(costs_nothing(inner) for inner in config.graders.values())
-        case StringCheckGrader() | AnswerGrader() | NumberGrader() | ChoiceGrader() | FormatGrader():
+        case (
+            StringCheckGraderConfig()
+            | AnswerGraderConfig()
+            | NumberGraderConfig()
+            | ChoiceGraderConfig()
+            | FormatGraderConfig()
+        ):
             return True
         case _:
             return False
@@ -52,18 +58,18 @@ def must_know_right(config: AnyGrader | None) -> bool:
     with more text around it, or where a formula or a negative weight may turn the scores around.
     """
     match config:
-        case WeightedGrader():
+        case WeightedGraderConfig():
             inner, weights = config.graders.values(), config.weights.values()
             return (
                 min(weights) >= 0
                 and any(must_know_right(each) for each in inner)
                 and all(must_know_right(each) or _is_a_template(each) for each in inner)
             )
-        case AnswerGrader():
+        case AnswerGraderConfig():
             return config.compare != "countdown"
-        case StringCheckGrader():
+        case StringCheckGraderConfig():
             return config.operation != "ne" and _is_the_text(config.input)
-        case TextSimilarityGrader() | MathGrader() | NumberGrader() | ChoiceGrader():
+        case TextSimilarityGraderConfig() | MathGraderConfig() | NumberGraderConfig() | ChoiceGraderConfig():
             return _is_the_text(config.input)
         case _:
             return False
@@ -72,13 +78,13 @@ def must_know_right(config: AnyGrader | None) -> bool:
 def why_untried(config: AnyGrader | None) -> str:
     """Why a right answer cannot be made from a row; empty: it can, if the row brings one."""
     match config:
-        case FormatGrader() | JsonSchemaGrader():
+        case FormatGraderConfig() | JsonSchemaGraderConfig():
             return "it looks at the form alone"
-        case AnswerGrader(compare="countdown"):
+        case AnswerGraderConfig(compare="countdown"):
             return "a row names the value that is wanted, not an expression that has it"
-        case StringCheckGrader(operation="ne"):
+        case StringCheckGraderConfig(operation="ne"):
             return "it asks that the answer is not the reference"
-        case MultiGrader() | WeightedGrader():
+        case MultiGraderConfig() | WeightedGraderConfig():
             reasons = [why_untried(inner) for inner in config.graders.values()]
             return reasons[0] if all(reasons) else ""
         case _:
@@ -87,7 +93,7 @@ def why_untried(config: AnyGrader | None) -> str:
 
 def _is_a_template(config: AnyGrader) -> bool:
     """Whether it wants tags, in which the right answer is written as well."""
-    return isinstance(config, FormatGrader) and config.pattern is None
+    return isinstance(config, FormatGraderConfig) and config.pattern is None
 
 
 def _is_the_text(template: str) -> bool:

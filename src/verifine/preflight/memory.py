@@ -9,7 +9,7 @@ from verifine.config import RunConfig
 from verifine.models.available import Available
 from verifine.models.shape import ModelShape
 from verifine.preflight.finding import Finding, Severity
-from verifine.train.memory import Budget, Load, lasting_bytes, passing_bytes
+from verifine.training.memory import MemoryPlan, Workload, peak_bytes, resident_bytes
 
 FULL_SHARE = 0.85
 
@@ -38,7 +38,7 @@ class Memory:
     """What a step takes on top of it where answers are as long as they usually are."""
     passing_at_most: int
     """The same where they are all as long as they may be."""
-    budget: Budget
+    budget: MemoryPlan
 
     @property
     def usual(self) -> int:
@@ -50,17 +50,17 @@ class Memory:
 
 
 def estimate_memory(
-    config: RunConfig, shape: ModelShape, lengths: Lengths, budget: Budget, available: Available
+    config: RunConfig, shape: ModelShape, lengths: Lengths, budget: MemoryPlan, available: Available
 ) -> Memory:
     """The parts of a run's memory, as it was planned."""
-    usual = Load(prompt=lengths.longest_prompt, answer=lengths.usual_answer)
-    longest = Load(prompt=lengths.longest_prompt, answer=lengths.longest_answer)
+    usual = Workload(prompt=lengths.longest_prompt, answer=lengths.usual_answer)
+    longest = Workload(prompt=lengths.longest_prompt, answer=lengths.longest_answer)
     return Memory(
         place=available.place,
         available=available.size,
-        lasting=lasting_bytes(config, shape, is_main=available.is_main),
-        passing=passing_bytes(config, shape, usual, budget),
-        passing_at_most=passing_bytes(config, shape, longest, budget),
+        lasting=resident_bytes(config, shape, is_main=available.is_main),
+        passing=peak_bytes(config, shape, usual, budget),
+        passing_at_most=peak_bytes(config, shape, longest, budget),
         budget=budget,
     )
 

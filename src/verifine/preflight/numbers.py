@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from verifine.config.algorithm import NEEDS_A_GROUP
+from verifine.insights.scores import Scores
 from verifine.preflight.grading import GradingFacts
 from verifine.preflight.report import Report
 from verifine.preflight.sampling import SamplingFacts
-from verifine.runs.scores import Scores
 from verifine.types import Json
 
 

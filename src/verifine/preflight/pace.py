@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from verifine.config import RunConfig
+from verifine.insights.outcome import describe_duration
 from verifine.preflight.finding import Finding, Severity
-from verifine.runs.outcome import describe_duration
 
 UPDATE_FORWARDS = (2.5, 4.0)
 """What an update costs in forward passes over the same tokens: one forward, about two backward, and the optimiser."""

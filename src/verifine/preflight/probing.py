@@ -21,11 +21,11 @@ from verifine.graders.probes import (
     keep_best,
     right_attempts,
 )
+from verifine.insights.scores import collect_scores
 from verifine.preflight.grading import Field, GradingFacts, Repetition, Requests, changes
 from verifine.preflight.kinds import costs_nothing, must_know_right, requests_per_answer, why_untried
 from verifine.preflight.rows import RowFault, RowFaults, collect_faults, missing_fields
-from verifine.runs.scores import collect_scores
-from verifine.train.collect import grade_samples
+from verifine.training.collect import grade_samples
 from verifine.types import Example, Grade
 
 PROBED_ROWS = 16

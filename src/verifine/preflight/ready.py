@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from verifine.assemble import Copies, Materials, assemble, resolve, sampling_of
+from verifine.assemble import AuxiliaryModels, RunInputs, assemble, resolve, sampling_of
 from verifine.config import AnyGrader, RunConfig
 from verifine.graders import Grader
 from verifine.machine.threads import decide_threads
@@ -20,11 +20,11 @@ from verifine.preflight.check import Extent, Loaded, check_materials, check_memo
 from verifine.preflight.report import Report
 from verifine.preflight.warm_start import find_start, take_over_weights
 from verifine.rollout.engine import RolloutEngine
-from verifine.train.evaluate import Exam, exam_sampling
-from verifine.train.memory import Budget
-from verifine.train.run import Observer
-from verifine.train.state import RunState
-from verifine.train.trainer import Trainer
+from verifine.training.evaluate import EvalSet, eval_sampling
+from verifine.training.memory import MemoryPlan
+from verifine.training.run import Observer
+from verifine.training.state import RunState
+from verifine.training.trainer import Trainer
 from verifine.types import Prompt
 
 
@@ -50,15 +50,15 @@ class Ready:
     start: str | None
     """The sha256 of the checkpoint whose weights were taken over; None: none were."""
     model: LanguageModel
-    budget: Budget
+    budget: MemoryPlan
     trainer: Trainer
-    exam: Exam
+    eval_set: EvalSet
     report: Report | None
     """None: nothing was checked."""
 
 
 def prepare(
-    materials: Materials,
+    inputs: RunInputs,
     scoring: Scoring,
     observer: Observer,
     *,
@@ -77,22 +77,22 @@ def prepare(
     report = None
     if extent is not None:
         observer.stage("trying the grader")
-        observed = check_materials(materials, scoring.grader, scoring.config, time.monotonic, truth=scoring.truth)
+        observed = check_materials(inputs, scoring.grader, scoring.config, time.monotonic, truth=scoring.truth)
         report = refuse_no_go(observed)
-    provisioned = provision_model(materials.config.model.name, cache_folder(), observer.progress)
+    provisioned = provision_model(inputs.config.model.name, cache_folder(), observer.progress)
     if report is not None:
         report = refuse_no_go(check_memory(report, provisioned))
     observer.stage("loading the model")
-    model = _load(provisioned, materials.config)
-    config = resolve(materials.config, model)
+    model = _load(provisioned, inputs.config)
+    config = resolve(inputs.config, model)
     start = None
     if going_on is None and config.model.start_from is not None:
         start = find_start(config.model.start_from)
         take_over_weights(model.network, start)
         config = _starting_from(config, start.folder)
     budget = None if going_on is None else going_on.budget
-    copies = Copies.wanted(config, lambda: _load_copy(provisioned, model))
-    assembly = assemble(replace(materials, config=config), model, scoring.grader, copies, time.monotonic, budget)
+    auxiliary = AuxiliaryModels.wanted(config, lambda: _load_copy(provisioned, model))
+    assembly = assemble(replace(inputs, config=config), model, scoring.grader, auxiliary, time.monotonic, budget)
     config, held_out = assembly.config, assembly.held_out
     if report is not None and extent is not None:
         observer.stage("asking the model before it has learned anything")
@@ -107,20 +107,20 @@ def prepare(
         model=model,
         budget=assembly.budget,
         trainer=assembly.trainer,
-        exam=make_exam(config, scoring, assembly.trainer.engine, held_out),
+        eval_set=build_eval_set(config, scoring, assembly.trainer.engine, held_out),
         report=report,
     )
 
 
-def make_exam(config: RunConfig, scoring: Scoring, engine: RolloutEngine, prompts: Sequence[Prompt]) -> Exam:
+def build_eval_set(config: RunConfig, scoring: Scoring, engine: RolloutEngine, prompts: Sequence[Prompt]) -> EvalSet:
     """Held-out prompts as `config.evaluation` wants them asked and judged."""
     evaluation = config.evaluation
-    return Exam(
+    return EvalSet(
         prompts=prompts,
         engine=engine,
         grader=scoring.grader,
         truth=scoring.truth,
-        sampling=exam_sampling(sampling_of(config), evaluation.samples, evaluation.temperature),
+        sampling=eval_sampling(sampling_of(config), evaluation.samples, evaluation.temperature),
         pass_score=evaluation.passing(scoring.config),
     )
 

@@ -14,7 +14,7 @@ from verifine.preflight.grading import GradingFacts, judge_grading
 from verifine.preflight.memory import Memory, judge_memory
 from verifine.preflight.pace import Pace, judge_pace
 from verifine.preflight.sampling import SamplingFacts, judge_sampling
-from verifine.train.source import PromptLengths
+from verifine.training.source import PromptLengths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

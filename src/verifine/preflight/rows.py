@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from verifine.config.graders import (
-    AnswerGrader,
+    AnswerGraderConfig,
     AnyGrader,
-    ChoiceGrader,
-    CodeGrader,
-    JsonSchemaGrader,
-    LabelModelGrader,
-    MathGrader,
-    MultiGrader,
-    NumberGrader,
-    ScoreModelGrader,
-    StringCheckGrader,
-    TextSimilarityGrader,
-    WeightedGrader,
+    ChoiceGraderConfig,
+    CodeGraderConfig,
+    JsonSchemaGraderConfig,
+    LabelModelGraderConfig,
+    MathGraderConfig,
+    MultiGraderConfig,
+    NumberGraderConfig,
+    ScoreModelGraderConfig,
+    StringCheckGraderConfig,
+    TextSimilarityGraderConfig,
+    WeightedGraderConfig,
 )
 from verifine.config.graders.openai import InputAudio, InputImage, JudgeContent
 from verifine.config.graders.template import Reference, parse_template
@@ -104,21 +104,27 @@ def _quoted(step: str) -> str:
 def templates_of(config: AnyGrader) -> Iterator[str]:
     """Every template that a grader fills in, and for a field it reads by its name a template of that field."""
     match config:
-        case MultiGrader() | WeightedGrader():
+        case MultiGraderConfig() | WeightedGraderConfig():
             for inner in config.graders.values():
                 yield from templates_of(inner)
-        case AnswerGrader():
+        case AnswerGraderConfig():
             yield config.reference
             if config.compare == "countdown":
                 yield "{{ item.numbers }}"
-        case StringCheckGrader() | TextSimilarityGrader() | MathGrader() | NumberGrader() | ChoiceGrader():
+        case (
+            StringCheckGraderConfig()
+            | TextSimilarityGraderConfig()
+            | MathGraderConfig()
+            | NumberGraderConfig()
+            | ChoiceGraderConfig()
+        ):
             yield config.input
             yield config.reference
-        case JsonSchemaGrader():
+        case JsonSchemaGraderConfig():
             yield config.input
-        case CodeGrader():
+        case CodeGraderConfig():
             yield f'{{{{ item["{config.tests}"] }}}}'
-        case ScoreModelGrader() | LabelModelGrader():
+        case ScoreModelGraderConfig() | LabelModelGraderConfig():
             for message in config.input:
                 yield from _texts(message.content)
 

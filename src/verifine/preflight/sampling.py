@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from verifine.config import RunConfig
 from verifine.config.algorithm import NEEDS_A_GROUP
+from verifine.insights.chance import wilson_interval
+from verifine.insights.outcome import count
+from verifine.insights.scores import Scores
 from verifine.preflight.finding import Finding, Severity
-from verifine.runs.chance import wilson_interval
-from verifine.runs.outcome import count
-from verifine.runs.scores import Scores
-from verifine.train.budget import BUDGET_SHARE
+from verifine.training.budget import BUDGET_SHARE
 
 SURE_GROUPS, SURE_ANSWERS = 32, 512
 """As many groups and answers without any signal are no accident.

@@ -11,14 +11,14 @@ from verifine.algorithms.recipes import Algorithm
 from verifine.batch import collate, score
 from verifine.config import AlgorithmConfig
 from verifine.config.algorithm import NEEDS_A_GROUP
+from verifine.insights.scores import collect_scores, mean
 from verifine.learner.packing import pack
 from verifine.models.forward import tree_logprobs
 from verifine.models.load import LanguageModel
 from verifine.preflight.pace import Timings, Work
 from verifine.preflight.sampling import SamplingFacts, ShownAnswer
-from verifine.runs.scores import collect_scores, mean
-from verifine.train.collect import grade_groups
-from verifine.train.trainer import Trainer
+from verifine.training.collect import grade_groups
+from verifine.training.trainer import Trainer
 from verifine.types import Grade, Group
 
 PREFIX = "check/"
@@ -57,7 +57,7 @@ def observe(groups: Sequence[Group], algorithm: Algorithm, max_new_tokens: int) 
     """What the answers say; rewards are shaped as the algorithm shapes them."""
     scores = score(groups)
     shaped = algorithm.shape(scores, max_new_tokens)
-    rule = algorithm.credit_rule
+    rule = algorithm.estimator
     with_signal = [
         bool(kept) and rule.has_signal(shaped.rewards[index : index + 1], shaped.valid[index : index + 1])
         for index, kept in enumerate(shaped.keeps.tolist())

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from verifine.config.algorithm import NEEDS_A_GROUP
+from verifine.insights.outcome import count
+from verifine.insights.scores import Scores
 from verifine.preflight.finding import Finding, Severity, Verdict
 from verifine.preflight.grading import GradingFacts, Repetition
 from verifine.preflight.histogram import draw_bars, mean_bars, share_bars
@@ -13,8 +15,6 @@ from verifine.preflight.memory import Memory, describe_bytes
 from verifine.preflight.pace import Pace, describe_span
 from verifine.preflight.report import Report
 from verifine.preflight.sampling import SamplingFacts
-from verifine.runs.outcome import count
-from verifine.runs.scores import Scores
 
 WIDTH = 110
 _INDENT = "  "

@@ -10,8 +10,8 @@ from verifine.errors import EngineError
 from verifine.models.fingerprint import Fingerprint, fingerprint
 from verifine.models.forward import head_weight, matmul_precision
 from verifine.models.load import LanguageModel, Weights
+from verifine.models.oom import OomCounter, OomRetry
 from verifine.models.quantized import QuantizedTwin
-from verifine.models.room import Room, Shortages
 from verifine.models.tree import Branch, grow_tree
 from verifine.rollout.cache import Capacity
 from verifine.rollout.choose import token_probabilities
@@ -42,7 +42,7 @@ class NativeEngine:
         self,
         model: LanguageModel,
         cache_bytes: int = CACHE_BYTES,
-        shortages: Shortages | None = None,
+        oom_counter: OomCounter | None = None,
         *,
         twin: QuantizedTwin | None = None,
         is_static: bool | None = None,
@@ -51,7 +51,7 @@ class NativeEngine:
         self._model = model
         self._twin = twin
         self._decode = StaticDecoding if (is_static is None and model.device.type == "cuda") or is_static else Decoding
-        self._room = Room(cache_bytes, Shortages() if shortages is None else shortages)
+        self._room = OomRetry(cache_bytes, OomCounter() if oom_counter is None else oom_counter)
         self._version = 0
 
     def load_weights(self, weights: Weights, version: int) -> None:

@@ -102,7 +102,7 @@ class RunDirectory:
         return self.path / "pause"
 
     @property
-    def origins(self) -> Path:
+    def provenance(self) -> Path:
         """What the run was made from, in hashes."""
         return self.path / "origins.json"
 

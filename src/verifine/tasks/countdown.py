@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import combinations_with_replacement
 
-from verifine.config.graders import AnswerGrader
+from verifine.config.graders import AnswerGraderConfig
 from verifine.tasks.task import Problem, ProblemSet
 
 _LARGEST_NUMBER = 20
@@ -22,7 +22,7 @@ def countdown() -> ProblemSet:
         shot_answer="(5-3)*8",
         size=len(_reachable()),
         problem=_countdown,
-        grader=AnswerGrader(type="answer", name="countdown", compare="countdown"),
+        grader=AnswerGraderConfig(type="answer", name="countdown", compare="countdown"),
         max_new_tokens=24,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifine.config.graders import AnswerGrader
+from verifine.config.graders import AnswerGraderConfig
 from verifine.tasks.task import Problem, ProblemSet
 
 _SYSTEM = "Answer with a number inside <answer></answer>."
@@ -23,7 +23,7 @@ def largest() -> ProblemSet:
         shot_answer="17",
         size=_TRIPLES,
         problem=_largest,
-        grader=AnswerGrader(type="answer", name="largest", compare="number"),
+        grader=AnswerGraderConfig(type="answer", name="largest", compare="number"),
         max_new_tokens=16,
     )
 
@@ -35,7 +35,7 @@ def add() -> ProblemSet:
         shot_answer="12",
         size=_TERMS * _TERMS,
         problem=_add,
-        grader=AnswerGrader(type="answer", name="add", compare="number"),
+        grader=AnswerGraderConfig(type="answer", name="add", compare="number"),
         max_new_tokens=16,
     )
 
@@ -47,7 +47,7 @@ def subtract() -> ProblemSet:
         shot_answer="7",
         size=len(_FALLING_PAIRS),
         problem=_subtract,
-        grader=AnswerGrader(type="answer", name="subtract", compare="number"),
+        grader=AnswerGraderConfig(type="answer", name="subtract", compare="number"),
         max_new_tokens=16,
     )
 
@@ -59,7 +59,7 @@ def sort() -> ProblemSet:
         shot_answer="4, 9, 17",
         size=_TRIPLES,
         problem=_sort,
-        grader=AnswerGrader(type="answer", name="sort", compare="exact"),
+        grader=AnswerGraderConfig(type="answer", name="sort", compare="exact"),
         # A tokenizer that takes digits and blanks one by one needs 17 for three numbers of two digits.
         max_new_tokens=24,
     )

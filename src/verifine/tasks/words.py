@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from verifine.config.graders import AnswerGrader
+from verifine.config.graders import AnswerGraderConfig
 from verifine.tasks.task import Problem, ProblemSet
 
 _FREQUENT_LETTERS = "etaoinshrdlu"
@@ -37,7 +37,7 @@ def count() -> ProblemSet:
         shot_answer="2",
         size=len(_letters_in_words()),
         problem=_count,
-        grader=AnswerGrader(type="answer", name="count", compare="number"),
+        grader=AnswerGraderConfig(type="answer", name="count", compare="number"),
         max_new_tokens=16,
     )
 

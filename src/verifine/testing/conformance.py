@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from verifine.algorithms.credit import Credit
+from verifine.algorithms.estimators import Advantages
 from verifine.algorithms.loss import Loss, Tokens
 from verifine.algorithms.recipes import Algorithm
 from verifine.batch import Batch, Estimates, Scores
@@ -24,7 +24,7 @@ class Exercise:
     kept_prompts: tuple[int, ...]
     batch: Batch
     estimates: Estimates
-    credit: Credit
+    credit: Advantages
     logprobs: Float[Tensor, " N"]
     entropies: Float[Tensor, " N"]
     values: Float[Tensor, " N"] | None

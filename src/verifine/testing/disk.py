@@ -31,7 +31,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class HauntedDisk:
+class FaultyDisk:
     """The file system under `root`, with one fault; it also tells every point there is."""
 
     root: Path

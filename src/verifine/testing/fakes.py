@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
-from verifine.learner.learner import LearnerState, Lesson, UpdateOutcome, UpdateReport
+from verifine.learner.learner import LearnerState, TrainingBatch, UpdateOutcome, UpdateReport
 from verifine.models.fingerprint import Fingerprint, fingerprint
 from verifine.models.load import Weights
 from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling
@@ -61,13 +61,13 @@ class FakeLearner:
 
     def __init__(self, outcome: UpdateOutcome = UpdateOutcome.APPLIED) -> None:
         self._outcome = outcome
-        self.lessons: list[Lesson] = []
+        self.lessons: list[TrainingBatch] = []
         """What each update was given."""
 
     def estimate(self, batch: Batch) -> Estimates:  # noqa: ARG002
         return Estimates(old_logprobs=None, reference_logprobs=None, values=None)
 
-    def update(self, lesson: Lesson, loss: Loss) -> UpdateReport:  # noqa: ARG002
+    def update(self, lesson: TrainingBatch, loss: Loss) -> UpdateReport:  # noqa: ARG002
         self.lessons.append(lesson)
         return UpdateReport(outcome=self._outcome, metrics={"loss": 0.0, "learning_rate": 0.0})
 

@@ -9,46 +9,46 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from verifine.config.graders.extensions import (
-    AnswerGrader,
-    ChoiceGrader,
-    CodeGrader,
-    EndpointGrader,
-    FormatGrader,
-    JsonSchemaGrader,
-    MathGrader,
-    NumberGrader,
+    AnswerGraderConfig,
+    ChoiceGraderConfig,
+    CodeGraderConfig,
+    EndpointGraderConfig,
+    FormatGraderConfig,
+    JsonSchemaGraderConfig,
+    MathGraderConfig,
+    NumberGraderConfig,
 )
 from verifine.config.graders.formula import FUNCTIONS, Node, names_in, parse_formula
 from verifine.config.graders.openai import (
-    LabelModelGrader,
-    PythonGrader,
-    ScoreModelGrader,
-    StringCheckGrader,
-    TextSimilarityGrader,
+    LabelModelGraderConfig,
+    PythonGraderConfig,
+    ScoreModelGraderConfig,
+    StringCheckGraderConfig,
+    TextSimilarityGraderConfig,
 )
 from verifine.config.graders.schema import Schema
 
 _Single = (
-    StringCheckGrader
-    | TextSimilarityGrader
-    | PythonGrader
-    | ScoreModelGrader
-    | LabelModelGrader
-    | AnswerGrader
-    | MathGrader
-    | CodeGrader
-    | NumberGrader
-    | ChoiceGrader
-    | FormatGrader
-    | JsonSchemaGrader
-    | EndpointGrader
+    StringCheckGraderConfig
+    | TextSimilarityGraderConfig
+    | PythonGraderConfig
+    | ScoreModelGraderConfig
+    | LabelModelGraderConfig
+    | AnswerGraderConfig
+    | MathGraderConfig
+    | CodeGraderConfig
+    | NumberGraderConfig
+    | ChoiceGraderConfig
+    | FormatGraderConfig
+    | JsonSchemaGraderConfig
+    | EndpointGraderConfig
 )
 
 SingleGrader = Annotated[_Single, Field(discriminator="type")]
 """A grader that is not made of others."""
 
 
-class MultiGrader(Schema):
+class MultiGraderConfig(Schema):
     """OpenAI's multi grader: a formula of the scores of several graders.
 
     `graders` may also be a list, whose graders go by their names.
@@ -109,7 +109,7 @@ class MultiGrader(Schema):
         return parse_formula(self.calculate_output)
 
 
-class WeightedGrader(Schema):
+class WeightedGraderConfig(Schema):
     """Several graders at once: the score is the sum of theirs, each times its weight.
 
     An answer is in the right format, or right, if all graders that judge that say so; one with a negative weight is a
@@ -136,11 +136,11 @@ class WeightedGrader(Schema):
         return self
 
 
-AnyGrader = _Single | MultiGrader | WeightedGrader
+AnyGrader = _Single | MultiGraderConfig | WeightedGraderConfig
 
 
 def _stands_alone(grader: AnyGrader) -> AnyGrader:
-    if isinstance(grader, LabelModelGrader):
+    if isinstance(grader, LabelModelGraderConfig):
         raise ValueError("`type` label_model cannot stand alone; put it inside a multi grader")  # noqa: TRY004
     return grader
 
@@ -151,13 +151,21 @@ GraderConfig = Annotated[AnyGrader, Field(discriminator="type"), AfterValidator(
 
 def passing_score(grader: AnyGrader) -> float | None:
     """The score from which an answer passes, by the grader's own `pass_threshold`; None: it has none."""
-    return grader.pass_threshold if isinstance(grader, TextSimilarityGrader | ScoreModelGrader) else None
+    return grader.pass_threshold if isinstance(grader, TextSimilarityGraderConfig | ScoreModelGraderConfig) else None
 
 
 def judges_format(grader: GraderConfig) -> bool:
     """Whether it says of an answer that its format is right or wrong."""
-    if isinstance(grader, WeightedGrader):
+    if isinstance(grader, WeightedGraderConfig):
         return any(judges_format(each) for name, each in grader.graders.items() if grader.weights[name] >= 0)
-    if isinstance(grader, MultiGrader):
+    if isinstance(grader, MultiGraderConfig):
         return any(judges_format(each) for each in grader.graders.values())
-    return isinstance(grader, AnswerGrader | FormatGrader | MathGrader | CodeGrader | ChoiceGrader | JsonSchemaGrader)
+    return isinstance(
+        grader,
+        AnswerGraderConfig
+        | FormatGraderConfig
+        | MathGraderConfig
+        | CodeGraderConfig
+        | ChoiceGraderConfig
+        | JsonSchemaGraderConfig,
+    )

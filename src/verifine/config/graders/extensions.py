@@ -20,7 +20,7 @@ _REFERENCE = Field(default=GT_ANSWER, description="The right answer.")
 _INPUT = Field(default=OUTPUT_TEXT, description="The text to judge.")
 
 
-class AnswerGrader(Schema):
+class AnswerGraderConfig(Schema):
     """Judges what stands inside `<answer>...</answer>`: format, and whether the answer is right.
 
     The format is right when the text holds exactly one pair of tags and ends with it. The score is
@@ -40,7 +40,7 @@ class AnswerGrader(Schema):
     format_weight: Share = Field(default=0.1, description="The part of the score the format alone earns.")
 
 
-class FormatGrader(Schema):
+class FormatGraderConfig(Schema):
     """1 if the whole answer matches a regular expression or a template, else 0."""
 
     type: Literal["format"]
@@ -96,7 +96,7 @@ def tags_of(template: str) -> tuple[str, ...]:
     return tuple(tags)
 
 
-class NumberGrader(Schema):
+class NumberGraderConfig(Schema):
     """1 if a number in the answer is the right one, within a tolerance, else 0."""
 
     type: Literal["number"]
@@ -112,7 +112,7 @@ class NumberGrader(Schema):
     )
 
 
-class ChoiceGrader(Schema):
+class ChoiceGraderConfig(Schema):
     """1 if the answer decides for the right choice, and for no other, else 0. The format is right if it decides."""
 
     type: Literal["choice"]
@@ -131,7 +131,7 @@ class ChoiceGrader(Schema):
         return self
 
 
-class JsonSchemaGrader(Schema):
+class JsonSchemaGraderConfig(Schema):
     """1 if the answer is JSON that fits a schema, else 0."""
 
     type: Literal["json_schema"]
@@ -142,7 +142,7 @@ class JsonSchemaGrader(Schema):
     )
 
 
-class MathGrader(Schema):
+class MathGraderConfig(Schema):
     r"""Judges a mathematical answer by its value: 1/2, 0.5 and \frac{1}{2} are the same.
 
     The score is `format_weight` for the format plus the rest for a right answer in the right format.
@@ -167,7 +167,7 @@ class MathGrader(Schema):
     timeout_s: float = Field(default=3.0, gt=0, le=60, description="Seconds one comparison may take.")
 
 
-class CodeGrader(Schema):
+class CodeGraderConfig(Schema):
     """Runs a Python program that the answer holds on the row's test cases, in the sandbox.
 
     The program gets inputs and gives back outputs; they are compared outside, so it cannot forge a verdict. The score
@@ -189,7 +189,7 @@ class CodeGrader(Schema):
     memory_mb: int = Field(default=512, ge=64, le=65536, description="MiB one test may use.")
 
 
-class EndpointGrader(Schema):
+class EndpointGraderConfig(Schema):
     """Asks a web service of your own: it gets the sample and the item as JSON and answers `{"score": number}`."""
 
     type: Literal["endpoint"]

@@ -27,7 +27,7 @@ SimilarityMetric = Literal[
 _PASS_THRESHOLD = "The score from which an answer counts as solved in pass@k; training does not look at it."  # noqa: S105 - no password
 
 
-class StringCheckGrader(Schema):
+class StringCheckGraderConfig(Schema):
     """OpenAI's string check: 1 if the comparison holds, else 0."""
 
     type: Literal["string_check"]
@@ -39,7 +39,7 @@ class StringCheckGrader(Schema):
     )
 
 
-class TextSimilarityGrader(Schema):
+class TextSimilarityGraderConfig(Schema):
     """OpenAI's text similarity: how alike two texts are, from 0 to 1."""
 
     type: Literal["text_similarity"]
@@ -53,7 +53,7 @@ class TextSimilarityGrader(Schema):
     pass_threshold: float | None = Field(default=None, description=_PASS_THRESHOLD)
 
 
-class PythonGrader(Schema):
+class PythonGraderConfig(Schema):
     """OpenAI's Python grader: `source` defines `grade(sample: dict, item: dict) -> float`.
 
     It runs in the sandbox: no network, no files, no other processes; a fresh process for each answer.
@@ -151,7 +151,7 @@ class JudgeSampling(Schema):
 Judged = Annotated[tuple[JudgeMessage, ...], Field(min_length=1)]
 
 
-class ScoreModelGrader(Schema):
+class ScoreModelGraderConfig(Schema):
     """OpenAI's model judge: another model reads the answer and gives it a number."""
 
     type: Literal["score_model"]
@@ -174,7 +174,7 @@ class ScoreModelGrader(Schema):
         return self
 
 
-class LabelModelGrader(Schema):
+class LabelModelGraderConfig(Schema):
     """OpenAI's labelling judge, inside `multi` or `weighted`: 1 if the label is a passing one, else 0."""
 
     type: Literal["label_model"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from verifine.config.graders.combined import AnyGrader
-from verifine.config.graders.extensions import AnswerGrader, CodeGrader, MathGrader
+from verifine.config.graders.extensions import AnswerGraderConfig, CodeGraderConfig, MathGraderConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,18 +20,18 @@ class RewardType:
 
 REWARD_TYPES: Mapping[str, RewardType] = {
     "think_answer_tags": RewardType(
-        grader=MathGrader(type="math", name="think_answer_tags", answer_in="think_answer", text_match_score=0.5),
+        grader=MathGraderConfig(type="math", name="think_answer_tags", answer_in="think_answer", text_match_score=0.5),
         system_prompt="Think about the question step by step inside <think> and </think>. Then write the final answer, "
         "and nothing else, inside <answer> and </answer>. For example: <think>Half of 246 is 123.</think> "
         "<answer>123</answer>",
         stop=("</answer>",),
     ),
     "boxed": RewardType(
-        grader=MathGrader(type="math", name="boxed", answer_in="boxed", text_match_score=0.5),
+        grader=MathGraderConfig(type="math", name="boxed", answer_in="boxed", text_match_score=0.5),
         system_prompt="Reason step by step, and put the final answer inside \\boxed{}.",
     ),
     "code": RewardType(
-        grader=CodeGrader(type="code", name="code"),
+        grader=CodeGraderConfig(type="code", name="code"),
         system_prompt="You are a helpful assistant. Write the solution as one Python program between ```python and "
         "```.",
     ),
@@ -39,8 +39,8 @@ REWARD_TYPES: Mapping[str, RewardType] = {
 """For `--reward-type NAME`. An answer in the wrong format earns nothing; set `grader.format_weight` for more."""
 
 GRADER_PRESETS: Mapping[str, AnyGrader] = {
-    "answer_exact": AnswerGrader(type="answer", name="answer_exact", compare="exact"),
-    "answer_number": AnswerGrader(type="answer", name="answer_number", compare="number"),
+    "answer_exact": AnswerGraderConfig(type="answer", name="answer_exact", compare="exact"),
+    "answer_number": AnswerGraderConfig(type="answer", name="answer_number", compare="number"),
     **{name: reward_type.grader for name, reward_type in REWARD_TYPES.items()},
 }
 """Graders by name, for `--grader NAME`; they read the right answer from the field `gt_answer` or `test_cases`."""

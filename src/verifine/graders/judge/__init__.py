@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from verifine.graders.judge.graders import LabelModel, ScoreModel
+from verifine.graders.judge.graders import LabelModelGrader, ScoreModelGrader
 
-__all__ = ["LabelModel", "ScoreModel"]
+__all__ = ["LabelModelGrader", "ScoreModelGrader"]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifine.config.graders import LabelModelGrader, ScoreModelGrader
+from verifine.config.graders import LabelModelGraderConfig, ScoreModelGraderConfig
 from verifine.graders.judge.judging import Judging
 from verifine.graders.judge.question import Question, label_question, score_question
 from verifine.graders.services import Services
 from verifine.types import Grade, Sample
 
 
-class ScoreModel:
+class ScoreModelGrader:
     """The number that the judge gives, clipped to the range; unscorable where it gives none."""
 
-    def __init__(self, config: ScoreModelGrader, services: Services) -> None:
+    def __init__(self, config: ScoreModelGraderConfig, services: Services) -> None:
         """GraderError if there is no judge to ask."""
         self._judging = _judging(score_question(config), services)
 
@@ -26,10 +26,10 @@ class ScoreModel:
         self._judging.close()
 
 
-class LabelModel:
+class LabelModelGrader:
     """1 if the judge chooses a passing label, else 0; unscorable where it chooses none."""
 
-    def __init__(self, config: LabelModelGrader, services: Services) -> None:
+    def __init__(self, config: LabelModelGraderConfig, services: Services) -> None:
         """GraderError if there is no judge to ask."""
         self._judging = _judging(label_question(config), services)
 

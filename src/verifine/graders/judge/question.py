@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from verifine.config.graders import JudgeMessage, JudgeSampling, LabelModelGrader, ScoreModelGrader
+from verifine.config.graders import JudgeMessage, JudgeSampling, LabelModelGraderConfig, ScoreModelGraderConfig
 from verifine.types import Json
 
 
@@ -34,7 +34,7 @@ class Question:
     """The grader's configuration as JSON: the same for graders that ask the same."""
 
 
-def score_question(config: ScoreModelGrader) -> Question:
+def score_question(config: ScoreModelGraderConfig) -> Question:
     """A number in a range."""
     low, high = config.range
     return Question(
@@ -52,7 +52,7 @@ def score_question(config: ScoreModelGrader) -> Question:
     )
 
 
-def label_question(config: LabelModelGrader) -> Question:
+def label_question(config: LabelModelGraderConfig) -> Question:
     """One of some labels; those that pass are worth 1, the others 0."""
     return Question(
         name=config.name,

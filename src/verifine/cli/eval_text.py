@@ -1,0 +1,147 @@
+"""What `verifine eval` found, as text and as plain values."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from verifine.cli.one_line import one_line
+from verifine.insights.chance import Conclusion
+from verifine.insights.evaluation import EvaluatedSample, Evaluation, decisive
+from verifine.insights.outcome import describe_changes, describe_difference, describe_duration, describe_interval
+from verifine.insights.pairs import Pairing, pair_up
+from verifine.insights.standing import Standing, standings
+from verifine.launch.eval_spec import EvalSpec
+from verifine.launch.evaluate import ModelEvaluation
+from verifine.types import Json
+
+_GAP = "  "
+_WIDEST = 120
+_SHOWN = 3
+_LONGEST_NAME = 30
+
+
+def describe_evaluations(paper: EvalSpec, examined: Sequence[ModelEvaluation]) -> str:
+    """The numbers, the verdict where there are two models, and a few answers; in lines that fit the terminal."""
+    width = min(_WIDEST, shutil.get_terminal_size().columns)
+    evaluations = [each.evaluation for each in examined]
+    return "\n".join(
+        [
+            _title(paper, evaluations[0]),
+            "",
+            *_table(examined),
+            *_verdict(examined, width),
+            "",
+            *_examples(evaluations, width),
+            f"Asked and judged in {describe_duration(sum(each.seconds for each in examined))}.",
+        ]
+    )
+
+
+def evaluation_numbers(paper: EvalSpec, examined: Sequence[ModelEvaluation]) -> dict[str, Json]:
+    """What `verifine eval --json` prints."""
+    pairing = _pairing(examined)
+    return {
+        "asked": paper.place,
+        "models": [
+            {
+                "model": each.subject.label,
+                "precision": each.precision,
+                "seconds": round(each.seconds, 1),
+                **each.evaluation.numbers(),
+            }
+            for each in examined
+        ],
+        "verdict": None if pairing is None else pairing.numbers(),
+    }
+
+
+def _title(paper: EvalSpec, evaluation: Evaluation) -> str:
+    answers = evaluation.answers_each
+    manner = (
+        "one greedy answer each"
+        if answers <= 1
+        else f"{answers} answers each at temperature {evaluation.temperature:g}"
+    )
+    return f"{paper.place}, {manner}"
+
+
+def _table(examined: Sequence[ModelEvaluation]) -> list[str]:
+    """A row a number; the intervals are those that hold 95 %, over problems."""
+    columns = [{each.name: each for each in standings(one.evaluation)} for one in examined]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    if not names:
+        return ["Not one answer could be scored."]
+    heads = ["", *(cell for one in examined for cell in (one.subject.label, "95 % interval"))]
+    rows = [[name, *(cell for column in columns for cell in _cells(column.get(name)))] for name in names]
+    widths = [max(len(row[place]) for row in [heads, *rows]) for place in range(len(heads))]
+    return [
+        _GAP.join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in [heads, *rows]
+    ]
+
+
+def _cells(standing: Standing | None) -> tuple[str, str]:
+    if standing is None:
+        return "-", "-"
+    return f"{standing.value:.2f}", "-" if standing.interval is None else describe_interval(standing.interval)
+
+
+def _pairing(examined: Sequence[ModelEvaluation]) -> Pairing | None:
+    """The first model beside the second; None: there is one."""
+    return pair_up(examined[1].evaluation, examined[0].evaluation) if len(examined) == 2 else None
+
+
+def _verdict(examined: Sequence[ModelEvaluation], width: int) -> Iterator[str]:
+    pairing = _pairing(examined)
+    if pairing is None:
+        return
+    yield ""
+    if not pairing.pairs:
+        yield "They cannot be compared: no problem has answers of both that could be judged."
+        return
+    one, other = (each.subject.label for each in examined)
+    verdict = f"{one} is {pairing.conclusion.value} than {other}"
+    if pairing.conclusion is Conclusion.NO_EVIDENCE:
+        verdict = f"There is no evidence that {one} differs from {other}"
+    told = f"{verdict}: {describe_difference(pairing)}. {describe_changes(pairing)}."
+    yield from textwrap.wrap(told, width, break_on_hyphens=False)
+
+
+def _examples(evaluations: Sequence[Evaluation], width: int) -> Iterator[str]:
+    """Of two models the problems that made the difference; of one the first that went each way."""
+    longest = min(_LONGEST_NAME, max(len(evaluation.name) for evaluation in evaluations))
+    if len(evaluations) == 2:
+        for pair in pair_up(evaluations[1], evaluations[0]).examples(_SHOWN):
+            yield one_line(pair.after.prompt, width)
+            for evaluation, sample in zip(evaluations, (pair.after, pair.before), strict=True):
+                yield _answer(one_line(evaluation.name, _LONGEST_NAME).ljust(longest), sample, width)
+            yield ""
+        return
+    for sample in _both_ways(evaluations[0]):
+        yield one_line(sample.prompt, width)
+        yield _answer("answer", sample, width)
+        yield ""
+
+
+def _both_ways(evaluation: Evaluation) -> list[EvaluatedSample]:
+    """A typical answer to the best problem, to the worst, and to the one in the middle."""
+    measure = decisive(evaluation)
+    if measure is None:
+        return list(evaluation.samples[:_SHOWN])
+    ranked = sorted(
+        (problem for problem in evaluation.problems if problem.average(measure) is not None),
+        key=lambda problem: -(problem.average(measure) or 0.0),
+    )
+    places = dict.fromkeys([0, len(ranked) // 2, len(ranked) - 1])
+    return [ranked[place].typical(measure) for place in places]
+
+
+def _answer(name: str, sample: EvaluatedSample, width: int) -> str:
+    start = f"{_GAP}{name}{_GAP}{_grade(sample)}{_GAP}"
+    return start + one_line(sample.text, max(20, width - len(start)))
+
+
+def _grade(sample: EvaluatedSample) -> str:
+    score = "unscorable" if sample.score is None else f"{sample.score:.2f}"
+    return score if sample.truth is None else f"{score} (second grader {sample.truth:.2f})"

@@ -1,0 +1,32 @@
+"""Every answer of evaluations in one file, a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from verifine.errors import ConfigError
+from verifine.insights.evaluation import Evaluation
+from verifine.machine.disk import write_whole
+from verifine.runs.jsonl import rows_to_bytes
+
+
+def check_free_file(path: Path | None, option: str) -> None:
+    """Refuses a path that a new file could not have; None is always free. `option` is what a user gave it with.
+
+    Raises:
+        ConfigError: something lies there, or there is no such folder.
+    """
+    if path is None:
+        return
+    if path.exists():
+        raise ConfigError(f"{option}: {path} exists, and Verifine never overwrites; give another name")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{option}: there is no folder {path.parent}; make it, or give another")
+
+
+def write_answers(path: Path, evaluations: Sequence[Evaluation]) -> None:
+    """The name of the evaluation stands first in each row, as `model`."""
+    rows = [{"model": evaluation.name, **asdict(sample)} for evaluation in evaluations for sample in evaluation.samples]
+    write_whole(path, rows_to_bytes(rows))

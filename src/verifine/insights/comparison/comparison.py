@@ -1,0 +1,149 @@
+"""Several runs, read and held against each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from verifine.errors import ConfigError
+from verifine.insights.chance import Conclusion
+from verifine.insights.comparison.curves import Curve, draw_together
+from verifine.insights.comparison.results import Result, sum_up
+from verifine.insights.comparison.variants import Difference, Variant, find_differences, find_variants
+from verifine.insights.comparison.verdicts import Verdict, judge
+from verifine.insights.outcome import count
+from verifine.insights.panels import PANELS
+from verifine.insights.record import RunRecord, read_run
+from verifine.runs.directory import RunDirectory
+
+_MACHINE = ("verifine", "torch", "transformers", "cpu", "cores")
+"""What of an environment can change how fast a run is, or its numbers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A variant with everything that is said of it."""
+
+    variant: Variant
+    curves: Mapping[str, Curve]
+    """By metric; a metric that no run has is not there."""
+    result: Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What `verifine compare` has to say."""
+
+    entries: tuple[Entry, ...]
+    differences: tuple[Difference, ...]
+    verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...]
+    """What a reader has to know before believing the numbers; sentences."""
+
+
+def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
+    """Read run directories; runs whose folders have the same name are told apart by their paths.
+
+    Raises:
+        ConfigError: a path is no run directory, has no step yet, or is given twice.
+    """
+    twice = [path for path, times in Counter(path.resolve() for path in paths).items() if times > 1]
+    if twice:
+        raise ConfigError(f"{twice[0]}: this run is given twice; give each run once")
+    runs = [_read(path) for path in paths]
+    names = Counter(run.name for run in runs)
+    return [
+        run if names[run.name] == 1 else replace(run, name=str(path)) for run, path in zip(runs, paths, strict=True)
+    ]
+
+
+def compare_runs(runs: Sequence[RunRecord], labels: Sequence[str] = ()) -> Comparison:
+    """Group runs into variants, and say what differs, how each did, and which is better.
+
+    Raises:
+        ConfigError: there are labels, but not one for each variant.
+    """
+    variants = find_variants(runs, labels)
+    differences = find_differences(variants)
+    verdicts = judge(variants)
+    notes = [
+        *_notes_on_runs(variants),
+        *_notes_on_verdicts(variants, verdicts),
+        *_notes_on_graders(differences),
+        *_notes_on_machines(runs),
+    ]
+    return Comparison(
+        entries=tuple(Entry(variant=variant, curves=_curves(variant), result=sum_up(variant)) for variant in variants),
+        differences=tuple(differences),
+        verdicts=tuple(verdicts),
+        notes=tuple(notes),
+    )
+
+
+def _read(path: Path) -> RunRecord:
+    run = read_run(RunDirectory.open(path))
+    if not run.metrics:
+        raise ConfigError(f"{path}: no step is done yet, so there is nothing to compare; leave this run out for now")
+    return run
+
+
+def _curves(variant: Variant) -> dict[str, Curve]:
+    curves = {panel.metric: draw_together(variant.runs, panel.metric) for panel in PANELS}
+    return {metric: curve for metric, curve in curves.items() if curve is not None}
+
+
+def _notes_on_runs(variants: Sequence[Variant]) -> list[str]:
+    notes = []
+    for variant in variants:
+        waiting = [run.name for run in variant.runs if run.final is None]
+        if waiting:
+            notes.append(
+                f"{variant.name}: {', '.join(waiting)} without a held-out evaluation after training; the curves "
+                "have it as far as it has come, the held-out numbers are without it."
+            )
+        seeds = Counter(run.config.run.seed for run in variant.runs)
+        repeated = [str(seed) for seed, times in seeds.items() if times > 1]
+        if repeated:
+            notes.append(f"{variant.name}: several runs with seed {', '.join(repeated)}; they count as one seed.")
+    return notes
+
+
+def _notes_on_verdicts(variants: Sequence[Variant], verdicts: Sequence[Verdict]) -> list[str]:
+    notes = []
+    for verdict in verdicts:
+        pair = f"{verdict.variant} and {verdict.reference}"
+        if verdict.conclusion is Conclusion.NOT_COMPARED:
+            notes.append(f"{pair} have no held-out problem in common that both have answered, so neither is better.")
+        elif verdict.left_out:
+            notes.append(
+                f"{pair} are compared on the {count(verdict.problems, 'held-out problem')} that both were asked; "
+                f"{verdict.left_out} that only one was asked are left out."
+            )
+    single = [variant.name for variant in variants if len({run.config.run.seed for run in _evaluated(variant)}) == 1]
+    if single and verdicts:
+        notes.append(
+            f"One seed only: {', '.join(single)}. How much of a difference is due to the seed is not known; two more "
+            "seeds of each variant would tell."
+        )
+    return notes
+
+
+def _notes_on_graders(differences: Sequence[Difference]) -> list[str]:
+    keys = [difference.key for difference in differences if difference.key.startswith("grader.")]
+    if not keys:
+        return []
+    return [f"The variants were not graded alike ({', '.join(keys)}): their numbers do not measure the same."]
+
+
+def _evaluated(variant: Variant) -> list[RunRecord]:
+    return [run for run in variant.runs if run.final is not None]
+
+
+def _notes_on_machines(runs: Sequence[RunRecord]) -> list[str]:
+    environments = [asdict(run.environment) for run in runs if run.environment is not None]
+    differing = [name for name in _MACHINE if len({environment[name] for environment in environments}) > 1]
+    if not differing:
+        return []
+    return [f"Not all runs had the same {', '.join(differing)}: their minutes do not compare the methods alone."]

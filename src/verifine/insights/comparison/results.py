@@ -1,0 +1,131 @@
+"""Where a variant ended up: held-out numbers with their intervals, and what they took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from verifine.insights.chance import student_interval
+from verifine.insights.comparison.variants import Variant
+from verifine.insights.evaluation import Evaluation
+from verifine.insights.panels import ANSWER, FORMAT, LENGTH, REWARD, Panel
+from verifine.insights.record import RunRecord
+from verifine.insights.smoothing import smoothed
+
+HELD_OUT = (ANSWER, FORMAT, REWARD)
+"""What evaluations look at."""
+
+
+class Source(StrEnum):
+    """What an interval says could have come out otherwise."""
+
+    SEEDS = "seeds"
+    """Student's t over seeds: another seed, asked the same problems."""
+    PROBLEMS = "problems"
+    """Other problems, asked of this one model: Wilson's interval, or where answers are worth more than right or wrong
+    the bootstrap over problems."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A 95 % interval."""
+
+    low: float
+    high: float
+    source: Source
+    n: int
+    """How many seeds or problems."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A held-out number before training and after it, averaged over seeds."""
+
+    before: float | None
+    """None: not judged, or not evaluated yet; the same for `after`."""
+    after: float | None
+    interval: Interval | None
+    """Of `after`; None: it is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """A number of the runs of a variant."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The last line of a variant."""
+
+    runs: int
+    seeds: int
+    evaluated: int
+    """How many runs have a held-out evaluation after training."""
+    moves: Mapping[str, Move]
+    """By the metric of the panel."""
+    length: Spread | None
+    """Of the answers at the end of training, smoothed, in tokens; None: not measured."""
+    steps: Spread
+    minutes: Spread | None
+    """None: no run says when it began and ended."""
+
+
+def sum_up(variant: Variant) -> Result:
+    steps = _spread([float(run.steps) for run in variant.runs])
+    assert steps is not None, "a variant has a run"
+    return Result(
+        runs=len(variant.runs),
+        seeds=len({run.config.run.seed for run in variant.runs}),
+        evaluated=sum(run.final is not None for run in variant.runs),
+        moves={panel.metric: _move(variant, panel) for panel in HELD_OUT},
+        length=_spread([_last_length(run) for run in variant.runs]),
+        steps=steps,
+        minutes=_spread([None if run.duration_s is None else run.duration_s / 60 for run in variant.runs]),
+    )
+
+
+def _move(variant: Variant, panel: Panel) -> Move:
+    """Before and after of the same runs: those that are evaluated, or all of them as long as none is."""
+    evaluated = tuple(run for run in variant.runs if run.final is not None)
+    variant = Variant(name=variant.name, runs=evaluated or variant.runs)
+    before = variant.by_seed([_value(run.baseline, panel) for run in variant.runs])
+    after = variant.by_seed([_value(run.final, panel) for run in variant.runs])
+    return Move(before=_mean(before), after=_mean(after), interval=_interval(variant.runs, after, panel))
+
+
+def _interval(runs: Sequence[RunRecord], after: Sequence[float], panel: Panel) -> Interval | None:
+    """Over seeds, where there are several; if they all came out alike, they cannot say how sure that is."""
+    if len(set(after)) > 1:
+        low, high = student_interval(after)
+        if panel.is_share:
+            low, high = max(0.0, low), min(1.0, high)
+        return Interval(low=low, high=high, source=Source.SEEDS, n=len(after))
+    final = next((run.final for run in runs if run.final and panel.evaluated(run.final) is not None), None)
+    over_problems = panel.interval(final) if final else None
+    if final is None or over_problems is None:
+        return None
+    return Interval(low=over_problems[0], high=over_problems[1], source=Source.PROBLEMS, n=len(final.problems))
+
+
+def _value(evaluation: Evaluation | None, panel: Panel) -> float | None:
+    return None if evaluation is None else panel.evaluated(evaluation)
+
+
+def _last_length(run: RunRecord) -> float | None:
+    lengths = [value for value in smoothed(run.series(LENGTH.metric)) if value is not None]
+    return lengths[-1] if lengths else None
+
+
+def _spread(values: Sequence[float | None]) -> Spread | None:
+    known = [value for value in values if value is not None]
+    mean = _mean(known)
+    return None if mean is None else Spread(mean=mean, low=min(known), high=max(known))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

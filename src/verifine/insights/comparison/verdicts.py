@@ -1,0 +1,125 @@
+"""Is a variant better than another on the held-out problems that both were asked, or can the difference be chance?
+
+Two things could have come out otherwise, and a verdict has to survive both. Other *problems*: every problem is averaged
+over the seeds of a variant, and the differences go through the exact sign-flip test, which for one run a side is
+McNemar's test. That alone would take the seeds at hand for all seeds there are: three runs that share 64 problems are
+not 192 independent answers. So with two *seeds* a side Welch's test compares the seeds' accuracies, and the larger of
+the two probabilities counts: a variant is called better only where neither source explains the difference. Every
+variant is compared with the first one, which is chosen before the results are known, and several verdicts are held to
+one limit (Holm).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from verifine.insights.chance import Conclusion, conclude, holm, paired_test, welch_test
+from verifine.insights.comparison.variants import Variant
+from verifine.insights.evaluation import NAMES, Measure, decisive
+
+Problem: TypeAlias = tuple[str, str]
+"""The id and the text: with another data file, the same id can be another problem."""
+
+Answers: TypeAlias = Mapping[Problem, float]
+"""What answers were worth; one that was not judged or could not be scored is not among them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A variant beside the reference."""
+
+    variant: str
+    reference: str
+    measure: str
+    """What was compared, by its name in `Evaluation.numbers`."""
+    conclusion: Conclusion
+    problems: int
+    """How many both were asked."""
+    left_out: int
+    """How many only one of them was asked."""
+    difference: float | None = None
+    """The variant's average less the reference's, over these problems; None: not compared. The same below."""
+    chance_of_problems: float | None = None
+    chance_of_seeds: float | None = None
+    """None also where a side has one seed: how much depends on the seed is then not known."""
+    chance: float | None = None
+    """The larger of the two, corrected for the number of verdicts."""
+
+
+def judge(variants: Sequence[Variant]) -> list[Verdict]:
+    """Every other variant beside the first."""
+    measure = _measure(variants)
+    verdicts = [_judge(variant, variants[0], measure) for variant in variants[1:]]
+    compared = [verdict for verdict in verdicts if verdict.chance is not None]
+    corrected = iter(holm([verdict.chance for verdict in compared if verdict.chance is not None]))
+    return [verdict if verdict.chance is None else _conclude(verdict, next(corrected)) for verdict in verdicts]
+
+
+def _measure(variants: Sequence[Variant]) -> Measure:
+    """What decides, of all that every evaluation knows."""
+    finals = [run.final for variant in variants for run in variant.runs if run.final is not None]
+    return (decisive(*finals) if finals else None) or "reward"
+
+
+def _judge(variant: Variant, reference: Variant, measure: Measure) -> Verdict:
+    our_answers, their_answers = _answers(variant, measure), _answers(reference, measure)
+    ours, theirs = _by_problem(variant, our_answers), _by_problem(reference, their_answers)
+    shared = dict.fromkeys(problem for problem in ours if problem in theirs)
+    verdict = Verdict(
+        variant=variant.name,
+        reference=reference.name,
+        measure=NAMES[measure],
+        conclusion=Conclusion.NOT_COMPARED,
+        problems=len(shared),
+        left_out=len(ours) + len(theirs) - 2 * len(shared),
+    )
+    if not shared:
+        return verdict
+    differences = [ours[problem] - theirs[problem] for problem in shared]
+    chance_of_problems = paired_test(differences)
+    our_seeds, their_seeds = _of_seeds(variant, our_answers, shared), _of_seeds(reference, their_answers, shared)
+    chance_of_seeds = welch_test(our_seeds, their_seeds) if min(len(our_seeds), len(their_seeds)) > 1 else None
+    return replace(
+        verdict,
+        difference=_mean(differences),
+        chance_of_problems=chance_of_problems,
+        chance_of_seeds=chance_of_seeds,
+        chance=max(chance_of_problems, chance_of_seeds or 0.0),
+    )
+
+
+def _conclude(verdict: Verdict, chance: float) -> Verdict:
+    """With the corrected probability, and what follows from it."""
+    return replace(verdict, chance=chance, conclusion=conclude(verdict.difference or 0.0, chance))
+
+
+def _answers(variant: Variant, measure: Measure) -> list[Answers]:
+    """What each run's answers to a problem were worth, on average."""
+    return [
+        {}
+        if run.final is None
+        else {
+            (problem.prompt_id, problem.prompt): worth
+            for problem in run.final.problems
+            if (worth := problem.average(measure)) is not None
+        }
+        for run in variant.runs
+    ]
+
+
+def _by_problem(variant: Variant, answers: Sequence[Answers]) -> Answers:
+    """Each problem's average over the seeds that were asked it."""
+    problems = dict.fromkeys(problem for each in answers for problem in each)
+    return {problem: _mean(variant.by_seed([each.get(problem) for each in answers])) for problem in problems}
+
+
+def _of_seeds(variant: Variant, answers: Sequence[Answers], problems: Collection[Problem]) -> list[float]:
+    """Each seed's average over those problems that it was asked."""
+    asked = [[worth for problem, worth in each.items() if problem in problems] for each in answers]
+    return variant.by_seed([_mean(worths) if worths else None for worths in asked])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

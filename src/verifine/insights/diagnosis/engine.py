@@ -1,0 +1,79 @@
+"""Does the sampler mean the same model as the learner?"""
+
+from __future__ import annotations
+
+from verifine.insights.diagnosis.finding import Finding, Severity, Topic
+from verifine.insights.diagnosis.story import ENOUGH, Story
+
+FLOAT32_MISMATCH, BFLOAT16_MISMATCH, INT8_MISMATCH = 1e-4, 0.05, 0.2
+"""Nats a token, on average, from which it is more than rounding: measured with SmolLM2-135M are 3e-6, 0.02 and 0.09.
+
+Far beyond them the canary (`rollout.canary`) ends the run.
+"""
+LARGE_MISMATCH = 0.1
+"""From here on, and from twice what rounding makes, over twenty tokens ratios are off by a factor of seven."""
+MISMATCH_GROWTH, GROWN_SHARE = 5.0, 0.2
+"""So many times what it was at first, and at least this part of what is more than rounding."""
+_MEAN = "mismatch/mean"
+
+CAPPED = 0.05
+"""Share of tokens whose weight is cut down, from which the correction is no longer one."""
+
+
+def judge_mismatch(story: Story) -> Finding | None:
+    now, limit = story.recent.mean(_MEAN), _limit(story)
+    if now is None or len(story.recent.values(_MEAN)) < ENOUGH // 2:
+        return None
+    move = story.move(_MEAN)
+    grows = move is not None and move.has_risen and now >= max(GROWN_SHARE * limit, MISMATCH_GROWTH * move.before)
+    if now < limit and not grows:
+        return None
+    at_first = f" ({move.before:.2g} at first)" if move is not None and grows else ""
+    return Finding(
+        topic=Topic.MISMATCH,
+        severity=Severity.PROBLEM if now >= max(LARGE_MISMATCH, 2 * limit) else Severity.WARNING,
+        found=f"Sampler and learner disagree about the log-probability of a token by {now:.2g} nats on average"
+        f"{at_first}, where rounding makes less than {limit:g}: the model learns from answers that are not quite its "
+        "own.",
+        evidence={
+            **story.recent.means(_MEAN, "mismatch/max", "mismatch/kl", "mismatch/probe_mean", "importance/mean"),
+            **story.opening.means(_MEAN, suffix="_at_first"),
+        },
+        steps=story.recent.span,
+        changes=_agree(story),
+    )
+
+
+def judge_capping(story: Story) -> Finding | None:
+    capped = story.recent.mean("importance/capped_mean")
+    if capped is None or len(story.recent) < ENOUGH or capped < CAPPED:
+        return None
+    return Finding(
+        topic=Topic.IMPORTANCE_CAPPED,
+        severity=Severity.WARNING,
+        found=f"algorithm.importance_cap cuts down the weight of {capped:.0%} of the tokens: sampler and learner "
+        "differ by more than it was meant for.",
+        evidence=story.recent.means("importance/capped_mean", "importance/mean", "mismatch/mean"),
+        steps=story.recent.span,
+        changes=_agree(story),
+    )
+
+
+RULES = (judge_mismatch, judge_capping)
+
+
+def _limit(story: Story) -> float:
+    if story.config.sampling.precision == "int8":
+        return INT8_MISMATCH
+    return FLOAT32_MISMATCH if story.config.model.precision == "float32" else BFLOAT16_MISMATCH
+
+
+def _agree(story: Story) -> tuple[str, ...]:
+    config, changes = story.config, []
+    if config.sampling.precision == "int8":
+        changes.append("Set sampling.precision to same: int8 is what they disagree about.")
+    if config.model.precision != "float32":
+        changes.append("Set model.precision to float32.")
+    if config.algorithm.importance_cap is None:
+        changes.append("Set algorithm.importance_cap to 2, which weighs tokens by how much they disagree.")
+    return (*changes, "If it stays, report it with env.json and config.yaml of the run: it should not be.")

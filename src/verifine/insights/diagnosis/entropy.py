@@ -1,0 +1,113 @@
+"""How undecided the policy is: too little to try anything new, or ever more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from verifine.insights.diagnosis.finding import Finding, Severity, Topic
+from verifine.insights.diagnosis.story import ENOUGH, Story
+from verifine.insights.diagnosis.suggesting import (
+    hold_near_start,
+    lower_learning_rate,
+    more_answers,
+    raise_entropy_bonus,
+)
+
+LOW_ENTROPY = 0.15
+"""Nats a token: below this, nine of ten tokens are all but certain."""
+ENTROPY_LEFT = 0.25
+"""Of what it was at first; a model that is this sure from the beginning has not collapsed in this run."""
+ALIKE = 0.9
+"""Share of groups whose answers all earn the same, from which being sure means answering alike."""
+DONE = 0.8
+"""Share of right answers with which a model may be sure of itself."""
+LASTING = 0.95
+"""Such a share over twice as many steps: below it, models have been seen to come back."""
+
+ENTROPY_GROWTH = 2.0
+FAR_ENTROPY = 1.0
+"""Nats a token by which the entropy must also have risen: from 0.01 to 0.02 says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collapse:
+    """A model that has become sure, answers alike, and is not right."""
+
+    entropy: float
+    entropy_at_first: float
+    alike: float
+    """Share of groups whose answers all earn the same."""
+
+
+def find_collapse(story: Story) -> Collapse | None:
+    """None: it is undecided, its answers differ, it is right, or still gets better."""
+    entropy, first, alike = story.entropy, story.first_entropy, story.recent.mean("frac_reward_zero_std")
+    if entropy is None or first is None or alike is None or len(story.recent) < ENOUGH:
+        return None
+    is_sure = entropy <= LOW_ENTROPY and entropy <= ENTROPY_LEFT * first
+    is_done = story.level is not None and story.level >= DONE
+    if not is_sure or alike < ALIKE or is_done or not story.stagnates:
+        return None
+    return Collapse(entropy=entropy, entropy_at_first=first, alike=alike)
+
+
+def judge_entropy_collapse(story: Story) -> Finding | None:
+    collapse = find_collapse(story)
+    if collapse is None:
+        return None
+    value = story.recent.mean(story.goal) or 0.0
+    return Finding(
+        topic=Topic.ENTROPY_COLLAPSE,
+        severity=Severity.PROBLEM if _lasts(story) else Severity.WARNING,
+        found=f"The model hardly tries anything new: its entropy fell from {collapse.entropy_at_first:.2f} to "
+        f"{collapse.entropy:.2f} nats a token, in {collapse.alike:.0%} of the groups all answers earn the same, and "
+        f"{story.goal} stays at {value:.2f}.",
+        evidence={
+            "entropy": collapse.entropy,
+            "entropy_at_first": collapse.entropy_at_first,
+            **story.recent.means("frac_reward_zero_std", story.goal),
+            **story.opening.means("frac_reward_zero_std", story.goal, suffix="_at_first"),
+        },
+        steps=story.recent.span,
+        changes=tuple(_ways_out(story)),
+    )
+
+
+def judge_entropy_rise(story: Story) -> Finding | None:
+    """The way into noise: every token becomes as likely as the others."""
+    move = story.move("entropy")
+    if move is None or not move.has_risen or story.has_improved:
+        return None
+    if move.after < ENTROPY_GROWTH * move.before or move.rise < FAR_ENTROPY:
+        return None
+    bonus = story.config.algorithm.entropy_bonus
+    less_bonus = (f"Lower algorithm.entropy_bonus from {bonus:g} to {bonus / 5:.1g}.",) if bonus else ()
+    return Finding(
+        topic=Topic.ENTROPY_RISES,
+        severity=Severity.PROBLEM,
+        found=f"The model gets more and more undecided: its entropy rose from {move.before:.2f} to {move.after:.2f} "
+        f"nats a token, and {story.goal} did not rise with it.",
+        evidence={"entropy": move.after, "entropy_at_first": move.before, **story.recent.means(story.goal)},
+        steps=story.recent.span,
+        changes=(*less_bonus, lower_learning_rate(story), hold_near_start(story)),
+    )
+
+
+RULES = (judge_entropy_collapse, judge_entropy_rise)
+
+
+def _lasts(story: Story) -> bool:
+    shares = (story.earlier.mean("frac_reward_zero_std"), story.recent.mean("frac_reward_zero_std"))
+    return all(share is not None and share >= LASTING for share in shares)
+
+
+def _ways_out(story: Story) -> Iterator[str]:
+    algorithm, rate = story.config.algorithm, story.learning_rate
+    yield raise_entropy_bonus(story)
+    if algorithm.updates_per_step > 1 and algorithm.name != "gspo":
+        yield "Raise algorithm.clip_high to 0.28: unlikely answers may then gain more at once."
+    yield more_answers(story)
+    values = f" {rate / 2:.1g} and {rate * 2:.1g}" if rate else " half of it and twice as much"
+    yield f"Try optim.learning_rate{values}: how fast it learns decides which habits it keeps."
+    yield "Start again from the base model: answers that have died out seldom come back."

@@ -1,0 +1,244 @@
+"""What rules look at: a run told step by step, of which only its beginning, its best and its latest steps are kept.
+
+So a step costs the same however long the run is, and a run read afterwards is judged as it was while it went on.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from verifine.config import RunConfig
+from verifine.insights.diagnosis.held_out import HeldOut, compare_held_out
+from verifine.insights.evaluation import Evaluation
+from verifine.types import StepReport
+
+OPENING = 10
+"""The steps a run began with: the usual warm-up, in which little changes yet."""
+RECENT = 20
+"""The steps it is judged by: as many as a run may go on without any signal."""
+ENOUGH = 10
+"""Fewer steps than this are chance: nothing is said of them."""
+TREND = OPENING + RECENT
+"""From here on the beginning and the latest steps have no step in common, so that one can be held against the other."""
+
+ENTROPIES = 10
+"""Entropies that tell how undecided the model is now: steps without an update have none."""
+FIRST_ENTROPIES = 3
+"""Those that tell how undecided it was: it can make up its mind within ten steps."""
+
+LARGEST = 1e100
+"""What is larger is no number that says anything, and its square would be none at all."""
+
+JUMP = 10.0
+"""So many times its rolling median, a number has not just been noisy."""
+WATCHED_FOR_JUMPS = ("grad_norm", "kl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Some steps in a row."""
+
+    reports: tuple[StepReport, ...]
+
+    def __len__(self) -> int:
+        return len(self.reports)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Its first and last step; (0, 0): it has none."""
+        return (self.reports[0].step, self.reports[-1].step) if self.reports else (0, 0)
+
+    def values(self, name: str) -> list[float]:
+        """Of the steps that have one; numbers that are not finite, or beyond LARGEST, are none."""
+        return [value for report in self.reports if (value := _number(report, name)) is not None]
+
+    def mean(self, name: str) -> float | None:
+        values = self.values(name)
+        return math.fsum(values) / len(values) if values else None
+
+    def means(self, *names: str, suffix: str = "") -> dict[str, float]:
+        """As evidence: what no step has is left out."""
+        return {f"{name}{suffix}": mean for name in names if (mean := self.mean(name)) is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """How an average went from one stretch to another."""
+
+    before: float
+    after: float
+    error: float
+    """Standard error of the difference, from how much the steps of each stretch differ."""
+
+    @property
+    def rise(self) -> float:
+        return self.after - self.before
+
+    @property
+    def has_risen(self) -> bool:
+        """By more than chance does: 95 % of chance is within two standard errors."""
+        return self.rise > 2 * self.error
+
+    @property
+    def has_fallen(self) -> bool:
+        return -self.rise > 2 * self.error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jump:
+    """A number that was JUMP times what it usually was just before."""
+
+    step: int
+    value: float
+    usual: float
+
+
+class Story:
+    """A run as far as it has been told."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.steps = 0
+        """How many were told."""
+        self.updates = 0.0
+        self.not_finite: list[int] = []
+        """Steps with an update that was not made since the loss or its gradient was not finite."""
+        self.jumps: Mapping[str, list[Jump]] = {name: [] for name in WATCHED_FOR_JUMPS}
+        self.best = Stretch(reports=())
+        """The RECENT steps with the highest `goal`, none of which is among the latest; empty: not yet."""
+        self.held_out: HeldOut | None = None
+        """The latest evaluation beside the first; None: there are not two."""
+        self.recent = Stretch(reports=())
+        self.earlier = Stretch(reports=())
+        """The steps just before the recent ones."""
+        self._opening: list[StepReport] = []
+        self._tail: deque[StepReport] = deque(maxlen=2 * RECENT)
+        self._entropies: deque[float] = deque(maxlen=ENTROPIES)
+        self._first_entropies: list[float] = []
+        self._first_evaluation: Evaluation | None = None
+
+    def tell(self, report: StepReport) -> None:
+        """The next step."""
+        self._note_jumps(report)
+        self._note_entropy(report)
+        if _is_not_finite(report):
+            self.not_finite.append(report.step)
+        if len(self._opening) < OPENING:
+            self._opening.append(report)
+        self._tail.append(report)
+        latest = tuple(self._tail)
+        self.recent, self.earlier = Stretch(reports=latest[-RECENT:]), Stretch(reports=latest[:-RECENT])
+        self.steps += 1
+        self.updates += _number(report, "updates") or 0.0
+        self._note_best()
+
+    def tell_evaluation(self, evaluation: Evaluation) -> None:
+        """An evaluation after the steps that were told."""
+        if self._first_evaluation is None:
+            self._first_evaluation = evaluation
+        else:
+            reward = self.recent.mean("reward") if self.steps >= TREND else None
+            self.held_out = compare_held_out(self._first_evaluation, evaluation, reward)
+
+    @property
+    def opening(self) -> Stretch:
+        return Stretch(reports=tuple(self._opening))
+
+    @property
+    def goal(self) -> str:
+        """What the run is to raise: right answers, where the grader judges them."""
+        return "answer_accuracy" if self.recent.values("answer_accuracy") else "reward"
+
+    @property
+    def level(self) -> float | None:
+        """How much of `goal` there is now, from 0 to 1; None: nobody knows what all of it would be."""
+        values = self.recent.values(self.goal)
+        return math.fsum(values) / len(values) if values and min(values) >= 0 and max(values) <= 1 else None
+
+    @property
+    def entropy(self) -> float | None:
+        """The average of the latest that are known."""
+        return statistics.fmean(self._entropies) if self._entropies else None
+
+    @property
+    def first_entropy(self) -> float | None:
+        return statistics.fmean(self._first_entropies) if self._first_entropies else None
+
+    @property
+    def learning_rate(self) -> float | None:
+        rate = self.config.optim.learning_rate
+        return self.recent.mean("learning_rate") if rate == "auto" else rate
+
+    @property
+    def rises(self) -> bool:
+        """Whether the goal has risen in the latest steps."""
+        move = move_between(self.earlier, self.recent, self.goal)
+        return move is not None and move.has_risen
+
+    @property
+    def stagnates(self) -> bool:
+        """Whether there are steps enough to tell, and the goal has not risen in the latest ones."""
+        return move_between(self.earlier, self.recent, self.goal) is not None and not self.rises
+
+    @property
+    def has_improved(self) -> bool:
+        """Whether there are steps enough to tell, and the goal is higher than at the beginning."""
+        move = self.move(self.goal)
+        return move is not None and move.has_risen
+
+    def move(self, name: str) -> Move | None:
+        """From the beginning to now; None: too few steps, or too few that have it."""
+        return move_between(self.opening, self.recent, name) if self.steps >= TREND else None
+
+    def _note_jumps(self, report: StepReport) -> None:
+        for name, jumps in self.jumps.items():
+            value, usual = _number(report, name), self.recent.values(name)
+            if value is not None and len(usual) >= ENOUGH:
+                median = statistics.median(usual)
+                if value > JUMP * median > 0:
+                    jumps.append(Jump(step=report.step, value=value, usual=median))
+
+    def _note_entropy(self, report: StepReport) -> None:
+        entropy = _number(report, "entropy")
+        if entropy is not None:
+            self._entropies.append(entropy)
+            if len(self._first_entropies) < FIRST_ENTROPIES:
+                self._first_entropies.append(entropy)
+
+    def _note_best(self) -> None:
+        candidate = self.earlier
+        if len(candidate) == RECENT:
+            old, new = self.best.mean(self.goal), candidate.mean(self.goal)
+            if new is not None and (old is None or new > old):
+                self.best = candidate
+
+
+def move_between(before: Stretch, after: Stretch, name: str) -> Move | None:
+    """None: one of them has fewer than half of ENOUGH such numbers, or the second fewer than ENOUGH steps."""
+    old, new = before.values(name), after.values(name)
+    if len(after) < ENOUGH or min(len(old), len(new)) < ENOUGH // 2:
+        return None
+    error = math.sqrt(_variance(old) / len(old) + _variance(new) / len(new))
+    return Move(before=statistics.fmean(old), after=statistics.fmean(new), error=error)
+
+
+def _variance(values: Sequence[float]) -> float:
+    """Unbiased. That of `statistics` computes in fractions, which is slow."""
+    mean = statistics.fmean(values)
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+
+
+def _is_not_finite(report: StepReport) -> bool:
+    """Whether a step went through a batch, made no update of it, and has no finite loss or gradient to show."""
+    has_batch = "memory/micro_batch_tokens" in report.metrics
+    is_skipped = has_batch and (_number(report, "update_skipped") or 0.0) > 0
+    return is_skipped and any(_number(report, name) is None for name in ("loss", "grad_norm"))
+
+
+def _number(report: StepReport, name: str) -> float | None:
+    value = report.metrics.get(name)
+    return value if value is not None and abs(value) <= LARGEST else None

@@ -1,0 +1,62 @@
+"""Ways out that several rules name, with values made from the configuration."""
+
+from __future__ import annotations
+
+from verifine.config.algorithm import WITHOUT_KL
+from verifine.insights.diagnosis.story import Story
+
+STEP = 3.0
+"""How much a learning rate is changed at once: less is lost in the noise of a run."""
+SMALL_BETA = 0.02
+"""A KL penalty that holds a model near its start without holding it back; published values are 0.001 to 0.04."""
+SMALL_BONUS = 0.01
+_FIRST_BONUS = f"Set algorithm.entropy_bonus to {SMALL_BONUS:g}"
+
+
+def lower_learning_rate(story: Story) -> str:
+    return _change_learning_rate(story, "Lower", 1 / STEP)
+
+
+def raise_learning_rate(story: Story) -> str:
+    return _change_learning_rate(story, "Raise", STEP)
+
+
+def hold_near_start(story: Story) -> str:
+    """By the KL penalty."""
+    beta, name = story.config.algorithm.beta, story.config.algorithm.name
+    if beta:
+        return f"Raise algorithm.beta from {beta:g} to {3 * beta:g}: it holds the model near where it started."
+    another = ", with an algorithm.name that has a KL penalty, such as grpo" if name in WITHOUT_KL else ""
+    return f"Set algorithm.beta to {SMALL_BETA:g}{another}: it holds the model near where it started."
+
+
+def raise_entropy_bonus(story: Story) -> str:
+    bonus = story.config.algorithm.entropy_bonus
+    change = f"Raise algorithm.entropy_bonus from {bonus:g} to {2 * bonus:g}" if bonus else _FIRST_BONUS
+    return f"{change}: the model stays undecided for longer."
+
+
+def more_answers(story: Story) -> str:
+    size = story.config.sampling.group_size
+    return f"Raise sampling.group_size from {size} to {2 * size}: a rare answer gets more chances to come up."
+
+
+def longer_answers(story: Story) -> str:
+    most = story.config.sampling.max_new_tokens
+    return "Raise sampling.max_new_tokens" + (f" from {most} to {2 * most}." if most else ".")
+
+
+def pay_less_for_length(story: Story) -> tuple[str, ...]:
+    """Nothing where it is so already."""
+    if story.config.reward.overlong_share:
+        return ()
+    return ("Set reward.overlong_share to 0.2: answers are paid less as they near the limit.",)
+
+
+def read_answers(what: str) -> str:
+    return f"Read {what} of the latest steps in rollouts/."
+
+
+def _change_learning_rate(story: Story, verb: str, factor: float) -> str:
+    rate = story.learning_rate
+    return f"{verb} optim.learning_rate" + (f" from {rate:g} to {rate * factor:.1g}." if rate else ".")

@@ -1,0 +1,112 @@
+"""Findings as text for people: on a terminal, in a log, in the report."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from verifine.insights.diagnosis.finding import Finding, Severity
+from verifine.insights.diagnosis.story import OPENING, RECENT, Stretch
+from verifine.insights.outcome import count
+from verifine.insights.record import RunRecord
+from verifine.runs.metrics import explain
+
+WIDTH = 110
+_INDENT = "    "
+
+MARKS: Mapping[Severity, str] = {Severity.PROBLEM: "✗", Severity.WARNING: "!", Severity.NOTE: "·"}
+
+_BEFORE = ("_at_first", "_at_best", "_before", "_usually")
+"""What a number is called that another of the same name is held against."""
+
+_VITALS = (
+    "reward",
+    "answer_accuracy",
+    "format_accuracy",
+    "frac_reward_zero_std",
+    "completions/mean_length",
+    "completions/clipped_ratio",
+    "entropy",
+    "kl",
+    "grad_norm",
+    "grader/error_rate",
+)
+"""The numbers by which one sees how a run does."""
+
+
+def describe_finding(finding: Finding, width: int = WIDTH) -> str:
+    """The finding, its numbers, and a line for each thing to change."""
+    mark, evidence = MARKS[finding.severity], describe_evidence(finding)
+    lines = _wrapped(f"{mark} {finding.topic}: {finding.found}", "  ", width)
+    if evidence:
+        lines += _wrapped(f"{_INDENT}{evidence} ({describe_steps(finding.steps)})", f"{_INDENT}  ", width)
+    for change in finding.changes:
+        lines += _wrapped(f"{_INDENT}→ {change}", f"{_INDENT}  ", width)
+    return "\n".join(lines)
+
+
+def describe_evidence(finding: Finding) -> str:
+    """`entropy 1.27 → 0.04, answer_accuracy 31% → 67%`."""
+    numbers = finding.evidence
+    parts = []
+    for name, value in numbers.items():
+        if any(name.endswith(ending) and name.removesuffix(ending) in numbers for ending in _BEFORE):
+            continue
+        earlier = [f"{name}{ending}" for ending in _BEFORE if f"{name}{ending}" in numbers]
+        values = [*(numbers[each] for each in earlier), value]
+        parts.append(f"{name} {' → '.join(describe_number(name, each) for each in values)}")
+    return ", ".join(parts)
+
+
+def describe_steps(steps: tuple[int, int]) -> str:
+    """`step 7`, `steps 31 to 50`."""
+    first, last = steps
+    if first == last:
+        return f"step {last}" if last else "no step yet"
+    return f"steps {first} to {last}"
+
+
+def describe_number(name: str, value: float) -> str:
+    """A share in percent, everything else in three digits."""
+    is_share = any(metric.unit == "share" for metric in explain([name]))
+    return f"{value:.0%}" if is_share else f"{value:.3g}"
+
+
+def describe_health(findings: Sequence[Finding], steps: int) -> str:
+    """What all findings come to, in a sentence; `steps` is how many were looked at."""
+    if not findings:
+        return f"Nothing stands out in {count(steps, 'step')}." if steps else "No step is done yet."
+    severities = [finding.severity for finding in findings]
+    counts = [count(number, severity.value) for severity in Severity if (number := severities.count(severity))]
+    return f"{' and '.join(counts)} in {count(steps, 'step')}."
+
+
+def describe_vitals(record: RunRecord) -> str:
+    """The numbers by which one sees how a run does, over its first steps and its latest; empty: no step is done yet."""
+    opening, recent = (Stretch(reports=tuple(part)) for part in (record.metrics[:OPENING], record.metrics[-RECENT:]))
+    rows = [
+        ("", describe_steps(opening.span), describe_steps(recent.span)),
+        *((name, _mean(opening, name), _mean(recent, name)) for name in _VITALS if recent.values(name)),
+    ]
+    if len(rows) == 1:
+        return ""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        f"{name:<{widths[0]}}  {before:>{widths[1]}}  {now:>{widths[2]}}".rstrip() for name, before, now in rows
+    )
+
+
+def _mean(stretch: Stretch, name: str) -> str:
+    mean = stretch.mean(name)
+    return "-" if mean is None else describe_number(name, mean)
+
+
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
+    """A long line over several, the later ones `indent` further in. A model's half surrogate becomes a mark."""
+    printable = text.encode(errors="replace").decode()
+    lines = [
+        line
+        for paragraph in printable.splitlines()
+        for line in textwrap.wrap(paragraph, width, subsequent_indent=indent, break_on_hyphens=False)
+    ]
+    return lines or [""]

@@ -1,0 +1,42 @@
+"""The four curves that tell how a run went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from verifine.insights.evaluation import Evaluation, Interval, Measure
+from verifine.insights.record import RunRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One chart: a metric of the steps, and what evaluations say of the same thing."""
+
+    title: str
+    metric: str
+    measure: Measure | None = None
+    """The same thing in evaluations; None: they do not look at it."""
+
+    @property
+    def is_share(self) -> bool:
+        return self.measure in ("answer", "format")
+
+    def evaluated(self, evaluation: Evaluation) -> float | None:
+        """What an evaluation found; None: it does not look at that, or could not judge it."""
+        return None if self.measure is None else evaluation.average(self.measure)
+
+    def interval(self, evaluation: Evaluation) -> Interval | None:
+        """Of what it found."""
+        return None if self.measure is None else evaluation.interval(self.measure)
+
+    def is_judged(self, record: RunRecord) -> bool:
+        """Whether the run says anything about it."""
+        evaluated = (self.evaluated(evaluation) for _, evaluation in record.evaluations)
+        return any(value is not None for value in (*record.series(self.metric), *evaluated))
+
+
+REWARD = Panel(title="Average reward", metric="reward", measure="reward")
+LENGTH = Panel(title="Response length (tokens)", metric="completions/mean_length")
+FORMAT = Panel(title="Format accuracy", metric="format_accuracy", measure="format")
+ANSWER = Panel(title="Answer accuracy", metric="answer_accuracy", measure="answer")
+PANELS = (REWARD, LENGTH, FORMAT, ANSWER)

@@ -1,0 +1,94 @@
+"""How good models are on held-out problems, without training them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from verifine.assemble import RunInputs, render_held_out
+from verifine.errors import ConfigError
+from verifine.graders import GradeFunction, Grader
+from verifine.insights.evaluation import Evaluation
+from verifine.launch.eval_spec import EvalSpec, EvalTarget
+from verifine.launch.observer import SILENT, Observer
+from verifine.launch.scoring import open_grader
+from verifine.machine.threads import decide_threads
+from verifine.models.load import load_model
+from verifine.models.provision import cache_folder, provision_model
+from verifine.models.threads import use_threads
+from verifine.preflight.ready import Scoring, build_eval_set
+from verifine.rollout.native import NativeEngine
+from verifine.training.evaluate import evaluate_policy
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEvaluation:
+    """What came out for one model."""
+
+    subject: EvalTarget
+    evaluation: Evaluation
+    precision: Literal["float32", "bfloat16"]
+    """What matrix products were computed in."""
+    seconds: float
+    """Of asking and judging; loading not included."""
+
+
+def evaluate_models(
+    subjects: Sequence[EvalTarget],
+    paper: EvalSpec,
+    *,
+    grader: Grader | GradeFunction | None = None,
+    observer: Observer = SILENT,
+    unsafe_grader_exec: bool = False,
+) -> list[ModelEvaluation]:
+    """Asks every model the same problems, with the same random numbers, one model after the other.
+
+    `grader` scores the answers in place of the paper's, as in `train`.
+
+    Raises:
+        VerifineError: there is no grader, a model or a grader cannot be used, or a problem does not fit a model.
+    """
+    if grader is None and paper.grader is None:
+        raise ConfigError(
+            "no grader to judge with: give --grader (a run that a Python program graded does not save its function)"
+        )
+    use_threads(decide_threads(), os.environ)
+    inputs = RunInputs(config=paper.config, train=(), held_out=paper.examples, grader=paper.grader)
+    examined: list[ModelEvaluation] = []
+    precision: Precision = paper.config.model.precision
+    with open_grader(inputs, grader, unsafe_grader_exec) as scoring:
+        for subject in subjects:
+            examined.append(_examine(subject, paper, scoring, precision, observer))
+            # As the first one is computed: what is measured anew could come out differently.
+            precision = examined[0].precision
+    return examined
+
+
+def _examine(
+    subject: EvalTarget, paper: EvalSpec, scoring: Scoring, precision: Precision, observer: Observer
+) -> ModelEvaluation:
+    """Loads the model and lets go of it again."""
+    provisioned = provision_model(subject.model, cache_folder(), observer.progress)
+    observer.stage(f"loading {subject.label}")
+    model = load_model(provisioned, precision)
+    config = paper.config
+    longest = config.sampling.max_new_tokens
+    assert longest is not None, "a paper says how long answers may be"
+    prompts = render_held_out(paper.examples, model, longest)
+    eval_set = build_eval_set(config, replace(scoring, config=paper.grader), NativeEngine(model), prompts)
+    observer.stage(f"asking {subject.label} {len(eval_set.prompts)} problems")
+    began = time.monotonic()
+    evaluation = evaluate_policy(eval_set, subject.label)
+    return ModelEvaluation(
+        subject=subject,
+        evaluation=evaluation,
+        precision="bfloat16" if model.compute_dtype == torch.bfloat16 else "float32",
+        seconds=time.monotonic() - began,
+    )

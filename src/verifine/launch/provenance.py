@@ -1,0 +1,56 @@
+"""What a run is made from, hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+
+from verifine.assemble import RunInputs
+from verifine.graders import GradeFunction, Grader
+from verifine.models.provision import ProvisionedModel, hash_model
+from verifine.runs.provenance import Provenance
+from verifine.types import Example
+
+
+def find_provenance(
+    inputs: RunInputs,
+    provisioned: ProvisionedModel,
+    grader: Grader | GradeFunction | None,
+    start: str | None,
+) -> Provenance:
+    """Reads every file of the model and every example; `start` is the sha256 of the checkpoint it starts from."""
+    return Provenance(
+        model=hash_model(provisioned.folder),
+        start=start,
+        data=_hash(_describe(example) for examples in (inputs.train, inputs.held_out) for example in examples),
+        grader=_hash_grader(inputs) if grader is None else _hash_source(grader),
+    )
+
+
+def _describe(example: Example) -> str:
+    return json.dumps({**asdict(example), "place": ""}, sort_keys=True)
+
+
+def _hash_grader(inputs: RunInputs) -> str:
+    assert inputs.grader is not None, "a run without a grader does not begin"
+    second = inputs.config.evaluation.grader
+    return _hash(grader.model_dump_json() for grader in (inputs.grader, second) if grader is not None)
+
+
+def _hash_source(grader: Grader | GradeFunction) -> str | None:
+    """Of the function or the class; None: it has no source that Python could find."""
+    code: Callable[..., object] | type = grader if inspect.isfunction(grader) else type(grader)
+    try:
+        return _hash([inspect.getsource(code)])
+    except (OSError, TypeError):
+        return None
+
+
+def _hash(texts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode("utf-8", errors="surrogatepass") + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,102 @@
+"""Sittings of a tiny run in processes of their own, which may be killed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from threading import Lock
+
+import torch
+
+from verifine.config import RunConfig, build_config
+from verifine.errors import DiskError
+from verifine.launch import resume, train
+from verifine.runs.events import read_events
+from verifine.testing.disk import Fault, FaultyDisk
+from verifine.types import Json
+
+POINTS = "points.json"
+
+_CONTEXT = get_context("forkserver")
+_STARTING = Lock()
+"""Starting a process looks after all others, so no two may be looked after at once."""
+
+
+def tiny_run(folder: Path, model_folder: Path, **sections: dict[str, object]) -> RunConfig:
+    """A run of the model in `model_folder` in `folder/run`, on 16 questions of its own and 2 held out.
+
+    `sections` go over what is said here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, numbers in (("data", range(16)), ("eval", range(16, 18))):
+        rows = [json.dumps({"prompt": f"Largest of {i}, {2 * i}"}) + "\n" for i in numbers]
+        (folder / f"{name}.jsonl").write_text("".join(rows))
+    values: dict[str, dict[str, object]] = {
+        "model": {"name": str(model_folder), "precision": "float32"},
+        "data": {"train": str(folder / "data.jsonl"), "eval": str(folder / "eval.jsonl")},
+        "sampling": {"prompts_per_step": 2, "group_size": 3, "max_new_tokens": 4},
+        "optim": {"learning_rate": 1e-3, "warmup_steps": 2, "micro_batch_tokens": 64},
+        "run": {"directory": str(folder / "run"), "steps": 3, "save_interval": 1},
+    }
+    for name, section in sections.items():
+        values[name] = {**values.get(name, {}), **section}
+    return build_config(values)
+
+
+def grade(sample: Mapping[str, str], item: Mapping[str, Json]) -> float:  # noqa: ARG001
+    """A score that tells most answers of a random model apart, from 0 to 1."""
+    return sum(map(ord, sample["output_text"])) % 7 / 6
+
+
+def begin_sitting(config: RunConfig, fault: Fault | None = None) -> ForkServerProcess:
+    """Starts or resumes a run in a process of its own, with what goes wrong there."""
+    process = _CONTEXT.Process(target=sit, args=(config, fault))
+    with _STARTING:
+        process.start()
+    return process
+
+
+def end_sitting(process: ForkServerProcess, kill_after_s: float | None = None) -> int:
+    """Waits for the end of a sitting, or kills it; returns its exit code."""
+    if not wait([process.sentinel], kill_after_s):
+        process.kill()
+        wait([process.sentinel])
+    with _STARTING:
+        process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def sit(config: RunConfig, fault: Fault | None = None) -> None:
+    """Trains from wherever the run directory is, unless it is at its end; exits with 3 where the disk failed."""
+    torch.set_num_threads(1)
+    root = config.run.directory
+    assert root is not None
+    if [event.type for event in read_events(root / "events.jsonl")][-1:] == ["finished"]:
+        return
+    disk = FaultyDisk(root, fault)
+    try:
+        if (root / "config.yaml").exists():
+            resume(root, grader=grade, disk=disk)
+        else:
+            train(config, grader=grade, check=False, disk=disk)
+    except DiskError:
+        os._exit(DiskError.exit_code)
+    (root.parent / POINTS).write_text(json.dumps(disk.points))
+
+
+def preload() -> None:
+    """Has every sitting begin with everything imported. To be called before the first one."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    _CONTEXT.set_forkserver_preload(["verifine.testing.sessions"])
+
+
+def hash_model(directory: Path) -> str:
+    """The sha256 of the weights that a run ended with."""
+    return hashlib.sha256((directory / "model" / "model.safetensors").read_bytes()).hexdigest()

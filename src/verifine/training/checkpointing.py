@@ -1,0 +1,166 @@
+"""Saving checkpoints while the run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from verifine.algorithms.loss import Loss
+from verifine.batch import Batch, Estimates
+from verifine.checkpoints.retention import kept_steps
+from verifine.checkpoints.store import CheckpointStore, Draft
+from verifine.checkpoints.tensors import Lent
+from verifine.learner.learner import Learner, LearnerState, TrainingBatch, UpdateReport
+from verifine.machine.memory import read_unused
+from verifine.models.load import Weights
+from verifine.training.recorder import Recorder
+from verifine.training.state import RunState, from_checkpoint, to_draft
+
+SHARE = 0.02
+"""Of the time, what writing checkpoints may take where nobody said how often they come."""
+
+LEAST_S = 60.0
+"""And so far apart they are at least: what a crash costs is then about a minute."""
+
+COPIED_SHARE = 0.5
+"""Of the memory that nobody uses, what a copy of what is not written yet may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavingPlan:
+    """Which checkpoints are made, and which of them stay."""
+
+    interval: int | Literal["auto"]
+    """Steps from one to the next; auto: as often as costs little."""
+    keep_last: int
+    keep_best: int
+
+
+class Saver:
+    """Writes checkpoints in threads of its own, from the weights themselves, while the next step samples and grades.
+
+    What is not written when the weights are about to change is copied then, which `CarefulLearner` sees to.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        store: CheckpointStore,
+        plan: SavingPlan,
+        recorder: Recorder,
+        clock: Callable[[], float],
+        *,
+        saved: int | None = None,
+        unused_memory: Callable[[], int] = read_unused,
+    ) -> None:
+        """`saved` is the step whose checkpoint the run goes on from; None: it has just begun."""
+        self._learner = learner
+        self._store = store
+        self._plan = plan
+        self._recorder = recorder
+        self._clock = clock
+        self._unused_memory = unused_memory
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._pending: Future[float] | None = None
+        self._lent: Sequence[Lent] = ()
+        """What the thread writes from, unless these are copies by now."""
+        self._saved = saved
+        self._saved_at = clock()
+        self.cost_s = 0.0
+        """What the last checkpoint took to write."""
+
+    def is_due(self, step: int) -> bool:
+        """Whether a checkpoint comes after this step."""
+        if self._plan.interval == "auto":
+            return self._clock() - self._saved_at >= max(LEAST_S, self.cost_s / SHARE)
+        return step % self._plan.interval == 0
+
+    def save(self, state: RunState, scores: Mapping[int, float]) -> None:
+        """Begins to save. `scores` are the held-out results by step that say which checkpoints are the best.
+
+        Raises:
+            DiskError: the checkpoint before this one could not be written.
+        """
+        self.finish()
+        if self._saved == state.progress.step:
+            return
+        draft = to_draft(state, self._learner.state())
+        self._saved, self._saved_at = state.progress.step, self._clock()
+        self._lent = draft.tensors
+        self._pending = self._thread.submit(self._write, draft, dict(scores))
+
+    def take_back(self) -> None:
+        """The weights are about to change: what is still to be written of them is copied.
+
+        Where memory is short, the change waits until all of it is written.
+
+        Raises:
+            DiskError: the checkpoint could not be written.
+        """
+        if self._pending is not None and self._pending.done():
+            self.finish()
+        left_bytes = sum(lent.left_bytes for lent in self._lent)
+        if left_bytes and left_bytes > COPIED_SHARE * self._unused_memory():
+            self.finish()
+        for lent in self._lent:
+            lent.take_back()
+        self._lent = ()
+
+    def finish(self) -> None:
+        """Waits for what is being saved; from then on it is said to be saved.
+
+        Raises:
+            DiskError: it could not be written.
+        """
+        pending, self._pending, self._lent = self._pending, None, ()
+        if pending is not None:
+            self.cost_s = pending.result()
+            self._recorder.event("saved", step=self._saved)
+
+    def close(self) -> None:
+        """Lets what is being written end, however the run did: nobody writes into its directory afterwards."""
+        self._thread.shutdown()
+
+    def restore(self, step: int) -> None:
+        """Gives the learner the state of a checkpoint back.
+
+        Raises:
+            CheckpointError: it is damaged or not there.
+        """
+        _, state = from_checkpoint(self._store.load(step))
+        self._learner.restore(state)
+
+    def _write(self, draft: Draft, scores: Mapping[int, float]) -> float:
+        """Returns the seconds it took."""
+        start = self._clock()
+        self._store.save(draft, self._recorder.files)
+        kept = kept_steps(self._store.steps(), scores, last=self._plan.keep_last, best=self._plan.keep_best)
+        self._store.prune(kept)
+        return self._clock() - start
+
+
+class CarefulLearner:
+    """A learner that changes no weights from which a checkpoint is being written."""
+
+    def __init__(self, learner: Learner, take_back: Callable[[], None]) -> None:
+        self._learner = learner
+        self._take_back = take_back
+
+    def estimate(self, batch: Batch) -> Estimates:
+        return self._learner.estimate(batch)
+
+    def update(self, lesson: TrainingBatch, loss: Loss) -> UpdateReport:
+        self._take_back()
+        return self._learner.update(lesson, loss)
+
+    def weights(self) -> Weights:
+        return self._learner.weights()
+
+    def state(self) -> LearnerState:
+        return self._learner.state()
+
+    def restore(self, state: LearnerState) -> None:
+        self._take_back()
+        self._learner.restore(state)

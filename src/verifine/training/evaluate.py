@@ -1,0 +1,88 @@
+"""How good a policy is on held-out prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
+
+from verifine.config.graders.extensions import REFERENCE_FIELD
+from verifine.graders import Grader
+from verifine.insights.evaluation import EvaluatedSample, Evaluation
+from verifine.rollout.engine import RolloutEngine
+from verifine.training.collect import grade_groups
+from verifine.types import Grade, Group, Prompt, Sampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalSet:
+    """Held-out prompts, and how they are asked and judged; the same at every evaluation."""
+
+    prompts: Sequence[Prompt]
+    engine: RolloutEngine
+    grader: Grader
+    """The one that training goes by."""
+    truth: Grader | None
+    """A second one that training never sees; None: there is none."""
+    sampling: Sampling
+    pass_score: float | None
+    """From which score an answer passes where the grader that decides does not tell right from wrong; None: none."""
+
+
+def eval_sampling(sampling: Sampling, samples: int, temperature: float | None) -> Sampling:
+    """How held-out prompts are answered in a run that samples like this: once and greedily, or several times.
+
+    Step 0 is no step of training, so the random numbers are no step's, and the same at every evaluation: two of them
+    differ by the weights alone. They are the policy's own answers, never those of an int8 copy.
+    """
+    drawn = sampling.temperature if temperature is None else temperature
+    return replace(sampling, group_size=samples, temperature=drawn if samples > 1 else 0.0, step=0, in_int8=False)
+
+
+def evaluate_policy(eval_set: EvalSet, name: str) -> Evaluation:
+    """Asks and judges every prompt; both graders judge the same answers."""
+    groups = grade_groups(eval_set.grader, eval_set.engine.generate(eval_set.prompts, eval_set.sampling))
+    truths = None if eval_set.truth is None else grade_groups(eval_set.truth, groups)
+    return Evaluation(
+        name=name,
+        samples=tuple(
+            sample
+            for group, true_group in zip(groups, truths or repeat(None), strict=False)
+            for sample in _samples(eval_set, group, true_group)
+        ),
+        temperature=eval_set.sampling.temperature,
+    )
+
+
+def _samples(eval_set: EvalSet, group: Group, true_group: Group | None) -> list[EvaluatedSample]:
+    truths: Sequence[Grade | None] = [None] * len(group.grades) if true_group is None else true_group.grades
+    return [
+        EvaluatedSample(
+            prompt_id=group.prompt.id,
+            prompt=group.prompt.question,
+            text=rollout.text,
+            score=grade.score,
+            format_ok=grade.format_ok,
+            answer_ok=grade.answer_ok,
+            gold=_gold(group.prompt),
+            sample=place,
+            truth=None if truth is None else truth.score,
+            truth_ok=None if truth is None else truth.answer_ok,
+            passed=_passes(grade if eval_set.truth is None else truth, eval_set.pass_score),
+        )
+        for place, (rollout, grade, truth) in enumerate(zip(group.rollouts, group.grades, truths, strict=True))
+    ]
+
+
+def _passes(grade: Grade | None, pass_score: float | None) -> bool | None:
+    """By whether it is right, or else by its score; None: nobody knows."""
+    if grade is None or grade.score is None:
+        return None
+    if grade.answer_ok is not None or pass_score is None:
+        return grade.answer_ok
+    return grade.score >= pass_score
+
+
+def _gold(prompt: Prompt) -> str | None:
+    answer = prompt.item.get(REFERENCE_FIELD)
+    return None if answer is None else str(answer)

@@ -1,0 +1,40 @@
+"""How long a run goes on without learning anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from verifine.learner.learner import UpdateOutcome
+
+NO_SIGNAL_LIMIT = 20
+NOT_FINITE_LIMIT = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCounters:
+    """Counts steps that taught nothing, and updates that could not be made."""
+
+    silent_steps: int = 0
+    """In a row, up to now."""
+    not_finite: int = 0
+    """Updates in a row, up to now."""
+    is_not_finite: bool = False
+    """Whether the gradient was not finite too often in a row."""
+
+    def note(self, outcomes: Sequence[UpdateOutcome]) -> HealthCounters:
+        """What it is after the updates of a step."""
+        is_silent = all(outcome is UpdateOutcome.NO_SIGNAL for outcome in outcomes)
+        count, is_not_finite = self.not_finite, self.is_not_finite
+        for outcome in outcomes:
+            if outcome is not UpdateOutcome.NO_SIGNAL:
+                count = count + 1 if outcome is UpdateOutcome.NOT_FINITE else 0
+            is_not_finite |= count >= NOT_FINITE_LIMIT
+        return HealthCounters(
+            silent_steps=self.silent_steps + 1 if is_silent else 0, not_finite=count, is_not_finite=is_not_finite
+        )
+
+    @property
+    def has_no_signal(self) -> bool:
+        """Whether there has been nothing to learn from for too long."""
+        return self.silent_steps >= NO_SIGNAL_LIMIT

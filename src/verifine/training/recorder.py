@@ -1,0 +1,69 @@
+"""What a run writes down while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from safetensors.torch import save
+
+from verifine.insights.evaluation import Evaluation, read_evaluations, write_evaluation
+from verifine.machine.disk import write_whole
+from verifine.models.chat import prompt_text
+from verifine.models.load import LanguageModel
+from verifine.runs.directory import RunDirectory
+from verifine.runs.events import EventLog
+from verifine.runs.metrics import MetricLog
+from verifine.runs.rollouts import write_rollouts
+from verifine.training.step import StepResult
+from verifine.types import Json
+
+
+class Recorder:
+    """Writes metrics, rollouts, evaluations and events into a run directory."""
+
+    def __init__(self, directory: RunDirectory, model: LanguageModel, now: Callable[[], datetime]) -> None:
+        self._directory = directory
+        self._model = model
+        self._events = EventLog(directory.events, now, directory.disk)
+        self._metrics = MetricLog(directory.metrics, directory.disk)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that grow from step to step."""
+        return self._directory.metrics, self._directory.events
+
+    def find_evaluation(self, name: str) -> Evaluation | None:
+        """What was written of it; None: nothing."""
+        return read_evaluations(self._directory.evaluations).get(name)
+
+    def event(self, kind: str, **fields: Json) -> None:
+        self._events.emit(kind, **fields)
+
+    def step(self, result: StepResult) -> None:
+        """Rollouts first, so that a step with a metrics row is a step with its rollouts."""
+        harvest, lesson = result.harvest, result.lesson
+        advantages = [] if lesson is None else lesson.rollout_advantages().tolist()
+        by_prompt = {group.prompt.id: row for group, row in zip(harvest.kept, advantages, strict=lesson is not None)}
+        write_rollouts(
+            self._directory.rollouts,
+            result.progress.step,
+            harvest.sampled,
+            # A group that was left out has no advantage: it moved nothing.
+            [by_prompt.get(group.prompt.id, [0.0] * len(group.rollouts)) for group in harvest.sampled],
+            [prompt_text(self._model, group.prompt) for group in harvest.sampled],
+            self._directory.disk,
+        )
+        self._metrics.append(result.report)
+
+    def dump(self, result: StepResult) -> Path:
+        """Everything the updates of a step saw, for whoever looks for what went wrong."""
+        assert result.lesson is not None, "an update that was not finite had a lesson"
+        path = self._directory.dumps / f"step-{result.progress.step:06d}.safetensors"
+        write_whole(path, save(result.lesson.tensors()), self._directory.disk)
+        return path
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        write_evaluation(self._directory.evaluations, evaluation, self._directory.disk)
+        self.event("evaluation", name=evaluation.name, **evaluation.numbers())

@@ -1,0 +1,73 @@
+"""What the answers of a step look like in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from verifine.batch import score
+from verifine.insights.scores import quantile
+from verifine.types import Grade, GradeFault, Group
+
+
+def summarize(groups: Sequence[Group]) -> dict[str, float]:
+    """Metrics over every answer that was sampled and graded in a step, kept for training or not.
+
+    Unscorable answers count in `unscorable` and in the lengths, nowhere else. `reward_std` is the unbiased standard
+    deviation within a group, averaged over the groups with two scores or more. A judgement that no grade makes is
+    left out.
+    """
+    scores = score(groups)
+    rewards = [row[ok] for row, ok in zip(scores.rewards, scores.valid, strict=True) if ok.any()]
+    spreads = [row.std().item() for row in rewards if len(row) > 1]
+    every_reward = [value for row in rewards for value in row.tolist()]
+    lengths = scores.lengths.float()
+    every_grade = [grade for group in groups for grade in group.grades]
+    grades = [grade for grade in every_grade if grade.valid]
+    metrics = {
+        "unscorable": float((~scores.valid).sum()),
+        "completions/mean_length": lengths.mean().item(),
+        "completions/min_length": lengths.min().item(),
+        "completions/max_length": lengths.max().item(),
+        "completions/clipped_ratio": scores.truncated.float().mean().item(),
+    }
+    optional = {
+        "reward": _mean(every_reward),
+        "reward_std": _mean(spreads),
+        "frac_reward_zero_std": _mean([float((row == row[0]).all()) for row in rewards]),
+        "format_accuracy": _mean([float(grade.format_ok) for grade in grades if grade.format_ok is not None]),
+        "answer_accuracy": _mean([float(grade.answer_ok) for grade in grades if grade.answer_ok is not None]),
+    }
+    return {
+        **{name: value for name, value in optional.items() if value is not None},
+        **_parts(grades),
+        **metrics,
+        **_grading(every_grade),
+    }
+
+
+def _parts(grades: Sequence[Grade]) -> dict[str, float]:
+    """The mean of each named part, over the answers that have it."""
+    values: dict[str, list[float]] = {}
+    for grade in grades:
+        for name, value in grade.parts.items():
+            values.setdefault(name, []).append(value)
+    return {f"rewards/{name}": sum(each) / len(each) for name, each in values.items()}
+
+
+def _grading(grades: Sequence[Grade]) -> dict[str, float]:
+    """How the grader did: its speed, its failures and what judges were asked."""
+    seconds = sorted(grade.seconds for grade in grades)
+    metrics = {
+        "grader/latency_p50": quantile(seconds, 0.5),
+        "grader/latency_p95": quantile(seconds, 0.95),
+        "grader/error_rate": sum(bool(grade.faults) for grade in grades) / len(grades),
+        "grader/timeout_rate": sum(GradeFault.UNRESPONSIVE_REWARD in grade.faults for grade in grades) / len(grades),
+    }
+    usages = [usage for grade in grades for usage in grade.usage.values()]
+    if usages:
+        metrics["grader/judge_tokens"] = float(sum(usage.prompt + usage.completion for usage in usages))
+    return metrics
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

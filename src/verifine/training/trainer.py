@@ -1,0 +1,48 @@
+"""The parts of a training step, and how far a run has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from verifine.algorithms.recipes import Algorithm
+from verifine.graders import Grader
+from verifine.learner.learner import Learner
+from verifine.rollout.canary import Canary
+from verifine.rollout.engine import RolloutEngine
+from verifine.training.source import PromptSource
+from verifine.types import Sampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trainer:
+    """Everything a training step works with."""
+
+    source: PromptSource
+    engine: RolloutEngine
+    grader: Grader
+    algorithm: Algorithm
+    learner: Learner
+    canary: Canary | None
+    """None: the engine has no weights to compare."""
+    sampling: Sampling
+    prompts_per_step: int
+    max_resample: int
+    epochs: int
+    """How often a step goes over its batch."""
+    mini_batches: int
+    """Into how many parts each time, with an update for each."""
+    clock: Callable[[], float]
+    """Seconds from any origin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run has come: with the weights and the optimiser, all that its next step depends on."""
+
+    step: int = 0
+    position: int = 0
+    """Prompts drawn so far."""
+    updates: int = 0
+    tokens: int = 0
+    """Action tokens sampled so far."""

@@ -1,0 +1,84 @@
+"""A run's evaluations: when they come, what follows from them, and whose weights become the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from verifine.insights.diagnosis.finding import Finding
+from verifine.insights.diagnosis.numbers import finding_numbers
+from verifine.insights.evaluation import Evaluation
+from verifine.training.evaluate import evaluate_policy
+from verifine.training.run import Run
+from verifine.training.state import RunState
+
+
+def evaluate_if_due(run: Run, state: RunState) -> RunState:
+    """Between steps, where the plan says so; after the last one there is the final evaluation."""
+    step, interval = state.progress.step, run.plan.eval_interval
+    is_last = step == run.plan.steps
+    return evaluate(run, state, _name_of(step)) if interval and step % interval == 0 and not is_last else state
+
+
+def save(run: Run, state: RunState) -> None:
+    """Begins a checkpoint, unless there is one of this step."""
+    run.saver.save(state, state.best.scores)
+
+
+def evaluate(run: Run, state: RunState, name: str) -> RunState:
+    """The state with the result. Weights that are better than all before are saved, where the best are kept."""
+    evaluation = evaluate_now(run, name)
+    if evaluation is None:
+        return state
+    step = state.progress.step
+    state = replace(state, best=state.best.note(evaluation, step))
+    if run.plan.keeps_best and state.best.step == step:
+        save(run, state)
+    return state
+
+
+def evaluate_now(run: Run, name: str) -> Evaluation | None:
+    """Asks the held-out problems, tells and writes what came out. None: there are none."""
+    if not run.eval_set.prompts:
+        return None
+    run.observer.stage(f"asking {len(run.eval_set.prompts)} held-out problems")
+    evaluation = evaluate_policy(run.eval_set, name)
+    _record(run, evaluation)
+    return evaluation
+
+
+def _record(run: Run, evaluation: Evaluation) -> None:
+    run.recorder.evaluation(evaluation)
+    run.observer.evaluated(evaluation)
+    tell(run, run.watch.evaluated(evaluation))
+
+
+def finish_with_best(run: Run, state: RunState) -> Evaluation | None:
+    """Goes back to the weights of the best evaluation. Asked again they would answer the same, so they are not."""
+    last = state.progress.step
+    if run.recorder.find_evaluation(_name_of(last)) is None:
+        state = evaluate(run, state, _name_of(last))
+    best = state.best.step
+    if best is None:
+        return None
+    if best != last:
+        run.saver.finish()
+        run.saver.restore(best)
+        run.trainer.engine.load_weights(run.trainer.learner.weights(), state.progress.updates)
+    found = run.recorder.find_evaluation(_name_of(best))
+    assert found is not None, "the best evaluation was recorded"
+    final = replace(found, name="final", step=best)
+    _record(run, final)
+    return final
+
+
+def _name_of(step: int) -> str:
+    """What the evaluation after `step` is called."""
+    return "baseline" if step == 0 else f"step-{step}"
+
+
+def tell(run: Run, findings: Iterable[Finding]) -> None:
+    """Writes down what stands out, and shows it."""
+    for finding in findings:
+        run.recorder.event("finding", **finding_numbers(finding))
+        run.observer.found(finding)

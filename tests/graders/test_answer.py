@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from verifine.config.graders import AnswerGraderConfig
+from verifine.graders.answer import AnswerGrader
+from verifine.types import Grade, GradeFault, Json, Sample
+
+Compare = Literal["exact", "number", "countdown"]
+
+
+def grade(text: str, *, compare: Compare = "exact", tolerance: float = 0, **item: Json) -> Grade:
+    grader = AnswerGrader(AnswerGraderConfig(type="answer", compare=compare, tolerance=tolerance))
+    (result,) = grader.grade([Sample(output_text=text, item=item)])
+    return result
+
+
+def test_right_answer_in_the_right_format_scores_one() -> None:
+    assert grade("<answer> 31 </answer>", gt_answer="31") == Grade(
+        score=1.0, parts={"format": 1.0, "answer": 1.0}, format_ok=True, answer_ok=True
+    )
+
+
+def test_wrong_answer_in_the_right_format_scores_the_weight_of_the_format() -> None:
+    assert grade("<answer>30</answer>", gt_answer="31") == Grade(
+        score=0.1, parts={"format": 1.0, "answer": 0.0}, format_ok=True, answer_ok=False
+    )
+
+
+def test_right_answer_in_the_wrong_format_scores_nothing() -> None:
+    assert grade("<answer>31</answer> 31", gt_answer="31") == Grade(
+        score=0.0, parts={"format": 0.0, "answer": 0.0}, format_ok=False, answer_ok=False
+    )
+
+
+def test_no_answer_does_not_equal_an_empty_reference() -> None:
+    assert grade("nothing", gt_answer="").answer_ok is False
+    assert grade("<answer></answer>", gt_answer="").answer_ok is True
+
+
+@given(st.floats(min_value=0, max_value=1))
+def test_a_perfect_answer_scores_exactly_one_whatever_the_weight(weight: float) -> None:
+    grader = AnswerGrader(AnswerGraderConfig(type="answer", format_weight=weight))
+    (result,) = grader.grade([Sample(output_text="<answer>x</answer>", item={"gt_answer": "x"})])
+    assert result.score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "tolerance", "is_right"),
+    [
+        ("31.0", "31", 0, True),
+        ("0.75", "3/4", 0, True),
+        ("1,000", 1000, 0, True),
+        ("31.1", "31", 0, False),
+        ("31.3", "31", 0.3, True),
+        ("30.7", "31", 0.3, True),
+        ("31.31", "31", 0.3, False),
+        ("about 31", "31", 5, False),
+    ],
+)
+def test_numbers_are_compared_by_value(answer: str, reference: Json, tolerance: float, is_right: bool) -> None:
+    result = grade(f"<answer>{answer}</answer>", compare="number", tolerance=tolerance, gt_answer=reference)
+    assert result.answer_ok is is_right
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_right"),
+    [
+        ("(5-3)*8", True),
+        ("8*(5-3)", True),
+        ("8+8", False),  # the value, with other numbers
+        ("8*5-3", False),  # the numbers, with another value
+        ("(5-3)*8*(3-2)", False),  # the value, with a number too many
+        ("16", False),
+        ("(5-3)*8=16", False),
+        ("", False),
+    ],
+)
+def test_countdown_wants_the_value_from_each_number_once(answer: str, is_right: bool) -> None:
+    result = grade(f"<answer>{answer}</answer>", compare="countdown", gt_answer="16", numbers=[3, 5, 8])
+    assert (result.format_ok, result.answer_ok) == (True, is_right)
+
+
+def test_countdown_counts_equal_numbers() -> None:
+    assert grade("<answer>4+4+2</answer>", compare="countdown", gt_answer=10, numbers=[4, 2, 4]).answer_ok is True
+    assert grade("<answer>4+2+4</answer>", compare="countdown", gt_answer=10, numbers=[4, 2, 2]).answer_ok is False
+
+
+@pytest.mark.parametrize("text", ["<answer>31</answer>", "no tags at all"])
+def test_a_broken_row_is_unscorable_whatever_the_answer(text: str) -> None:
+    assert grade(text, compare="number", gt_answer="thirty") == Grade.unscorable(
+        'the reference "thirty" is not a number; mend the row, or compare exact', GradeFault.INVALID_VARIABLE
+    )
+    assert grade(text) == Grade.unscorable(
+        "item.gt_answer does not exist: item has no fields", GradeFault.INVALID_VARIABLE
+    )
+    for numbers in ([], "3, 5", [3, "5"], None):
+        reason = grade(text, compare="countdown", gt_answer="8", numbers=numbers).reason  # type: ignore[arg-type]
+        assert reason == 'the row\'s field "numbers" must be a list of integers for compare: countdown'
+
+
+def test_another_tag_is_possible() -> None:
+    grader = AnswerGrader(AnswerGraderConfig(type="answer", tag="solution", reference="7"))
+    texts = ["<solution>7</solution>", "<answer>7</answer>"]
+    assert [each.score for each in grader.grade([Sample(output_text=text, item={}) for text in texts])] == [1.0, 0.0]
+
+
+def test_a_grader_that_cannot_be_used_is_refused_by_the_schema() -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        AnswerGraderConfig(type="answer", tolerance=float("inf"))
+    with pytest.raises(ValidationError, match="not closed"):
+        AnswerGraderConfig(type="answer", reference="{{ item.x")

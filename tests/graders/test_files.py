@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from verifine.config.graders import GRADER_PRESETS, AnswerGraderConfig, PythonGraderConfig
+from verifine.errors import GraderError
+from verifine.graders import load_grader_config
+
+TYPES = (
+    "'string_check', 'text_similarity', 'python', 'score_model', 'label_model', 'answer', 'math', 'code', 'number', "
+    "'choice', 'format', 'json_schema', 'endpoint'"
+)
+"""Those that are not made of others."""
+
+
+def write(folder: Path, value: object) -> str:
+    path = folder / "grader.json"
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return str(path)
+
+
+def message(spec: str) -> str:
+    with pytest.raises(GraderError) as caught:
+        load_grader_config(spec)
+    return str(caught.value)
+
+
+def test_presets_are_found_by_name() -> None:
+    for name, config in GRADER_PRESETS.items():
+        assert load_grader_config(name) is config
+
+
+def test_a_file_holds_a_grader(tmp_path: Path) -> None:
+    spec = write(tmp_path, {"type": "answer", "compare": "number", "tolerance": 0.5})
+    assert load_grader_config(spec) == AnswerGraderConfig(type="answer", compare="number", tolerance=0.5)
+
+
+def test_openais_python_grader_is_read_as_it_is(tmp_path: Path) -> None:
+    source = "def grade(sample: dict, item: dict) -> float:\n    return 1.0\n"
+    spec = write(tmp_path, {"type": "python", "source": source, "image_tag": "2025-05-08"})
+    assert load_grader_config(spec) == PythonGraderConfig(type="python", source=source, image_tag="2025-05-08")
+
+
+def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
+    spec = write(tmp_path, "\ufeff" + json.dumps({"type": "answer"}))
+    assert load_grader_config(spec) == AnswerGraderConfig(type="answer")
+
+
+def test_what_is_neither_preset_nor_file_gets_one_message_for_both() -> None:
+    assert message("answer_numbr") == (
+        'grader "answer_numbr" is neither a preset nor a file (did you mean "answer_number"?); '
+        "give one of answer_exact, answer_number, boxed, code, think_answer_tags, "
+        "or the path of a JSON file with a grader"
+    )
+
+
+def test_a_folder_is_no_grader(tmp_path: Path) -> None:
+    assert message(str(tmp_path)) == f"{tmp_path} cannot be read (Is a directory); give a JSON file that can"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"type":\n  answer}', "line 2 column 3 is not JSON: Expecting value; mend the file"),
+        ('{"type": "answer", "type": "python"}', 'is not JSON: the key "type" stands twice in one object'),
+        ("[]", 'holds no grader; write an object such as {"type": "answer", "compare": "number"}'),
+        ("{}", f"`type` is missing; it is one of {TYPES}, 'multi', 'weighted'"),
+        ('{"type": "lambda"}', f"`type` is 'lambda', but must be one of {TYPES}, 'multi', 'weighted'"),
+        ('{"type": "pyton"}', "'multi', 'weighted'; did you mean 'python'?"),
+        ('{"type": "multi"}', "`graders` is missing. The graders, each under the name the formula uses."),
+        (
+            '{"type": "multi", "graders": {"a": {"type": "answer"}}, "calculate_output": "a + b"}',
+            "`calculate_output` reads b, but the graders are a",
+        ),
+        ('{"type": "math", "timeout_s": 0}', "`timeout_s` is 0, but must be above 0."),
+        ('{"type": "code", "memory_mb": 1}', "`memory_mb` is 1, but must be at least 64."),
+        ('{"type": "answer", "reference": "{{ item.x"}', "`reference`: template "),
+        ('{"type": "answer", "tolerence": 1}', "`tolerence` is unknown; did you mean `tolerance`?"),
+        ('{"type": "answer", "zzz": 1}', "`zzz` is unknown; the keys here are type, name, reference, compare"),
+        ('{"type": "python"}', "`source` is missing. Python source that defines grade(sample, item)"),
+        ('{"type": "answer", "format_weight": 2}', "`format_weight` is 2, but must be at most 1."),
+        ('{"type": "format", "pattern": "("}', "`pattern` is not a regular expression: missing )"),
+        (
+            '{"type": "weighted", "graders": {"format": {"type": "format"}}, "weights": {"format": 1}}',
+            "`graders.format`: give either `pattern` (a regular expression) or `template` (tags with ... between them)",
+        ),
+        (
+            '{"type": "weighted", "graders": {"a": {"type": "weighted"}}, "weights": {"a": 1}}',
+            f"`graders.a.type` is 'weighted', but must be one of {TYPES}",
+        ),
+        (
+            '{"type": "weighted", "graders": {"a": {"type": "answer"}}, "weights": {"b": 1}}',
+            ": `weights.a` is missing and `weights.b` is unknown; give each of a a weight, and no other",
+        ),
+    ],
+)
+def test_a_faulty_file_is_explained(tmp_path: Path, text: str, expected: str) -> None:
+    spec = write(tmp_path, text)
+    told = message(spec)
+    assert told.startswith(spec)
+    assert expected in told
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    spec = write(tmp_path, {"type": "answer", "tolerance": -1, "tagg": "x"})
+    assert [line.partition(" is ")[0] for line in message(spec).splitlines()] == [
+        f"{spec}: `tolerance`",
+        f"{spec}: `tagg`",
+    ]
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "grader.json"
+    path.write_bytes(b'{"type": "\xff"}')
+    assert message(str(path)) == f"{path}: byte 11 is not UTF-8; save the file as UTF-8"

@@ -1,0 +1,83 @@
+"""Runs that failed, were killed, or were over before they began; and memory that ran out."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from verifine.insights.diagnosis.diagnose import diagnose
+from verifine.insights.diagnosis.finding import Finding
+from verifine.insights.record import RunRecord
+from verifine.runs.directory import RunDirectory
+from verifine.runs.lock import is_training
+
+Findings = Callable[..., dict[str, Finding]]
+MakeRun = Callable[..., RunRecord]
+
+ENDING = {"failed", "killed", "disk_full", "few_updates"}
+
+
+@pytest.mark.parametrize(
+    ("last", "topic"),
+    [
+        (("finished", {}), None),
+        (("failed", {"error": "the grader is gone"}), "failed"),
+        (("paused", {}), None),
+        (("paused", {"reason": "disk_full", "error": "no space left"}), "disk_full"),
+        (("evaluation", {}), "killed"),
+    ],
+)
+def test_a_run_is_told_apart_by_its_last_event(findings: Findings, last: object, topic: str | None) -> None:
+    found = findings(events=[("started", {}), last])
+    assert ENDING & set(found) == ({topic} if topic else set())
+
+
+def test_a_failure_is_told_in_its_own_words(findings: Findings) -> None:
+    found = findings(events=[("failed", {"error": "the grader is gone"})])["failed"]
+    assert (found.severity, found.found) == ("problem", "The run failed: the grader is gone")
+
+
+def test_a_run_that_is_still_going_has_no_ending_to_be_missed(make_run: MakeRun) -> None:
+    going = make_run(events=[("started", {})])
+    assert not diagnose(going, is_training=True)
+    assert [finding.topic for finding in diagnose(going, is_training=False)] == ["killed"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "answers", "is_told"),
+    [(19, 0.3, True), (20, 0.3, False)],
+)
+def test_a_run_of_few_updates_could_not_learn_much(
+    findings: Findings, steps: int, answers: object, is_told: bool
+) -> None:
+    assert ("few_updates" in findings({"answer_accuracy": answers}, steps=steps)) is is_told
+
+
+def test_a_process_that_trains_holds_its_directory(tmp_path: Path) -> None:
+    directory = RunDirectory(path=tmp_path)
+    assert not is_training(directory)
+    with directory.lock.open("ab") as file:
+        assert not is_training(directory)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert is_training(directory)
+    assert not is_training(directory)
+
+
+def test_asking_whether_a_process_trains_leaves_no_trace(tmp_path: Path) -> None:
+    directory = RunDirectory(path=tmp_path)
+    is_training(directory)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("oom_counter", "is_told"), [(1.0, True), (0.0, False)])
+def test_memory_that_ran_out_is_a_note_with_the_size_that_fits(
+    findings: Findings, oom_counter: float, is_told: bool
+) -> None:
+    found = findings({"memory/shortages": oom_counter})
+    assert ("memory_shortages" in found) is is_told
+    if is_told:
+        assert found["memory_shortages"].severity == "note"
+        assert "optim.micro_batch_tokens to 512" in found["memory_shortages"].changes[0]

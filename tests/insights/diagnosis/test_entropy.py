@@ -1,0 +1,90 @@
+"""A model that hardly tries anything new, and one that gets ever more undecided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from verifine.insights.diagnosis.finding import Finding
+
+Findings = Callable[..., dict[str, Finding]]
+
+
+def after(step: int, before: float, then: float) -> Callable[[int], float]:
+    """`before` up to `step`, `then` from the next on."""
+    return lambda now: before if now <= step else then
+
+
+def collapsed(**others: object) -> dict[str, object]:
+    """Sure, alike, and half wrong."""
+    return {"entropy": after(5, 1.2, 0.05), "frac_reward_zero_std": 0.96, "answer_accuracy": 0.5, **others}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "severity"),
+    [
+        (collapsed(), "problem"),
+        (collapsed(frac_reward_zero_std=0.9), "warning"),
+        (collapsed(frac_reward_zero_std=0.89), None),
+        (collapsed(answer_accuracy=0.86), None),
+        (collapsed(answer_accuracy=lambda step: 0.3 + step / 200), None),
+        (collapsed(entropy=after(5, 1.2, 0.16)), None),
+        (collapsed(entropy=after(5, 0.15, 0.05)), None),
+    ],
+    ids=["for long", "for now", "answers differ", "right", "still learning", "not so sure", "sure from the start"],
+)
+def test_a_model_that_is_sure_alike_and_wrong_has_collapsed(
+    findings: Findings, numbers: Mapping[str, object], severity: str | None
+) -> None:
+    found = findings(numbers).get("entropy_collapse")
+    assert (None if found is None else found.severity.value) == severity
+    if found is not None:
+        assert found.evidence["entropy"] == pytest.approx(0.05)
+        assert found.evidence["entropy_at_first"] == pytest.approx(1.2)
+
+
+def test_a_collapse_is_told_once_and_not_as_a_lack_of_signal_too(findings: Findings) -> None:
+    assert "no_signal" not in findings(collapsed())
+
+
+def test_steps_without_an_update_do_not_hide_how_sure_the_model_is(findings: Findings) -> None:
+    """An entropy is measured in updates only, and a collapsed model has hardly any."""
+    rare = collapsed(entropy=lambda step: 1.2 if step <= 5 else 0.05 if step <= 25 else None)
+    assert findings(rare)["entropy_collapse"].evidence["entropy"] == pytest.approx(0.05)
+
+
+def test_the_way_out_of_a_collapse_starts_from_what_is_set(findings: Findings) -> None:
+    plain = findings(collapsed())["entropy_collapse"].changes
+    assert plain[0].startswith("Set algorithm.entropy_bonus to 0.01")
+    assert "5e-06 and 2e-05" in " ".join(plain)
+    assert "clip_high" not in " ".join(plain)
+    algorithm = {"name": "grpo", "entropy_bonus": 0.02, "epochs": 2}
+    changed = findings(collapsed(), sections={"algorithm": algorithm})["entropy_collapse"].changes
+    assert changed[0].startswith("Raise algorithm.entropy_bonus from 0.02 to 0.04")
+    assert any("algorithm.clip_high" in change for change in changed)
+
+
+def rising(last: float) -> Callable[[int], float]:
+    """From 0.5 at the beginning, in a straight line, to `last` at step 60."""
+    return lambda step: 0.5 + (last - 0.5) * step / 60
+
+
+@pytest.mark.parametrize(
+    ("last", "answers", "is_told"),
+    [(3.0, 0.3, True), (1.5, 0.3, False), (3.0, lambda step: 0.3 + step / 200, False)],
+    ids=["into noise", "a little", "while it learns"],
+)
+def test_an_entropy_that_rises_without_better_answers_is_told(
+    findings: Findings, last: float, answers: object, is_told: bool
+) -> None:
+    found = findings({"entropy": rising(last), "answer_accuracy": answers})
+    assert ("entropy_rises" in found) is is_told
+
+
+def test_an_entropy_bonus_is_the_first_to_go_where_entropy_rises(findings: Findings) -> None:
+    numbers = {"entropy": rising(3.0), "answer_accuracy": 0.3}
+    sections = {"algorithm": {"name": "grpo", "entropy_bonus": 0.05}}
+    assert findings(numbers, sections=sections)["entropy_rises"].changes[0] == (
+        "Lower algorithm.entropy_bonus from 0.05 to 0.01."
+    )

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifine.config import RunConfig, build_config
+from verifine.errors import ModelError
+from verifine.models.available import Available
+from verifine.models.provision import ProvisionedModel
+from verifine.models.shape import ModelShape
+from verifine.preflight.finding import Severity
+from verifine.preflight.machine import read_shape
+from verifine.preflight.memory import Lengths, Memory, describe_bytes, estimate_memory, judge_memory
+from verifine.training.memory import LOGITS_BYTES, MemoryPlan
+
+SHAPE = ModelShape(
+    parameters=1000, trainable=1000, linear_outputs=100, cached_bytes_per_token=64, head=200, layers=5, width=8
+)
+BUDGET = MemoryPlan(micro_batch_tokens=100, cache_bytes=1 << 30, recompute=False)
+GPU = Available(place="memory of a GPU", size=1 << 30, is_main=False)
+MAIN = Available(place="memory", size=1 << 30, is_main=True)
+FIXED = LOGITS_BYTES + 2 * 4 * 200
+LENGTHS = Lengths(longest_prompt=50, usual_answer=10, longest_answer=20)
+
+
+def make_config(
+    algorithm: dict[str, object] | None = None, lora: dict[str, object] | None = None, precision: str = "float32"
+) -> RunConfig:
+    return build_config(
+        {
+            "data": {"task": "add"},
+            "model": {"precision": precision, "lora": lora},
+            "algorithm": algorithm or {"name": "grpo"},
+            "sampling": {"prompts_per_step": 4, "group_size": 8, "max_new_tokens": 20},
+            "optim": {"micro_batch_tokens": 100},
+        }
+    )
+
+
+def estimate(config: RunConfig, shape: ModelShape = SHAPE, budget: MemoryPlan = BUDGET) -> Memory:
+    return estimate_memory(config, shape, LENGTHS, budget, GPU)
+
+
+def test_full_training_keeps_weights_gradients_and_two_moments() -> None:
+    assert estimate(make_config()).lasting == {"weights": 4000, "gradients": 4000, "AdamW": 8000}
+
+
+def test_main_memory_holds_the_program_as_well() -> None:
+    memory = estimate_memory(make_config(), SHAPE, LENGTHS, BUDGET, MAIN)
+    assert list(memory.lasting) == ["the program", "weights", "gradients", "AdamW"]
+
+
+def test_a_step_keeps_the_activations_of_a_micro_batch() -> None:
+    memory = estimate(make_config())
+    # 100 tokens of 2.5 numbers for each of 100 outputs, whatever the answers are: a group is split.
+    assert memory.passing == memory.passing_at_most == FIXED + 4 * 2.5 * 100 * 100
+
+
+def test_a_step_keeps_the_activations_of_one_rollout_at_least() -> None:
+    memory = estimate(make_config(), budget=replace(BUDGET, micro_batch_tokens=1))
+    assert memory.passing == FIXED + 4 * 2.5 * 100 * (50 + 10)
+    assert memory.passing_at_most == FIXED + 4 * 2.5 * 100 * (50 + 20)
+
+
+def test_a_step_keeps_the_activations_of_all_its_tokens_at_most() -> None:
+    memory = estimate(make_config(), budget=replace(BUDGET, micro_batch_tokens=10_000))
+    assert memory.passing == FIXED + 4 * 2.5 * 100 * 4 * (50 + 8 * 10)
+
+
+def test_activations_that_are_computed_again_are_those_of_one_layer() -> None:
+    memory = estimate(make_config(), budget=replace(BUDGET, recompute=True))
+    # What goes into each of five layers, 8 numbers, and a fifth of the outputs.
+    assert memory.passing == FIXED + 4 * (5 * 8 + 2.5 * 100 / 5) * 100
+    without_layers = estimate(make_config(), replace(SHAPE, layers=0), replace(BUDGET, recompute=True))
+    assert without_layers.passing == estimate(make_config()).passing
+
+
+def test_adapters_alone_have_gradients() -> None:
+    shape = replace(SHAPE, parameters=1100, trainable=100)
+    memory = estimate(make_config({"name": "grpo", "beta": 0.1}, lora={}), shape)
+    # The reference is the model without its adapters.
+    assert memory.lasting == {"weights": 4400, "gradients": 400, "AdamW": 800}
+    assert memory.passing == LOGITS_BYTES + 4 * 4.5 * 100 * 100
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "name", "size"),
+    [
+        ({"name": "grpo", "beta": 0.1}, "reference", 4000),
+        ({"name": "ppo", "critic": {"kind": "model"}}, "critic", 16_000),
+    ],
+)
+def test_copies_of_the_model_take_their_part(algorithm: dict[str, object], name: str, size: int) -> None:
+    memory = estimate(make_config(algorithm))
+    assert memory.lasting[name] == size
+    assert set(memory.lasting) == {"weights", "gradients", "AdamW", name}
+
+
+def test_low_precision_keeps_the_weights_once_more() -> None:
+    assert estimate(make_config(precision="bfloat16")).passing - estimate(make_config()).passing == 2000
+
+
+def test_long_prompts_can_make_sampling_the_larger_part() -> None:
+    large = replace(SHAPE, cached_bytes_per_token=100_000)
+    # Four prompts of 50 tokens, each with 8 answers of 20; a cache of 1 GiB would hold more.
+    assert estimate(make_config(), large).passing == max(4 * (50 + 160) * 100_000, estimate(make_config()).passing)
+    huge = replace(SHAPE, cached_bytes_per_token=10_000_000)
+    assert estimate(make_config(), huge).passing == 210 * 10_000_000  # one group, though it is more than the cache
+
+
+@given(st.integers(0, 1000), st.integers(1, 200), st.integers(1, 200))
+def test_longer_answers_never_take_less(prompt: int, usual: int, more: int) -> None:
+    lengths = Lengths(longest_prompt=prompt, usual_answer=usual, longest_answer=usual + more)
+    memory = estimate_memory(make_config(), SHAPE, lengths, BUDGET, MAIN)
+    assert memory.usual <= memory.most
+
+
+def memory_of(usual: int, most: int, available: int) -> Memory:
+    weights = {"weights": usual // 2, "gradients": usual // 4}
+    rest = usual - sum(weights.values())
+    return Memory(
+        place="memory",
+        available=available,
+        lasting=weights,
+        passing=rest,
+        passing_at_most=rest + most - usual,
+        budget=BUDGET,
+    )
+
+
+@pytest.mark.parametrize(
+    ("usual", "most", "severity"),
+    [(1001, 2000, Severity.BLOCKER), (900, 1500, Severity.WARNING), (800, 851, Severity.WARNING), (800, 850, None)],
+)
+def test_what_does_not_fit_is_told(usual: int, most: int, severity: Severity | None) -> None:
+    findings = judge_memory(memory_of(usual, most, available=1000), make_config())
+    assert [finding.severity for finding in findings] == ([] if severity is None else [severity])
+
+
+def test_the_largest_saving_is_named_first() -> None:
+    (full,) = judge_memory(memory_of(4000, 4000, available=1000), make_config())
+    assert full.remedy.startswith("Train adapters alone (model.lora: {}), or lower sampling.max_new_tokens")
+    assert "sampling.group_size or optim.micro_batch_tokens (now 20, 8 and 100)" in full.remedy
+    (adapted,) = judge_memory(memory_of(4000, 4000, available=1000), make_config(lora={}))
+    assert adapted.remedy.startswith("Lower sampling.max_new_tokens")
+    assert "adapters" not in adapted.remedy
+
+
+def test_micro_batches_that_were_chosen_by_the_machine_are_not_for_the_user_to_lower() -> None:
+    config = make_config()
+    config = config.model_copy(update={"optim": config.optim.model_copy(update={"micro_batch_tokens": "auto"})})
+    (finding,) = judge_memory(memory_of(4000, 4000, available=1000), config)
+    assert "lower sampling.max_new_tokens or sampling.group_size (now 20 and 8)" in finding.remedy
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "nobody-knows"}')
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        read_shape(ProvisionedModel(name="x", folder=tmp_path, source="test"), None)
+
+
+def test_sizes_are_told_in_gibibytes() -> None:
+    assert [describe_bytes(size) for size in (3 << 30, 1 << 29, 5 << 20)] == ["3.0 GiB", "0.5 GiB", "5 MiB"]

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifine.config import RunConfig, build_config
+from verifine.models.available import Available
+from verifine.models.shape import ModelShape
+from verifine.rollout.native import CACHE_BYTES
+from verifine.training.memory import Workload, peak_bytes, resident_bytes
+from verifine.training.planner import MOST_CACHE_BYTES, MOST_TOKENS, MOST_TOKENS_ACCELERATED, SAFE_SHARE, plan
+
+GIB = 1 << 30
+
+# SmolLM2-135M.
+SMALL = ModelShape(
+    parameters=134_515_008, trainable=134_515_008, linear_outputs=155_520, cached_bytes_per_token=46_080,
+    head=28_311_552, layers=30, width=576,
+)  # fmt: skip
+# A Llama of eight billion weights.
+LARGE = ModelShape(
+    parameters=8_030_261_248, trainable=8_030_261_248, linear_outputs=32 * 43_008, cached_bytes_per_token=262_144,
+    head=525_336_576, layers=32, width=4096,
+)  # fmt: skip
+
+
+def make_config(tokens: int | str = "auto", **model: Any) -> RunConfig:
+    return build_config(
+        {
+            "data": {"task": "add"},
+            "model": {"precision": "float32", **model},
+            "sampling": {"max_new_tokens": 256},
+            "optim": {"micro_batch_tokens": tokens},
+        }
+    )
+
+
+def main_memory(gib: float) -> Available:
+    return Available(place="memory", size=round(gib * GIB), is_main=True)
+
+
+def accelerator(gib: float) -> Available:
+    return Available(place="memory of a GPU", size=round(gib * GIB), is_main=False)
+
+
+def test_a_small_model_on_a_large_machine_has_as_much_as_is_of_use() -> None:
+    budget = plan(make_config(), SMALL, 100, main_memory(64))
+    assert budget.micro_batch_tokens == MOST_TOKENS
+    assert budget.cache_bytes == CACHE_BYTES
+    assert not budget.recompute
+    budget = plan(make_config(), SMALL, 100, accelerator(139))
+    assert budget.micro_batch_tokens == MOST_TOKENS_ACCELERATED
+    assert budget.cache_bytes == MOST_CACHE_BYTES
+
+
+def test_what_room_is_left_over_decides_on_a_smaller_machine() -> None:
+    # 6 GiB: 0.8 of it less 2.0 GiB for weights, gradients and moments and 0.39 for the program leaves 2.4 GiB, of which
+    # logits and the head's gradient take 0.34. At 1.48 MiB a token that is 1426 tokens.
+    budget = plan(make_config(), SMALL, 100, main_memory(6))
+    assert budget.micro_batch_tokens == 1024
+    assert budget.cache_bytes == GIB
+    assert not budget.recompute
+    assert plan(make_config(), SMALL, 100, main_memory(5)).cache_bytes == GIB
+    assert plan(make_config(), SMALL, 100, main_memory(4)).cache_bytes == GIB // 2
+
+
+def test_activations_are_computed_again_where_one_rollout_does_not_fit() -> None:
+    # 0.8 of 3.6 GiB leave 0.15 GiB for activations: 104 tokens, and a rollout has 356.
+    budget = plan(make_config(), SMALL, 100, main_memory(3.6))
+    assert budget.recompute
+    # Of 92 KiB a token there are many more.
+    assert budget.micro_batch_tokens == 1024
+
+
+@pytest.mark.parametrize("layers", [30, 0])
+def test_where_nothing_fits_the_plan_is_the_least_there_can_be(layers: int) -> None:
+    budget = plan(make_config(), replace(SMALL, layers=layers), 100, main_memory(1))
+    assert (budget.micro_batch_tokens, budget.cache_bytes) == (356, 1)
+    assert budget.recompute == (layers > 0)
+
+
+def test_adapters_leave_room_that_full_training_does_not() -> None:
+    shape = replace(LARGE, trainable=41_943_040)
+    assert plan(make_config(lora={}), shape, 500, accelerator(80)).micro_batch_tokens == 1024
+    full = plan(make_config(), LARGE, 500, accelerator(80))
+    assert (full.micro_batch_tokens, full.recompute, full.cache_bytes) == (756, True, 1)
+
+
+def test_a_critic_of_its_own_takes_from_the_room() -> None:
+    config = make_config()
+    critic = build_config({**config.model_dump(), "algorithm": {"name": "ppo", "critic": {"kind": "model"}}})
+    alone, beside = (plan(each, SMALL, 100, main_memory(8)) for each in (config, critic))
+    # 2 GiB for its weights, gradients and moments, and as many activations again.
+    assert (alone.micro_batch_tokens, beside.micro_batch_tokens) == (2048, 512)
+    assert not beside.recompute
+
+
+def test_what_the_user_chose_stays() -> None:
+    for machine in (main_memory(1), main_memory(64)):
+        assert plan(make_config(100), SMALL, 100, machine).micro_batch_tokens == 100
+        assert plan(make_config(50_000), SMALL, 100, machine).micro_batch_tokens == 50_000
+
+
+def test_a_little_more_or_less_memory_changes_nothing() -> None:
+    assert plan(make_config(), SMALL, 100, main_memory(6)) == plan(make_config(), SMALL, 100, main_memory(6.05))
+
+
+@given(st.floats(0.1, 200), st.integers(1, 4000), st.booleans())
+def test_a_plan_with_room_for_it_fits(gib: float, prompt: int, on_gpu: bool) -> None:
+    config = make_config()
+    available = accelerator(gib) if on_gpu else main_memory(gib)
+    budget = plan(config, SMALL, prompt, available)
+    lasting = sum(resident_bytes(config, SMALL, is_main=available.is_main).values())
+    least = plan(config, SMALL, prompt, replace(available, size=0))
+    one_rollout = peak_bytes(config, SMALL, Workload(prompt=prompt, answer=256), least)
+    if lasting + one_rollout <= SAFE_SHARE * available.size:
+        planned = peak_bytes(config, SMALL, Workload(prompt=prompt, answer=256), budget)
+        assert lasting + planned <= SAFE_SHARE * available.size + 1
+    assert budget.micro_batch_tokens >= prompt + 256

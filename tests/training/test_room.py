@@ -1,0 +1,88 @@
+"""A run whose memory runs out in the middle of a step goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from verifine.assemble import AuxiliaryModels, RunInputs, assemble, resolve
+from verifine.config import build_config
+from verifine.graders import CallableGrader
+from verifine.learner.learner import UpdateOutcome, UpdateReport
+from verifine.models.load import LanguageModel
+from verifine.runs.metrics import explain
+from verifine.testing import load_tiny_model
+from verifine.training.minibatches import merge_reports
+from verifine.training.planner import MOST_TOKENS
+from verifine.training.step import StepResult, train_step
+from verifine.training.trainer import Progress
+from verifine.types import Example, Message
+
+EXAMPLES = [Example(id=str(n), messages=(Message(role="user", content=f"Say {n}"),), item={}) for n in range(12)]
+
+
+def vowels(sample: dict[str, Any], item: dict[str, Any]) -> float:
+    text = sample["output_text"]
+    return sum(character in "aeiou" for character in text) / max(len(text), 1)
+
+
+def take_steps(model: LanguageModel, count: int, tokens: int | str = "auto") -> list[StepResult]:
+    config = build_config(
+        {
+            "data": {"task": "add"},
+            "model": {"precision": "float32"},
+            "sampling": {"prompts_per_step": 4, "group_size": 4, "max_new_tokens": 8},
+            "optim": {"learning_rate": 1e-3, "warmup_steps": 0, "micro_batch_tokens": tokens},
+            "algorithm": {"name": "grpo", "epochs": 2, "mini_batches": 2},
+        }
+    )
+    inputs = RunInputs(config=resolve(config, model), train=EXAMPLES, held_out=[], grader=None)
+    trainer = assemble(inputs, model, CallableGrader(vowels), AuxiliaryModels(), lambda: 0.0).trainer
+    results, progress = [], Progress()
+    for _ in range(count):
+        results.append(train_step(trainer, progress))
+        progress = results[-1].progress
+    return results
+
+
+def texts(result: StepResult) -> list[list[str]]:
+    return [[rollout.text for rollout in group.rollouts] for group in result.harvest.sampled]
+
+
+def test_a_run_goes_on_in_smaller_parts_and_says_so(tmp_path: Path) -> None:
+    free = load_tiny_model(tmp_path)
+    undisturbed = take_steps(free, 3)
+    model = load_tiny_model(tmp_path)
+
+    def run_out(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if kwargs["input_ids"].shape[1] > 28:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    model.network.base_model.register_forward_pre_hook(run_out, with_kwargs=True)
+    results = take_steps(model, 3)
+    metrics = [result.report.metrics for result in results]
+    assert [each["updates"] + each["update_skipped"] for each in metrics] == [4, 4, 4]
+    assert metrics[-1]["memory/shortages"] == metrics[0]["memory/shortages"] > 0
+    assert metrics[-1]["memory/micro_batch_tokens"] < 100
+    assert undisturbed[0].report.metrics["memory/micro_batch_tokens"] >= MOST_TOKENS
+    assert texts(results[0]) == texts(undisturbed[0])
+    assert metrics[0]["loss"] == pytest.approx(undisturbed[0].report.metrics["loss"], abs=1e-5)
+    ends = [torch.cat([each.flatten() for each in one.network.state_dict().values()]) for one in (free, model)]
+    assert ((ends[0] - ends[1]).norm() / ends[0].norm()).item() < 1e-4
+    assert {"memory/shortages", "memory/micro_batch_tokens"} <= {each.name for each in explain(metrics[0])}
+
+
+def test_a_step_tells_what_its_last_update_was_left_with() -> None:
+    reports = [
+        UpdateReport(
+            outcome=UpdateOutcome.APPLIED,
+            metrics={"memory/micro_batch_tokens": tokens, "memory/shortages": oom_counter, "loss": 1.0},
+        )
+        for tokens, oom_counter in ((2048.0, 0.0), (512.0, 2.0))
+    ]
+    merged = merge_reports(reports)
+    assert (merged["memory/micro_batch_tokens"], merged["memory/shortages"]) == (512, 2)

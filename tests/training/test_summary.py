@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from verifine.runs.metrics import explain
+from verifine.training.summary import summarize
+from verifine.types import FinishReason, Grade, GradeFault, Group, Prompt, Rollout, TokenUsage
+
+
+def graded(grades: Sequence[Grade]) -> Group:
+    prompt = Prompt(id="p", token_ids=(1,), item={})
+    rollout = Rollout(
+        prompt=prompt,
+        token_ids=(2, 3),
+        behaviour_logprobs=(-1.0, -1.0),
+        text="x",
+        finish_reason=FinishReason.STOP,
+        policy_version=0,
+    )
+    return Group(prompt=prompt, rollouts=(rollout,) * len(grades), grades=tuple(grades))
+
+
+def test_a_part_is_averaged_over_the_scored_answers_that_have_it() -> None:
+    broken = Grade(score=None, reason="broken", parts={"style": 100.0})
+    groups = [
+        graded([Grade(score=1.0, parts={"style": 1.0, "right": 1.0}), broken]),
+        graded([Grade(score=0.0, parts={"style": 0.5, "right": 0.0}), Grade(score=0.5, parts={"style": 0.0})]),
+    ]
+    metrics = summarize(groups)
+    assert {name: value for name, value in metrics.items() if name.startswith("rewards/")} == {
+        "rewards/style": (1.0 + 0.5 + 0.0) / 3,
+        "rewards/right": (1.0 + 0.0) / 2,
+    }
+    assert metrics["reward"] == 0.5
+    assert metrics["unscorable"] == 1
+
+
+def test_a_step_without_a_scored_answer_has_no_parts() -> None:
+    metrics = summarize([graded([Grade.unscorable("broken")] * 2)])
+    assert not [name for name in metrics if name.startswith("reward")]
+
+
+def test_every_number_of_a_summary_is_explained() -> None:
+    metrics = summarize([graded([Grade(score=1.0, parts={"": 1.0, "a/b": 2.0}, format_ok=True, answer_ok=False)] * 2)])
+    assert {metric.name for metric in explain(metrics)} == metrics.keys()
+
+
+def test_the_graders_speed_failures_and_tokens_are_counted_over_every_answer() -> None:
+    timeout = Grade.unscorable("too slow", GradeFault.UNRESPONSIVE_REWARD, seconds=5.0)
+    no_json = Grade.failed("no JSON", GradeFault.SAMPLE_PARSE)
+    judged = [
+        Grade(score=1.0, seconds=float(i), usage={"judge": TokenUsage(prompt=10, completion=2, cached=5)})
+        for i in range(1, 3)
+    ]
+    metrics = summarize([graded([timeout, no_json]), graded(judged)])
+    assert {name: value for name, value in metrics.items() if name.startswith("grader/")} == {
+        "grader/latency_p50": 1.0,  # of 0, 1, 2 and 5 seconds
+        "grader/latency_p95": 5.0,
+        "grader/error_rate": 0.5,
+        "grader/timeout_rate": 0.25,
+        "grader/judge_tokens": 24.0,
+    }
+    assert metrics["unscorable"] == 1
+
+
+def test_without_a_judge_no_tokens_are_counted() -> None:
+    assert "grader/judge_tokens" not in summarize([graded([Grade(score=1.0)] * 2)])

@@ -42,9 +42,9 @@ LANDLOCK, UNSHARE = 444, {"x86_64": 272, "aarch64": 97}[platform.machine()]
 
 def report(*refused: int, path: str = "") -> tuple[str | None, list[str], dict[str, str], str]:
     environment = {**os.environ, "PATH": path}
-    done = subprocess.run(
-        [sys.executable, "-c", REPORT, json.dumps(refused)], capture_output=True, text=True, env=environment, check=True
-    )
+    command = [sys.executable, "-W", "error", "-c", REPORT, json.dumps(refused)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stderr == ""  # nothing is left open where a plan does not work
     level, missing, details, message = json.loads(done.stdout)
     return level, missing, details, message
 

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from verifine.errors import GraderError, SetupError
@@ -82,12 +83,13 @@ def _check(ready: Mapping[str, object]) -> None:
 
 def _start_zygote(plan: Plan, view: View, user: int | None) -> Zygote:
     ours, theirs = socket.socketpair()
-    with theirs:
+    with ExitStack() as unless_started, theirs:
+        unless_started.enter_context(ours)
         try:
             process = _start_process(plan, view, user, theirs.fileno())
         except OSError as error:
-            ours.close()
             raise LaunchError(f"its process cannot be started: {error}") from error
+        unless_started.pop_all()
     return Zygote(process=process, channel=ours, group=_take_in(plan, process), owner=os.getpid())
 
 

@@ -18,8 +18,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 
 from verifine.graders.sandbox import Call, Level, Limits, Sandbox
-from verifine.graders.sandbox.launch import LaunchError, start_worker
-from verifine.graders.sandbox.plan import Plan, find_plans
+from verifine.graders.sandbox.plan import IsolationPlan, find_plans
+from verifine.graders.sandbox.process import IsolationError, start_worker
 from verifine.graders.sandbox.selftest import prove
 from verifine.graders.sandbox.worker import Worker
 
@@ -43,7 +43,7 @@ class Row:
     calls_per_s: float
 
 
-def measure(plan: Plan, *, starts: int, calls: int, preload: Sequence[str]) -> Row:
+def measure(plan: IsolationPlan, *, starts: int, calls: int, preload: Sequence[str]) -> Row:
     start_s, proof_s = [], []
     for _ in range(starts):
         begun = time.perf_counter()
@@ -97,7 +97,7 @@ def main() -> None:
     for plan in (*find_plans(None), *find_plans(Level.UNSAFE)):
         try:
             rows.append(measure(plan, starts=options.starts, calls=options.calls, preload=options.preload))
-        except LaunchError as error:
+        except IsolationError as error:
             if not options.json:
                 print(f"{plan.level} by {plan.namespaces}: not here ({error})")
     batch_s = measure_batch(options.preload)

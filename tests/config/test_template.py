@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.config.graders.template import SAMPLE_FIELDS, Reference, check_template, parse_template
+from verifine.config.graders.template import SAMPLE_FIELDS, TemplateReference, check_template, parse_template
 
 
 @pytest.mark.parametrize(
@@ -12,26 +12,26 @@ from verifine.config.graders.template import SAMPLE_FIELDS, Reference, check_tem
     [
         ("", ("",)),
         ("no reference, but } and { and }}", ("no reference, but } and { and }}",)),
-        ("{{ item.word }}", ("", Reference(root="item", steps=("word",)), "")),
+        ("{{ item.word }}", ("", TemplateReference(root="item", steps=("word",)), "")),
         (
             "a {{item.deep['x y'][0]}} b {{ sample.output_text }}",
             (
                 "a ",
-                Reference(root="item", steps=("deep", "x y", 0)),
+                TemplateReference(root="item", steps=("deep", "x y", 0)),
                 " b ",
-                Reference(root="sample", steps=("output_text",)),
+                TemplateReference(root="sample", steps=("output_text",)),
                 "",
             ),
         ),
-        ("{{ item.with-dash }}", ("", Reference(root="item", steps=("with-dash",)), "")),
+        ("{{ item.with-dash }}", ("", TemplateReference(root="item", steps=("with-dash",)), "")),
     ],
 )
-def test_a_template_is_texts_and_references_in_turn(template: str, parts: tuple[str | Reference, ...]) -> None:
+def test_a_template_is_texts_and_references_in_turn(template: str, parts: tuple[str | TemplateReference, ...]) -> None:
     assert parse_template(template) == parts
 
 
 def test_a_reference_is_shown_as_one_would_write_it() -> None:
-    reference = Reference(root="item", steps=("tests", 3, "name"))
+    reference = TemplateReference(root="item", steps=("tests", 3, "name"))
     assert [reference.path(depth) for depth in (0, 1, 2, None)] == [
         "item",
         "item.tests",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.graders.arithmetic import Evaluated, evaluate
+from verifine.graders.arithmetic import Evaluated, evaluate_arithmetic
 
 NO_EXPRESSIONS = """+ 1+ *2 (1 1) () 2**3 2//1 1.5 1e3 x 3=3 +1 5%2 1,000 2^3 ² __import__('os') 1/0 1/(2-2)"""
 
@@ -28,7 +28,7 @@ NO_EXPRESSIONS = """+ 1+ *2 (1 1) () 2**3 2//1 1.5 1e3 x 3=3 +1 5%2 1,000 2^3 ²
     ],
 )
 def test_expression_has_value_and_literals(text: str, value: Fraction, literals: tuple[int, ...]) -> None:
-    assert evaluate(text) == Evaluated(value=value, literals=literals)
+    assert evaluate_arithmetic(text) == Evaluated(value=value, literals=literals)
 
 
 @pytest.mark.parametrize(
@@ -36,15 +36,15 @@ def test_expression_has_value_and_literals(text: str, value: Fraction, literals:
     ["", " ", "1 2", "1\n;2", *NO_EXPRESSIONS.split()],
 )
 def test_anything_else_has_no_value(text: str) -> None:
-    assert evaluate(text) is None
+    assert evaluate_arithmetic(text) is None
 
 
 def test_length_and_depth_have_limits() -> None:
-    assert evaluate("1" * 200) is not None
-    assert evaluate("1" * 201) is None
-    assert evaluate("(" * 20 + "1" + ")" * 20) is not None
-    assert evaluate("(" * 21 + "1" + ")" * 21) is None
-    assert evaluate("-" * 21 + "1") is None
+    assert evaluate_arithmetic("1" * 200) is not None
+    assert evaluate_arithmetic("1" * 201) is None
+    assert evaluate_arithmetic("(" * 20 + "1" + ")" * 20) is not None
+    assert evaluate_arithmetic("(" * 21 + "1" + ")" * 21) is None
+    assert evaluate_arithmetic("-" * 21 + "1") is None
 
 
 _expressions = st.recursive(
@@ -85,7 +85,7 @@ def _value(node: ast.expr) -> Fraction:
 
 @given(_expressions)
 def test_value_is_that_of_pythons_own_parser(text: str) -> None:
-    evaluated = evaluate(text)
+    evaluated = evaluate_arithmetic(text)
     try:
         expected = _by_python(text)
     except ZeroDivisionError:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from verifine.graders.code_cases import Case, Cases, CasesError, parse_cases
-from verifine.graders.sandbox import Fault, Outcome
+from verifine.graders.sandbox import CallFault, Outcome
 from verifine.types import Json
 
 
@@ -104,5 +104,5 @@ def test_only_blanks_at_the_ends_of_lines_do_not_matter(printed: str, expected: 
 
 
 def test_a_call_that_failed_passes_nothing() -> None:
-    assert not Case(expected="3").passes(Outcome(stdout="3", fault=Fault.RAISED), is_function=False)
-    assert not Case(expected=None).passes(Outcome(fault=Fault.ENDED), is_function=True)
+    assert not Case(expected="3").passes(Outcome(stdout="3", fault=CallFault.RAISED), is_function=False)
+    assert not Case(expected=None).passes(Outcome(fault=CallFault.ENDED), is_function=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.graders.extraction import AnswerPlace, find_answer, find_program, find_tagged
+from verifine.graders.extraction import AnswerPlace, extract_answer, find_program, find_tagged
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_answer_is_what_stands_in_the_only_pair_of_tags_at_the_end(text: str, co
     ],
 )
 def test_the_last_box_must_close(text: str, answer: str | None) -> None:
-    assert find_answer(text, "boxed") == answer
+    assert extract_answer(text, "boxed") == answer
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_last_box_must_close(text: str, answer: str | None) -> None:
     ],
 )
 def test_each_of_the_four_tags_stands_once_and_in_order(text: str, answer: str | None) -> None:
-    assert find_answer(text, "think_answer") == answer
+    assert extract_answer(text, "think_answer") == answer
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_each_of_the_four_tags_stands_once_and_in_order(text: str, answer: str |
     ],
 )
 def test_anywhere_means_a_box_else_tags_else_the_last_line(text: str, answer: str | None) -> None:
-    assert find_answer(text, "any") == answer
+    assert extract_answer(text, "any") == answer
 
 
 @pytest.mark.parametrize(
@@ -118,12 +118,12 @@ PLACES: list[AnswerPlace] = ["boxed", "answer", "think_answer", "any"]
 @given(st.text(alphabet=r"{}\bx1 <>/", max_size=40), st.sampled_from(PLACES))
 def test_whatever_is_found_is_a_part_of_the_text_without_outer_blanks(text: str, place: AnswerPlace) -> None:
     text = text.replace("b", r"\boxed{").replace("<", "<answer>").replace(">", "</answer>")
-    answer = find_answer(text, place)
+    answer = extract_answer(text, place)
     assert answer is None or (answer in text and answer == answer.strip())
 
 
 def test_a_huge_text_is_read_in_one_go() -> None:
     text = r"\boxed{" * 100_000 + "{" * 100_000
-    assert find_answer(text, "boxed") is None
-    assert find_answer(r"\boxed{" + "(" * 200_000 + "}", "boxed") == "(" * 200_000
+    assert extract_answer(text, "boxed") is None
+    assert extract_answer(r"\boxed{" + "(" * 200_000 + "}", "boxed") == "(" * 200_000
     assert find_program("```python\n" * 20_000) is None

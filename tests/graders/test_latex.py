@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.graders.latex import MAX_DEPTH, is_beyond_algebra, is_words, plain, read_number, same_number, same_text
+from verifine.graders.latex import (
+    MAX_DEPTH,
+    is_beyond_algebra,
+    is_words,
+    plain,
+    read_latex_number,
+    same_number,
+    same_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +85,7 @@ def test_plain_text_has_no_dress(text: str, expected: str) -> None:
     ],
 )
 def test_numbers_are_read_exactly(text: str, value: Fraction | int | None) -> None:
-    number = read_number(text)
+    number = read_latex_number(text)
     assert (None if number is None else number.value) == value
 
 
@@ -101,7 +109,7 @@ def test_numbers_are_read_exactly(text: str, value: Fraction | int | None) -> No
     ],
 )
 def test_a_number_is_the_same_if_it_is_worked_out_and_has_the_value(answer: str, reference: str, is_same: bool) -> None:
-    given, wanted = read_number(answer), read_number(reference)
+    given, wanted = read_latex_number(answer), read_latex_number(reference)
     assert given is not None
     assert wanted is not None
     assert same_number(given, wanted) is is_same
@@ -109,8 +117,8 @@ def test_a_number_is_the_same_if_it_is_worked_out_and_has_the_value(answer: str,
 
 @given(st.fractions(), st.fractions())
 def test_fractions_are_the_same_exactly_if_they_are_equal(left: Fraction, right: Fraction) -> None:
-    one = read_number(f"{left.numerator}/{left.denominator}")
-    other = read_number(f"{right.numerator}/{right.denominator}")
+    one = read_latex_number(f"{left.numerator}/{left.denominator}")
+    other = read_latex_number(f"{right.numerator}/{right.denominator}")
     if one is not None and other is not None and one.is_worked_out:
         assert same_number(one, other) is (left == right)
         assert same_number(one, one)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifine.config.graders import NumberGraderConfig
-from verifine.graders.number import NumberGrader, find_last_number, read_number
+from verifine.graders.number import NumberGrader, find_last_number, read_plain_number
 from verifine.types import Grade, GradeFault, Json, Sample
 
 
@@ -100,7 +100,7 @@ def test_any_float_is_found(number: float, before: str) -> None:
 
 @given(st.text(alphabet="0123456789.,-+/eE$ a(", max_size=40))
 def test_what_is_a_number_as_a_whole_is_the_last_number_too(text: str) -> None:
-    value = read_number(text)
+    value = read_plain_number(text)
     if value is not None and "/" not in text:
         assert find_last_number(text) == value
 

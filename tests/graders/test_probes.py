@@ -14,14 +14,14 @@ from verifine.config.graders import (
 from verifine.graders import build_grader
 from verifine.graders.probes import (
     NONSENSE,
-    Attempt,
     Probe,
-    Result,
-    find_answer,
+    ProbeAnswer,
+    ProbeResult,
+    find_own_answer,
     find_references,
     keep_best,
     plan_attempts,
-    write_answers,
+    write_right_answers,
 )
 from verifine.types import Example, Grade, Json
 
@@ -39,12 +39,12 @@ def row(**item: Json) -> Example:
     return Example(id="7", messages=(), item=item, place="d.jsonl line 7")
 
 
-def attempt(probe: Probe, way: str = "", row_id: str = "1") -> Attempt:
-    return Attempt(row=Example(id=row_id, messages=(), item={}), probe=probe, way=way, text="")
+def attempt(probe: Probe, way: str = "", row_id: str = "1") -> ProbeAnswer:
+    return ProbeAnswer(row=Example(id=row_id, messages=(), item={}), probe=probe, way=way, text="")
 
 
 def test_the_right_answer_is_written_in_four_ways() -> None:
-    ways = write_answers(CODE, "42")
+    ways = write_right_answers(CODE, "42")
     assert list(ways) == ["plain", "<answer>", "<think> <answer>", "\\boxed{}"]
     assert ways["plain"] == "42"
     assert ways["<answer>"] == "<answer>42</answer>"
@@ -54,13 +54,13 @@ def test_the_right_answer_is_written_in_four_ways() -> None:
 
 
 def test_a_grader_with_tags_of_its_own_gets_them_too() -> None:
-    assert write_answers(AnswerGraderConfig(type="answer", tag="final"), "4")["<final>"] == "<final>4</final>"
+    assert write_right_answers(AnswerGraderConfig(type="answer", tag="final"), "4")["<final>"] == "<final>4</final>"
     shape = FormatGraderConfig(type="format", template="<plan>...</plan><code>...</code>")
     both = WeightedGraderConfig(type="weighted", graders={"a": ANSWER, "b": shape}, weights={"a": 1, "b": 1})
     for grader in (shape, both):
-        written = write_answers(grader, "4")["<plan> <code>"]
+        written = write_right_answers(grader, "4")["<plan> <code>"]
         assert written.endswith("<code>4</code>")
-        sample = Attempt(row=row(), probe=Probe.RIGHT, way="", text=written).sample
+        sample = ProbeAnswer(row=row(), probe=Probe.RIGHT, way="", text=written).sample
         (grade,) = build_grader(shape).grade([sample])
         assert grade.format_ok
 
@@ -102,7 +102,7 @@ def test_a_row_without_any_right_answer_has_none() -> None:
     ],
 )
 def test_a_row_may_bring_its_own_answer(item: dict[str, Json], field: str | None, expected: str | None) -> None:
-    assert find_answer(item, field) == expected
+    assert find_own_answer(item, field) == expected
 
 
 def test_a_row_is_answered_rightly_or_as_it_says_and_always_with_nothing_and_nonsense() -> None:
@@ -118,12 +118,16 @@ def test_a_row_is_answered_rightly_or_as_it_says_and_always_with_nothing_and_non
 
 def test_the_best_way_of_each_row_counts_and_the_first_of_equals() -> None:
     scores = {"plain": None, "<answer>": -1.0, "tie": 0.5, "later": 0.5}
-    results = [Result(attempt=attempt(Probe.RIGHT, way), grade=Grade(score=score)) for way, score in scores.items()]
-    other = Result(attempt=attempt(Probe.RIGHT, "plain", "2"), grade=Grade(score=None))
-    empty = Result(attempt=attempt(Probe.EMPTY), grade=Grade(score=2.0))
+    results = [
+        ProbeResult(attempt=attempt(Probe.RIGHT, way), grade=Grade(score=score)) for way, score in scores.items()
+    ]
+    other = ProbeResult(attempt=attempt(Probe.RIGHT, "plain", "2"), grade=Grade(score=None))
+    empty = ProbeResult(attempt=attempt(Probe.EMPTY), grade=Grade(score=2.0))
     assert keep_best([*results, other, empty]) == [results[2], other, empty]
 
 
 def test_a_negative_score_is_better_than_none() -> None:
-    results = [Result(attempt=attempt(Probe.RIGHT, str(score)), grade=Grade(score=score)) for score in (None, -3.0)]
+    results = [
+        ProbeResult(attempt=attempt(Probe.RIGHT, str(score)), grade=Grade(score=score)) for score in (None, -3.0)
+    ]
     assert keep_best(results) == [results[1]]

@@ -10,7 +10,7 @@ import pytest
 from verifine.config.run import TaskName
 from verifine.errors import ConfigError
 from verifine.graders import build_grader
-from verifine.graders.arithmetic import evaluate
+from verifine.graders.arithmetic import evaluate_arithmetic
 from verifine.tasks import Task, load_task
 from verifine.tasks.countdown import countdown
 from verifine.types import Example, Message, Sample
@@ -178,7 +178,7 @@ def test_countdown_asks_for_every_target_that_its_numbers_reach() -> None:
     questions_there_are = {problems.problem(index).question for index in range(problems.size)}
     assert len(questions_there_are) == problems.size
     for numbers in ([3, 5, 8], [4, 7, 7], [2, 6, 15]):
-        values = {evaluated.value for text in _expressions(numbers) if (evaluated := evaluate(text))}
+        values = {evaluated.value for text in _expressions(numbers) if (evaluated := evaluate_arithmetic(text))}
         listed = ", ".join(map(str, numbers))
         asked = {target for target in range(-50, 500) if f"Use {listed} to make {target}" in questions_there_are}
         assert asked == values & set(range(1, 101))
@@ -191,7 +191,7 @@ def test_every_countdown_target_can_be_reached_and_the_grader_sees_it() -> None:
         assert example.item["numbers"] == numbers
         assert answer(example) == str(target)
         assert all(1 <= number <= 20 for number in numbers)
-        values = {text: evaluated.value for text in _expressions(numbers) if (evaluated := evaluate(text))}
+        values = {text: evaluated.value for text in _expressions(numbers) if (evaluated := evaluate_arithmetic(text))}
         solution = next(text for text, value in values.items() if value == Fraction(target))
         wrong = next(text for text, value in values.items() if value != Fraction(target))
         assert score(task, example, f"<answer>{solution}</answer>") == 1.0

@@ -16,7 +16,7 @@ from verifine.data import read_examples
 from verifine.data.suggestion import did_you_mean
 from verifine.errors import ConfigError, DataError
 from verifine.graders import load_grader_config
-from verifine.graders.probes import Probe, Result, keep_best, plan_attempts
+from verifine.graders.probes import Probe, ProbeResult, keep_best, plan_attempts
 from verifine.insights.outcome import count
 from verifine.insights.rescoring import (
     HELD_OUT,
@@ -52,7 +52,7 @@ class Trial:
     graded: int
     """Answers, those of all series and those that were not the best together."""
     seconds: float
-    probes: Sequence[Result] = ()
+    probes: Sequence[ProbeResult] = ()
     """The best result of each row and probe; empty: saved answers were graded."""
     agreement: Agreement | None = None
     """None: there was nothing to compare with."""
@@ -96,7 +96,7 @@ def probe_data(spec: str, data: Path, field: str | None, means: Means, limit: in
     with open_grader(config, means.services(), spec) as grader:
         graded = grade_all(grader, [attempt.sample for attempt in attempts])
     pairs = zip(attempts, graded.grades, strict=True)
-    best = keep_best(Result(attempt=attempt, grade=grade) for attempt, grade in pairs)
+    best = keep_best(ProbeResult(attempt=attempt, grade=grade) for attempt, grade in pairs)
     grades = {probe: [each.grade for each in best if each.attempt.probe is probe] for probe in Probe}
     return Trial(
         grader=config,

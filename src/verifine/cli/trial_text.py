@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from verifine.cli.one_line import one_line
 from verifine.cli.trial import RECORDED, Trial
 from verifine.config.graders.extensions import REFERENCE_FIELD
-from verifine.graders.probes import ANSWER_FIELDS, Probe, Result
+from verifine.graders.probes import ANSWER_FIELDS, Probe, ProbeResult
 from verifine.insights.outcome import count
 from verifine.insights.scores import SAME_SCORE, SHOWN_REASONS, Scores
 from verifine.types import Example
@@ -106,7 +106,7 @@ def _probe_sentences(trial: Trial) -> Iterator[str]:
         yield "Careful: all of these answers score the same, so a model could learn nothing from them."
 
 
-def _verdict(right: Sequence[Result], digits: int) -> str:
+def _verdict(right: Sequence[ProbeResult], digits: int) -> str:
     """Whether the right answer is rewarded, and in which rows it is rewarded least."""
     highest = max((result.grade.score for result in right if result.grade.score is not None), default=None)
     if highest is None:
@@ -121,7 +121,7 @@ def _verdict(right: Sequence[Result], digits: int) -> str:
     return f"The right answer scores {_number(highest, digits)}, and less in {count(len(below), 'row')} ({places})."
 
 
-def _cheap_answers(results: Sequence[Result]) -> dict[tuple[Probe, ...], list[str]]:
+def _cheap_answers(results: Sequence[ProbeResult]) -> dict[tuple[Probe, ...], list[str]]:
     """Where the controls score at least as much as the right answer; those that do so in the same rows together."""
     right = {result.attempt.row.id: result.grade.score for result in results if result.attempt.probe is Probe.RIGHT}
     places: dict[Probe, list[str]] = {}
@@ -132,7 +132,7 @@ def _cheap_answers(results: Sequence[Result]) -> dict[tuple[Probe, ...], list[st
     return {tuple(probe for probe in places if places[probe] == rows): rows for rows in places.values()}
 
 
-def _rows(results: Sequence[Result]) -> list[Example]:
+def _rows(results: Sequence[ProbeResult]) -> list[Example]:
     return list({result.attempt.row.id: result.attempt.row for result in results}.values())
 
 

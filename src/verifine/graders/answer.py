@@ -8,7 +8,7 @@ from typing import assert_never
 
 from verifine.config.graders import AnswerGraderConfig
 from verifine.errors import GraderError
-from verifine.graders.arithmetic import evaluate
+from verifine.graders.arithmetic import evaluate_arithmetic
 from verifine.graders.extraction import find_tagged
 from verifine.graders.numerals import parse_number
 from verifine.graders.template import MissingFieldError, render
@@ -57,7 +57,7 @@ class AnswerGrader:
                 return self._is_near(parse_number(answer), reference)
             case "countdown":
                 numbers = _numbers(sample.item.get("numbers"))
-                evaluated = evaluate(answer)
+                evaluated = evaluate_arithmetic(answer)
                 uses_all = evaluated is not None and sorted(evaluated.literals) == sorted(numbers)
                 return self._is_near(evaluated.value if evaluated else None, reference) and uses_all
             case compare:

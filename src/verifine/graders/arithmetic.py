@@ -29,7 +29,7 @@ class _MalformedError(Exception):
     """Not an expression, or one without a value."""
 
 
-def evaluate(text: str) -> Evaluated | None:
+def evaluate_arithmetic(text: str) -> Evaluated | None:
     """None: not an expression, longer or deeper than the limits, or a division by zero."""
     if len(text) > MAX_CHARACTERS:
         return None

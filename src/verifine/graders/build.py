@@ -28,17 +28,17 @@ from verifine.config.graders import (
 from verifine.errors import GraderError
 from verifine.graders.answer import AnswerGrader
 from verifine.graders.choice import ChoiceGrader
+from verifine.graders.code import CodeGrader
 from verifine.graders.embeddings import RemoteEmbedder
 from verifine.graders.endpoint import EndpointGrader
 from verifine.graders.format import FormatGrader
 from verifine.graders.grader import Grader
 from verifine.graders.json_schema import JsonSchemaGrader
 from verifine.graders.judge import LabelModelGrader, ScoreModelGrader
-from verifine.graders.mathematics import MathGrader
+from verifine.graders.math import MathGrader
 from verifine.graders.multi import MultiGrader
 from verifine.graders.number import NumberGrader
-from verifine.graders.program import CodeGrader
-from verifine.graders.python_source import PythonGrader
+from verifine.graders.python import PythonGrader
 from verifine.graders.services import ALONE, Services
 from verifine.graders.string_check import StringCheckGrader
 from verifine.graders.text_similarity import TextSimilarityGrader
@@ -50,7 +50,7 @@ def build_grader(config: AnyGrader, services: Services = ALONE) -> Grader:  # no
 
     Raises:
         GraderError: it cannot be used, for example because the Python source is broken.
-        SandboxUnavailableError: it runs foreign code, and this machine cannot hold it.
+        SandboxUnavailableError: it runs untrusted code, and this machine cannot hold it.
     """
     match config:
         case StringCheckGraderConfig():

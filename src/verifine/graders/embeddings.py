@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from verifine.config.grading import EmbedderConfig
 from verifine.errors import GraderError
-from verifine.graders.remote import Failure, Recent, Reply, Request
+from verifine.graders.remote import HttpFailure, HttpReply, HttpRequest, Recent
 from verifine.graders.services import Services
 from verifine.types import Json
 
@@ -51,16 +51,16 @@ class RemoteEmbedder:
         """Give the connections back."""
         self._lease.close()
 
-    def _request(self, texts: Sequence[str]) -> Request:
+    def _request(self, texts: Sequence[str]) -> HttpRequest:
         content = {"model": self._config.model, "input": texts}
         try:
             body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError as error:
             raise self._error(f"a text cannot be sent: {error}") from error
-        return Request(url=f"{self._config.base_url.rstrip('/')}/embeddings", body=body)
+        return HttpRequest(url=f"{self._config.base_url.rstrip('/')}/embeddings", body=body)
 
-    def _read(self, answer: Reply | Failure, count: int) -> list[array[float]]:
-        if isinstance(answer, Failure):
+    def _read(self, answer: HttpReply | HttpFailure, count: int) -> list[array[float]]:
+        if isinstance(answer, HttpFailure):
             raise self._error(answer.message)
         data = answer.value.get("data") if isinstance(answer.value, dict) else None
         vectors: dict[int, array[float]] = {}

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from verifine.config.graders import EndpointGraderConfig
 from verifine.errors import GraderError
 from verifine.graders.remote import (
-    Failure,
-    FailureKind,
+    HttpFailure,
+    HttpFailureKind,
+    HttpReply,
+    HttpRequest,
     RemoteClient,
-    Reply,
-    Request,
     Service,
     Signer,
     check_address,
@@ -84,7 +84,7 @@ class EndpointGrader:
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:
         requests = [self._request(sample) for sample in samples]
-        sent = [request for request in requests if isinstance(request, Request)]
+        sent = [request for request in requests if isinstance(request, HttpRequest)]
         answers = iter(self._client.post_all(sent))
         return [each if isinstance(each, Grade) else self._grade(next(answers)) for each in requests]
 
@@ -92,18 +92,18 @@ class EndpointGrader:
         """End the connections."""
         self._client.close()
 
-    def _request(self, sample: Sample) -> Request | Grade:
+    def _request(self, sample: Sample) -> HttpRequest | Grade:
         trace_id = f"msg_{self._new_id()}"
         content = {"sample": sample_fields(sample), "item": dict(sample.item), "trace_id": trace_id}
         try:
             body = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         except (TypeError, ValueError, RecursionError) as error:
             return Grade.unscorable(f"the row cannot be sent to the endpoint as JSON: {error}")
-        return Request(url=self._config.url, body=body, id=trace_id)
+        return HttpRequest(url=self._config.url, body=body, id=trace_id)
 
-    def _grade(self, answer: Reply | Failure) -> Grade:
-        if isinstance(answer, Failure):
-            is_late = answer.kind is FailureKind.TIMEOUT
+    def _grade(self, answer: HttpReply | HttpFailure) -> Grade:
+        if isinstance(answer, HttpFailure):
+            is_late = answer.kind is HttpFailureKind.TIMEOUT
             fault = GradeFault.UNRESPONSIVE_REWARD if is_late else GradeFault.OTHER
             return Grade.unscorable(f"the endpoint gave no score: {answer.message}", fault, answer.seconds)
         try:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from verifine.graders.latex import is_beyond_algebra, is_words, plain, read_number, same_number, same_text
-from verifine.graders.sandbox import Call, Fault, Limits, Outcome, Sandbox
-from verifine.graders.sandboxed import sandboxed_source
+from verifine.graders.latex import is_beyond_algebra, is_words, plain, read_latex_number, same_number, same_text
+from verifine.graders.sandbox import Call, CallFault, Limits, Outcome, Sandbox
+from verifine.graders.sandbox.programs import program_source
 from verifine.graders.services import Services
 from verifine.types import Json
 
@@ -21,14 +21,14 @@ _PAIRS_A_CALL = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class AnswerPair:
     """An answer and what it should be."""
 
     answer: str
     reference: str
 
 
-class Verdict(StrEnum):
+class MathVerdict(StrEnum):
     """What became of a pair."""
 
     EQUAL = "equal"
@@ -43,10 +43,10 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class MathComparison:
     """A verdict, and what it took."""
 
-    verdict: Verdict
+    verdict: MathVerdict
     message: str = ""
     """What went wrong, where something did."""
     seconds: float = 0.0
@@ -56,7 +56,7 @@ class Equivalence:
     """Compares pairs. Plain numbers and words take no time; Math-Verify reads everything else, in the sandbox."""
 
     def __init__(self, *, timeout_s: float, services: Services) -> None:
-        self._source = sandboxed_source("algebra")
+        self._source = program_source("algebra")
         self._sandbox = Sandbox(
             level=services.level,
             workers=services.grading.workers,
@@ -64,7 +64,7 @@ class Equivalence:
             limits=Limits(wall_s=timeout_s, cpu_s=timeout_s),
         )
 
-    def compare(self, pairs: Sequence[Pair]) -> dict[Pair, Comparison]:
+    def compare(self, pairs: Sequence[AnswerPair]) -> dict[AnswerPair, MathComparison]:
         """The comparison of each pair; one that comes twice is made once."""
         seen = {pair: _by_sight(pair) for pair in pairs}
         found = {pair: _comparison(verdict) for pair, verdict in seen.items() if verdict is not None}
@@ -73,12 +73,12 @@ class Equivalence:
     def close(self) -> None:
         self._sandbox.close()
 
-    def _ask(self, pairs: Sequence[Pair], *, at_once: int) -> dict[Pair, Comparison]:
+    def _ask(self, pairs: Sequence[AnswerPair], *, at_once: int) -> dict[AnswerPair, MathComparison]:
         """A pair that harms those it shares a process with is found by asking for each of them alone."""
         shares = [pairs[start : start + at_once] for start in range(0, len(pairs), at_once)]
         outcomes = self._sandbox.run([self._call(share) for share in shares])
-        found: dict[Pair, Comparison] = {}
-        alone: list[Pair] = []
+        found: dict[AnswerPair, MathComparison] = {}
+        alone: list[AnswerPair] = []
         for share, outcome in zip(shares, outcomes, strict=True):
             words = _words(outcome, len(share))
             if words is None and len(share) > 1:
@@ -87,28 +87,28 @@ class Equivalence:
                 found[share[0]] = unanswered(share[0], outcome)
             else:
                 found |= {
-                    pair: Comparison(verdict=_verdict(word, pair), seconds=outcome.seconds / len(share))
+                    pair: MathComparison(verdict=_verdict(word, pair), seconds=outcome.seconds / len(share))
                     for pair, word in zip(share, words, strict=True)
                 }
         return found | self._ask(alone, at_once=1) if alone else found
 
-    def _call(self, pairs: Sequence[Pair]) -> Call:
+    def _call(self, pairs: Sequence[AnswerPair]) -> Call:
         texts: Json = [[plain(pair.answer), plain(pair.reference)] for pair in pairs]
         return Call(source=self._source, function="compare_all", arguments=(texts,))
 
 
-def _by_sight(pair: Pair) -> Verdict | None:
+def _by_sight(pair: AnswerPair) -> MathVerdict | None:
     """None: algebra must tell."""
     if pair.answer.strip() == pair.reference.strip():
-        return Verdict.EQUAL
+        return MathVerdict.EQUAL
     if len(pair.answer) > MAX_CHARACTERS:
-        return Verdict.TOO_LONG
+        return MathVerdict.TOO_LONG
     answer, reference = plain(pair.answer), plain(pair.reference)
     if not answer:
-        return Verdict.DIFFERENT
+        return MathVerdict.DIFFERENT
     if len(reference) > MAX_CHARACTERS:
         return _equal_if(same_text(answer, reference))
-    given, wanted = read_number(answer), read_number(reference)
+    given, wanted = read_latex_number(answer), read_latex_number(reference)
     if given is not None and wanted is not None:
         return _equal_if(answer == reference or same_number(given, wanted))
     # Algebra takes a word for a product of letters, so that "no" would be "on".
@@ -118,18 +118,18 @@ def _by_sight(pair: Pair) -> Verdict | None:
     return _unreadable_answer(pair) if is_beyond_algebra(answer) else None
 
 
-def _comparison(verdict: Verdict) -> Comparison:
-    message = f"the answer has more than {MAX_CHARACTERS} characters" if verdict is Verdict.TOO_LONG else ""
-    return Comparison(verdict=verdict, message=message)
+def _comparison(verdict: MathVerdict) -> MathComparison:
+    message = f"the answer has more than {MAX_CHARACTERS} characters" if verdict is MathVerdict.TOO_LONG else ""
+    return MathComparison(verdict=verdict, message=message)
 
 
-def _equal_if(is_equal: bool) -> Verdict:
-    return Verdict.EQUAL if is_equal else Verdict.DIFFERENT
+def _equal_if(is_equal: bool) -> MathVerdict:
+    return MathVerdict.EQUAL if is_equal else MathVerdict.DIFFERENT
 
 
-def _unreadable_answer(pair: Pair) -> Verdict:
+def _unreadable_answer(pair: AnswerPair) -> MathVerdict:
     same = same_text(plain(pair.answer), plain(pair.reference))
-    return Verdict.TEXT_EQUAL if same else Verdict.DIFFERENT
+    return MathVerdict.TEXT_EQUAL if same else MathVerdict.DIFFERENT
 
 
 def _words(outcome: Outcome, count: int) -> list[str] | None:
@@ -139,25 +139,25 @@ def _words(outcome: Outcome, count: int) -> list[str] | None:
     return [str(word) for word in outcome.value]
 
 
-def _verdict(word: str, pair: Pair) -> Verdict:
+def _verdict(word: str, pair: AnswerPair) -> MathVerdict:
     match word:
         case "equal":
-            return Verdict.EQUAL
+            return MathVerdict.EQUAL
         case "unreadable reference":
             return _equal_if(same_text(plain(pair.answer), plain(pair.reference)))
         case "unreadable answer":
             return _unreadable_answer(pair)
         case _:
-            return Verdict.DIFFERENT
+            return MathVerdict.DIFFERENT
 
 
-def unanswered(pair: Pair, outcome: Outcome) -> Comparison:
+def unanswered(pair: AnswerPair, outcome: Outcome) -> MathComparison:
     """The comparison of a pair that made the sandbox say nothing."""
     match outcome.fault:
-        case Fault.TIMEOUT | Fault.MEMORY:
-            verdict = Verdict.UNCHECKED
-        case Fault.SANDBOX | Fault.SOURCE:
-            verdict = Verdict.FAILED
+        case CallFault.TIMEOUT | CallFault.MEMORY:
+            verdict = MathVerdict.UNCHECKED
+        case CallFault.SANDBOX | CallFault.SOURCE:
+            verdict = MathVerdict.FAILED
         case _:  # it crashed on what the model wrote
             verdict = _unreadable_answer(pair)
-    return Comparison(verdict=verdict, message=outcome.message, seconds=outcome.seconds)
+    return MathComparison(verdict=verdict, message=outcome.message, seconds=outcome.seconds)

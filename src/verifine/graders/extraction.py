@@ -15,7 +15,7 @@ _CODE_FENCE = re.compile(r"```(?:python|py)3?[ \t]*\r?\n", re.IGNORECASE)
 _NEXT_FENCE = re.compile(r"^[ \t]*```", re.MULTILINE)
 
 
-def find_answer(text: str, place: AnswerPlace) -> str | None:
+def extract_answer(text: str, place: AnswerPlace) -> str | None:
     """The answer without outer blanks, which may be empty; None where the text has not the format of that place."""
     match place:
         case "boxed":

@@ -71,7 +71,7 @@ def plain(text: str) -> str:
     return text.strip()
 
 
-def read_number(text: str) -> WrittenNumber | None:
+def read_latex_number(text: str) -> WrittenNumber | None:
     r"""An integer, decimal, fraction, mixed number or multiple of a power of ten; of text that is `plain`.
 
     Thousands may be set off by commas or blanks. None for everything else, `50\%` and `5 cm` included.

@@ -49,13 +49,13 @@ class NumberGrader:
             return error.grade()
         except GraderError as error:
             return Grade.unscorable(str(error))
-        found = read_number(text) if self._config.take == "whole" else find_last_number(text)
+        found = read_plain_number(text) if self._config.take == "whole" else find_last_number(text)
         is_right = found is not None and abs(found - wanted) <= self._allowed(wanted)
         return Grade(score=float(is_right), parts={self._config.name: float(is_right)}, answer_ok=is_right)
 
     def _reference(self, sample: Sample) -> Fraction:
         text = render(self._config.reference, sample)
-        value = read_number(text)
+        value = read_plain_number(text)
         if value is None:
             raise GraderError(f'the reference "{text[:MAX_SHOWN]}" is not a number; mend the row')
         return value
@@ -64,7 +64,7 @@ class NumberGrader:
         return max(self._tolerance, self._relative_tolerance * abs(wanted))
 
 
-def read_number(text: str) -> Fraction | None:
+def read_plain_number(text: str) -> Fraction | None:
     """The value of a text that is a number and nothing else, as `parse_number` reads it."""
     return parse_number(text.translate(_MINUS))
 

@@ -19,7 +19,7 @@ from verifine.config.graders import (
     WeightedGraderConfig,
 )
 from verifine.config.graders.extensions import GT_ANSWER, tags_of
-from verifine.config.graders.template import Reference, parse_template
+from verifine.config.graders.template import TemplateReference, parse_template
 from verifine.graders.template import MissingFieldError, render
 from verifine.types import Example, Grade, Json, Sample
 
@@ -43,7 +43,7 @@ class Probe(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class ProbeAnswer:
     """An answer to a row."""
 
     row: Example
@@ -58,37 +58,37 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class ProbeResult:
     """An attempt and its grade."""
 
-    attempt: Attempt
+    attempt: ProbeAnswer
     grade: Grade
 
 
-def plan_attempts(config: AnyGrader, row: Example, field: str | None) -> list[Attempt]:
+def plan_attempts(config: AnyGrader, row: Example, field: str | None) -> list[ProbeAnswer]:
     """What is tried on a row; `field` holds its own answer, None: one of ANSWER_FIELDS."""
-    own = find_answer(row.item, field)
+    own = find_own_answer(row.item, field)
     if own is None:
         return [*right_attempts(config, row), *idle_attempts(row)]
-    return [Attempt(row=row, probe=Probe.OWN, way="", text=own), *idle_attempts(row)]
+    return [ProbeAnswer(row=row, probe=Probe.OWN, way="", text=own), *idle_attempts(row)]
 
 
-def right_attempts(config: AnyGrader | None, row: Example) -> Iterator[Attempt]:
+def right_attempts(config: AnyGrader | None, row: Example) -> Iterator[ProbeAnswer]:
     """The right answers of a row, each in every way; none where the row brings none."""
     for reference in find_references(config, row.item):
-        for way, text in write_answers(config, reference).items():
-            yield Attempt(row=row, probe=Probe.RIGHT, way=way, text=text)
+        for way, text in write_right_answers(config, reference).items():
+            yield ProbeAnswer(row=row, probe=Probe.RIGHT, way=way, text=text)
 
 
-def idle_attempts(row: Example) -> Iterator[Attempt]:
+def idle_attempts(row: Example) -> Iterator[ProbeAnswer]:
     """What costs nothing to write."""
-    yield Attempt(row=row, probe=Probe.EMPTY, way="", text="")
-    yield Attempt(row=row, probe=Probe.NONSENSE, way="", text=NONSENSE)
+    yield ProbeAnswer(row=row, probe=Probe.EMPTY, way="", text="")
+    yield ProbeAnswer(row=row, probe=Probe.NONSENSE, way="", text=NONSENSE)
 
 
-def keep_best(results: Iterable[Result]) -> list[Result]:
+def keep_best(results: Iterable[ProbeResult]) -> list[ProbeResult]:
     """Of each row and probe the attempt with the highest score, the first one where several have it."""
-    best: dict[tuple[str, Probe], Result] = {}
+    best: dict[tuple[str, Probe], ProbeResult] = {}
     for result in results:
         key = (result.attempt.row.id, result.attempt.probe)
         if key not in best or _rank(result.grade) > _rank(best[key].grade):
@@ -100,7 +100,7 @@ def _rank(grade: Grade) -> tuple[bool, float]:
     return grade.score is not None, grade.score or 0.0
 
 
-def find_answer(item: Mapping[str, Json], field: str | None) -> str | None:
+def find_own_answer(item: Mapping[str, Json], field: str | None) -> str | None:
     """The answer that a row brings: in `field`, or with None in one of ANSWER_FIELDS."""
     values = (item.get(name) for name in ((field,) if field else ANSWER_FIELDS))
     return next((value for value in values if isinstance(value, str)), None)
@@ -121,7 +121,7 @@ def find_references(config: AnyGrader | None, item: Mapping[str, Json]) -> list[
     return list(dict.fromkeys(found))
 
 
-def write_answers(config: AnyGrader | None, reference: str) -> dict[str, str]:
+def write_right_answers(config: AnyGrader | None, reference: str) -> dict[str, str]:
     """The right answer in every way a model may write it, by the name of the way."""
     ways = {
         "plain": reference,
@@ -155,7 +155,7 @@ def _references_in(config: AnyGrader | None) -> Iterator[str]:
             | ChoiceGraderConfig()
         ):
             parts = parse_template(config.reference)
-            if not any(isinstance(part, Reference) and part.root == "sample" for part in parts):
+            if not any(isinstance(part, TemplateReference) and part.root == "sample" for part in parts):
                 yield config.reference
 
 

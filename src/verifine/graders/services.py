@@ -22,7 +22,7 @@ class Services:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Where keys and secrets are looked up by name; they are never written anywhere."""
     level: Level | None = None
-    """What foreign code is held with; None: the best this machine has. UNSAFE is for the machine's owner to say."""
+    """What untrusted code is held with; None: the best this machine has. UNSAFE is for the machine's owner to say."""
     clients: SharedClients = field(default_factory=SharedClients, repr=False, compare=False)
     """The connections to judges and embedders; whoever has a lease closes it, and the last one closes the client."""
     clock: Clock = field(default=Clock(), repr=False, compare=False)

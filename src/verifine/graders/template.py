@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from verifine.config.graders.template import Reference, parse_template
+from verifine.config.graders.template import TemplateReference, parse_template
 from verifine.data.suggestion import did_you_mean
 from verifine.errors import GraderError
 from verifine.graders.sample import sample_fields
@@ -19,7 +19,7 @@ from verifine.types import Grade, GradeFault, Json, Sample
 class MissingFieldError(GraderError):
     """A template names what this sample does not have."""
 
-    def __init__(self, message: str, reference: Reference, fault: GradeFault) -> None:
+    def __init__(self, message: str, reference: TemplateReference, fault: GradeFault) -> None:
         super().__init__(message)
         self._is_answers_fault = reference.root == "sample"
         self._fault = fault
@@ -42,7 +42,7 @@ def render(template: str, sample: Sample) -> str:
     )
 
 
-def _resolve(reference: Reference, sample: Sample) -> Json:
+def _resolve(reference: TemplateReference, sample: Sample) -> Json:
     value: Json = dict(sample.item) if reference.root == "item" else dict(sample_fields(sample))
     for depth, step in enumerate(reference.steps):
         here, wanted = reference.path(depth), reference.path(depth + 1)
@@ -63,7 +63,7 @@ def _resolve(reference: Reference, sample: Sample) -> Json:
     return value
 
 
-def _missing(reference: Reference, message: str) -> MissingFieldError:
+def _missing(reference: TemplateReference, message: str) -> MissingFieldError:
     return MissingFieldError(message, reference, GradeFault.INVALID_VARIABLE)
 
 

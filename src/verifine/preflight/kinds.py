@@ -18,7 +18,7 @@ from verifine.config.graders import (
     TextSimilarityGraderConfig,
     WeightedGraderConfig,
 )
-from verifine.config.graders.template import Reference, parse_template
+from verifine.config.graders.template import TemplateReference, parse_template
 
 
 def requests_per_answer(config: AnyGrader | None) -> int:
@@ -99,4 +99,4 @@ def _is_a_template(config: AnyGrader) -> bool:
 def _is_the_text(template: str) -> bool:
     """Whether it is the text of an answer and nothing else."""
     parts = [part for part in parse_template(template) if part]
-    return parts == [Reference(root="sample", steps=("output_text",))]
+    return parts == [TemplateReference(root="sample", steps=("output_text",))]

@@ -14,9 +14,9 @@ from verifine.config.graders.extensions import REFERENCE_FIELD
 from verifine.data import PromptSampler
 from verifine.graders import Grader
 from verifine.graders.probes import (
-    Attempt,
     Probe,
-    Result,
+    ProbeAnswer,
+    ProbeResult,
     idle_attempts,
     keep_best,
     right_attempts,
@@ -95,7 +95,7 @@ def probe_grader(tried: Tried) -> GradingFacts:
 class _Probed:
     """The grades of all attempts."""
 
-    best: list[Result]
+    best: list[ProbeResult]
     """Of each row and probe, the first time."""
     first: list[Grade]
     second: list[Grade] | None
@@ -108,7 +108,7 @@ def _probe_rows(tried: Tried, *, is_costly: bool) -> _Probed:
     """A few rows at a time, until there are enough or time is up."""
     limit = COSTLY_ROWS if is_costly or tried.config is None else PROBED_ROWS
     draws = PromptSampler(tried.train, tried.run.run.seed).draw(0, min(limit, len(tried.train)))
-    attempts: list[Attempt] = []
+    attempts: list[ProbeAnswer] = []
     first: list[Grade] = []
     second: list[Grade] | None = None if is_costly else []
     begun, seconds = tried.clock(), 0.0
@@ -124,7 +124,7 @@ def _probe_rows(tried: Tried, *, is_costly: bool) -> _Probed:
             second += grade_samples(tried.grader, samples)
         if tried.clock() - begun > ENOUGH_S:
             break
-    best = keep_best(Result(attempt=each, grade=grade) for each, grade in zip(attempts, first, strict=True))
+    best = keep_best(ProbeResult(attempt=each, grade=grade) for each, grade in zip(attempts, first, strict=True))
     return _Probed(best=best, first=first, second=second, seconds=seconds)
 
 
@@ -134,7 +134,7 @@ def _repetition(probed: _Probed) -> Repetition | None:
     return changes([grade.score for grade in probed.first], [grade.score for grade in probed.second])
 
 
-def _attempts(config: AnyGrader | None, row: Example, *, is_costly: bool) -> Iterator[Attempt]:
+def _attempts(config: AnyGrader | None, row: Example, *, is_costly: bool) -> Iterator[ProbeAnswer]:
     if not why_untried(config):
         for attempt in right_attempts(config, row):
             if attempt.way == PLAIN or not is_costly:
@@ -142,7 +142,7 @@ def _attempts(config: AnyGrader | None, row: Example, *, is_costly: bool) -> Ite
     yield from idle_attempts(row)
 
 
-def _look_at_rows(tried: Tried, probed: Sequence[Result], way: str) -> tuple[RowFaults, RowFaults]:
+def _look_at_rows(tried: Tried, probed: Sequence[ProbeResult], way: str) -> tuple[RowFaults, RowFaults]:
     """The rows that cannot be graded, and those whose right answer does not stand out.
 
     Every row's fields are looked at. Grades are those of `probed`, or where they cost nothing of every row.
@@ -166,9 +166,9 @@ class _RowGrades:
     """What was said of the best right answer to a row, and of nonsense."""
 
     row: Example
-    right: Result | None
+    right: ProbeResult | None
     """None: the row brings no right answer."""
-    nonsense: Result
+    nonsense: ProbeResult
 
 
 def _grade_every_row(tried: Tried, way: str) -> Iterator[_RowGrades]:
@@ -177,18 +177,18 @@ def _grade_every_row(tried: Tried, way: str) -> Iterator[_RowGrades]:
             attempts = [attempt for row in rows[start : start + _BATCH] for attempt in _short(tried.config, row, way)]
             grades = grade_samples(tried.grader, [attempt.sample for attempt in attempts])
             pairs = zip(attempts, grades, strict=True)
-            yield from _by_row(keep_best(Result(attempt=attempt, grade=grade) for attempt, grade in pairs))
+            yield from _by_row(keep_best(ProbeResult(attempt=attempt, grade=grade) for attempt, grade in pairs))
 
 
-def _short(config: AnyGrader | None, row: Example, way: str) -> Iterator[Attempt]:
+def _short(config: AnyGrader | None, row: Example, way: str) -> Iterator[ProbeAnswer]:
     """The right answer in one way, and nonsense."""
     every = _attempts(config, row, is_costly=False)
     return (each for each in every if each.probe is Probe.NONSENSE or (each.probe is Probe.RIGHT and each.way == way))
 
 
-def _by_row(results: Iterable[Result]) -> Iterator[_RowGrades]:
+def _by_row(results: Iterable[ProbeResult]) -> Iterator[_RowGrades]:
     """In the order of the rows; `results` are those of whole rows, the best of each probe."""
-    found: dict[str, dict[Probe, Result]] = {}
+    found: dict[str, dict[Probe, ProbeResult]] = {}
     for result in results:
         found.setdefault(result.attempt.row.id, {})[result.attempt.probe] = result
     for probes in found.values():

@@ -21,7 +21,7 @@ from verifine.config.graders import (
     WeightedGraderConfig,
 )
 from verifine.config.graders.openai import InputAudio, InputImage, JudgeContent
-from verifine.config.graders.template import Reference, parse_template
+from verifine.config.graders.template import TemplateReference, parse_template
 from verifine.graders.template import MissingFieldError, render
 from verifine.types import Example, Sample
 
@@ -76,7 +76,7 @@ def missing_fields(config: AnyGrader) -> Callable[[Example], RowFault | None]:
         _alone(part)
         for template in templates_of(config)
         for part in parse_template(template)
-        if isinstance(part, Reference) and part.root == "item"
+        if isinstance(part, TemplateReference) and part.root == "item"
     )
 
     def look(row: Example) -> RowFault | None:
@@ -91,7 +91,7 @@ def missing_fields(config: AnyGrader) -> Callable[[Example], RowFault | None]:
     return look
 
 
-def _alone(reference: Reference) -> str:
+def _alone(reference: TemplateReference) -> str:
     """A template of one reference, so that one that cannot be filled in hides no other."""
     steps = (f"[{step}]" if isinstance(step, int) else _quoted(step) for step in reference.steps)
     return f"{{{{ {reference.root}{''.join(steps)} }}}}"

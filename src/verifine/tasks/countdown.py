@@ -7,7 +7,7 @@ from functools import cache
 from itertools import combinations_with_replacement
 
 from verifine.config.graders import AnswerGraderConfig
-from verifine.tasks.task import Problem, ProblemSet
+from verifine.tasks.task import ProblemSet, TaskProblem
 
 _LARGEST_NUMBER = 20
 _LARGEST_TARGET = 100
@@ -27,10 +27,10 @@ def countdown() -> ProblemSet:
     )
 
 
-def _countdown(index: int) -> Problem:
+def _countdown(index: int) -> TaskProblem:
     numbers, target = _reachable()[index]
     listed = ", ".join(str(number) for number in numbers)
-    return Problem(question=f"Use {listed} to make {target}", answer=str(target), fields={"numbers": list(numbers)})
+    return TaskProblem(question=f"Use {listed} to make {target}", answer=str(target), fields={"numbers": list(numbers)})
 
 
 @cache

@@ -13,14 +13,14 @@ from verifine.errors import ConfigError
 from verifine.tasks.countdown import countdown
 from verifine.tasks.numbers import add, largest, sort, subtract
 from verifine.tasks.task import ProblemSet, Task
-from verifine.tasks.words import count
+from verifine.tasks.words import count_letters
 from verifine.types import Example, Message
 
 _PROBLEM_SETS: dict[TaskName, Callable[[], ProblemSet]] = {
     "largest": largest,
     "add": add,
     "subtract": subtract,
-    "count": count,
+    "count": count_letters,
     "sort": sort,
     "countdown": countdown,
 }

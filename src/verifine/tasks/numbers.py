@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from verifine.config.graders import AnswerGraderConfig
-from verifine.tasks.task import Problem, ProblemSet
+from verifine.tasks.task import ProblemSet, TaskProblem
 
 _SYSTEM = "Answer with a number inside <answer></answer>."
 _TRIPLES = 99 * 98 * 97
@@ -65,24 +65,24 @@ def sort() -> ProblemSet:
     )
 
 
-def _largest(index: int) -> Problem:
+def _largest(index: int) -> TaskProblem:
     numbers = _triple(index)
-    return Problem(question=f"Largest of {_listed(numbers)}", answer=str(max(numbers)))
+    return TaskProblem(question=f"Largest of {_listed(numbers)}", answer=str(max(numbers)))
 
 
-def _add(index: int) -> Problem:
+def _add(index: int) -> TaskProblem:
     first, second = divmod(index, _TERMS)
-    return Problem(question=f"What is {first} + {second}?", answer=str(first + second))
+    return TaskProblem(question=f"What is {first} + {second}?", answer=str(first + second))
 
 
-def _subtract(index: int) -> Problem:
+def _subtract(index: int) -> TaskProblem:
     larger, smaller = _FALLING_PAIRS[index]
-    return Problem(question=f"What is {larger} - {smaller}?", answer=str(larger - smaller))
+    return TaskProblem(question=f"What is {larger} - {smaller}?", answer=str(larger - smaller))
 
 
-def _sort(index: int) -> Problem:
+def _sort(index: int) -> TaskProblem:
     numbers = _triple(index)
-    return Problem(question=f"Sort {_listed(numbers)}", answer=_listed(sorted(numbers)))
+    return TaskProblem(question=f"Sort {_listed(numbers)}", answer=_listed(sorted(numbers)))
 
 
 def _triple(index: int) -> list[int]:

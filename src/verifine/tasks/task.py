@@ -23,7 +23,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class TaskProblem:
     """One question and its right answer."""
 
     question: str
@@ -42,7 +42,7 @@ class ProblemSet:
     shot_answer: str
     """What the one solved example in each prompt answers, inside its tags."""
     size: int
-    problem: Callable[[int], Problem]
+    problem: Callable[[int], TaskProblem]
     """The problem with a number from 0 to size - 1; each has another question."""
     grader: GraderConfig
     max_new_tokens: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from verifine.config.graders import AnswerGraderConfig
-from verifine.tasks.task import Problem, ProblemSet
+from verifine.tasks.task import ProblemSet, TaskProblem
 
 _FREQUENT_LETTERS = "etaoinshrdlu"
 
@@ -30,7 +30,7 @@ water weather weekend welcome whisper willow window winter wonderful woollen yel
 """
 
 
-def count() -> ProblemSet:
+def count_letters() -> ProblemSet:
     return ProblemSet(
         system="Answer with a number inside <answer></answer>.",
         shot_question=_question("o", "book"),
@@ -42,9 +42,9 @@ def count() -> ProblemSet:
     )
 
 
-def _count(index: int) -> Problem:
+def _count(index: int) -> TaskProblem:
     letter, word = _letters_in_words()[index]
-    return Problem(question=_question(letter, word), answer=str(word.count(letter)))
+    return TaskProblem(question=_question(letter, word), answer=str(word.count(letter)))
 
 
 def _question(letter: str, word: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from verifine.errors import GraderError
-from verifine.graders.remote import Failure, FailureKind, RemoteClient, Reply, Request
+from verifine.graders.remote import HttpFailure, HttpFailureKind, HttpReply, HttpRequest, RemoteClient
 from verifine.graders.remote.client import MAX_REQUEST_BYTES
 
 if TYPE_CHECKING:
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 MakeClient = Callable[..., RemoteClient]
 
 
-def ask(service: StubService, *bodies: bytes) -> list[Request]:
-    return [Request(url=f"{service.url}/v1/x", body=body) for body in bodies]
+def ask(service: StubService, *bodies: bytes) -> list[HttpRequest]:
+    return [HttpRequest(url=f"{service.url}/v1/x", body=body) for body in bodies]
 
 
-def numbered(service: StubService, count: int) -> list[Request]:
+def numbered(service: StubService, count: int) -> list[HttpRequest]:
     return ask(service, *(str(number).encode() for number in range(count)))
 
 
-def post(client: RemoteClient, request: Request) -> Reply | Failure:
+def post(client: RemoteClient, request: HttpRequest) -> HttpReply | HttpFailure:
     (answer,) = client.post_all([request])
     return answer
 
 
-def failed(answer: Reply | Failure) -> Failure:
-    assert isinstance(answer, Failure)
+def failed(answer: HttpReply | HttpFailure) -> HttpFailure:
+    assert isinstance(answer, HttpFailure)
     return answer
 
 
-def replied(answer: Reply | Failure) -> Reply:
-    assert isinstance(answer, Reply)
+def replied(answer: HttpReply | HttpFailure) -> HttpReply:
+    assert isinstance(answer, HttpReply)
     return answer
 
 
@@ -69,7 +69,7 @@ def test_answers_stand_in_the_order_of_the_requests_whatever_time_each_takes(
 
     service.respond = respond
     answers = make_client(max_concurrency=8).post_all(numbered(service, 60))
-    assert [answer.value if isinstance(answer, Reply) else None for answer in answers] == [
+    assert [answer.value if isinstance(answer, HttpReply) else None for answer in answers] == [
         number if number % 5 else None for number in range(60)
     ]
 
@@ -144,7 +144,7 @@ def test_a_service_that_goes_on_failing_is_given_up_on(
     service.answers(service.answer({"error": {"message": "out of\nmemory", "code": "oom"}}, status=500))
     failure = failed(post(make_client(max_retries=2), ask(service, b"1")[0]))
     assert (failure.kind, failure.status, failure.detail, failure.code) == (
-        FailureKind.STATUS,
+        HttpFailureKind.STATUS,
         500,
         "out of memory",
         "oom",
@@ -178,7 +178,7 @@ def test_an_answer_that_drips_in_is_cut_off_and_the_next_request_goes_through(
     service.answers(service.answer(drips=part))
     client = make_client(timeout_s=0.2, max_retries=1)
     failure = failed(post(client, ask(service, b"1")[0]))
-    assert failure.kind is FailureKind.TIMEOUT
+    assert failure.kind is HttpFailureKind.TIMEOUT
     assert "did not answer within 0.2 s" in failure.message
     assert len(service.seen) == 2
     service.answers(service.answer("back"))
@@ -191,7 +191,7 @@ def test_a_server_that_hangs_is_given_up_on_for_the_rest_of_the_batch_only(
     service.answers(service.answer(drips="body"))
     client = make_client(timeout_s=0.2, max_concurrency=4, max_retries=1)
     failures = [failed(answer) for answer in client.post_all(numbered(service, 30))]
-    assert {failure.kind for failure in failures} == {FailureKind.TIMEOUT}
+    assert {failure.kind for failure in failures} == {HttpFailureKind.TIMEOUT}
     asked = [failure for failure in failures if "was not asked" not in failure.message]
     assert 8 <= len(asked) <= 8 + 3, "those that were under way with the eighth still end"
     assert len(service.seen) == 2 * len(asked)
@@ -203,7 +203,7 @@ def test_requests_that_are_late_now_and_then_do_not_end_a_batch(service: StubSer
     service.respond = lambda seen: service.answer(1) if seen.json == 4 else service.answer(drips="body")
     client = make_client(timeout_s=0.2, max_concurrency=1, max_retries=0)
     answers = client.post_all(numbered(service, 10))
-    assert [isinstance(answer, Reply) for answer in answers] == [number == 4 for number in range(10)]
+    assert [isinstance(answer, HttpReply) for answer in answers] == [number == 4 for number in range(10)]
     assert len(service.seen) == 10, "nine were late, but no eight in a row"
 
 
@@ -214,7 +214,7 @@ def test_a_long_answer_is_not_read_to_its_end(service: StubService, make_client:
     assert replied(post(client, ask(service, b"1")[0])).value == "a" * 998
     failure = failed(post(client, ask(service, b"1")[0]))
     assert (failure.kind, failure.message) == (
-        FailureKind.TOO_LARGE,
+        HttpFailureKind.TOO_LARGE,
         f"{service.url} answered with more than 1000 bytes",
     )
     assert len(service.seen) == 2
@@ -223,7 +223,7 @@ def test_a_long_answer_is_not_read_to_its_end(service: StubService, make_client:
 def test_an_endless_answer_ends_at_the_limit(service: StubService, make_client: MakeClient) -> None:
     service.answers(service.answer(drips="body"))
     failure = failed(post(make_client(max_reply_bytes=5), ask(service, b"1")[0]))
-    assert failure.kind is FailureKind.TOO_LARGE
+    assert failure.kind is HttpFailureKind.TOO_LARGE
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"NaN", b'{"a":1,"a":2}', b"\xff", b"[" * 900])
@@ -232,13 +232,13 @@ def test_what_is_not_strict_json_is_a_failure_and_not_tried_again(
 ) -> None:
     service.answers(service.answer(body=body))
     failure = failed(post(make_client(), ask(service, b"1")[0]))
-    assert failure.kind is FailureKind.NOT_JSON
+    assert failure.kind is HttpFailureKind.NOT_JSON
     assert len(service.seen) == 1
 
 
 def test_a_packed_answer_is_not_unpacked(service: StubService, make_client: MakeClient) -> None:
     service.answers(service.answer(body=b"{}", headers={"content-encoding": "gzip"}))
-    assert failed(post(make_client(), ask(service, b"1")[0])).kind is FailureKind.NOT_JSON
+    assert failed(post(make_client(), ask(service, b"1")[0])).kind is HttpFailureKind.NOT_JSON
 
 
 def test_a_redirect_is_not_followed(service: StubService, make_client: MakeClient) -> None:
@@ -258,7 +258,7 @@ def test_cookies_are_not_kept(service: StubService, make_client: MakeClient) -> 
 
 def test_a_request_that_is_too_long_is_not_sent(service: StubService, make_client: MakeClient) -> None:
     failure, answer = make_client().post_all(ask(service, b" " * (MAX_REQUEST_BYTES + 1), b"1"))
-    assert failed(failure).kind is FailureKind.TOO_LARGE
+    assert failed(failure).kind is HttpFailureKind.TOO_LARGE
     assert replied(answer).value == {}
     assert len(service.seen) == 1
 
@@ -268,7 +268,7 @@ def test_a_service_that_is_not_there_is_a_failure_that_says_so(
 ) -> None:
     service.end()
     failure = failed(post(make_client(max_retries=1), ask(service, b"1")[0]))
-    assert failure.kind is FailureKind.CONNECTION
+    assert failure.kind is HttpFailureKind.CONNECTION
     assert failure.message.startswith(f"{service.url} cannot be reached (")
     assert failure.message.endswith("; is it running, and is the address right? (tried 2 times)")
     assert len(pauses) == 1
@@ -312,7 +312,7 @@ def test_other_machines_are_asked_by_way_of_the_environments_proxy(
     monkeypatch.setenv("HTTP_PROXY", service.url)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    request = Request(url="http://judge.invalid/v1/x", body=b"1")
+    request = HttpRequest(url="http://judge.invalid/v1/x", body=b"1")
     assert replied(post(make_client(url="http://judge.invalid/v1"), request)).value == {}
     assert service.seen[0].path == "http://judge.invalid/v1/x"
 

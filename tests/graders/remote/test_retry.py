@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.graders.remote import Failure, FailureKind
+from verifine.graders.remote import HttpFailure, HttpFailureKind
 from verifine.graders.remote.retry import pause_before_retry
 
 NOW = 784_111_777.0
@@ -16,7 +16,7 @@ NOW = 784_111_777.0
 def pause(
     status: int = 500, headers: Mapping[str, str] | None = None, *, attempt: int = 0, seed: bytes = b""
 ) -> float | None:
-    failure = Failure(kind=FailureKind.STATUS, message="", status=status)
+    failure = HttpFailure(kind=HttpFailureKind.STATUS, message="", status=status)
     return pause_before_retry(failure, headers or {}, attempt, seed, NOW)
 
 
@@ -33,14 +33,14 @@ def test_what_will_not_pass_is_not(status: int) -> None:
 @pytest.mark.parametrize(
     ("kind", "again"),
     [
-        (FailureKind.TIMEOUT, True),
-        (FailureKind.CONNECTION, True),
-        (FailureKind.TOO_LARGE, False),
-        (FailureKind.NOT_JSON, False),
+        (HttpFailureKind.TIMEOUT, True),
+        (HttpFailureKind.CONNECTION, True),
+        (HttpFailureKind.TOO_LARGE, False),
+        (HttpFailureKind.NOT_JSON, False),
     ],
 )
-def test_failures_without_a_status(kind: FailureKind, again: bool) -> None:
-    assert (pause_before_retry(Failure(kind=kind, message=""), {}, 0, b"", NOW) is not None) == again
+def test_failures_without_a_status(kind: HttpFailureKind, again: bool) -> None:
+    assert (pause_before_retry(HttpFailure(kind=kind, message=""), {}, 0, b"", NOW) is not None) == again
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from verifine.config.grading import ServiceConfig
 from verifine.errors import GraderError
-from verifine.graders.remote import Recent, RemoteClient, Request, SharedClients
+from verifine.graders.remote import HttpRequest, Recent, RemoteClient, SharedClients
 
 MakeClient = Callable[..., RemoteClient]
 SERVER = ServiceConfig(base_url="http://127.0.0.1:1/v1")
@@ -62,7 +62,7 @@ def test_a_client_that_cannot_be_made_leaves_nothing_behind(make_client: MakeCli
 
 
 def test_a_request_does_not_show_its_body() -> None:
-    assert "private" not in repr(Request(url="http://a", body=b"private"))
+    assert "private" not in repr(HttpRequest(url="http://a", body=b"private"))
 
 
 def test_what_was_not_asked_for_longest_goes_first() -> None:

@@ -5,13 +5,13 @@ import base64
 import pytest
 
 from verifine.errors import GraderError
-from verifine.graders.remote import Request, Signer
+from verifine.graders.remote import HttpRequest, Signer
 
 
 def test_the_signature_of_the_specifications_example() -> None:
     # The values of the reference implementation's own test (standard-webhooks, and svix before it).
     signer = Signer("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    request = Request(url="", body=b'{"test": 2432232314}', id="msg_p5jXN8AQM9LWM0D4loKWxJek")
+    request = HttpRequest(url="", body=b'{"test": 2432232314}', id="msg_p5jXN8AQM9LWM0D4loKWxJek")
     assert signer.headers(request, 1614265330.9) == {
         "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
         "webhook-timestamp": "1614265330",

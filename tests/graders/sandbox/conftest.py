@@ -1,4 +1,4 @@
-"""Every way to hold foreign code that this machine has, each as a fleet of workers to run calls on; and canaries.
+"""Every way to hold untrusted code that this machine has, each as a fleet of workers to run calls on; and canaries.
 
 Where the tests run as root, each way is tried twice: as root, who becomes somebody else, and as an ordinary user. For
 the latter this file is run as a program, which answers batches of calls.
@@ -23,10 +23,10 @@ from typing import Any
 import pytest
 
 import verifine
-from verifine.graders.sandbox import Call, Fault, Level, Limits, Outcome, Sandbox
-from verifine.graders.sandbox.launch import LaunchError
+from verifine.graders.sandbox import Call, CallFault, Level, Limits, Outcome, Sandbox
 from verifine.graders.sandbox.level import start_proved_worker
-from verifine.graders.sandbox.plan import SANDBOX_USERS, Plan, find_plans
+from verifine.graders.sandbox.plan import SANDBOX_USERS, IsolationPlan, find_plans
+from verifine.graders.sandbox.process import IsolationError
 from verifine.graders.sandbox.worker import Worker
 from verifine.types import Json
 
@@ -37,7 +37,7 @@ SECRET_NAME, SECRET = "VERIFINE_CANARY", "sk-canary-4711"
 """In the environment of whoever starts a sandbox, and in a file."""
 
 Run = Callable[[Sequence[Call]], list[Outcome]]
-Attack = tuple[str, Sequence[Fault | str | float]]
+Attack = tuple[str, Sequence[CallFault | str | float]]
 """The body of `attack(facts)`, and what may come of it: a fault, or a value that says that nothing was gained."""
 
 
@@ -45,7 +45,7 @@ Attack = tuple[str, Sequence[Fault | str | float]]
 class Holding:
     """A plan, and who follows it."""
 
-    plan: Plan
+    plan: IsolationPlan
     ordinary: bool
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class Holding:
 
     @property
     def user(self) -> int:
-        """As whom the foreign code runs, or somebody like that."""
+        """As whom the untrusted code runs, or somebody like that."""
         if os.geteuid() != 0:
             return os.geteuid()
         return ORDINARY_USER if self.ordinary else SANDBOX_USERS[0]
@@ -81,12 +81,12 @@ def run(holding: Holding) -> Iterator[Run]:
         started.callback(os.environ.pop, SECRET_NAME)
         try:
             workers = [_start(holding.plan, started) for _ in range(WORKERS)]
-        except LaunchError as error:
+        except IsolationError as error:
             _skip(str(error))
         yield lambda calls: _spread(calls, workers, threads)
 
 
-def _start(plan: Plan, started: ExitStack) -> Worker:
+def _start(plan: IsolationPlan, started: ExitStack) -> Worker:
     worker = start_proved_worker(plan)
     started.callback(worker.end)
     return worker
@@ -110,7 +110,7 @@ def _spread(calls: Sequence[Call], workers: Sequence[Worker], threads: ThreadPoo
     return [outcome for _, outcome in sorted((each for share in shares for each in share), key=lambda each: each[0])]
 
 
-def _run_as_ordinary_user(plan: Plan) -> Iterator[Run]:
+def _run_as_ordinary_user(plan: IsolationPlan) -> Iterator[Run]:
     with tempfile.TemporaryFile("w+") as complaints:
         try:
             process = subprocess.Popen(
@@ -144,7 +144,7 @@ def _run_as_ordinary_user(plan: Plan) -> Iterator[Run]:
 
 def _outcome(fields: dict[str, Any]) -> Outcome:
     fault = fields.pop("fault")
-    return Outcome(**fields, fault=fault and Fault(fault))
+    return Outcome(**fields, fault=fault and CallFault(fault))
 
 
 def _call(fields: dict[str, Any]) -> Call:
@@ -279,7 +279,7 @@ def attacked(run: Run, canaries: Canaries) -> Callable[[Mapping[str, Attack], st
     def outcome(attacks: Mapping[str, Attack], name: str) -> Outcome:
         if id(attacks) not in made:
             calls = [
-                attack_call(body, canaries.facts, wall_s=0.5 if Fault.TIMEOUT in wanted else 10.0)
+                attack_call(body, canaries.facts, wall_s=0.5 if CallFault.TIMEOUT in wanted else 10.0)
                 for body, wanted in attacks.values()
             ]
             made[id(attacks)] = dict(zip(attacks, run(calls), strict=True))
@@ -303,11 +303,11 @@ def unheld() -> Iterator[Callable[[str], tuple[Outcome, list[str]]]]:
         yield attack
 
 
-def serve(plan: Plan) -> None:
+def serve(plan: IsolationPlan) -> None:
     with ExitStack() as started, ThreadPoolExecutor(WORKERS) as threads:
         try:
             workers = [_start(plan, started) for _ in range(WORKERS)]
-        except LaunchError as error:
+        except IsolationError as error:
             print(error, flush=True)
             return
         print("ready", flush=True)

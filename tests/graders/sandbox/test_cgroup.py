@@ -9,8 +9,8 @@ import pytest
 from verifine.graders.sandbox import Call, Limits
 from verifine.graders.sandbox.cgroup import HEADROOM_BYTES, Hierarchy, find_hierarchies, make_group
 from verifine.graders.sandbox.inside.guard import MAX_TASKS
-from verifine.graders.sandbox.launch import LaunchError, start_worker
 from verifine.graders.sandbox.plan import find_plans
+from verifine.graders.sandbox.process import IsolationError, start_worker
 
 
 def version_1(root: Path, *names: str) -> Path:
@@ -83,7 +83,7 @@ def test_a_worker_lives_in_a_group_of_its_own_and_takes_it_along() -> None:
     plan = next(plan for plan in find_plans(None) if plan.has_group)
     try:
         worker = start_worker(plan)
-    except LaunchError as error:
+    except IsolationError as error:
         pytest.skip(str(error))
     groups = {path for each in hierarchies for path in each.folder.glob("verifine-*")} - before
     assert len(groups) == len(hierarchies)

@@ -135,8 +135,8 @@ GRADERS: dict[str, tuple[str, Json]] = {
         """
         from collections import Counter, namedtuple, deque, OrderedDict
 
-        Pair = namedtuple("Pair", "a b")
-        return [Counter("aab")["a"], Pair(1, 2), OrderedDict(a=1), deque([1]).pop()]
+        AnswerPair = namedtuple("AnswerPair", "a b")
+        return [Counter("aab")["a"], AnswerPair(1, 2), OrderedDict(a=1), deque([1]).pop()]
         """,
         [2, [1, 2], {"a": 1}, 1],
     ),

@@ -8,10 +8,10 @@ from textwrap import dedent, indent
 
 import pytest
 
-from verifine.graders.sandbox import Call, Fault, Limits, Outcome
+from verifine.graders.sandbox import Call, CallFault, Limits, Outcome
 from verifine.types import Json
 
-Attack = tuple[str, Sequence[Fault | str | float]]
+Attack = tuple[str, Sequence[CallFault | str | float]]
 Run = Callable[[Sequence[Call]], list[Outcome]]
 
 
@@ -21,15 +21,15 @@ def saying(answer: str) -> str:
 
 
 ATTACKS: Mapping[str, Attack] = {
-    "end the process": ("os._exit(0)", [Fault.ENDED]),
-    "end the process at once, as if all were well": ("sys.stdout.flush()\nos._exit(0)", [Fault.ENDED]),
-    "exit": ("sys.exit(0)", [Fault.RAISED]),
-    "exit with a number": ("raise SystemExit(1.0)", [Fault.RAISED]),
-    "crash": ("ctypes.string_at(0)", [Fault.ENDED]),
-    "abort": ("os.abort()", [Fault.ENDED]),
-    "kill itself": ("signal.raise_signal(signal.SIGKILL)", [Fault.ENDED]),
-    "interrupt": ("raise KeyboardInterrupt", [Fault.RAISED]),
-    "raise at the very base": ("raise BaseException('x')", [Fault.RAISED]),
+    "end the process": ("os._exit(0)", [CallFault.ENDED]),
+    "end the process at once, as if all were well": ("sys.stdout.flush()\nos._exit(0)", [CallFault.ENDED]),
+    "exit": ("sys.exit(0)", [CallFault.RAISED]),
+    "exit with a number": ("raise SystemExit(1.0)", [CallFault.RAISED]),
+    "crash": ("ctypes.string_at(0)", [CallFault.ENDED]),
+    "abort": ("os.abort()", [CallFault.ENDED]),
+    "kill itself": ("signal.raise_signal(signal.SIGKILL)", [CallFault.ENDED]),
+    "interrupt": ("raise KeyboardInterrupt", [CallFault.RAISED]),
+    "raise at the very base": ("raise BaseException('x')", [CallFault.RAISED]),
     "raise what cannot be shown": (
         """
         class Odd(Exception):
@@ -40,24 +40,24 @@ ATTACKS: Mapping[str, Attack] = {
 
         raise Odd
         """,
-        [Fault.RAISED],
+        [CallFault.RAISED],
     ),
-    "raise something enormous": ("raise ValueError('x' * 50_000_000)", [Fault.RAISED]),
-    "close the answer and go on": ("os.close(3)\ntime.sleep(60)", [Fault.ENDED]),
-    "close everything": ("os.closerange(0, 256)\nreturn 1.0", [Fault.ENDED]),
-    "answer NaN": ("return float('nan')", [Fault.ANSWER]),
-    "answer infinity": ("return [1, {'a': -float('inf')}]", [Fault.ANSWER]),
-    "answer a set": ("return {1}", [Fault.ANSWER]),
-    "answer bytes": ("return b'1.0'", [Fault.ANSWER]),
-    "answer a function": ("return lambda: 1.0", [Fault.ANSWER]),
-    "answer numbers as keys": ("return {1: 1}", [Fault.ANSWER]),
+    "raise something enormous": ("raise ValueError('x' * 50_000_000)", [CallFault.RAISED]),
+    "close the answer and go on": ("os.close(3)\ntime.sleep(60)", [CallFault.ENDED]),
+    "close everything": ("os.closerange(0, 256)\nreturn 1.0", [CallFault.ENDED]),
+    "answer NaN": ("return float('nan')", [CallFault.ANSWER]),
+    "answer infinity": ("return [1, {'a': -float('inf')}]", [CallFault.ANSWER]),
+    "answer a set": ("return {1}", [CallFault.ANSWER]),
+    "answer bytes": ("return b'1.0'", [CallFault.ANSWER]),
+    "answer a function": ("return lambda: 1.0", [CallFault.ANSWER]),
+    "answer numbers as keys": ("return {1: 1}", [CallFault.ANSWER]),
     "answer something without a bottom": (
         """
         x = []
         x.append(x)
         return x
         """,
-        [Fault.ANSWER],
+        [CallFault.ANSWER],
     ),
     "answer something very deep": (
         """
@@ -66,15 +66,15 @@ ATTACKS: Mapping[str, Attack] = {
             x = [x]
         return x
         """,
-        [Fault.ANSWER],
+        [CallFault.ANSWER],
     ),
-    "answer a great many digits": ("return 10 ** 5000", [Fault.ANSWER]),
+    "answer a great many digits": ("return 10 ** 5000", [CallFault.ANSWER]),
     "answer a fraction that is too large": (
         "from fractions import Fraction\nreturn Fraction(10 ** 400)",
-        [Fault.ANSWER],
+        [CallFault.ANSWER],
     ),
-    "answer half a character": ("return '\\ud800'", [Fault.ANSWER]),
-    "answer 200 MB": ("return 'x' * 200_000_000", [Fault.ANSWER, Fault.MEMORY]),
+    "answer half a character": ("return '\\ud800'", [CallFault.ANSWER]),
+    "answer 200 MB": ("return 'x' * 200_000_000", [CallFault.ANSWER, CallFault.MEMORY]),
     "answer with a list that raises": (
         """
         class Odd(list):
@@ -83,7 +83,7 @@ ATTACKS: Mapping[str, Attack] = {
 
         return Odd([1])
         """,
-        [Fault.ANSWER],
+        [CallFault.ANSWER],
     ),
     "answer with a dict without an end": (
         """
@@ -94,7 +94,7 @@ ATTACKS: Mapping[str, Attack] = {
 
         return Odd(a=1)
         """,
-        [Fault.TIMEOUT, Fault.MEMORY],
+        [CallFault.TIMEOUT, CallFault.MEMORY],
     ),
     "claim to be another class": (
         """
@@ -106,28 +106,28 @@ ATTACKS: Mapping[str, Attack] = {
 
         return Odd()
         """,
-        [Fault.ANSWER, 1.0],
+        [CallFault.ANSWER, 1.0],
     ),
-    "print 200 MB": ("for _ in range(200): print('x' * 1_000_000)", [Fault.ANSWER]),
-    "write 200 MB": ("while True: os.write(1, b'x' * 100_000)", [Fault.ANSWER]),
-    "answer 200 MB by hand": ("while True: os.write(3, b'x' * 100_000)", [Fault.ANSWER]),
-    "say nothing that is known": (saying("b'perfect 1.0'"), [Fault.ANSWER]),
-    "say that the sandbox failed": (saying("""b'sandbox "x"'"""), [Fault.ANSWER]),
-    "say that time was up": (saying("""b'timeout "x"'"""), [Fault.ANSWER]),
-    "say no JSON": (saying("b'value 1.0 }'"), [Fault.ANSWER]),
-    "say NaN": (saying("b'value NaN'"), [Fault.ANSWER]),
-    "say infinity": (saying("b'value 1e999'"), [Fault.ANSWER]),
-    "say a key twice": (saying("""b'value {"a": 1, "a": 2}'"""), [Fault.ANSWER]),
-    "say something deep": (saying("b'value ' + b'[' * 30_000 + b']' * 30_000"), [Fault.ANSWER]),
-    "say something deeper": (saying("b'value ' + b'[' * 65_000"), [Fault.ANSWER]),
-    "say many digits": (saying("b'value ' + b'9' * 60_000"), [Fault.ANSWER]),
-    "say half a character": (saying("""rb'value "\\ud800"'"""), [Fault.ANSWER]),
-    "say no UTF-8": (saying("""b'value "\\xff"'"""), [Fault.ANSWER]),
-    "say it twice": (saying("b'value 1.0value 1.0'"), [Fault.ANSWER]),
-    "say too little": (saying("b'value'"), [Fault.ANSWER]),
-    "say a message that is none": (saying("b'raised 1'"), [Fault.ANSWER]),
-    "say that a program is done": (saying("b'done 1.0'"), [Fault.ANSWER]),
-    "say nothing but zeros": (saying("bytes(100)"), [Fault.ANSWER]),
+    "print 200 MB": ("for _ in range(200): print('x' * 1_000_000)", [CallFault.ANSWER]),
+    "write 200 MB": ("while True: os.write(1, b'x' * 100_000)", [CallFault.ANSWER]),
+    "answer 200 MB by hand": ("while True: os.write(3, b'x' * 100_000)", [CallFault.ANSWER]),
+    "say nothing that is known": (saying("b'perfect 1.0'"), [CallFault.ANSWER]),
+    "say that the sandbox failed": (saying("""b'sandbox "x"'"""), [CallFault.ANSWER]),
+    "say that time was up": (saying("""b'timeout "x"'"""), [CallFault.ANSWER]),
+    "say no JSON": (saying("b'value 1.0 }'"), [CallFault.ANSWER]),
+    "say NaN": (saying("b'value NaN'"), [CallFault.ANSWER]),
+    "say infinity": (saying("b'value 1e999'"), [CallFault.ANSWER]),
+    "say a key twice": (saying("""b'value {"a": 1, "a": 2}'"""), [CallFault.ANSWER]),
+    "say something deep": (saying("b'value ' + b'[' * 30_000 + b']' * 30_000"), [CallFault.ANSWER]),
+    "say something deeper": (saying("b'value ' + b'[' * 65_000"), [CallFault.ANSWER]),
+    "say many digits": (saying("b'value ' + b'9' * 60_000"), [CallFault.ANSWER]),
+    "say half a character": (saying("""rb'value "\\ud800"'"""), [CallFault.ANSWER]),
+    "say no UTF-8": (saying("""b'value "\\xff"'"""), [CallFault.ANSWER]),
+    "say it twice": (saying("b'value 1.0value 1.0'"), [CallFault.ANSWER]),
+    "say too little": (saying("b'value'"), [CallFault.ANSWER]),
+    "say a message that is none": (saying("b'raised 1'"), [CallFault.ANSWER]),
+    "say that a program is done": (saying("b'done 1.0'"), [CallFault.ANSWER]),
+    "say nothing but zeros": (saying("bytes(100)"), [CallFault.ANSWER]),
     "find out what is expected": (
         """
         import gc
@@ -278,7 +278,7 @@ SOURCES = {
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_source_that_cannot_be_compiled_is_a_fault(run: Run, name: str) -> None:
     (outcome,) = run([Call(source=SOURCES[name], function="f", limits=Limits(wall_s=5.0))])
-    assert outcome.fault in (Fault.SOURCE, Fault.MEMORY, Fault.ENDED)
+    assert outcome.fault in (CallFault.SOURCE, CallFault.MEMORY, CallFault.ENDED)
 
 
 SECRET_HUNT = """

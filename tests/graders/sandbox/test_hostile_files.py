@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from verifine.graders.sandbox import Call, Fault, Outcome
+from verifine.graders.sandbox import Call, CallFault, Outcome
 
-Attack = tuple[str, Sequence[Fault | str | float]]
+Attack = tuple[str, Sequence[CallFault | str | float]]
 Run = Callable[[Sequence[Call]], list[Outcome]]
 
 ATTACKS: Mapping[str, Attack] = {
@@ -41,7 +41,7 @@ ATTACKS: Mapping[str, Attack] = {
             else "held"
         )
         """,
-        ["held", Fault.RAISED],
+        ["held", CallFault.RAISED],
     ),
     "list folders": (
         """

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from verifine.graders.sandbox import Fault, Outcome
+from verifine.graders.sandbox import CallFault, Outcome
 
-Attack = tuple[str, Sequence[Fault | str | float]]
+Attack = tuple[str, Sequence[CallFault | str | float]]
 
 ATTACKS: Mapping[str, Attack] = {
     "connect": ("return held(lambda: socket.create_connection(('127.0.0.1', facts['tcp']), 1))", ["held"]),

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from verifine.graders.sandbox import Fault, Outcome
+from verifine.graders.sandbox import CallFault, Outcome
 
-Attack = tuple[str, Sequence[Fault | str | float]]
+Attack = tuple[str, Sequence[CallFault | str | float]]
 
 ATTACKS: Mapping[str, Attack] = {
     "fork bomb": (
@@ -242,7 +242,7 @@ ATTACKS: Mapping[str, Attack] = {
         address = ctypes.addressof(ctypes.c_char.from_buffer(page))
         return ctypes.CFUNCTYPE(ctypes.c_int)(address)()
         """,
-        ["held", Fault.ENDED],
+        ["held", CallFault.ENDED],
     ),
     "become somebody": (
         """

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from verifine.graders.sandbox import Fault, Outcome
+from verifine.graders.sandbox import CallFault, Outcome
 
-Attack = tuple[str, Sequence[Fault | str | float]]
+Attack = tuple[str, Sequence[CallFault | str | float]]
 
 ATTACKS: Mapping[str, Attack] = {
     "thread bomb": (
@@ -23,11 +23,11 @@ ATTACKS: Mapping[str, Attack] = {
             pass
         return "held" if started < 3000 else started
         """,
-        ["held", Fault.MEMORY, Fault.ENDED, Fault.RAISED],
+        ["held", CallFault.MEMORY, CallFault.ENDED, CallFault.RAISED],
     ),
-    "loop": ("while True: pass", [Fault.TIMEOUT]),
-    "loop without end in the source": ("exec('while True: pass')", [Fault.TIMEOUT]),
-    "sleep": ("time.sleep(60)", [Fault.TIMEOUT]),
+    "loop": ("while True: pass", [CallFault.TIMEOUT]),
+    "loop without end in the source": ("exec('while True: pass')", [CallFault.TIMEOUT]),
+    "sleep": ("time.sleep(60)", [CallFault.TIMEOUT]),
     "catastrophic expression that ignores signals": (
         """
         import re
@@ -36,16 +36,16 @@ ATTACKS: Mapping[str, Attack] = {
             signal.signal(number, signal.SIG_IGN)
         re.match(r"(a+)+$", "a" * 64 + "b")
         """,
-        [Fault.TIMEOUT],
+        [CallFault.TIMEOUT],
     ),
-    "huge power": ("return 7 ** 10 ** 8 % 10", [Fault.TIMEOUT, Fault.MEMORY]),
+    "huge power": ("return 7 ** 10 ** 8 % 10", [CallFault.TIMEOUT, CallFault.MEMORY]),
     "never let go of the interpreter": (
         """
         for _ in range(8):
             threading.Thread(target=lambda: sum(range(10**12)), daemon=True).start()
         sum(range(10**12))
         """,
-        [Fault.TIMEOUT],
+        [CallFault.TIMEOUT],
     ),
     "hang at exit": (
         """
@@ -56,10 +56,10 @@ ATTACKS: Mapping[str, Attack] = {
         sys.stdout.flush = lambda: time.sleep(60)
         return 1
         """,
-        [Fault.TIMEOUT],
+        [CallFault.TIMEOUT],
     ),
-    "memory bomb": ("return len(bytearray(8 << 30))", [Fault.MEMORY]),
-    "memory, bit by bit": ("kept = []\nwhile True: kept.append(bytes(1 << 20))", [Fault.MEMORY]),
+    "memory bomb": ("return len(bytearray(8 << 30))", [CallFault.MEMORY]),
+    "memory, bit by bit": ("kept = []\nwhile True: kept.append(bytes(1 << 20))", [CallFault.MEMORY]),
     "anonymous mappings": (
         """
         kept = []
@@ -119,7 +119,7 @@ ATTACKS: Mapping[str, Attack] = {
 
         down()
         """,
-        [Fault.ENDED, Fault.MEMORY, Fault.RAISED, Fault.TIMEOUT],
+        [CallFault.ENDED, CallFault.MEMORY, CallFault.RAISED, CallFault.TIMEOUT],
     ),
     "smash the stack of C": (
         """
@@ -131,7 +131,7 @@ ATTACKS: Mapping[str, Attack] = {
             x = [x]
         repr(x)
         """,
-        [Fault.ENDED, Fault.MEMORY, Fault.RAISED],
+        [CallFault.ENDED, CallFault.MEMORY, CallFault.RAISED],
     ),
 }
 

@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from verifine.graders.sandbox import Level, find_level
-from verifine.graders.sandbox.launch import LaunchError, start_worker
-from verifine.graders.sandbox.plan import Namespaces, Plan, find_plans
+from verifine.graders.sandbox.plan import IsolationPlan, Namespaces, find_plans
+from verifine.graders.sandbox.process import IsolationError, start_worker
 from verifine.graders.sandbox.selftest import ATTACKS, prove
 
 REPORT = """
@@ -49,12 +49,12 @@ def report(*refused: int, path: str = "") -> tuple[str | None, list[str], dict[s
     return level, missing, details, message
 
 
-def test_without_landlock_foreign_code_is_refused() -> None:
+def test_without_landlock_untrusted_code_is_refused() -> None:
     level, missing, _, message = report(LANDLOCK)
     assert level is None
     assert any(each.startswith("Landlock 1 for the level full: this kernel") for each in missing)
     assert all("use Linux 6.2 or newer" in each for each in missing)
-    assert message.startswith("sandbox_unavailable: foreign code cannot be held on this machine. Missing: Landlock")
+    assert message.startswith("sandbox_unavailable: untrusted code cannot be held on this machine. Missing: Landlock")
 
 
 def test_without_namespaces_what_is_missing_is_named_with_the_way_out() -> None:
@@ -81,14 +81,14 @@ def test_each_level_has_its_plans_best_first() -> None:
     assert [plan.level for plan in find_plans(None)] == [Level.FULL, Level.FULL, Level.KERNEL]
     assert [plan.level for plan in find_plans(Level.KERNEL)] == [Level.KERNEL]
     (unsafe,) = find_plans(Level.UNSAFE)
-    assert unsafe == Plan(level=Level.UNSAFE, namespaces=Namespaces.NONE)
+    assert unsafe == IsolationPlan(level=Level.UNSAFE, namespaces=Namespaces.NONE)
     assert {plan.drops_root for plan in find_plans(None)} == {os.geteuid() == 0}
 
 
 def test_the_self_test_finds_walls_that_do_not_stand() -> None:
-    worker = start_worker(Plan(level=Level.UNSAFE, namespaces=Namespaces.NONE))
+    worker = start_worker(IsolationPlan(level=Level.UNSAFE, namespaces=Namespaces.NONE))
     try:
-        with pytest.raises(LaunchError, match="its self-test: reading a file was not refused"):
+        with pytest.raises(IsolationError, match="its self-test: reading a file was not refused"):
             prove(worker)
     finally:
         worker.end()
@@ -98,8 +98,8 @@ def test_the_self_test_holds_ten_attacks_and_more() -> None:
     assert len(ATTACKS) >= 10
 
 
-def test_nothing_foreign_runs_as_root() -> None:
+def test_nothing_untrusted_runs_as_root() -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can be tempted")
-    with pytest.raises(LaunchError, match="foreign code must not run as root"):
-        start_worker(Plan(level=Level.KERNEL, namespaces=Namespaces.NONE))
+    with pytest.raises(IsolationError, match="untrusted code must not run as root"):
+        start_worker(IsolationPlan(level=Level.KERNEL, namespaces=Namespaces.NONE))

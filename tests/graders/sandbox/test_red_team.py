@@ -17,9 +17,9 @@ import pytest
 import verifine
 from verifine.config.graders import CodeGraderConfig
 from verifine.errors import GraderError
-from verifine.graders.program import CodeGrader
-from verifine.graders.sandbox import Call, Fault, Limits, Outcome, Sandbox
-from verifine.graders.sandbox.policy import FOREIGN
+from verifine.graders.code import CodeGrader
+from verifine.graders.sandbox import Call, CallFault, Limits, Outcome, Sandbox
+from verifine.graders.sandbox.policy import UNTRUSTED
 from verifine.graders.sandbox.syscalls import find_machine
 from verifine.graders.services import Services
 from verifine.types import Json, Sample
@@ -29,7 +29,7 @@ Hole = tuple[Sequence[Call], Callable[[Sequence[Outcome]], bool]]
 """Calls that run beside each other, and whether what came of them is what should."""
 
 MACHINE = find_machine()
-ALLOWED = [MACHINE.numbers[name] for name in FOREIGN if name in MACHINE.numbers] if MACHINE else []
+ALLOWED = [MACHINE.numbers[name] for name in UNTRUSTED if name in MACHINE.numbers] if MACHINE else []
 PROBES = [335, 336]
 """uretprobe and uprobe, which the kernel asks no filter about; who calls them without a probe gets SIGILL."""
 
@@ -124,11 +124,11 @@ CRASHES: Mapping[str, str] = {
     "make a number another": "ctypes.c_int.from_address(id(200) + 24).value = 7\nos._exit(0)",
 }
 
-ATTACKS: Mapping[str, tuple[str, Sequence[Fault | str]]] = {
+ATTACKS: Mapping[str, tuple[str, Sequence[CallFault | str]]] = {
     **{name: (body, ["held"]) for name, body in IN_VAIN.items()},
-    **{name: (body, [Fault.TIMEOUT]) for name, body in ENDLESS.items()},
-    **{name: (f"os.write(3, {answer})\nos._exit(0)", [Fault.ANSWER]) for name, answer in SAYINGS.items()},
-    **{name: (body, [Fault.ENDED]) for name, body in CRASHES.items()},
+    **{name: (body, [CallFault.TIMEOUT]) for name, body in ENDLESS.items()},
+    **{name: (f"os.write(3, {answer})\nos._exit(0)", [CallFault.ANSWER]) for name, answer in SAYINGS.items()},
+    **{name: (body, [CallFault.ENDED]) for name, body in CRASHES.items()},
 }
 
 
@@ -243,7 +243,7 @@ HOLES: Mapping[str, Hole] = {
     ),
     "an exception with half a character": (
         [call("raise ValueError('\\ud800')")],
-        lambda outcomes: outcomes[0].fault is Fault.RAISED and is_clean(outcomes),
+        lambda outcomes: outcomes[0].fault is CallFault.RAISED and is_clean(outcomes),
     ),
     "a program that has a value": (
         [Call(source="import os\nos.write(3, b'value 1.0\\n')\nos._exit(0)")],
@@ -280,13 +280,13 @@ def test_a_program_cannot_know_how_long_the_expected_output_is() -> None:
     assert grade.score == 0.0
 
 
-MIXED: Sequence[tuple[str, Fault | None]] = (
+MIXED: Sequence[tuple[str, CallFault | None]] = (
     ("return names", None),
-    ("ctypes.string_at(0)", Fault.ENDED),
-    ("os.closerange(0, 99)\nos._exit(0)", Fault.ENDED),
-    ("raise ValueError(names)", Fault.RAISED),
-    ("while True: os.write(1, bytes(9_000))", Fault.ANSWER),
-    ("while True: os.write(3, bytes(9_000))", Fault.ANSWER),
+    ("ctypes.string_at(0)", CallFault.ENDED),
+    ("os.closerange(0, 99)\nos._exit(0)", CallFault.ENDED),
+    ("raise ValueError(names)", CallFault.RAISED),
+    ("while True: os.write(1, bytes(9_000))", CallFault.ANSWER),
+    ("while True: os.write(3, bytes(9_000))", CallFault.ANSWER),
 )
 
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from verifine.errors import GraderError, SandboxUnavailableError
-from verifine.graders.sandbox import Call, Fault, Level, Limits, Outcome, Sandbox, find_level
+from verifine.graders.sandbox import Call, CallFault, Level, Limits, Outcome, Sandbox, find_level
 from verifine.types import Json
 
 LEVELS = [level for level in (find_level().level, Level.UNSAFE) if level is not None]
@@ -118,33 +118,33 @@ def test_what_is_printed_comes_beside_the_value(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("body", "fault", "message"),
     [
-        ("return values[0]['x']", Fault.RAISED, "line 2: KeyError: 'x'"),
-        ("y = 1\nreturn y / 0", Fault.RAISED, "line 3: ZeroDivisionError: division by zero"),
-        ("def inner():\n    raise ValueError('deep')\ninner()", Fault.RAISED, "line 3: ValueError: deep"),
-        ("import sys\nsys.exit(3)", Fault.RAISED, "line 3: SystemExit: 3"),
-        ("raise KeyboardInterrupt", Fault.RAISED, "line 2: KeyboardInterrupt"),
+        ("return values[0]['x']", CallFault.RAISED, "line 2: KeyError: 'x'"),
+        ("y = 1\nreturn y / 0", CallFault.RAISED, "line 3: ZeroDivisionError: division by zero"),
+        ("def inner():\n    raise ValueError('deep')\ninner()", CallFault.RAISED, "line 3: ValueError: deep"),
+        ("import sys\nsys.exit(3)", CallFault.RAISED, "line 3: SystemExit: 3"),
+        ("raise KeyboardInterrupt", CallFault.RAISED, "line 2: KeyboardInterrupt"),
         (
             "def down(n): return down(n)\ndown(0)",
-            Fault.RAISED,
+            CallFault.RAISED,
             "line 2: RecursionError: maximum recursion depth exceeded",
         ),
-        ("return float('nan')", Fault.ANSWER, "it returned nan, which is not finite"),
-        ("return float('-inf')", Fault.ANSWER, "it returned -inf, which is not finite"),
+        ("return float('nan')", CallFault.ANSWER, "it returned nan, which is not finite"),
+        ("return float('-inf')", CallFault.ANSWER, "it returned -inf, which is not finite"),
         (
             "from decimal import Decimal\nreturn Decimal(1)",
-            Fault.ANSWER,
+            CallFault.ANSWER,
             "it returned Decimal, which is not JSON; return a number, text or a list",
         ),
-        ("return {1: 2}", Fault.ANSWER, "it returned a dict with a key of int; the keys of JSON are text"),
-        ("return 'x' * 70_000", Fault.ANSWER, "it returned more than 65536 bytes of JSON"),
-        ("print('x' * 70_000)", Fault.ANSWER, "it printed more than 65536 bytes"),
-        ("return bytearray(10 ** 12)", Fault.MEMORY, "MemoryError: it wanted more memory than it may have"),
-        ("import os\nos._exit(3)", Fault.ENDED, "its process ended by itself (exit code 3)"),
-        ("import ctypes\nctypes.string_at(0)", Fault.ENDED, "its process ended by itself (signal SIGSEGV)"),
-        ("import os\nos.abort()", Fault.ENDED, "its process ended by itself (signal SIGABRT)"),
+        ("return {1: 2}", CallFault.ANSWER, "it returned a dict with a key of int; the keys of JSON are text"),
+        ("return 'x' * 70_000", CallFault.ANSWER, "it returned more than 65536 bytes of JSON"),
+        ("print('x' * 70_000)", CallFault.ANSWER, "it printed more than 65536 bytes"),
+        ("return bytearray(10 ** 12)", CallFault.MEMORY, "MemoryError: it wanted more memory than it may have"),
+        ("import os\nos._exit(3)", CallFault.ENDED, "its process ended by itself (exit code 3)"),
+        ("import ctypes\nctypes.string_at(0)", CallFault.ENDED, "its process ended by itself (signal SIGSEGV)"),
+        ("import os\nos.abort()", CallFault.ENDED, "its process ended by itself (signal SIGABRT)"),
     ],
 )
-def test_a_fault_says_what_is_wrong_and_where(sandbox: Sandbox, body: str, fault: Fault, message: str) -> None:
+def test_a_fault_says_what_is_wrong_and_where(sandbox: Sandbox, body: str, fault: CallFault, message: str) -> None:
     outcome = one(sandbox, body, {"a": 1})
     assert (outcome.value, outcome.fault) == (None, fault)
     assert outcome.message.startswith(message)
@@ -164,7 +164,7 @@ def test_a_fault_says_what_is_wrong_and_where(sandbox: Sandbox, body: str, fault
 )
 def test_a_source_that_cannot_be_used_is_a_fault_of_its_own(sandbox: Sandbox, source: str, message: str) -> None:
     (outcome,) = sandbox.run([Call(source=source, function="work", arguments=(1, 2))])
-    assert (outcome.fault, outcome.message) == (Fault.SOURCE, message)
+    assert (outcome.fault, outcome.message) == (CallFault.SOURCE, message)
 
 
 def test_a_type_error_inside_the_function_is_its_own(sandbox: Sandbox) -> None:
@@ -176,39 +176,41 @@ def test_a_type_error_inside_the_function_is_its_own(sandbox: Sandbox) -> None:
     [
         ("print(1); raise SystemExit", "1\n", None, ""),
         ("print(1); raise SystemExit(0)", "1\n", None, ""),
-        ("print(1); raise SystemExit(2)", "1\n", Fault.RAISED, "line 1: SystemExit: 2"),
-        ("print(1); raise SystemExit('bad')", "1\n", Fault.RAISED, "line 1: SystemExit: bad"),
-        ("print(1)\n1 / 0", "1\n", Fault.RAISED, "line 2: ZeroDivisionError: division by zero"),
-        ("print(1\n", "", Fault.SOURCE, "line 1: SyntaxError: '(' was never closed"),
+        ("print(1); raise SystemExit(2)", "1\n", CallFault.RAISED, "line 1: SystemExit: 2"),
+        ("print(1); raise SystemExit('bad')", "1\n", CallFault.RAISED, "line 1: SystemExit: bad"),
+        ("print(1)\n1 / 0", "1\n", CallFault.RAISED, "line 2: ZeroDivisionError: division by zero"),
+        ("print(1\n", "", CallFault.SOURCE, "line 1: SyntaxError: '(' was never closed"),
         (
             "import os; print(1, flush=True); os._exit(0)",
             "1\n",
-            Fault.ENDED,
+            CallFault.ENDED,
             "its process ended by itself (exit code 0)",
         ),
-        ("input()", "", Fault.RAISED, "line 1: EOFError: EOF when reading a line"),
+        ("input()", "", CallFault.RAISED, "line 1: EOFError: EOF when reading a line"),
     ],
 )
-def test_the_end_of_a_program(sandbox: Sandbox, source: str, stdout: str, fault: Fault | None, message: str) -> None:
+def test_the_end_of_a_program(
+    sandbox: Sandbox, source: str, stdout: str, fault: CallFault | None, message: str
+) -> None:
     (outcome,) = sandbox.run([Call(source=source)])
     assert (outcome.value, outcome.stdout, outcome.fault, outcome.message) == (None, stdout, fault, message)
 
 
 def test_each_limit_is_the_calls_own(sandbox: Sandbox) -> None:
     bodies = {
-        "import time\ntime.sleep(9)": (Limits(wall_s=0.2), Fault.TIMEOUT, "timed out after 0.2 s"),
-        "while True: pass": (Limits(cpu_s=1, wall_s=30), Fault.TIMEOUT, "timed out after 1 s of computing"),
+        "import time\ntime.sleep(9)": (Limits(wall_s=0.2), CallFault.TIMEOUT, "timed out after 0.2 s"),
+        "while True: pass": (Limits(cpu_s=1, wall_s=30), CallFault.TIMEOUT, "timed out after 1 s of computing"),
         "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass": (
             Limits(cpu_s=1, wall_s=30),
-            Fault.TIMEOUT,
+            CallFault.TIMEOUT,
             "timed out after 1 s of computing",
         ),
-        "return len(bytes(50_000_000))": (Limits(memory_bytes=20_000_000), Fault.MEMORY, "MemoryError"),
-        "return 'x' * 100": (Limits(answer_bytes=99), Fault.ANSWER, "it returned more than 99 bytes of JSON"),
-        "print('x' * 100)": (Limits(output_bytes=99), Fault.ANSWER, "it printed more than 99 bytes"),
+        "return len(bytes(50_000_000))": (Limits(memory_bytes=20_000_000), CallFault.MEMORY, "MemoryError"),
+        "return 'x' * 100": (Limits(answer_bytes=99), CallFault.ANSWER, "it returned more than 99 bytes of JSON"),
+        "print('x' * 100)": (Limits(output_bytes=99), CallFault.ANSWER, "it printed more than 99 bytes"),
         "import os\nreturn [os.pipe() for _ in range(9)]": (
             Limits(open_files=16),
-            Fault.RAISED,
+            CallFault.RAISED,
             "line 3: OSError: [Errno 24]",
         ),
     }
@@ -272,7 +274,7 @@ def test_a_worker_that_dies_at_work_is_replaced_and_its_call_run_again(sandbox: 
 def test_a_call_that_ends_its_worker_twice_is_the_sandboxs_fault() -> None:
     with closing(Sandbox(level=Level.UNSAFE, workers=1)) as sandbox:
         outcome = one(sandbox, "import os, time\nos.kill(os.getppid(), 9)\ntime.sleep(5)")
-        assert outcome.fault is Fault.SANDBOX
+        assert outcome.fault is CallFault.SANDBOX
         assert outcome.message.startswith("the sandbox failed twice: ")
         assert one(sandbox, "return 1").value == 1
 
@@ -306,7 +308,7 @@ def test_a_call_leaves_no_process(level: Level) -> None:
         thread = "threading.Thread(target=time.sleep, args=(60,)).start()"
         body = f"import threading, time\nfor _ in range(9): {thread}\nreturn 1"
         assert one(sandbox, body).value == 1
-        assert one(sandbox, "import time\ntime.sleep(60)", limits=Limits(wall_s=0.2)).fault is Fault.TIMEOUT
+        assert one(sandbox, "import time\ntime.sleep(60)", limits=Limits(wall_s=0.2)).fault is CallFault.TIMEOUT
         assert descendants() == before
 
 

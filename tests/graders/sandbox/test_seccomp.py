@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifine.graders.sandbox.inside.kernel import OWN_PROCESS
-from verifine.graders.sandbox.policy import FOREIGN, ZYGOTE
-from verifine.graders.sandbox.seccomp import Action, Condition, Rule, assemble
+from verifine.graders.sandbox.policy import UNTRUSTED, ZYGOTE
+from verifine.graders.sandbox.seccomp import Action, Condition, Rule, assemble_filter
 from verifine.graders.sandbox.syscalls import MACHINES, Machine
 
 X86_64, AARCH64 = MACHINES["x86_64"], MACHINES["aarch64"]
@@ -47,13 +47,13 @@ def decide(program: bytes, machine: Machine, number: int, *arguments: int, audit
 
 
 def ask(rules: dict[str, Rule], name: str, *arguments: int, machine: Machine = X86_64) -> int:
-    return decide(assemble(machine, rules), machine, machine.numbers[name], *arguments)
+    return decide(assemble_filter(machine, rules), machine, machine.numbers[name], *arguments)
 
 
 @pytest.mark.parametrize("machine", [X86_64, AARCH64], ids=["x86_64", "aarch64"])
-@pytest.mark.parametrize("policy", [FOREIGN, ZYGOTE], ids=["foreign", "zygote"])
+@pytest.mark.parametrize("policy", [UNTRUSTED, ZYGOTE], ids=["untrusted", "zygote"])
 def test_every_number_gets_what_the_policy_says(machine: Machine, policy: dict[str, Rule]) -> None:
-    program = assemble(machine, policy)
+    program = assemble_filter(machine, policy)
     names = {number: name for name, number in machine.numbers.items() if name in policy}
     for number in range(max(names) + 1):
         rule = policy[names[number]] if number in names else Action.REFUSE
@@ -71,18 +71,18 @@ def test_every_number_gets_what_the_policy_says(machine: Machine, policy: dict[s
 
 @pytest.mark.parametrize("machine", [X86_64, AARCH64], ids=["x86_64", "aarch64"])
 def test_a_call_of_another_machine_ends_the_process(machine: Machine) -> None:
-    program = assemble(machine, FOREIGN)
+    program = assemble_filter(machine, UNTRUSTED)
     for audit in (0x40000003, 0xC00000B7 if machine is X86_64 else 0xC000003E, 0x40000028, 0):
         assert decide(program, machine, machine.numbers["read"], audit=audit) == Action.KILL
 
 
 def test_numbers_beyond_the_table_are_absent() -> None:
-    program = assemble(X86_64, FOREIGN)
+    program = assemble_filter(X86_64, UNTRUSTED)
     for number in (0x40000000, 0x40000000 | X86_64.numbers["read"], 462, 1000, 2**31, 2**32 - 1):
         assert decide(program, X86_64, number) == Action.ABSENT
 
 
-@pytest.mark.parametrize("policy", [FOREIGN, ZYGOTE], ids=["foreign", "zygote"])
+@pytest.mark.parametrize("policy", [UNTRUSTED, ZYGOTE], ids=["untrusted", "zygote"])
 @pytest.mark.parametrize(
     "number",
     # connect, socket, accept, bind, listen, execve, ptrace, mount, unlink, rename, mkdir, chmod, memfd_create, bpf,
@@ -90,12 +90,12 @@ def test_numbers_beyond_the_table_are_absent() -> None:
     [42, 41, 43, 49, 50, 59, 101, 165, 87, 82, 83, 90, 319, 321, 425, 323, 250, 272, 308, 310, 304, 322, 105, 85],
 )
 def test_dangerous_calls_are_refused_to_everybody(policy: dict[str, Rule], number: int) -> None:
-    assert decide(assemble(X86_64, policy), X86_64, number) == Action.REFUSE
+    assert decide(assemble_filter(X86_64, policy), X86_64, number) == Action.REFUSE
 
 
-def test_foreign_code_starts_threads_only() -> None:
+def test_untrusted_code_starts_threads_only() -> None:
     thread = 0x3D0F00  # what the C library passes for one
-    assert ask({"clone": FOREIGN["clone"]}, "clone", thread) == Action.ALLOW
+    assert ask({"clone": UNTRUSTED["clone"]}, "clone", thread) == Action.ALLOW
     for flags in (
         17,
         0x01200011,
@@ -106,7 +106,7 @@ def test_foreign_code_starts_threads_only() -> None:
         thread | 0x4000,
         thread & ~0x100,
     ):
-        assert ask({"clone": FOREIGN["clone"]}, "clone", flags) == Action.REFUSE
+        assert ask({"clone": UNTRUSTED["clone"]}, "clone", flags) == Action.REFUSE
 
 
 def test_the_zygote_forks_but_makes_no_namespaces() -> None:
@@ -116,7 +116,7 @@ def test_the_zygote_forks_but_makes_no_namespaces() -> None:
 
 
 def test_whatever_a_child_may_do_its_zygote_may() -> None:
-    assert set(FOREIGN) <= set(ZYGOTE)
+    assert set(UNTRUSTED) <= set(ZYGOTE)
 
 
 @pytest.mark.parametrize(
@@ -162,24 +162,24 @@ def test_whatever_a_child_may_do_its_zygote_may() -> None:
 )
 def test_arguments_decide(name: str, arguments: tuple[int, ...], action: Action) -> None:
     for machine in (X86_64, AARCH64):
-        program = assemble(machine, FOREIGN)
+        program = assemble_filter(machine, UNTRUSTED)
         assert decide(program, machine, machine.numbers[name], *arguments) == action
 
 
 def test_the_own_process_can_be_put_into_the_filter() -> None:
     needle = OWN_PROCESS.to_bytes(4, "little")
     for machine in (X86_64, AARCH64):
-        program = assemble(machine, FOREIGN)
+        program = assemble_filter(machine, UNTRUSTED)
         assert program.count(needle) == 3  # tgkill, prlimit64 and sched_getaffinity
         patched = program.replace(needle, (4711).to_bytes(4, "little"))
         assert decide(patched, machine, machine.numbers["tgkill"], 4711, 4712, 6) == Action.ALLOW
         assert decide(patched, machine, machine.numbers["tgkill"], 4712, 4712, 6) == Action.REFUSE
 
 
-@pytest.mark.parametrize("policy", [FOREIGN, ZYGOTE], ids=["foreign", "zygote"])
+@pytest.mark.parametrize("policy", [UNTRUSTED, ZYGOTE], ids=["untrusted", "zygote"])
 def test_the_kernel_takes_a_program_of_this_length(policy: dict[str, Rule]) -> None:
     for machine in (X86_64, AARCH64):
-        assert len(assemble(machine, policy)) // 8 <= MAX_INSTRUCTIONS
+        assert len(assemble_filter(machine, policy)) // 8 <= MAX_INSTRUCTIONS
 
 
 @given(
@@ -206,7 +206,7 @@ def test_a_program_does_what_its_rules_say(rules: dict[str, Rule], number: int, 
     if not isinstance(rule, Action):
         holds = all(arguments[each.argument] & each.mask in each.values for each in rule)
         rule = Action.ALLOW if holds else Action.REFUSE
-    assert decide(assemble(X86_64, rules), X86_64, number, *arguments) == rule
+    assert decide(assemble_filter(X86_64, rules), X86_64, number, *arguments) == rule
 
 
 @pytest.mark.parametrize(

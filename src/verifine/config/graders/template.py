@@ -23,7 +23,7 @@ _EACH_STEP = re.compile(_STEP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class TemplateReference:
     """A place in a sample or an item."""
 
     root: str
@@ -41,13 +41,13 @@ def check_template(template: str) -> None:
 
 
 @lru_cache(maxsize=256)
-def parse_template(template: str) -> tuple[str | Reference, ...]:
+def parse_template(template: str) -> tuple[str | TemplateReference, ...]:
     """The template's texts and references in turn; what stands in the texts is never looked at again.
 
     Raises:
         ValueError: naming what cannot be read.
     """
-    parts: list[str | Reference] = []
+    parts: list[str | TemplateReference] = []
     position = 0
     while (opening := template.find("{{", position)) >= 0:
         closing = template.find("}}", opening)
@@ -58,7 +58,7 @@ def parse_template(template: str) -> tuple[str | Reference, ...]:
     return (*parts, template[position:])
 
 
-def _reference(text: str) -> Reference:
+def _reference(text: str) -> TemplateReference:
     match = _REFERENCE.fullmatch(text)
     if match is None:
         raise ValueError(f"template: {{{{{text}}}}} is not a path; {_WAY_OUT}")
@@ -71,7 +71,7 @@ def _reference(text: str) -> Reference:
         nearest = difflib.get_close_matches(str(steps[0]), SAMPLE_FIELDS, n=1)
         hint = f' (did you mean "{nearest[0]}"?)' if nearest else ""
         raise ValueError(f"template: sample has no field {steps[0]}{hint}; it has {', '.join(SAMPLE_FIELDS)}")
-    return Reference(root=root, steps=steps)
+    return TemplateReference(root=root, steps=steps)
 
 
 def _step(text: str) -> str | int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from verifine.graders.judge.chat import render_chat
 from verifine.graders.judge.question import Question, UnreadableResultError
 from verifine.graders.judge.verdict import VerdictError, read_completion, read_result
-from verifine.graders.remote import Failure, FailureKind, Lease, Recent, Reply, Request
+from verifine.graders.remote import HttpFailure, HttpFailureKind, HttpReply, HttpRequest, Lease, Recent
 from verifine.graders.template import MissingFieldError
 from verifine.types import Grade, GradeFault, Json, Sample
 
@@ -83,10 +83,10 @@ class Judging:
                 self._scores.put(each.key, grade.score)
         return grades
 
-    def _post(self, asked: Sequence[_Asked], *, with_format: bool) -> list[Reply | Failure]:
+    def _post(self, asked: Sequence[_Asked], *, with_format: bool) -> list[HttpReply | HttpFailure]:
         url = f"{self._base_url.rstrip('/')}/chat/completions"
         return self._lease.client.post_all(
-            [Request(url=url, body=_json(self._body(each.messages, with_format=with_format))) for each in asked]
+            [HttpRequest(url=url, body=_json(self._body(each.messages, with_format=with_format))) for each in asked]
         )
 
     def _body(self, messages: list[Json], *, with_format: bool) -> dict[str, Json]:
@@ -107,8 +107,8 @@ class Judging:
         schema = _object({"steps": {"type": "array", "items": step}, "result": dict(self._question.result_schema)})
         return {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": schema}}
 
-    def _grade(self, answer: Reply | Failure) -> Grade:
-        if isinstance(answer, Failure):
+    def _grade(self, answer: HttpReply | HttpFailure) -> Grade:
+        if isinstance(answer, HttpFailure):
             return self._unasked(answer)
         usage = {}
         try:
@@ -125,10 +125,10 @@ class Judging:
         answer_ok = score == 1 if self._question.decides else None
         return Grade(score=score, parts={self._question.name: score}, answer_ok=answer_ok)
 
-    def _unasked(self, failure: Failure) -> Grade:
+    def _unasked(self, failure: HttpFailure) -> Grade:
         if failure.code == "content_filter":
             faults = frozenset({GradeFault.MODEL_REFUSAL})
-        elif failure.kind is FailureKind.TIMEOUT:
+        elif failure.kind is HttpFailureKind.TIMEOUT:
             faults = frozenset({GradeFault.MODEL_SERVER, GradeFault.UNRESPONSIVE_REWARD})
         else:
             faults = frozenset({GradeFault.MODEL_SERVER})
@@ -136,9 +136,9 @@ class Judging:
         return Grade(score=None, reason=reason, faults=faults, seconds=failure.seconds)
 
 
-def _refuses_format(answer: Reply | Failure) -> bool:
+def _refuses_format(answer: HttpReply | HttpFailure) -> bool:
     return (
-        isinstance(answer, Failure)
+        isinstance(answer, HttpFailure)
         and answer.status in (400, 422)
         and _FORMAT_REFUSED.search(answer.detail) is not None
     )

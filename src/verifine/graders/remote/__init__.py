@@ -5,7 +5,7 @@ from __future__ import annotations
 from verifine.graders.remote.address import check_address
 from verifine.graders.remote.client import RemoteClient, Service
 from verifine.graders.remote.clock import Clock
-from verifine.graders.remote.message import Failure, FailureKind, Reply, Request
+from verifine.graders.remote.message import HttpFailure, HttpFailureKind, HttpReply, HttpRequest
 from verifine.graders.remote.recent import Recent
 from verifine.graders.remote.secret import read_secret
 from verifine.graders.remote.shared import Lease, SharedClients
@@ -13,13 +13,13 @@ from verifine.graders.remote.signature import Signer
 
 __all__ = [
     "Clock",
-    "Failure",
-    "FailureKind",
+    "HttpFailure",
+    "HttpFailureKind",
+    "HttpReply",
+    "HttpRequest",
     "Lease",
     "Recent",
     "RemoteClient",
-    "Reply",
-    "Request",
     "Service",
     "SharedClients",
     "Signer",

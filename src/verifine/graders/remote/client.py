@@ -14,7 +14,7 @@ from verifine.data.strict_json import JsonError, parse_json
 from verifine.errors import GraderError
 from verifine.graders.remote.address import goes_by_proxy, shown
 from verifine.graders.remote.clock import Clock
-from verifine.graders.remote.message import Failure, FailureKind, Reply, Request
+from verifine.graders.remote.message import HttpFailure, HttpFailureKind, HttpReply, HttpRequest
 from verifine.graders.remote.refusal import describe_refusal
 from verifine.graders.remote.retry import pause_before_retry
 from verifine.machine.secrets import mask
@@ -27,7 +27,7 @@ server that hangs would otherwise hold up a step for hours. With more slots than
 CLOSE_TIMEOUT_S = 5.0
 """Longest wait for connections to close: what hangs in a name server is left behind."""
 
-HeaderMaker = Callable[[Request], Mapping[str, str]]
+HeaderMaker = Callable[[HttpRequest], Mapping[str, str]]
 """Called for every attempt, so that a signature is never older than its request."""
 
 
@@ -66,7 +66,7 @@ class RemoteClient:
         self._done = asyncio.Event()
         self._is_closed = False
 
-    def post_all(self, requests: Sequence[Request]) -> list[Reply | Failure]:
+    def post_all(self, requests: Sequence[HttpRequest]) -> list[HttpReply | HttpFailure]:
         """What came of each request, in the order of the requests."""
         loop = self._started()
         answers = asyncio.run_coroutine_threadsafe(self._post_all(requests), loop)
@@ -100,27 +100,27 @@ class RemoteClient:
             self._serving.set()
             await self._done.wait()
 
-    async def _post_all(self, requests: Sequence[Request]) -> list[Reply | Failure]:
-        patience = _Patience(max(MIN_LATE, self._service.max_concurrency))
+    async def _post_all(self, requests: Sequence[HttpRequest]) -> list[HttpReply | HttpFailure]:
+        patience = _TimeoutCounter(max(MIN_LATE, self._service.max_concurrency))
         return await asyncio.gather(*(self._post(request, patience) for request in requests))
 
-    async def _post(self, request: Request, patience: _Patience) -> Reply | Failure:
+    async def _post(self, request: HttpRequest, patience: _TimeoutCounter) -> HttpReply | HttpFailure:
         if len(request.body) > MAX_REQUEST_BYTES:
             message = f"the request has {len(request.body)} bytes; at most {MAX_REQUEST_BYTES} are sent"
-            return Failure(kind=FailureKind.TOO_LARGE, message=message)
+            return HttpFailure(kind=HttpFailureKind.TOO_LARGE, message=message)
         async with self._slots:
             if patience.is_over:
                 what = f"was not asked, since the last {patience.limit} requests got no answer in time"
-                return self._failure(FailureKind.TIMEOUT, what)
+                return self._failure(HttpFailureKind.TIMEOUT, what)
             answer = await self._insist(request)
         patience.note(answer)
         return answer
 
-    async def _insist(self, request: Request) -> Reply | Failure:
+    async def _insist(self, request: HttpRequest) -> HttpReply | HttpFailure:
         started, attempt = self._clock.monotonic(), 0
         while True:
             answer, headers = await self._attempt(request)
-            if isinstance(answer, Reply) or attempt == self._service.max_retries:
+            if isinstance(answer, HttpReply) or attempt == self._service.max_retries:
                 break
             pause_s = pause_before_retry(answer, headers, attempt, request.body, self._clock.now())
             if pause_s is None:
@@ -129,18 +129,18 @@ class RemoteClient:
             attempt += 1
         return self._finished(answer, attempts=attempt + 1, seconds=self._clock.monotonic() - started)
 
-    async def _attempt(self, request: Request) -> tuple[Reply | Failure, Mapping[str, str]]:
+    async def _attempt(self, request: HttpRequest) -> tuple[HttpReply | HttpFailure, Mapping[str, str]]:
         """What came of it, and the answer's headers."""
         try:
             async with asyncio.timeout(self._service.timeout_s):
                 return await self._exchange(request)
         except (TimeoutError, httpx2.TimeoutException):
-            return self._failure(FailureKind.TIMEOUT, f"did not answer within {self._service.timeout_s:g} s"), {}
-        except Exception as error:  # noqa: BLE001 - foreign code, with more kinds of failure than it documents
+            return self._failure(HttpFailureKind.TIMEOUT, f"did not answer within {self._service.timeout_s:g} s"), {}
+        except Exception as error:  # noqa: BLE001 - untrusted code, with more kinds of failure than it documents
             told = " ".join(str(error).split()) or type(error).__name__
-            return self._failure(FailureKind.CONNECTION, f"cannot be reached ({told})"), {}
+            return self._failure(HttpFailureKind.CONNECTION, f"cannot be reached ({told})"), {}
 
-    async def _exchange(self, request: Request) -> tuple[Reply | Failure, Mapping[str, str]]:
+    async def _exchange(self, request: HttpRequest) -> tuple[HttpReply | HttpFailure, Mapping[str, str]]:
         headers = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "verifine"}
         headers.update(self._headers(request))
         async with self._http.stream("POST", request.url, content=request.body, headers=headers) as response:
@@ -150,33 +150,35 @@ class RemoteClient:
                 return refusal, response.headers
             return self._parsed(response, body), response.headers
 
-    def _parsed(self, response: httpx2.Response, body: bytes | None) -> Reply | Failure:
+    def _parsed(self, response: httpx2.Response, body: bytes | None) -> HttpReply | HttpFailure:
         if body is None:
             allowed = self._service.max_reply_bytes
-            return self._failure(FailureKind.TOO_LARGE, f"answered with more than {allowed} bytes")
+            return self._failure(HttpFailureKind.TOO_LARGE, f"answered with more than {allowed} bytes")
         packed = response.headers.get("content-encoding", "identity")
         if packed != "identity":
-            return self._failure(FailureKind.NOT_JSON, f"answered packed as {packed[:20]}, which it was told not to do")
+            return self._failure(
+                HttpFailureKind.NOT_JSON, f"answered packed as {packed[:20]}, which it was told not to do"
+            )
         try:
-            return Reply(value=parse_json(body.decode()))
+            return HttpReply(value=parse_json(body.decode()))
         except (UnicodeDecodeError, JsonError) as error:
-            return self._failure(FailureKind.NOT_JSON, f"answered with what is not JSON ({error})")
+            return self._failure(HttpFailureKind.NOT_JSON, f"answered with what is not JSON ({error})")
 
-    def _failure(self, kind: FailureKind, what: str) -> Failure:
-        return Failure(kind=kind, message=f"{self._place} {what}{_WAYS_OUT.get(kind, '')}")
+    def _failure(self, kind: HttpFailureKind, what: str) -> HttpFailure:
+        return HttpFailure(kind=kind, message=f"{self._place} {what}{_WAYS_OUT.get(kind, '')}")
 
     @property
     def _place(self) -> str:
         return shown(self._service.url)
 
-    def _finished(self, answer: Reply | Failure, *, attempts: int, seconds: float) -> Reply | Failure:
-        if isinstance(answer, Reply):
+    def _finished(self, answer: HttpReply | HttpFailure, *, attempts: int, seconds: float) -> HttpReply | HttpFailure:
+        if isinstance(answer, HttpReply):
             return replace(answer, seconds=seconds)
         tried = f" (tried {attempts} times)" if attempts > 1 else ""
         return replace(answer, message=mask(answer.message, self._secrets) + tried, seconds=seconds)
 
 
-class _Patience:
+class _TimeoutCounter:
     """Counts the requests of a batch that got no answer in time, one after the other."""
 
     def __init__(self, limit: int) -> None:
@@ -187,14 +189,14 @@ class _Patience:
     def is_over(self) -> bool:
         return self._late >= self.limit
 
-    def note(self, answer: Reply | Failure) -> None:
-        is_late = isinstance(answer, Failure) and answer.kind is FailureKind.TIMEOUT
+    def note(self, answer: HttpReply | HttpFailure) -> None:
+        is_late = isinstance(answer, HttpFailure) and answer.kind is HttpFailureKind.TIMEOUT
         self._late = self._late + 1 if is_late else 0
 
 
-_WAYS_OUT: Mapping[FailureKind, str] = {
-    FailureKind.TIMEOUT: "; is it overloaded? Lower max_concurrency, or raise timeout_s",
-    FailureKind.CONNECTION: "; is it running, and is the address right?",
+_WAYS_OUT: Mapping[HttpFailureKind, str] = {
+    HttpFailureKind.TIMEOUT: "; is it overloaded? Lower max_concurrency, or raise timeout_s",
+    HttpFailureKind.CONNECTION: "; is it running, and is the address right?",
 }
 
 

@@ -9,7 +9,7 @@ from verifine.types import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class HttpRequest:
     """JSON to POST."""
 
     url: str
@@ -19,7 +19,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class HttpReply:
     """The JSON of an answer with a status of 2xx."""
 
     value: Json
@@ -27,7 +27,7 @@ class Reply:
     """From the first attempt on, pauses between attempts included; waiting for a free slot is not."""
 
 
-class FailureKind(StrEnum):
+class HttpFailureKind(StrEnum):
     """Why there is no reply."""
 
     TIMEOUT = "timeout"
@@ -40,10 +40,10 @@ class FailureKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class HttpFailure:
     """A request without a reply, after all attempts. No text in it holds a key or a secret."""
 
-    kind: FailureKind
+    kind: HttpFailureKind
     message: str
     """What is wrong, where, and what to do."""
     status: int | None = None

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from verifine.data.strict_json import JsonError, parse_json
-from verifine.graders.remote.message import Failure, FailureKind
+from verifine.graders.remote.message import HttpFailure, HttpFailureKind
 from verifine.machine.secrets import mask
 from verifine.types import Json
 
@@ -21,15 +21,15 @@ _WAYS_OUT: Mapping[int, str] = {
 }
 
 
-def describe_refusal(place: str, status: int, body: bytes, secrets: Sequence[str]) -> Failure:
+def describe_refusal(place: str, status: int, body: bytes, secrets: Sequence[str]) -> HttpFailure:
     """The failure for an answer with a status that is not 2xx."""
     value = _parsed(body)
     # Before anything is cut off: half a secret would not be found.
     detail = _one_line(mask(_message(value), secrets))
     told = f": {detail}" if detail else ""
     redirected = "; redirects are not followed, give the final address" if 300 <= status < 400 else ""
-    return Failure(
-        kind=FailureKind.STATUS,
+    return HttpFailure(
+        kind=HttpFailureKind.STATUS,
         message=f"{place} answered with status {status}{told}{redirected}{_WAYS_OUT.get(status, '')}",
         status=status,
         detail=detail,

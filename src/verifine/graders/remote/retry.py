@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from verifine.graders.remote.message import Failure, FailureKind
+from verifine.graders.remote.message import HttpFailure, HttpFailureKind
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 8.0
@@ -24,7 +24,7 @@ _PASSING_STATUSES = frozenset({408, 409, 429})
 
 
 def pause_before_retry(
-    failure: Failure, headers: Mapping[str, str], attempt: int, seed: bytes, now: float
+    failure: HttpFailure, headers: Mapping[str, str], attempt: int, seed: bytes, now: float
 ) -> float | None:
     """Seconds to wait after the failed `attempt` (from 0); None: not again.
 
@@ -38,9 +38,9 @@ def pause_before_retry(
     return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**attempt) * (1 - JITTER * _uniform(seed, attempt))
 
 
-def _may_pass(failure: Failure, headers: Mapping[str, str]) -> bool:
-    if failure.kind is not FailureKind.STATUS or failure.status is None:
-        return failure.kind in (FailureKind.TIMEOUT, FailureKind.CONNECTION)
+def _may_pass(failure: HttpFailure, headers: Mapping[str, str]) -> bool:
+    if failure.kind is not HttpFailureKind.STATUS or failure.status is None:
+        return failure.kind in (HttpFailureKind.TIMEOUT, HttpFailureKind.CONNECTION)
     match headers.get("x-should-retry"):
         case "true":
             return True

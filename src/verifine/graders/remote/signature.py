@@ -8,7 +8,7 @@ import hashlib
 import hmac
 
 from verifine.errors import GraderError
-from verifine.graders.remote.message import Request
+from verifine.graders.remote.message import HttpRequest
 
 PREFIX = "whsec_"
 MIN_SECRET_BYTES = 24
@@ -30,7 +30,7 @@ class Signer:
                 f'echo "{PREFIX}$(head -c 32 /dev/urandom | base64)"'
             )
 
-    def headers(self, request: Request, now: float) -> dict[str, str]:
+    def headers(self, request: HttpRequest, now: float) -> dict[str, str]:
         """The three headers of a request sent at `now`, in seconds since 1970; receivers refuse old ones."""
         timestamp = str(int(now))
         signed = b".".join((request.id.encode(), timestamp.encode(), request.body))

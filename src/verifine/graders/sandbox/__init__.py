@@ -1,7 +1,7 @@
-"""Runs foreign code, a user's grader or a model's program, where it can harm nothing and reach nothing."""
+"""Runs untrusted code, a user's grader or a model's program, where it can harm nothing and reach nothing."""
 
-from verifine.graders.sandbox.call import Call, Fault, Level, Limits, Outcome
+from verifine.graders.sandbox.call import Call, CallFault, Level, Limits, Outcome
 from verifine.graders.sandbox.level import LevelReport, find_level
 from verifine.graders.sandbox.sandbox import Sandbox
 
-__all__ = ["Call", "Fault", "Level", "LevelReport", "Limits", "Outcome", "Sandbox", "find_level"]
+__all__ = ["Call", "CallFault", "Level", "LevelReport", "Limits", "Outcome", "Sandbox", "find_level"]

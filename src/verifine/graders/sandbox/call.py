@@ -9,7 +9,7 @@ from verifine.types import Json
 
 
 class Level(StrEnum):
-    """How strongly foreign code is held. There is no other level: what cannot be held is refused."""
+    """How strongly untrusted code is held. There is no other level: what cannot be held is refused."""
 
     FULL = "full"
     """Namespaces, Landlock, a system call filter and resource limits."""
@@ -39,7 +39,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """Foreign code, and what to do with it.
+    """Untrusted code, and what to do with it.
 
     With `function`, the source is executed and its function of that name is called with `arguments`; what it returns,
     as JSON, is the value. Without, the source is a program: it reads `stdin`, and what it prints is all that counts.
@@ -56,7 +56,7 @@ class Call:
     """None: those of the sandbox."""
 
 
-class Fault(StrEnum):
+class CallFault(StrEnum):
     """Why a call has no value."""
 
     SOURCE = "source"
@@ -82,7 +82,7 @@ class Outcome:
     value: Json = None
     """What the function returned; None where there is a fault, or no function was called."""
     stdout: str = ""
-    fault: Fault | None = None
+    fault: CallFault | None = None
     message: str = ""
     """What went wrong, in one line, with the line of the source where it is known."""
     seconds: float = 0.0

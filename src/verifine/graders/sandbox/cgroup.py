@@ -33,7 +33,7 @@ class Hierarchy:
     tasks: str | None
 
 
-class Group:
+class ControlGroup:
     """Groups of one worker, one in each hierarchy."""
 
     def __init__(self, folders: Sequence[Path], memory: Sequence[Path]) -> None:
@@ -79,7 +79,7 @@ def find_hierarchies(root: Path = ROOT) -> list[Hierarchy]:
     return [each for each in found if Path(each.folder, "cgroup.procs").is_file() and os.access(each.folder, os.W_OK)]
 
 
-def make_group(hierarchies: Sequence[Hierarchy]) -> Group | None:
+def make_group(hierarchies: Sequence[Hierarchy]) -> ControlGroup | None:
     """A group of its own in each; None where there are none, or where it cannot be made after all."""
     name = f"{_PREFIX}{os.getpid()}-{next(_numbers)}"
     folders: list[Path] = []
@@ -98,7 +98,7 @@ def make_group(hierarchies: Sequence[Hierarchy]) -> Group | None:
         for folder in folders:
             _remove(folder)
         return None
-    return Group(folders, memory) if folders else None
+    return ControlGroup(folders, memory) if folders else None
 
 
 def _sweep(folder: Path) -> None:

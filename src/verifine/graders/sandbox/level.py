@@ -1,4 +1,4 @@
-"""How strongly this machine can hold foreign code, found out by doing it."""
+"""How strongly this machine can hold untrusted code, found out by doing it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from verifine.graders.sandbox.call import Level
 from verifine.graders.sandbox.cgroup import find_hierarchies
 from verifine.graders.sandbox.inside.landlock import find_version
-from verifine.graders.sandbox.launch import LaunchError, start_worker
-from verifine.graders.sandbox.plan import SANDBOX_USERS, Namespaces, Plan, find_plans
+from verifine.graders.sandbox.plan import SANDBOX_USERS, IsolationPlan, Namespaces, find_plans
+from verifine.graders.sandbox.process import IsolationError, start_worker
 from verifine.graders.sandbox.selftest import prove
 from verifine.graders.sandbox.syscalls import MACHINES, find_machine
 from verifine.graders.sandbox.worker import Worker
@@ -36,7 +36,7 @@ class LevelReport:
     """The best level, and what stands in the way of a better one."""
 
     level: Level | None
-    """None: foreign code is refused."""
+    """None: untrusted code is refused."""
     missing: tuple[str, ...] = ()
     """What is missing, each with the way out."""
     details: Mapping[str, str] = field(default_factory=dict)
@@ -44,10 +44,10 @@ class LevelReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ProvedPlan:
     """The first plan that works, and a worker that has proved it."""
 
-    plan: Plan
+    plan: IsolationPlan
     worker: Worker
 
 
@@ -66,7 +66,7 @@ def find_level() -> LevelReport:
     return LevelReport(level=found.plan.level, missing=missing, details=details)
 
 
-def find_plan(level: Level | None, *, preload: Sequence[str] = ()) -> tuple[Found | None, tuple[str, ...]]:
+def find_plan(level: Level | None, *, preload: Sequence[str] = ()) -> tuple[ProvedPlan | None, tuple[str, ...]]:
     """The best plan, of that level if one is given, and why the plans before it do not work.
 
     Raises:
@@ -79,17 +79,17 @@ def find_plan(level: Level | None, *, preload: Sequence[str] = ()) -> tuple[Foun
             missing.append(lack)
             continue
         try:
-            return Found(plan=plan, worker=start_proved_worker(plan, preload=preload)), _distinct(missing, plan)
-        except LaunchError as error:
+            return ProvedPlan(plan=plan, worker=start_proved_worker(plan, preload=preload)), _distinct(missing, plan)
+        except IsolationError as error:
             missing.append(f"{plan.level} by {plan.namespaces}: {error}; {_WAYS_OUT[plan.namespaces]}")
     return None, tuple(dict.fromkeys(missing))
 
 
-def start_proved_worker(plan: Plan, *, preload: Sequence[str] = ()) -> Worker:
+def start_proved_worker(plan: IsolationPlan, *, preload: Sequence[str] = ()) -> Worker:
     """A worker that has stood its self-test.
 
     Raises:
-        LaunchError: the plan does not work here.
+        IsolationError: the plan does not work here.
         GraderError: a module that is to be preloaded cannot be imported.
     """
     worker = start_worker(plan, preload=preload)
@@ -102,13 +102,13 @@ def start_proved_worker(plan: Plan, *, preload: Sequence[str] = ()) -> Worker:
     return worker
 
 
-def _name_groups(plan: Plan) -> str:
+def _name_groups(plan: IsolationPlan) -> str:
     counted = [(each.memory, each.tasks) for each in find_hierarchies()] if plan.has_group else []
     names = [*("memory" for memory, _ in counted if memory), *("tasks" for _, tasks in counted if tasks)]
     return ", ".join(names) or "none"
 
 
-def _distinct(missing: Sequence[str], plan: Plan) -> tuple[str, ...]:
+def _distinct(missing: Sequence[str], plan: IsolationPlan) -> tuple[str, ...]:
     """Nothing is missing for the best level, whichever way it was reached."""
     return () if plan.level is Level.FULL else tuple(dict.fromkeys(missing))
 
@@ -118,7 +118,9 @@ def _lack_of_kernel(level: Level) -> str | None:
     if level is Level.UNSAFE:
         return None
     if sys.platform != "linux":
-        return f"Linux: only Linux can hold foreign code, and this is {sys.platform}; use a Linux machine or container"
+        return (
+            f"Linux: only Linux can hold untrusted code, and this is {sys.platform}; use a Linux machine or container"
+        )
     if find_machine() is None:
         return (
             f"system calls of {platform.machine()}: only those of {', '.join(MACHINES)} are known; use such a machine"

@@ -1,4 +1,4 @@
-"""Which system calls foreign code may make, and which the process that forks it."""
+"""Which system calls untrusted code may make, and which the process that forks it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _POINTER = 0xFFFFFFFFFFFFFFFF
 
 _UNIX_SOCKET, _STREAM, _TYPE_WITHOUT_FLAGS = 1, 1, 0xF
 
-FOREIGN: Mapping[str, Rule] = {
+UNTRUSTED: Mapping[str, Rule] = {
     **dict.fromkeys(f"{_MEMORY} {_READING} {_WRITING} {_WAITING} {_TELLING} {_THREADS} {_SIGNALS}".split(), _ALWAYS),
     "clone": (Condition(argument=0, mask=_THREAD_FLAGS | _NAMESPACE_FLAGS | _PROCESS_FLAGS, values=(_THREAD_FLAGS,)),),
     "clone3": Action.ABSENT,  # its flags lie in memory, where a filter cannot see them
@@ -81,7 +81,7 @@ FOREIGN: Mapping[str, Rule] = {
 }
 
 ZYGOTE: Mapping[str, Rule] = {
-    **FOREIGN,
+    **UNTRUSTED,
     **dict.fromkeys(f"{_FORKING} {_HOLDING}".split(), _ALWAYS),
     "clone": (Condition(argument=0, mask=_NAMESPACE_FLAGS, values=(0,)),),
 }

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 from verifine.errors import GraderError, SandboxUnavailableError, VerifineError
-from verifine.graders.sandbox.call import Call, Fault, Level, Limits, Outcome
+from verifine.graders.sandbox.call import Call, CallFault, Level, Limits, Outcome
 from verifine.graders.sandbox.level import find_plan, start_proved_worker
 from verifine.graders.sandbox.worker import Worker, WorkerError
 from verifine.machine.threads import decide_threads
@@ -18,7 +18,7 @@ _ATTEMPTS = 2
 
 
 class Sandbox:
-    """Runs foreign code. Any number of threads may use it at once; its owner closes it."""
+    """Runs untrusted code. Any number of threads may use it at once; its owner closes it."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Sandbox:
         if found is None:
             wanted = "" if level is None else f" at the level {level}"
             raise SandboxUnavailableError(
-                f"sandbox_unavailable: foreign code cannot be held{wanted} on this machine. "
+                f"sandbox_unavailable: untrusted code cannot be held{wanted} on this machine. "
                 f"Missing: {'; '.join(missing)}"
             )
         self._plan = found.plan
@@ -65,7 +65,7 @@ class Sandbox:
         return self._plan.level
 
     def run(self, calls: Sequence[Call]) -> list[Outcome]:
-        """One outcome a call, in their order. What foreign code does is never raised.
+        """One outcome a call, in their order. What untrusted code does is never raised.
 
         Raises:
             GraderError: the sandbox is closed.
@@ -105,4 +105,4 @@ class Sandbox:
                 reason = str(error)
             finally:
                 self._free.put(worker)
-        return Outcome(fault=Fault.SANDBOX, message=f"the sandbox failed twice: {reason}")
+        return Outcome(fault=CallFault.SANDBOX, message=f"the sandbox failed twice: {reason}")

@@ -47,7 +47,7 @@ _WORD_BYTES, _WORD = 4, 0xFFFFFFFF
 _MAX_SKIP = 255
 
 
-def assemble(machine: Machine, rules: Mapping[str, Rule]) -> bytes:
+def assemble_filter(machine: Machine, rules: Mapping[str, Rule]) -> bytes:
     """The program. Calls without a rule are refused, and those that this machine lacks are passed over.
 
     Numbers above all that have a rule are absent: newer than this list, or of another calling convention (x32).

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from verifine.graders.sandbox.call import Call, Limits
-from verifine.graders.sandbox.launch import ENVIRONMENT, LaunchError
+from verifine.graders.sandbox.process import ENVIRONMENT, IsolationError
 from verifine.graders.sandbox.worker import Worker, WorkerError
 from verifine.types import Json
 
@@ -71,24 +71,24 @@ def prove(worker: Worker) -> None:
     """Try it all.
 
     Raises:
-        LaunchError: an attack got through, or honest work did not.
+        IsolationError: an attack got through, or honest work did not.
     """
     try:
         with _canaries() as facts:
             _prove(worker, facts)
     except (OSError, WorkerError) as error:
-        raise LaunchError(f"its self-test: it broke ({error})") from error
+        raise IsolationError(f"its self-test: it broke ({error})") from error
 
 
 def _prove(worker: Worker, facts: Json) -> None:
     outcome = worker.run(Call(source=HONEST, function="work", arguments=(facts,)), Limits())
     if outcome.value != _HONEST_ANSWER:
-        raise LaunchError(f"its self-test: honest code does not run ({outcome.message or outcome.value})")
+        raise IsolationError(f"its self-test: honest code does not run ({outcome.message or outcome.value})")
     for name, attack in ATTACKS.items():
         source = _ATTACK.format(attack=attack)
         outcome = worker.run(Call(source=source, function="work", arguments=(facts,)), Limits())
         if outcome.value != "refused":
-            raise LaunchError(f"its self-test: {name} was not refused ({outcome.message or outcome.value})")
+            raise IsolationError(f"its self-test: {name} was not refused ({outcome.message or outcome.value})")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What foreign code may see of this machine's files: Python, its packages, and the libraries they need."""
+"""What untrusted code may see of this machine's files: Python, its packages, and the libraries they need."""
 
 from __future__ import annotations
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from verifine.errors import VerifineError
 from verifine.graders.sandbox.call import Call, Limits, Outcome
-from verifine.graders.sandbox.cgroup import Group
+from verifine.graders.sandbox.call_outcome import ProcessExit, outcome_of
+from verifine.graders.sandbox.cgroup import ControlGroup
 from verifine.graders.sandbox.exchange import Bounds, Exchange, Stop
-from verifine.graders.sandbox.inside.foreign import LENGTH_BYTES
 from verifine.graders.sandbox.inside.frames import receive_frame, send_frame
-from verifine.graders.sandbox.verdict import Ending, judge
+from verifine.graders.sandbox.inside.untrusted import LENGTH_BYTES
 
 REPLY_TIMEOUT_S = 10.0
 """Seconds for the worker to end a process and say so; killing one takes milliseconds."""
@@ -50,7 +50,7 @@ class Zygote:
 
     process: subprocess.Popen[bytes]
     channel: socket.socket
-    group: Group | None
+    group: ControlGroup | None
     owner: int
     """The process that started it."""
 
@@ -107,7 +107,7 @@ class Worker:
                 stop = exchange.talk(self._channel.fileno())
                 seconds = time.monotonic() - started
                 ending = self._finish(stop)
-                return judge(call, exchange.take_rest(stop, seconds), ending, limits)
+                return outcome_of(call, exchange.take_rest(stop, seconds), ending, limits)
         except (OSError, EOFError, KeyError, ValueError) as error:
             self.end()
             raise WorkerError(f"{type(error).__name__}: {error}" if str(error) else "its process has ended") from error
@@ -129,13 +129,13 @@ class Worker:
         send_frame(self._channel, frame, exchange.theirs)
         exchange.give_away()
 
-    def _finish(self, stop: Stop) -> Ending:
+    def _finish(self, stop: Stop) -> ProcessExit:
         if stop is not Stop.WORKER:
             send_frame(self._channel, {})
         frame, _ = receive_frame(self._channel)
         if "error" in frame:
             raise ValueError(frame["error"])
-        return Ending(code=int(frame["code"]), cpu_s=float(frame["cpu_s"]))
+        return ProcessExit(code=int(frame["code"]), cpu_s=float(frame["cpu_s"]))
 
 
 def _request(call: Call) -> bytes:

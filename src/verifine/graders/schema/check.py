@@ -17,7 +17,7 @@ from verifine.graders.patterns import BoundedPattern
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
-def check_schema(schema: Mapping[str, Any], draft: type[Validator]) -> None:
+def check_json_schema(schema: Mapping[str, Any], draft: type[Validator]) -> None:
     """GraderError, with the place, if it is no schema of the draft, or refers to what does not stand in it."""
     used: set[str] = set()
     for inner in _schemas_in(schema, draft):

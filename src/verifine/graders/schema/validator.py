@@ -19,7 +19,7 @@ from referencing import Registry
 
 from verifine.errors import GraderError
 from verifine.graders.patterns import PatternTimeoutError
-from verifine.graders.schema.check import check_schema
+from verifine.graders.schema.check import check_json_schema
 from verifine.graders.schema.keywords import KEYWORDS, SchemaTimeoutError, bounded, limited
 from verifine.types import Json
 
@@ -59,7 +59,7 @@ class SchemaValidator:
         # A class is chosen anew wherever `$schema` stands, and would not have the bounded keywords.
         contents = {key: value for key, value in schema.items() if key != "$schema"}
         try:
-            check_schema(contents, draft)
+            check_json_schema(contents, draft)
         except RecursionError as error:
             raise GraderError("`json_schema` is nested too deep") from error
         self._validator = _bounded(draft)(contents, registry=Registry())

@@ -46,7 +46,7 @@ class Guard:
             kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # becoming another user has cleared it
         kernel.drop_capabilities()
         if 0 in (*os.getresuid(), *os.getresgid()):
-            raise PermissionError("foreign code must not run as root")
+            raise PermissionError("untrusted code must not run as root")
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         _check_readable(self._view["read"])
@@ -87,7 +87,7 @@ def _check_readable(paths: list[str]) -> None:
     for path in paths:
         is_folder = os.path.isdir(path)  # noqa: PTH112 - no pathlib inside
         if not os.access(path, os.R_OK | os.X_OK if is_folder else os.R_OK):
-            raise PermissionError(f"{path} cannot be read by user {os.getuid()}, as whom foreign code runs")
+            raise PermissionError(f"{path} cannot be read by user {os.getuid()}, as whom untrusted code runs")
 
 
 def _most_tasks() -> int:

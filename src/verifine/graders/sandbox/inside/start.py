@@ -6,7 +6,7 @@ import sys
 from types import ModuleType
 
 
-def main() -> None:
+def load_modules() -> None:
     """Load the modules in their order, take their names away again, and hand over to the last."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     length = int.from_bytes(channel.recv(4, socket.MSG_WAITALL), "big")
@@ -16,8 +16,8 @@ def main() -> None:
         exec(compile(source, f"<{name}>", "exec"), module.__dict__)  # noqa: S102 - our own modules
     for name in settings["modules"]:
         del sys.modules[name]
-    module.main(channel, settings)
+    module.serve_calls(channel, settings)
 
 
 if __name__ == "__main__":
-    main()
+    load_modules()

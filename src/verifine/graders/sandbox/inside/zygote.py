@@ -1,4 +1,4 @@
-"""The warm process: forks one child a call, and ends it. It reads no call and no answer, and runs no foreign code.
+"""The warm process: forks one child a call, and ends it. It reads no call and no answer, and runs no untrusted code.
 
 Run by `start.py` in an interpreter of its own, so it imports nothing but the standard library and what lies beside it.
 """
@@ -19,15 +19,15 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from verifine.graders.sandbox.inside import namespaces
-from verifine.graders.sandbox.inside.foreign import ANSWER_DESCRIPTOR, answer_call
 from verifine.graders.sandbox.inside.frames import receive_frame, send_frame
 from verifine.graders.sandbox.inside.guard import Guard
+from verifine.graders.sandbox.inside.untrusted import ANSWER_DESCRIPTOR, answer_call
 
 _SAYS_HELD = ANSWER_DESCRIPTOR + 1
 _MAX_DESCRIPTOR = 1 << 16
 
 
-def main(channel: socket.socket, settings: dict[str, Any]) -> NoReturn:
+def serve_calls(channel: socket.socket, settings: dict[str, Any]) -> NoReturn:
     """Serve calls until the other side closes the channel."""
     view = settings["view"]
     try:
@@ -97,7 +97,7 @@ def _serve(channel: socket.socket, guard: Guard) -> None:
 
 
 def _become_child(descriptors: Sequence[int], says_held: int, guard: Guard, limits: dict[str, Any]) -> NoReturn:
-    """Nothing foreign is read before the limits are on and every other descriptor is closed."""
+    """Nothing untrusted is read before the limits are on and every other descriptor is closed."""
     try:
         os.setpgid(0, 0)
         nothing = os.open(os.devnull, os.O_WRONLY)  # anew: its flags would be there for the next call to see

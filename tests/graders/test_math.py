@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from verifine.config.graders import REWARD_TYPES, MathGraderConfig
-from verifine.graders.equivalence import MAX_CHARACTERS, Comparison, Pair, Verdict, unanswered
-from verifine.graders.mathematics import MathGrader
-from verifine.graders.sandbox import Fault, Outcome
+from verifine.graders.equivalence import MAX_CHARACTERS, AnswerPair, MathComparison, MathVerdict, unanswered
+from verifine.graders.math import MathGrader
+from verifine.graders.sandbox import CallFault, Outcome
 from verifine.graders.services import Services
 from verifine.types import Grade, GradeFault, Json, Sample
 
@@ -282,16 +282,19 @@ def test_grades_come_in_the_order_of_the_samples(boxed: MathGrader) -> None:
 @pytest.mark.parametrize(
     ("fault", "verdict"),
     [
-        (Fault.TIMEOUT, Verdict.UNCHECKED),
-        (Fault.MEMORY, Verdict.UNCHECKED),
-        (Fault.RAISED, Verdict.DIFFERENT),
-        (Fault.ENDED, Verdict.DIFFERENT),
-        (Fault.SANDBOX, Verdict.FAILED),
-        (Fault.SOURCE, Verdict.FAILED),
+        (CallFault.TIMEOUT, MathVerdict.UNCHECKED),
+        (CallFault.MEMORY, MathVerdict.UNCHECKED),
+        (CallFault.RAISED, MathVerdict.DIFFERENT),
+        (CallFault.ENDED, MathVerdict.DIFFERENT),
+        (CallFault.SANDBOX, MathVerdict.FAILED),
+        (CallFault.SOURCE, MathVerdict.FAILED),
     ],
 )
-def test_only_a_failure_of_our_own_leaves_the_question_open(fault: Fault, verdict: Verdict) -> None:
+def test_only_a_failure_of_our_own_leaves_the_question_open(fault: CallFault, verdict: MathVerdict) -> None:
     outcome = Outcome(fault=fault, message="why", seconds=0.5)
-    comparison = unanswered(Pair(answer="x", reference="y"), outcome)
-    assert comparison == Comparison(verdict=verdict, message="why", seconds=0.5)
-    assert unanswered(Pair(answer="{x", reference="x"), Outcome(fault=Fault.RAISED)).verdict is Verdict.TEXT_EQUAL
+    comparison = unanswered(AnswerPair(answer="x", reference="y"), outcome)
+    assert comparison == MathComparison(verdict=verdict, message="why", seconds=0.5)
+    assert (
+        unanswered(AnswerPair(answer="{x", reference="x"), Outcome(fault=CallFault.RAISED)).verdict
+        is MathVerdict.TEXT_EQUAL
+    )

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from verifine.errors import GraderError, SetupError
 from verifine.graders.sandbox.call import Level
-from verifine.graders.sandbox.cgroup import Group, find_hierarchies, make_group
+from verifine.graders.sandbox.cgroup import ControlGroup, find_hierarchies, make_group
 from verifine.graders.sandbox.inside.frames import receive_frame, send_frame
-from verifine.graders.sandbox.plan import SANDBOX_USERS, Namespaces, Plan, find_bubblewrap
-from verifine.graders.sandbox.policy import FOREIGN, ZYGOTE
-from verifine.graders.sandbox.seccomp import assemble
+from verifine.graders.sandbox.plan import SANDBOX_USERS, IsolationPlan, Namespaces, find_bubblewrap
+from verifine.graders.sandbox.policy import UNTRUSTED, ZYGOTE
+from verifine.graders.sandbox.seccomp import assemble_filter
 from verifine.graders.sandbox.syscalls import find_machine
 from verifine.graders.sandbox.view import View, find_view
 from verifine.graders.sandbox.worker import Worker, Zygote
@@ -34,24 +34,24 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
 }
-"""All of it: keys and tokens are none of foreign code's business."""
+"""All of it: keys and tokens are none of untrusted code's business."""
 
 _started = itertools.count(os.getpid())
 """Where to begin differs between programs, so that their workers are different users too."""
 _INSIDE = Path(__file__).with_name("inside")
-_MODULES = ("kernel", "landlock", "namespaces", "frames", "guard", "foreign", "zygote")
+_MODULES = ("kernel", "landlock", "namespaces", "frames", "guard", "untrusted", "zygote")
 """Each after those it needs; the last is the main one."""
 
 
-class LaunchError(SetupError):
+class IsolationError(SetupError):
     """This plan does not work here; the message says why."""
 
 
-def start_worker(plan: Plan, *, preload: Sequence[str] = ()) -> Worker:
+def start_worker(plan: IsolationPlan, *, preload: Sequence[str] = ()) -> Worker:
     """A worker that is ready for calls.
 
     Raises:
-        LaunchError: the plan does not work on this machine.
+        IsolationError: the plan does not work on this machine.
         GraderError: a module that is to be preloaded cannot be imported.
     """
     view = find_view()
@@ -64,7 +64,7 @@ def start_worker(plan: Plan, *, preload: Sequence[str] = ()) -> Worker:
         _check(ready)
     except (OSError, EOFError) as error:
         zygote.end()
-        raise LaunchError(zygote.last_words() or f"it did not come up ({type(error).__name__})") from error
+        raise IsolationError(zygote.last_words() or f"it did not come up ({type(error).__name__})") from error
     except BaseException:
         zygote.end()
         raise
@@ -78,22 +78,22 @@ def _check(ready: Mapping[str, object]) -> None:
         problem = ready["cannot_import"]
         raise GraderError(f"the sandbox cannot import what it is to preload: {problem}; install it, or leave it out")
     if ready:
-        raise LaunchError(str(ready["cannot_hold"]))
+        raise IsolationError(str(ready["cannot_hold"]))
 
 
-def _start_zygote(plan: Plan, view: View, user: int | None) -> Zygote:
+def _start_zygote(plan: IsolationPlan, view: View, user: int | None) -> Zygote:
     ours, theirs = socket.socketpair()
     with ExitStack() as unless_started, theirs:
         unless_started.enter_context(ours)
         try:
             process = _start_process(plan, view, user, theirs.fileno())
         except OSError as error:
-            raise LaunchError(f"its process cannot be started: {error}") from error
+            raise IsolationError(f"its process cannot be started: {error}") from error
         unless_started.pop_all()
     return Zygote(process=process, channel=ours, group=_take_in(plan, process), owner=os.getpid())
 
 
-def _take_in(plan: Plan, process: subprocess.Popen[bytes]) -> Group | None:
+def _take_in(plan: IsolationPlan, process: subprocess.Popen[bytes]) -> ControlGroup | None:
     if not plan.has_group:
         return None
     group = make_group(find_hierarchies())
@@ -106,7 +106,7 @@ def _take_in(plan: Plan, process: subprocess.Popen[bytes]) -> Group | None:
     return group
 
 
-def _start_process(plan: Plan, view: View, user: int | None, channel: int) -> subprocess.Popen[bytes]:
+def _start_process(plan: IsolationPlan, view: View, user: int | None, channel: int) -> subprocess.Popen[bytes]:
     start = (_INSIDE / "start.py").read_text()
     # -I would do but for PYTHONHASHSEED; with an environment of our own, these come to the same.
     command = [view.interpreter, "-P", "-s", "-S", "-B", "-c", start, str(channel)]
@@ -132,7 +132,7 @@ def _start_process(plan: Plan, view: View, user: int | None, channel: int) -> su
 def _bubblewrap(view: View) -> list[str]:
     program = find_bubblewrap()
     if program is None:
-        raise LaunchError("bubblewrap (bwrap) is not installed")
+        raise IsolationError("bubblewrap (bwrap) is not installed")
     arguments = [program, "--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
     arguments += ["--unshare-cgroup-try", "--as-pid-1", "--cap-drop", "ALL", "--hostname", "sandbox"]
     for path in (*view.read, view.interpreter):
@@ -144,7 +144,7 @@ def _bubblewrap(view: View) -> list[str]:
     return [*arguments, "--proc", "/proc", "--remount-ro", "/", "--chdir", "/", "--"]
 
 
-def _settings(plan: Plan, view: View, user: int | None, preload: Sequence[str]) -> dict[str, object]:
+def _settings(plan: IsolationPlan, view: View, user: int | None, preload: Sequence[str]) -> dict[str, object]:
     confined = plan.level is not Level.UNSAFE
     machine = find_machine() if confined else None
     package = f"{__package__}.inside"
@@ -162,6 +162,6 @@ def _settings(plan: Plan, view: View, user: int | None, preload: Sequence[str]) 
         "drop_to": None if plan.namespaces is Namespaces.BUBBLEWRAP else user,
         # Where there are namespaces, a process stands between. A thread would end what it started when it ends itself.
         "ends_with_parent": plan.namespaces is not Namespaces.NONE,
-        "zygote_filter": assemble(machine, ZYGOTE).hex() if machine else "",
-        "child_filter": assemble(machine, FOREIGN).hex() if machine else "",
+        "zygote_filter": assemble_filter(machine, ZYGOTE).hex() if machine else "",
+        "child_filter": assemble_filter(machine, UNTRUSTED).hex() if machine else "",
     }

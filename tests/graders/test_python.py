@@ -6,9 +6,9 @@ import pytest
 
 from verifine.config.graders import PythonGraderConfig
 from verifine.errors import GraderError
-from verifine.graders.python_source import PythonGrader, grade_of
+from verifine.graders.python import PythonGrader, grade_of
 from verifine.graders.sample import sample_fields
-from verifine.graders.sandbox import Fault, Outcome
+from verifine.graders.sandbox import CallFault, Outcome
 from verifine.graders.services import Services
 from verifine.types import Grade, GradeFault, Json, Sample
 
@@ -198,7 +198,7 @@ def test_a_row_that_is_not_json_is_unscorable_alone(grader: PythonGrader) -> Non
 
 
 def test_a_sandbox_that_fails_is_not_the_graders_fault() -> None:
-    outcome = Outcome(fault=Fault.SANDBOX, message="the sandbox failed twice", seconds=1.0)
+    outcome = Outcome(fault=CallFault.SANDBOX, message="the sandbox failed twice", seconds=1.0)
     assert grade_of(outcome, name="mine") == Grade.unscorable("the sandbox failed twice", GradeFault.PYTHON_SERVER, 1.0)
 
 

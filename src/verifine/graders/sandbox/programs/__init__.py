@@ -1,4 +1,4 @@
-"""Programs of ours that are run in the sandbox: there foreign text is parsed, and foreign code executed."""
+"""Programs of ours that are run in the sandbox: there untrusted text is parsed, and untrusted code executed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent
 
 
-def sandboxed_source(name: str) -> str:
+def program_source(name: str) -> str:
     """The source of the module of that name in this folder, for a `Call`."""
     return (_FOLDER / f"{name}.py").read_text(encoding="utf-8")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from verifine.config.graders import CodeGraderConfig
 from verifine.graders.code_cases import Case, Cases, CasesError, parse_cases
 from verifine.graders.extraction import find_program
-from verifine.graders.sandbox import Call, Fault, Limits, Outcome, Sandbox
-from verifine.graders.sandboxed import sandboxed_source
+from verifine.graders.sandbox import Call, CallFault, Limits, Outcome, Sandbox
+from verifine.graders.sandbox.programs import program_source
 from verifine.graders.services import Services
 from verifine.types import Grade, GradeFault, Sample
 
@@ -44,7 +44,7 @@ class _Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class CaseResult:
     """What came of one test."""
 
     passed: bool
@@ -56,7 +56,7 @@ class CodeGrader:
 
     def __init__(self, config: CodeGraderConfig, services: Services) -> None:
         self._config = config
-        self._driver = sandboxed_source("program_call")
+        self._driver = program_source("program_call")
         self._limits = Limits(wall_s=config.timeout_s, cpu_s=config.timeout_s, memory_bytes=config.memory_mb << 20)
         workers = services.grading.workers
         self._sandbox = Sandbox(level=services.level, workers=workers, preload=_PRELOAD, limits=self._limits)
@@ -91,26 +91,26 @@ class CodeGrader:
 
     def _run(self, tasks: Sequence[_Task]) -> list[Grade]:
         """In waves of all tasks at once, so that a program that fails early costs little, and nobody waits in line."""
-        trials: list[list[Trial]] = [[] for _ in tasks]
+        results: list[list[CaseResult]] = [[] for _ in tasks]
         while wave := [
             (task, done, case)
-            for task, done in zip(tasks, trials, strict=True)
+            for task, done in zip(tasks, results, strict=True)
             for case in self._next_cases(task, done)
         ]:
             outcomes = self._sandbox.run([self._call(task, case) for task, _, case in wave])
             for (task, done, case), outcome in zip(wave, outcomes, strict=True):
                 passed = case.passes(outcome, is_function=task.tests.function is not None)
-                done.append(Trial(passed=passed, outcome=outcome))
+                done.append(CaseResult(passed=passed, outcome=outcome))
         return [
-            grade_trials(done, total=len(task.tests.cases), config=self._config)
-            for task, done in zip(tasks, trials, strict=True)
+            grade_cases(done, total=len(task.tests.cases), config=self._config)
+            for task, done in zip(tasks, results, strict=True)
         ]
 
-    def _next_cases(self, task: _Task, done: Sequence[Trial]) -> Sequence[Case]:
+    def _next_cases(self, task: _Task, done: Sequence[CaseResult]) -> Sequence[Case]:
         """One test, then as many as there were so far; none once the grade is certain."""
-        failed = [trial.outcome for trial in done if not trial.passed]
+        failed = [result.outcome for result in done if not result.passed]
         is_failed = self._config.scoring == "all" and bool(failed)
-        is_broken = any(outcome.fault is Fault.SANDBOX for outcome in failed)
+        is_broken = any(outcome.fault is CallFault.SANDBOX for outcome in failed)
         # Not by counting time-outs: a program may sleep until just before its time is up.
         is_slow = sum(outcome.seconds for outcome in failed) >= MAX_FAILED_TIMEOUTS * self._config.timeout_s
         if is_failed or is_broken or is_slow:
@@ -126,18 +126,18 @@ class CodeGrader:
         return Call(source=self._driver, function="call", arguments=arguments, limits=limits)
 
 
-def grade_trials(trials: Sequence[Trial], *, total: int, config: CodeGraderConfig) -> Grade:
+def grade_cases(results: Sequence[CaseResult], *, total: int, config: CodeGraderConfig) -> Grade:
     """The grade of a program; of the `total` tests, those that were not run count as failed."""
-    seconds = sum(trial.outcome.seconds for trial in trials)
-    broken = next((trial for trial in trials if trial.outcome.fault is Fault.SANDBOX), None)
-    is_wrong = any(not trial.passed and trial.outcome.fault is not Fault.SANDBOX for trial in trials)
+    seconds = sum(result.outcome.seconds for result in results)
+    broken = next((result for result in results if result.outcome.fault is CallFault.SANDBOX), None)
+    is_wrong = any(not result.passed and result.outcome.fault is not CallFault.SANDBOX for result in results)
     if broken is not None and not (is_wrong and config.scoring == "all"):
         return Grade.unscorable(broken.outcome.message, GradeFault.PYTHON_SERVER, seconds)
-    share = sum(trial.passed for trial in trials) / total
+    share = sum(result.passed for result in results) / total
     if config.scoring == "all":
         share = float(share == 1)
-    failed = next((number for number, trial in enumerate(trials) if not trial.passed), None)
-    reason = None if failed is None else f"test {failed + 1} of {total}: {_problem(trials[failed].outcome)}"
+    failed = next((number for number, result in enumerate(results) if not result.passed), None)
+    reason = None if failed is None else f"test {failed + 1} of {total}: {_problem(results[failed].outcome)}"
     return replace(_scored(share, format_ok=True, config=config), reason=reason, seconds=seconds)
 
 

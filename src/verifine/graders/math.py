@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from verifine.config.graders import MathGraderConfig
-from verifine.graders.equivalence import Comparison, Equivalence, Pair, Verdict
-from verifine.graders.extraction import find_answer
+from verifine.graders.equivalence import AnswerPair, Equivalence, MathComparison, MathVerdict
+from verifine.graders.extraction import extract_answer
 from verifine.graders.services import Services
 from verifine.graders.template import MissingFieldError, render
 from verifine.types import Grade, GradeFault, Sample
@@ -17,7 +17,7 @@ from verifine.types import Grade, GradeFault, Sample
 class _Task:
     """A sample that can be judged."""
 
-    pair: Pair | None
+    pair: AnswerPair | None
     """None: the text has not the right format."""
 
 
@@ -47,16 +47,16 @@ class MathGrader:
             text = render(self._config.input, sample)
         except MissingFieldError as error:
             return error.grade()
-        answer = find_answer(text, self._config.answer_in)
-        return _Task(pair=None if answer is None else Pair(answer=answer, reference=reference))
+        answer = extract_answer(text, self._config.answer_in)
+        return _Task(pair=None if answer is None else AnswerPair(answer=answer, reference=reference))
 
-    def _grade(self, task: _Task, compared: Mapping[Pair, Comparison]) -> Grade:
+    def _grade(self, task: _Task, compared: Mapping[AnswerPair, MathComparison]) -> Grade:
         if task.pair is None:
             return self._scored(0.0, format_ok=False)
         comparison = compared[task.pair]
-        if comparison.verdict is Verdict.FAILED:
+        if comparison.verdict is MathVerdict.FAILED:
             return Grade.unscorable(comparison.message, GradeFault.PYTHON_SERVER, comparison.seconds)
-        is_late = comparison.verdict is Verdict.UNCHECKED
+        is_late = comparison.verdict is MathVerdict.UNCHECKED
         return replace(
             self._scored(self._share(comparison.verdict), format_ok=True),
             reason=comparison.message or None,
@@ -64,12 +64,12 @@ class MathGrader:
             seconds=comparison.seconds,
         )
 
-    def _share(self, verdict: Verdict) -> float:
+    def _share(self, verdict: MathVerdict) -> float:
         """How right an answer is. One that nobody can check in time is not right."""
         match verdict:
-            case Verdict.EQUAL:
+            case MathVerdict.EQUAL:
                 return 1.0
-            case Verdict.TEXT_EQUAL:
+            case MathVerdict.TEXT_EQUAL:
                 return self._config.text_match_score
             case _:
                 return 0.0

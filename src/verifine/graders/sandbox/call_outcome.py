@@ -6,17 +6,17 @@ import signal
 from dataclasses import dataclass
 
 from verifine.data.strict_json import JsonError, parse_json
-from verifine.graders.sandbox.call import Call, Fault, Limits, Outcome
+from verifine.graders.sandbox.call import Call, CallFault, Limits, Outcome
 from verifine.graders.sandbox.exchange import Heard, Stop
 from verifine.types import Json
 
 MAX_MESSAGE_CHARACTERS = 500
-_FAULTS = {fault.value: fault for fault in (Fault.SOURCE, Fault.RAISED, Fault.MEMORY, Fault.ANSWER)}
+_FAULTS = {fault.value: fault for fault in (CallFault.SOURCE, CallFault.RAISED, CallFault.MEMORY, CallFault.ANSWER)}
 """What a process may say of itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class ProcessExit:
     """How a process ended."""
 
     code: int
@@ -24,7 +24,7 @@ class Ending:
     cpu_s: float
 
 
-def judge(call: Call, heard: Heard, ending: Ending, limits: Limits) -> Outcome:
+def outcome_of(call: Call, heard: Heard, ending: ProcessExit, limits: Limits) -> Outcome:
     """The outcome. A reason to stop on our side goes before anything that was said."""
     said = _stopped(heard.stop, ending, limits) or _without_answer(heard.answer, ending, limits)
     value, fault, message = said or _said(call, heard.answer, limits)
@@ -37,29 +37,29 @@ def judge(call: Call, heard: Heard, ending: Ending, limits: Limits) -> Outcome:
     )
 
 
-_Said = tuple[Json, Fault | None, str]
+_Said = tuple[Json, CallFault | None, str]
 
 
-def _stopped(stop: Stop, ending: Ending, limits: Limits) -> _Said | None:
+def _stopped(stop: Stop, ending: ProcessExit, limits: Limits) -> _Said | None:
     match stop:
         case Stop.LATE:
-            return None, Fault.TIMEOUT, f"timed out after {limits.wall_s:g} s"
+            return None, CallFault.TIMEOUT, f"timed out after {limits.wall_s:g} s"
         case Stop.ANSWER_TOO_LARGE:
             return _too_much(limits)
         case Stop.OUTPUT_TOO_LARGE:
-            return None, Fault.ANSWER, f"it printed more than {limits.output_bytes} bytes"
+            return None, CallFault.ANSWER, f"it printed more than {limits.output_bytes} bytes"
         case _ if ending.code == -signal.SIGXCPU:
-            return None, Fault.TIMEOUT, f"timed out after {limits.cpu_s:g} s of computing"
+            return None, CallFault.TIMEOUT, f"timed out after {limits.cpu_s:g} s of computing"
         case _:
             return None
 
 
-def _without_answer(answer: bytes, ending: Ending, limits: Limits) -> _Said | None:
+def _without_answer(answer: bytes, ending: ProcessExit, limits: Limits) -> _Said | None:
     if answer:
         return None
     if ending.code == -signal.SIGKILL and ending.cpu_s >= limits.cpu_s:
-        return None, Fault.TIMEOUT, f"timed out after {limits.cpu_s:g} s of computing"
-    return None, Fault.ENDED, f"its process ended by itself ({_ending(ending.code)})"
+        return None, CallFault.TIMEOUT, f"timed out after {limits.cpu_s:g} s of computing"
+    return None, CallFault.ENDED, f"its process ended by itself ({_ending(ending.code)})"
 
 
 def _said(call: Call, answer: bytes, limits: Limits) -> _Said:
@@ -67,14 +67,14 @@ def _said(call: Call, answer: bytes, limits: Limits) -> _Said:
     try:
         value = parse_json(text.decode())
     except (JsonError, UnicodeDecodeError) as error:
-        return None, Fault.ANSWER, f"what it returned is not strict JSON: {error}"
+        return None, CallFault.ANSWER, f"what it returned is not strict JSON: {error}"
     if word == b"value" and call.function is not None:
         return (value, None, "") if len(text.strip()) <= limits.answer_bytes else _too_much(limits)
     if word == b"done" and call.function is None and value is None:
         return None, None, ""
     fault = _FAULTS.get(word.decode(errors="replace"))
     if fault is None or not isinstance(value, str):
-        return None, Fault.ANSWER, "it wrote something else where its answer belongs"
+        return None, CallFault.ANSWER, "it wrote something else where its answer belongs"
     return None, fault, value
 
 
@@ -84,7 +84,7 @@ def _one_line(text: str) -> str:
 
 
 def _too_much(limits: Limits) -> _Said:
-    return None, Fault.ANSWER, f"it returned more than {limits.answer_bytes} bytes of JSON"
+    return None, CallFault.ANSWER, f"it returned more than {limits.answer_bytes} bytes of JSON"
 
 
 def _ending(code: int) -> str:

@@ -6,8 +6,8 @@ import pytest
 
 from verifine.config.graders import REWARD_TYPES, CodeGraderConfig
 from verifine.graders import build_grader
-from verifine.graders.program import MAX_CHARACTERS, CodeGrader, Trial, grade_trials
-from verifine.graders.sandbox import Fault, Outcome
+from verifine.graders.code import MAX_CHARACTERS, CaseResult, CodeGrader, grade_cases
+from verifine.graders.sandbox import CallFault, Outcome
 from verifine.graders.services import Services
 from verifine.types import Grade, GradeFault, Json, Sample
 
@@ -165,21 +165,25 @@ def test_an_output_as_long_as_the_expected_one_is_read_whole(grader: CodeGrader)
 
 
 def test_a_sandbox_that_fails_makes_the_sample_unscorable() -> None:
-    trials = [
-        Trial(passed=True, outcome=Outcome(seconds=1.0)),
-        Trial(passed=False, outcome=Outcome(fault=Fault.SANDBOX, message="the sandbox failed twice", seconds=0.5)),
+    results = [
+        CaseResult(passed=True, outcome=Outcome(seconds=1.0)),
+        CaseResult(
+            passed=False, outcome=Outcome(fault=CallFault.SANDBOX, message="the sandbox failed twice", seconds=0.5)
+        ),
     ]
-    result = grade_trials(trials, total=3, config=CodeGraderConfig(type="code", scoring="share"))
+    result = grade_cases(results, total=3, config=CodeGraderConfig(type="code", scoring="share"))
     assert result == Grade.unscorable("the sandbox failed twice", GradeFault.PYTHON_SERVER, 1.5)
 
 
 def test_a_program_that_has_failed_a_test_is_wrong_whatever_the_sandbox_does_on_the_next() -> None:
-    trials = [
-        Trial(passed=False, outcome=Outcome(value=None, stdout="wrong", seconds=0.25)),
-        Trial(passed=False, outcome=Outcome(fault=Fault.SANDBOX, message="the sandbox failed twice", seconds=0.5)),
+    results = [
+        CaseResult(passed=False, outcome=Outcome(value=None, stdout="wrong", seconds=0.25)),
+        CaseResult(
+            passed=False, outcome=Outcome(fault=CallFault.SANDBOX, message="the sandbox failed twice", seconds=0.5)
+        ),
     ]
-    assert grade_trials(trials, total=3, config=CodeGraderConfig(type="code", scoring="all")).score == 0
-    assert grade_trials(trials[1:], total=3, config=CodeGraderConfig(type="code", scoring="all")).score is None
+    assert grade_cases(results, total=3, config=CodeGraderConfig(type="code", scoring="all")).score == 0
+    assert grade_cases(results[1:], total=3, config=CodeGraderConfig(type="code", scoring="all")).score is None
 
 
 def test_a_program_that_sleeps_until_just_before_its_time_is_up_costs_few_tests() -> None:

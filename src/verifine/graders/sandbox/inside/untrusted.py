@@ -1,4 +1,4 @@
-"""Runs one call of foreign code in the process that was forked for it, and answers.
+"""Runs one call of untrusted code in the process that was forked for it, and answers.
 
 The call stands at the head of standard input: its length in four bytes, then JSON; what follows is the code's own.
 The answer is a line, a word and JSON: `value 0.5`, `done null`, or a fault as in `raised "line 3: KeyError: 'x'"`.

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from verifine.config.graders import PythonGraderConfig
 from verifine.errors import GraderError
 from verifine.graders.sample import sample_fields
-from verifine.graders.sandbox import Call, Fault, Limits, Outcome, Sandbox
-from verifine.graders.sandboxed import sandboxed_source
+from verifine.graders.sandbox import Call, CallFault, Limits, Outcome, Sandbox
+from verifine.graders.sandbox.programs import program_source
 from verifine.graders.scores import grade_from
 from verifine.graders.services import Services
 from verifine.types import Grade, GradeFault, Json, Sample
@@ -44,7 +44,7 @@ class PythonGrader:
 
     def __init__(self, config: PythonGraderConfig, services: Services) -> None:
         self._config = config
-        self._probe = sandboxed_source("probe")
+        self._probe = program_source("probe")
         self._limits = Limits(wall_s=config.timeout_s, cpu_s=config.timeout_s, memory_bytes=config.memory_mb << 20)
         self._sandbox = self._open(services)
         with ExitStack() as on_failure:
@@ -97,9 +97,9 @@ def grade_of(outcome: Outcome, *, name: str) -> Grade:
     match outcome.fault:
         case None:
             return grade_from(outcome.value, name=name, seconds=outcome.seconds)
-        case Fault.SANDBOX:
+        case CallFault.SANDBOX:
             faults = {GradeFault.PYTHON_SERVER}
-        case Fault.TIMEOUT:
+        case CallFault.TIMEOUT:
             faults = {GradeFault.PYTHON_RUNTIME, GradeFault.UNRESPONSIVE_REWARD}
         case _:
             faults = {GradeFault.PYTHON_RUNTIME}

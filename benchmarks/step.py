@@ -30,9 +30,10 @@ from workloads import (
     Workload,
 )
 
-from verifine.assemble import AuxiliaryModels, RunInputs, assemble
 from verifine.cli.memory import keep_freed_memory
 from verifine.config import RunConfig, build_config
+from verifine.launch.build import AuxiliaryModels, assemble_trainer
+from verifine.launch.inputs import RunInputs
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.provision import ProvisionedModel
 from verifine.training.step import StepResult, train_step
@@ -83,7 +84,7 @@ def make_trainer(workload: Workload, model: LanguageModel, clock: Callable[[], f
     )
     inputs = RunInputs(config=config, train=workload.examples(workload.prompts), held_out=[], grader=None)
     asked = model if workload.stops else replace(model, stop_token_ids=frozenset())
-    return assemble(inputs, asked, Alternating(), AuxiliaryModels(), clock).trainer
+    return assemble_trainer(inputs, asked, Alternating(), AuxiliaryModels(), clock).trainer
 
 
 def take_steps(trainer: Trainer, count: int) -> list[StepResult]:

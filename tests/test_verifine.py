@@ -10,7 +10,7 @@ import verifine
 
 def test_train_is_the_function_that_launch_has() -> None:
     from verifine import train
-    from verifine.launch import train as function
+    from verifine.launch.session import train as function
 
     assert train is function
     assert verifine.train is function

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from verifine.config import RunConfig
     from verifine.errors import VerifineError
     from verifine.graders import Grader
-    from verifine.launch import TrainedRun, resume, train
+    from verifine.launch.session import TrainedRun, resume, train
     from verifine.types import Grade, Sample
 
 __all__ = ["Grade", "Grader", "RunConfig", "Sample", "TrainedRun", "VerifineError", "resume", "train"]
@@ -26,10 +26,10 @@ _HOMES = {
     "Grader": "verifine.graders",
     "RunConfig": "verifine.config",
     "Sample": "verifine.types",
-    "TrainedRun": "verifine.launch",
+    "TrainedRun": "verifine.launch.session",
     "VerifineError": "verifine.errors",
-    "resume": "verifine.launch",
-    "train": "verifine.launch",
+    "resume": "verifine.launch.session",
+    "train": "verifine.launch.session",
 }
 
 

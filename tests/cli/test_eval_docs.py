@@ -28,7 +28,7 @@ MODEL = "SmolLM2-135M-Instruct"
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the page speaks of, made of a tiny model."""
     from verifine.config import build_config
-    from verifine.launch import train
+    from verifine.launch.session import train
 
     folder = tmp_path_factory.mktemp("place")
     save_tiny_model(folder / MODEL)

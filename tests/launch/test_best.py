@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from verifine import train
 from verifine.checkpoints.store import read_checkpoint
 from verifine.insights.evaluation import Evaluation, read_evaluations
-from verifine.launch import TrainedRun, resume
+from verifine.launch.session import TrainedRun, resume
 from verifine.runs.events import read_events
 from verifine.testing import save_tiny_model
 from verifine.testing.sessions import grade, tiny_run

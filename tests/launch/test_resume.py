@@ -15,7 +15,8 @@ from verifine import resume, train
 from verifine.checkpoints.store import CheckpointStore, read_checkpoint
 from verifine.config import RunConfig, dump_config, load_config
 from verifine.errors import CheckpointError, ConfigError
-from verifine.launch import SILENT, TrainedRun
+from verifine.launch.observer import SILENT
+from verifine.launch.session import TrainedRun
 from verifine.machine.disk import LOCAL_DISK
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import read_events

@@ -10,17 +10,19 @@ from typing import Any
 
 import pytest
 
-from verifine.assemble import AuxiliaryModels, RunInputs, assemble, load_inputs, resolve
 from verifine.config import build_config
 from verifine.graders import build_grader
+from verifine.launch.build import AuxiliaryModels, assemble_trainer, resolve
+from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.models.load import LanguageModel
 from verifine.models.provision import ProvisionedModel
+from verifine.models.shape import read_shape
 from verifine.preflight.check import (
     MOST_SAMPLES,
     Extent,
     Loaded,
     NoGoError,
-    check_materials,
+    check_inputs,
     check_memory,
     check_model,
     refuse_no_go,
@@ -65,6 +67,13 @@ def rows(count: int, **item: str) -> list[dict[str, Any]]:
     ]
 
 
+def try_grader(inputs: RunInputs) -> Report:
+    assert inputs.grader is not None
+    return check_inputs(
+        inputs.config, inputs.train, inputs.held_out, build_grader(inputs.grader), inputs.grader, lambda: 0.0
+    )
+
+
 def check(
     inputs: RunInputs,
     model: LanguageModel,
@@ -75,10 +84,10 @@ def check(
     """All stages, with an engine that answers as it is told; token ids of digits and capitals are those of letters."""
     assert inputs.grader is not None
     grader, engine = build_grader(inputs.grader), ScriptedEngine(answer)
-    report = check_materials(inputs, grader, inputs.grader, lambda: 0.0)
-    report = check_memory(report, ProvisionedModel(name="tiny", folder=folder, source="test"))
+    report = check_inputs(inputs.config, inputs.train, inputs.held_out, grader, inputs.grader, lambda: 0.0)
+    report = check_memory(report, read_shape(ProvisionedModel(name="tiny", folder=folder, source="test"), None))
     config = resolve(inputs.config, model)
-    assembly = assemble(replace(inputs, config=config), model, grader, AuxiliaryModels(), lambda: 0.0)
+    assembly = assemble_trainer(replace(inputs, config=config), model, grader, AuxiliaryModels(), lambda: 0.0)
     loaded = Loaded(
         config=assembly.config,
         budget=assembly.budget,
@@ -137,8 +146,7 @@ def test_a_field_that_rows_lack_is_found_before_there_is_a_model(tmp_path: Path)
     for row in broken[3:6]:
         del row["gt_answer"]
     inputs = read(tmp_path, broken)
-    assert inputs.grader is not None
-    report = check_materials(inputs, build_grader(inputs.grader), inputs.grader, lambda: 0.0)
+    report = try_grader(inputs)
     blocker = report.findings[0]
     assert (report.verdict, blocker.name) == (Verdict.NO_GO, "incomplete_rows")
     assert blocker.what == "3 rows of 24 cannot be graded, whatever the answer."
@@ -153,12 +161,14 @@ def test_the_second_grader_is_tried_on_held_out_rows(tmp_path: Path) -> None:
         inputs = read(tmp_path, rows(24, truth="yes"), evaluation={"grader": grader})
         assert inputs.grader is not None
         assert inputs.config.evaluation.grader is not None
-        report = check_materials(
-            inputs,
+        report = check_inputs(
+            inputs.config,
+            inputs.train,
+            inputs.held_out,
             build_grader(inputs.grader),
             inputs.grader,
             lambda: 0.0,
-            truth=build_grader(inputs.config.evaluation.grader),
+            second=build_grader(inputs.config.evaluation.grader),
         )
         assert report.truth is not None
         return {finding.name: f"{finding.severity.value}: {finding.what}" for finding in report.findings}
@@ -171,12 +181,9 @@ def test_the_second_grader_is_tried_on_held_out_rows(tmp_path: Path) -> None:
 
 def test_data_drawn_from_training_is_told_apart_from_data_that_was_given(tmp_path: Path) -> None:
     inputs = read(tmp_path, rows(24))
-    assert inputs.grader is not None
-    grader = build_grader(inputs.grader)
-    assert check_materials(inputs, grader, inputs.grader, lambda: 0.0).data.is_carved_out
+    assert try_grader(inputs).data.is_carved_out
     task = load_inputs(build_config({"data": {"task": "add"}}))
-    assert task.grader is not None
-    assert not check_materials(task, build_grader(task.grader), task.grader, lambda: 0.0).data.is_carved_out
+    assert not try_grader(task).data.is_carved_out
 
 
 def test_a_model_too_large_for_the_machine_is_refused_before_it_is_loaded(
@@ -189,7 +196,9 @@ def test_a_model_too_large_for_the_machine_is_refused_before_it_is_loaded(
     config_file.write_text(
         json.dumps({**config, "hidden_size": 65536, "intermediate_size": 262144, "num_hidden_layers": 16})
     )
-    huge = check_memory(report, ProvisionedModel(name="huge", folder=config_file.parent, source="test"))
+    huge = check_memory(
+        report, read_shape(ProvisionedModel(name="huge", folder=config_file.parent, source="test"), None)
+    )
     (blocker,) = [finding for finding in huge.findings if finding.name == "memory"]
     assert blocker.severity.value == "blocker"
     assert "model.lora" in blocker.remedy

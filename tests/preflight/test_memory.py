@@ -11,9 +11,8 @@ from verifine.config import RunConfig, build_config
 from verifine.errors import ModelError
 from verifine.models.available import Available
 from verifine.models.provision import ProvisionedModel
-from verifine.models.shape import ModelShape
+from verifine.models.shape import ModelShape, read_shape
 from verifine.preflight.finding import Severity
-from verifine.preflight.machine import read_shape
 from verifine.preflight.memory import Lengths, Memory, describe_bytes, estimate_memory, judge_memory
 from verifine.training.memory import LOGITS_BYTES, MemoryPlan
 

@@ -14,7 +14,7 @@ from verifine import RunConfig, train
 from verifine.config import build_config
 from verifine.insights.diagnosis.finding import Finding
 from verifine.insights.evaluation import Evaluation
-from verifine.launch import check_run
+from verifine.launch.checking import check_run
 from verifine.preflight.check import Extent, NoGoError
 from verifine.preflight.finding import Verdict
 from verifine.preflight.report import Report

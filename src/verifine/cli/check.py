@@ -53,7 +53,7 @@ def check(
     """
     from verifine.cli.display import make_display
     from verifine.cli.memory import keep_freed_memory
-    from verifine.launch import check_run
+    from verifine.launch.checking import check_run
     from verifine.preflight.check import Extent, NoGoError
     from verifine.preflight.finding import Verdict
     from verifine.preflight.numbers import to_numbers

@@ -24,7 +24,7 @@ def resume(
     """
     from verifine.cli.display import make_display
     from verifine.cli.training import carry_out, describe_machine, exit_code, outcome_row, tell_outcome
-    from verifine.launch import resume as go_on
+    from verifine.launch.session import resume as go_on
 
     warn_of(unsafe_grader_exec)
     display = make_display(sys.stdout, as_json=as_json)

@@ -102,7 +102,7 @@ def train(
 
 def _rehearse(config: RunConfig, display: Display, unsafe_grader_exec: bool) -> None:
     from verifine.config import dump_config
-    from verifine.launch import dry_run
+    from verifine.launch.checking import dry_run
 
     with display:
         rehearsal = dry_run(config, display, unsafe_grader_exec=unsafe_grader_exec)

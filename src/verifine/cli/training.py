@@ -18,7 +18,7 @@ from verifine.errors import StoppedError
 from verifine.insights.outcome import describe_outcome
 from verifine.insights.pairs import pair_up
 from verifine.insights.record import read_run
-from verifine.launch import TrainedRun, train
+from verifine.launch.session import TrainedRun, train
 from verifine.runs.environment import describe_environment
 from verifine.training.health import NO_SIGNAL_LIMIT
 from verifine.training.run import Ending, Request

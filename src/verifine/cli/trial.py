@@ -159,7 +159,7 @@ def _materials(
     grader = grader or run.grader
     if grader is not None and data is not None:
         return grader, _rows_of(data, run)
-    from verifine.assemble import load_inputs
+    from verifine.launch.inputs import load_inputs
 
     try:
         inputs = load_inputs(run)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from verifine.assemble import MAX_NEW_TOKENS, load_inputs
 from verifine.config import AnyGrader, RunConfig, load_config
 from verifine.data import read_examples
 from verifine.errors import ConfigError, DataError
 from verifine.insights.outcome import count
+from verifine.launch.inputs import MAX_NEW_TOKENS, load_inputs
 from verifine.runs.directory import RunDirectory
 from verifine.runs.environment import read_environment
 from verifine.tasks import load_task

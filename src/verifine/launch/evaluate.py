@@ -10,18 +10,18 @@ from typing import Literal
 
 import torch
 
-from verifine.assemble import RunInputs, render_held_out
 from verifine.errors import ConfigError
 from verifine.graders import GradeFunction, Grader
 from verifine.insights.evaluation import Evaluation
+from verifine.launch.build import build_eval_set, render_held_out
 from verifine.launch.eval_spec import EvalSpec, EvalTarget
+from verifine.launch.inputs import RunInputs
 from verifine.launch.observer import SILENT, Observer
-from verifine.launch.scoring import open_grader
+from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.threads import decide_threads
 from verifine.models.load import load_model
 from verifine.models.provision import cache_folder, provision_model
 from verifine.models.threads import use_threads
-from verifine.preflight.ready import Scoring, build_eval_set
 from verifine.rollout.native import NativeEngine
 from verifine.training.evaluate import evaluate_policy
 
@@ -63,16 +63,16 @@ def evaluate_models(
     inputs = RunInputs(config=paper.config, train=(), held_out=paper.examples, grader=paper.grader)
     examined: list[ModelEvaluation] = []
     precision: Precision = paper.config.model.precision
-    with open_grader(inputs, grader, unsafe_grader_exec) as scoring:
+    with open_graders(inputs, grader, unsafe_grader_exec) as graders:
         for subject in subjects:
-            examined.append(_examine(subject, paper, scoring, precision, observer))
+            examined.append(_examine(subject, paper, graders, precision, observer))
             # As the first one is computed: what is measured anew could come out differently.
             precision = examined[0].precision
     return examined
 
 
 def _examine(
-    subject: EvalTarget, paper: EvalSpec, scoring: Scoring, precision: Precision, observer: Observer
+    subject: EvalTarget, paper: EvalSpec, graders: RunGraders, precision: Precision, observer: Observer
 ) -> ModelEvaluation:
     """Loads the model and lets go of it again."""
     provisioned = provision_model(subject.model, cache_folder(), observer.progress)
@@ -82,7 +82,7 @@ def _examine(
     longest = config.sampling.max_new_tokens
     assert longest is not None, "a paper says how long answers may be"
     prompts = render_held_out(paper.examples, model, longest)
-    eval_set = build_eval_set(config, replace(scoring, config=paper.grader), NativeEngine(model), prompts)
+    eval_set = build_eval_set(config, replace(graders, config=paper.grader), NativeEngine(model), prompts)
     observer.stage(f"asking {subject.label} {len(eval_set.prompts)} problems")
     began = time.monotonic()
     evaluation = evaluate_policy(eval_set, subject.label)

@@ -8,8 +8,8 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
-from verifine.assemble import RunInputs
 from verifine.graders import GradeFunction, Grader
+from verifine.launch.inputs import RunInputs
 from verifine.models.provision import ProvisionedModel, hash_model
 from verifine.runs.provenance import Provenance
 from verifine.types import Example

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from verifine.config import LoraConfig
+from verifine.errors import ModelError
+from verifine.models.provision import ProvisionedModel
 from verifine.models.recompute import find_layers
 
 FLOAT_BYTES = 4
@@ -35,6 +37,19 @@ class ModelShape:
     """Decoder layers whose activations can be computed again; 0: none can."""
     width: int
     """Numbers that go from one of them to the next, for each token."""
+
+
+def read_shape(files: ProvisionedModel, lora: LoraConfig | None) -> ModelShape:
+    """The shape of a model that is not loaded: its config is read, and no weight.
+
+    Raises:
+        ModelError: the folder holds no model that transformers knows.
+    """
+    try:
+        config = AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
+        return shape_of_config(config, lora)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{files.folder} cannot be loaded: {error}") from error
 
 
 def shape_of_config(config: PretrainedConfig, lora: LoraConfig | None) -> ModelShape:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from verifine.assemble import RunInputs
 from verifine.config import AnyGrader, RunConfig
 from verifine.data.summary import summarize_data
 from verifine.errors import VerifineError
 from verifine.graders import Grader
 from verifine.models.available import available_memory
 from verifine.models.load import LanguageModel
-from verifine.models.provision import ProvisionedModel
+from verifine.models.shape import ModelShape
 from verifine.preflight.finding import Severity, Verdict
-from verifine.preflight.machine import read_shape
 from verifine.preflight.memory import Lengths, estimate_memory
 from verifine.preflight.pace import estimate_pace
 from verifine.preflight.probing import Tried, probe_grader
@@ -24,6 +22,7 @@ from verifine.preflight.trial import ask, measure, observe, work_of
 from verifine.training.memory import MemoryPlan
 from verifine.training.planner import plan
 from verifine.training.trainer import Trainer
+from verifine.types import Example
 
 MOST_SAMPLES = 8
 """Answers to a prompt that are enough to see whether they differ."""
@@ -65,39 +64,38 @@ def refuse_no_go(report: Report) -> Report:
     return report
 
 
-def check_materials(
-    inputs: RunInputs,
+def check_inputs(
+    run: RunConfig,
+    train: Sequence[Example],
+    held_out: Sequence[Example],
     grader: Grader,
     config: AnyGrader | None,
     clock: Callable[[], float],
     *,
-    truth: Grader | None = None,
+    second: Grader | None = None,
 ) -> Report:
     """The data, and the graders without a model.
 
-    `config` None is a grader that a Python program brought; `truth` is the second grader, which sees held-out rows.
+    `config` None is a grader that a Python program brought; `second` is the second grader, which sees held-out rows.
     """
-    run = inputs.config
-    train, held_out = inputs.train, inputs.held_out
     is_carved_out = run.data.task is None and run.data.eval is None
     tried = Tried(grader=grader, config=config, run=run, train=train, held_out=held_out, clock=clock)
-    second = None
-    if truth is not None and held_out:
-        second = replace(
-            tried, grader=truth, config=run.evaluation.grader, field="evaluation.grader", train=held_out, held_out=()
+    tried_second = None
+    if second is not None and held_out:
+        tried_second = replace(
+            tried, grader=second, config=run.evaluation.grader, field="evaluation.grader", train=held_out, held_out=()
         )
     return Report(
         config=run,
         data=summarize_data(train, held_out, is_carved_out=is_carved_out),
         grading=probe_grader(tried),
-        truth=None if second is None else probe_grader(second),
+        truth=None if tried_second is None else probe_grader(tried_second),
     )
 
 
-def check_memory(report: Report, provisioned: ProvisionedModel) -> Report:
+def check_memory(report: Report, shape: ModelShape) -> Report:
     """What is known of memory before the model is loaded: what takes it all the time."""
     available = available_memory()
-    shape = read_shape(provisioned, report.config.model.lora)
     nothing = Lengths(longest_prompt=0, usual_answer=0, longest_answer=0)
     budget = plan(report.config, shape, 0, available)
     return replace(report, shape=shape, memory=estimate_memory(report.config, shape, nothing, budget, available))

@@ -16,7 +16,7 @@ import torch
 
 from verifine.config import RunConfig, build_config
 from verifine.errors import DiskError
-from verifine.launch import resume, train
+from verifine.launch.session import resume, train
 from verifine.runs.events import read_events
 from verifine.testing.disk import Fault, FaultyDisk
 from verifine.types import Json

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from verifine.assemble import load_inputs
 from verifine.checkpoints.store import CheckpointStore
 from verifine.config import RunConfig, dump_config, load_config
 from verifine.errors import ConfigError, StoppedError
@@ -19,14 +18,17 @@ from verifine.graders import GradeFunction, Grader
 from verifine.insights.diagnosis.live import Watch
 from verifine.insights.record import read_run
 from verifine.insights.report import write_report
+from verifine.launch.build import BuiltRun, build_run, fetch_model
+from verifine.launch.checking import build_checked
+from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.launch.observer import SILENT, Observer
 from verifine.launch.provenance import find_provenance
-from verifine.launch.scoring import open_grader
+from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.disk import LOCAL_DISK, Disk
 from verifine.machine.secrets import MaskingDisk, find_secrets
 from verifine.preflight.check import Extent, NoGoError
 from verifine.preflight.numbers import to_numbers, verdict_numbers
-from verifine.preflight.ready import Ready, prepare
+from verifine.preflight.report import Report
 from verifine.runs.directory import RunDirectory, write_json, write_text
 from verifine.runs.environment import Environment, describe_environment, read_environment, write_environment
 from verifine.runs.events import ending_of, read_events
@@ -50,14 +52,16 @@ class TrainedRun:
     directory: RunDirectory
     summary: Summary
     seconds: float
-    """Of this sitting."""
+    """Of this session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Sitting:
+class _Session:
     """A run from when a process takes it up until it lets go of it."""
 
-    ready: Ready
+    built: BuiltRun
+    report: Report | None
+    """What the check found; None: nothing was checked."""
     directory: RunDirectory
     observer: Observer
     request: Callable[[], Request | None]
@@ -70,25 +74,25 @@ class _Sitting:
 
         `damaged` says what is wrong with each checkpoint that was passed over.
         """
-        recorder = Recorder(self.directory, self.ready.model, lambda: datetime.now(UTC))
+        recorder = Recorder(self.directory, self.built.model, lambda: datetime.now(UTC))
         for damage in damaged:
             recorder.event("checkpoint_damaged", error=damage)
-        if self.ready.report is not None:
-            write_json(self.directory.preflight, to_numbers(self.ready.report), self.directory.disk)
-            recorder.event("checked", **verdict_numbers(self.ready.report))
-        section, trainer = self.ready.config.run, self.ready.trainer
+        if self.report is not None:
+            write_json(self.directory.preflight, to_numbers(self.report), self.directory.disk)
+            recorder.event("checked", **verdict_numbers(self.report))
+        section, trainer = self.built.config.run, self.built.trainer
         plan = SavingPlan(interval=section.save_interval, keep_last=section.keep_last, keep_best=section.keep_best)
         store = CheckpointStore(self.directory.checkpoints, self.disk)
         saver = Saver(trainer.learner, store, plan, recorder, trainer.clock, saved=saved)
         run = Run(
             trainer=replace(trainer, learner=CarefulLearner(trainer.learner, saver.take_back)),
-            model=self.ready.model,
-            eval_set=self.ready.eval_set,
-            plan=_plan(self.ready.config),
+            model=self.built.model,
+            eval_set=self.built.eval_set,
+            plan=_plan(self.built.config),
             directory=self.directory,
             recorder=recorder,
             saver=saver,
-            watch=Watch(self.ready.config) if saved is None else Watch.after(read_run(self.directory)),
+            watch=Watch(self.built.config) if saved is None else Watch.after(read_run(self.directory)),
             observer=self.observer,
             request=self._request,
             began=self.began,
@@ -142,24 +146,24 @@ def train(
     started = time.monotonic() if started is None else started
     RunDirectory.check_free(config.run.directory)
     inputs = load_inputs(config)
-    with open_grader(inputs, grader, unsafe_grader_exec) as scoring:
-        try:
-            ready = prepare(inputs, scoring, observer, extent=Extent() if check else None)
-        except NoGoError as error:
-            observer.checked(error.report)
-            raise
-        if ready.report is not None:
-            observer.checked(ready.report)
+    with open_graders(inputs, grader, unsafe_grader_exec) as graders:
+        built, report = _build(inputs, graders, observer, check=check)
         if request() is not None:
             raise StoppedError("stopped before training began; nothing was saved")
-        directory = _make_directory(ready.config, datetime.now(), disk)
+        directory = _make_directory(built.config, datetime.now(), disk)
         with hold(directory):
-            write_provenance(directory, find_provenance(inputs, ready.source, grader, ready.start))
-            _write_config(directory, ready.config, _environment(grader, unsafe_grader_exec))
-            sitting = _Sitting(
-                ready=ready, directory=directory, observer=observer, request=request, began=started, disk=disk
+            write_provenance(directory, find_provenance(inputs, built.source, grader, built.start))
+            _write_config(directory, built.config, _environment(grader, unsafe_grader_exec))
+            session = _Session(
+                built=built,
+                report=report,
+                directory=directory,
+                observer=observer,
+                request=request,
+                began=started,
+                disk=disk,
             )
-            return sitting.carry_out(RunState(budget=ready.budget))
+            return session.carry_out(RunState(budget=built.budget))
 
 
 def resume(
@@ -203,23 +207,44 @@ def resume(
         start, learned = (None, None) if found.checkpoint is None else from_checkpoint(found.checkpoint)
         _refuse_nothing_to_do(directory, config, start)
         inputs = load_inputs(config)
-        with open_grader(inputs, grader, unsafe_grader_exec) as scoring:
-            ready = prepare(inputs, scoring, observer, going_on=start)
-            provenance = find_provenance(inputs, ready.source, grader, ready.start)
+        with open_graders(inputs, grader, unsafe_grader_exec) as graders:
+            built = build_run(inputs, graders, fetch_model(inputs.config, observer), observer, resumed=start)
+            provenance = find_provenance(inputs, built.source, grader, built.start)
             refuse_other_provenance(directory, provenance, begins=start is None)
-            start = RunState(budget=ready.budget) if start is None else start
+            start = RunState(budget=built.budget) if start is None else start
             if learned is not None:
-                ready.trainer.learner.restore(learned)
+                built.trainer.learner.restore(learned)
             observer.stage(f"going on from step {start.progress.step}")
             rewind(directory, start.progress.step)
             directory.disk.remove(directory.pause)
-            _write_config(directory, ready.config, _environment(grader, unsafe_grader_exec))
-            sitting = _Sitting(
-                ready=ready, directory=directory, observer=observer, request=request, began=began, disk=disk
+            _write_config(directory, built.config, _environment(grader, unsafe_grader_exec))
+            session = _Session(
+                built=built,
+                report=None,
+                directory=directory,
+                observer=observer,
+                request=request,
+                began=began,
+                disk=disk,
             )
-            return sitting.carry_out(
+            return session.carry_out(
                 start, saved=None if learned is None else start.progress.step, damaged=found.damaged
             )
+
+
+def _build(
+    inputs: RunInputs, graders: RunGraders, observer: Observer, *, check: bool
+) -> tuple[BuiltRun, Report | None]:
+    """Builds a run, and checks it on the way if `check`; the observer is told what came out either way."""
+    if not check:
+        return build_run(inputs, graders, fetch_model(inputs.config, observer), observer), None
+    try:
+        built, report = build_checked(inputs, graders, observer, Extent())
+    except NoGoError as error:
+        observer.checked(error.report)
+        raise
+    observer.checked(report)
+    return built, report
 
 
 def _extended(directory: RunDirectory, steps: int | None, minutes: float | None) -> RunConfig:

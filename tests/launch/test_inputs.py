@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from verifine import RunConfig
-from verifine.assemble import load_inputs, resolve
 from verifine.config import build_config, load_config
 from verifine.config.dataset import HubDataset
 from verifine.data import summarize_data
 from verifine.errors import DataError
-from verifine.launch import train
+from verifine.launch.build import resolve
+from verifine.launch.inputs import load_inputs
+from verifine.launch.session import train
 from verifine.testing import load_tiny_model, save_tiny_model
 from verifine.types import Message
 

@@ -1,7 +1,9 @@
-"""From a RunConfig to the parts of a run: the only place that knows every implementation."""
+"""From the inputs of a run to its parts: the only place that knows every implementation."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,35 +11,39 @@ from pathlib import Path
 
 from verifine.algorithms.configured import build_algorithm, decided_algorithm, decided_reward
 from verifine.algorithms.recipes import Algorithm
-from verifine.config import AlgorithmConfig, CriticConfig, DataConfig, GraderConfig, OptimConfig, RunConfig
-from verifine.data import Problems, hold_out, read_examples
+from verifine.config import AlgorithmConfig, CriticConfig, DataConfig, OptimConfig, RunConfig
+from verifine.data import Problems
 from verifine.errors import DataError
 from verifine.graders import Grader
 from verifine.insights.rescoring import HELD_OUT
+from verifine.launch.inputs import RunInputs
+from verifine.launch.run_graders import RunGraders
+from verifine.launch.warm_start import find_start, take_over_weights
 from verifine.learner.critic import Critic, CriticModel, ValueHead
 from verifine.learner.local import LocalLearner
 from verifine.learner.optim import OptimSettings
 from verifine.learner.reference import FrozenModel, Reference, WithoutAdapters
+from verifine.machine.threads import decide_threads
 from verifine.models.available import available_memory
 from verifine.models.chat import render_prompt
-from verifine.models.load import LanguageModel
+from verifine.models.load import LanguageModel, load_model
+from verifine.models.lora import attach_lora
 from verifine.models.oom import OomCounter
+from verifine.models.provision import ProvisionedModel, cache_folder, provision_model
 from verifine.models.quantized import QuantizedTwin
 from verifine.models.shape import shape_of_config
+from verifine.models.threads import use_threads
 from verifine.rollout.canary import Canary, probe_interval
+from verifine.rollout.engine import RolloutEngine
 from verifine.rollout.native import NativeEngine
-from verifine.tasks import load_task
+from verifine.training.evaluate import EvalSet, eval_sampling
 from verifine.training.memory import MemoryPlan
 from verifine.training.planner import plan
+from verifine.training.run import Observer
 from verifine.training.source import PromptSource
+from verifine.training.state import RunState
 from verifine.training.trainer import Trainer
 from verifine.types import Example, Prompt, Sampling
-
-TASK_EXAMPLES = 4096
-"""Problems that a built-in task trains on, unless it has fewer."""
-
-MAX_NEW_TOKENS = 256
-"""Longest answer to data of the user's own, unless the config says otherwise."""
 
 SMALL_MODEL_PARAMETERS = 1_000_000_000
 SMALL_MODEL_RATE, LARGE_MODEL_RATE = 1e-5, 1e-6
@@ -47,18 +53,6 @@ IMPORTANCE_CAP = 2.0
 
 HEAD_RATE_FACTOR = 50
 """How much faster a value head learns than the trunk under it: it starts at 0 and has nothing to forget."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunInputs:
-    """What a run is made from, read and checked; no model is loaded yet."""
-
-    config: RunConfig
-    """Everything resolved that does not depend on the model."""
-    train: Sequence[Example]
-    held_out: Sequence[Example]
-    grader: GraderConfig | None
-    """None: the caller brings a grader of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +75,24 @@ class AuxiliaryModels:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltRun:
+    """A run that can begin."""
+
+    config: RunConfig
+    """Resolved."""
+    source: ProvisionedModel
+    """The model's files."""
+    start: str | None
+    """The sha256 of the checkpoint that the weights were taken from; None: they are the model's own."""
+    model: LanguageModel
+    budget: MemoryPlan
+    trainer: Trainer
+    eval_set: EvalSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """A run put together."""
+    """A trainer, and what it was put together from."""
 
     config: RunConfig
     """With the micro-batches that were planned."""
@@ -91,43 +101,86 @@ class Assembly:
     held_out: list[Prompt]
 
 
-def load_inputs(config: RunConfig) -> RunInputs:
-    """Reads the data a config names.
+def fetch_model(config: RunConfig, observer: Observer) -> ProvisionedModel:
+    """The files of the model that a run starts from.
 
     Raises:
-        DataError: a file is not what it should be, or holds too little.
+        ModelError: they are not there and cannot be fetched.
     """
-    if config.data.task is not None:
-        task = load_task(
-            config.data.task, seed=config.run.seed, train_size=TASK_EXAMPLES, held_out_size=config.data.eval_size
-        )
-        return RunInputs(
-            config=_with_answer_length(config, task.max_new_tokens),
-            train=task.train,
-            held_out=task.held_out,
-            grader=task.grader,
-        )
-    assert config.data.train is not None
-    examples = read_examples(config.data.train, config.data.columns, config.data.system_prompt)
-    train: Sequence[Example]
-    held_out: Sequence[Example]
-    if config.data.eval is not None:
-        given = read_examples(config.data.eval, config.data.columns, config.data.system_prompt)
-        train, held_out = examples, given[: config.data.eval_size]
-    else:
-        learned, held = hold_out(examples.fingerprints, config.run.seed, config.data.eval_size)
-        train, held_out = examples.select(learned), examples.select(held)
-    if len(train) < config.sampling.prompts_per_step:
-        raise DataError(
-            f"{config.data.train} leaves {len(train)} examples to train on, fewer than the "
-            f"{config.sampling.prompts_per_step} of one step. Add examples or lower sampling.prompts_per_step."
-        )
-    return RunInputs(
-        config=_with_answer_length(config, MAX_NEW_TOKENS), train=train, held_out=held_out, grader=config.grader
+    return provision_model(config.model.name, cache_folder(), observer.progress)
+
+
+def build_run(
+    inputs: RunInputs,
+    graders: RunGraders,
+    files: ProvisionedModel,
+    observer: Observer,
+    *,
+    resumed: RunState | None = None,
+) -> BuiltRun:
+    """Loads the model and puts everything together.
+
+    `resumed` is the state of a run whose weights are restored later, and which divides memory as it did before.
+
+    Raises:
+        VerifineError: the model or the data cannot be used.
+    """
+    use_threads(decide_threads(), os.environ)
+    observer.stage("loading the model")
+    model = _load(files, inputs.config)
+    config = resolve(inputs.config, model)
+    start = None
+    if resumed is None and config.model.start_from is not None:
+        start = find_start(config.model.start_from)
+        take_over_weights(model.network, start)
+        config = _starting_from(config, start.folder)
+    auxiliary = AuxiliaryModels.wanted(config, lambda: _load_copy(files, model))
+    budget = None if resumed is None else resumed.budget
+    assembly = assemble_trainer(
+        replace(inputs, config=config), model, graders.grader, auxiliary, time.monotonic, budget
+    )
+    return BuiltRun(
+        config=assembly.config,
+        source=files,
+        start=None if start is None else start.sha256,
+        model=model,
+        budget=assembly.budget,
+        trainer=assembly.trainer,
+        eval_set=build_eval_set(assembly.config, graders, assembly.trainer.engine, assembly.held_out),
     )
 
 
-def assemble(
+def build_eval_set(config: RunConfig, graders: RunGraders, engine: RolloutEngine, prompts: Sequence[Prompt]) -> EvalSet:
+    """Held-out prompts, asked and judged as `config.evaluation` says."""
+    evaluation = config.evaluation
+    return EvalSet(
+        prompts=prompts,
+        engine=engine,
+        grader=graders.grader,
+        truth=graders.second,
+        sampling=eval_sampling(sampling_of(config), evaluation.samples, evaluation.temperature),
+        pass_score=evaluation.passing(graders.config),
+    )
+
+
+def _load(files: ProvisionedModel, config: RunConfig) -> LanguageModel:
+    model, lora = load_model(files, config.model.precision), config.model.lora
+    if lora is not None:
+        return attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed)
+    return model
+
+
+def _starting_from(config: RunConfig, folder: Path) -> RunConfig:
+    """The config with the very checkpoint that the weights were taken from."""
+    return config.model_copy(update={"model": config.model.model_copy(update={"start_from": folder})})
+
+
+def _load_copy(files: ProvisionedModel, model: LanguageModel) -> LanguageModel:
+    """A second copy of the starting model, computed with as the first one is."""
+    return replace(load_model(files, "float32"), compute_dtype=model.compute_dtype)
+
+
+def assemble_trainer(
     inputs: RunInputs,
     model: LanguageModel,
     grader: Grader,
@@ -264,7 +317,7 @@ def _optim_settings(config: OptimConfig, budget: MemoryPlan) -> OptimSettings:
 def resolve(config: RunConfig, model: LanguageModel) -> RunConfig:
     """The config with everything said that the model, the machine and the algorithm's row decide.
 
-    What depends on the prompts as well is left to `assemble`.
+    What depends on the prompts as well is left to `assemble_trainer`.
     """
     rate = _learning_rate(config, model)
     # With LoRA the policy's rate is that of its adapters, which a critic does not have.
@@ -331,10 +384,3 @@ def _absolute(data: DataConfig) -> DataConfig:
     return data.model_copy(
         update={name: place.resolve() if isinstance(place, Path) else place for name, place in places.items()}
     )
-
-
-def _with_answer_length(config: RunConfig, default: int) -> RunConfig:
-    if config.sampling.max_new_tokens is not None:
-        return config
-    sampling = config.sampling.model_copy(update={"max_new_tokens": default})
-    return config.model_copy(update={"sampling": sampling})

@@ -11,10 +11,11 @@ import torch
 
 from verifine import RunConfig, train
 from verifine.algorithms import RECIPES
-from verifine.assemble import load_inputs, resolve
 from verifine.config import LoraConfig, build_config, load_config
 from verifine.errors import ConfigError, DataError, ModelError
-from verifine.launch import dry_run
+from verifine.launch.build import resolve
+from verifine.launch.checking import dry_run
+from verifine.launch.inputs import load_inputs
 from verifine.testing import load_tiny_model, save_tiny_model
 
 

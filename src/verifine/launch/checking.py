@@ -1,0 +1,114 @@
+"""What can be tried before anything is trained: the check, and a dry run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from verifine.config import RunConfig
+from verifine.graders import GradeFunction, Grader
+from verifine.launch.build import BuiltRun, build_run, fetch_model
+from verifine.launch.inputs import RunInputs, load_inputs
+from verifine.launch.observer import SILENT, Observer
+from verifine.launch.run_graders import RunGraders, open_graders
+from verifine.models.chat import prompt_text
+from verifine.models.shape import read_shape
+from verifine.preflight.check import Extent, Loaded, NoGoError, check_inputs, check_memory, check_model, refuse_no_go
+from verifine.preflight.report import Report
+from verifine.runs.directory import RunDirectory
+
+SHOWN_PROMPTS = 2
+
+CHECKED_ROWS = 16
+"""Prompts that a check of its own asks; before training it asks those of one step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What `dry_run` found."""
+
+    config: RunConfig
+    """Resolved."""
+    model: str
+    train_examples: int
+    held_out_examples: int
+    prompt_texts: tuple[str, ...]
+    """The first prompts of the run as the model would read them."""
+
+
+def dry_run(config: RunConfig, observer: Observer = SILENT, *, unsafe_grader_exec: bool = False) -> DryRun:
+    """Does everything up to the first sample: reads the data, builds the grader, loads the model, renders prompts.
+
+    Raises:
+        VerifineError: whatever `train` would have found wrong before it began.
+    """
+    RunDirectory.check_free(config.run.directory)
+    inputs = load_inputs(config)
+    with open_graders(inputs, None, unsafe_grader_exec) as graders:
+        built = build_run(inputs, graders, fetch_model(inputs.config, observer), observer)
+    prompts = built.trainer.source.draw(0, SHOWN_PROMPTS)
+    return DryRun(
+        config=built.config,
+        train_examples=len(inputs.train),
+        held_out_examples=len(built.eval_set.prompts),
+        prompt_texts=tuple(prompt_text(built.model, prompt) for prompt in prompts),
+        model=f"{built.model.name}, {built.model.parameter_count / 1e6:.0f} M weights, from the {built.source.source}",
+    )
+
+
+def check_run(
+    config: RunConfig,
+    *,
+    grader: Grader | GradeFunction | None = None,
+    observer: Observer = SILENT,
+    extent: Extent | None = None,
+    unsafe_grader_exec: bool = False,
+) -> Report:
+    """Tries data, grader and model, and trains nothing. A blocker in the data or the grader leaves the model unasked.
+
+    `extent` None asks CHECKED_ROWS prompts.
+
+    Raises:
+        VerifineError: what `train` would refuse anyway.
+    """
+    inputs = load_inputs(config)
+    with open_graders(inputs, grader, unsafe_grader_exec) as graders:
+        try:
+            return build_checked(inputs, graders, observer, extent or Extent(rows=CHECKED_ROWS))[1]
+        except NoGoError as error:
+            return error.report
+
+
+def build_checked(
+    inputs: RunInputs, graders: RunGraders, observer: Observer, extent: Extent
+) -> tuple[BuiltRun, Report]:
+    """Builds a run and checks it on the way, so that most blockers are found before the model is loaded.
+
+    Raises:
+        NoGoError: as soon as a blocker is found.
+        VerifineError: the model or the data cannot be used.
+    """
+    observer.stage("trying the grader")
+    report = refuse_no_go(
+        check_inputs(
+            inputs.config,
+            inputs.train,
+            inputs.held_out,
+            graders.grader,
+            graders.config,
+            time.monotonic,
+            second=graders.second,
+        )
+    )
+    files = fetch_model(inputs.config, observer)
+    report = refuse_no_go(check_memory(report, read_shape(files, inputs.config.model.lora)))
+    built = build_run(inputs, graders, files, observer)
+    observer.stage("asking the model before it has learned anything")
+    loaded = Loaded(
+        config=built.config,
+        budget=built.budget,
+        trainer=built.trainer,
+        model=built.model,
+        held_out=len(built.eval_set.prompts),
+    )
+    return built, refuse_no_go(check_model(report, loaded, extent))

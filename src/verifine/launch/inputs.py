@@ -1,0 +1,73 @@
+"""What a run is made from: its data and its grader's config, read and checked. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from verifine.config import GraderConfig, RunConfig
+from verifine.data import hold_out, read_examples
+from verifine.errors import DataError
+from verifine.tasks import load_task
+from verifine.types import Example
+
+TASK_EXAMPLES = 4096
+"""Problems that a built-in task trains on, unless it has fewer."""
+
+MAX_NEW_TOKENS = 256
+"""Longest answer to data of the user's own, unless the config says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInputs:
+    """What a run is made from, read and checked; no model is loaded yet."""
+
+    config: RunConfig
+    """Everything resolved that does not depend on the model."""
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    grader: GraderConfig | None
+    """None: the caller brings a grader of its own."""
+
+
+def load_inputs(config: RunConfig) -> RunInputs:
+    """Reads the data a config names.
+
+    Raises:
+        DataError: a file is not what it should be, or holds too little.
+    """
+    if config.data.task is not None:
+        task = load_task(
+            config.data.task, seed=config.run.seed, train_size=TASK_EXAMPLES, held_out_size=config.data.eval_size
+        )
+        return RunInputs(
+            config=_with_answer_length(config, task.max_new_tokens),
+            train=task.train,
+            held_out=task.held_out,
+            grader=task.grader,
+        )
+    assert config.data.train is not None
+    examples = read_examples(config.data.train, config.data.columns, config.data.system_prompt)
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    if config.data.eval is not None:
+        given = read_examples(config.data.eval, config.data.columns, config.data.system_prompt)
+        train, held_out = examples, given[: config.data.eval_size]
+    else:
+        learned, held = hold_out(examples.fingerprints, config.run.seed, config.data.eval_size)
+        train, held_out = examples.select(learned), examples.select(held)
+    if len(train) < config.sampling.prompts_per_step:
+        raise DataError(
+            f"{config.data.train} leaves {len(train)} examples to train on, fewer than the "
+            f"{config.sampling.prompts_per_step} of one step. Add examples or lower sampling.prompts_per_step."
+        )
+    return RunInputs(
+        config=_with_answer_length(config, MAX_NEW_TOKENS), train=train, held_out=held_out, grader=config.grader
+    )
+
+
+def _with_answer_length(config: RunConfig, default: int) -> RunConfig:
+    if config.sampling.max_new_tokens is not None:
+        return config
+    sampling = config.sampling.model_copy(update={"max_new_tokens": default})
+    return config.model_copy(update={"sampling": sampling})

@@ -1,0 +1,58 @@
+"""The graders of a run: built from its config, or brought by the program that calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from verifine.config import AnyGrader
+from verifine.errors import ConfigError
+from verifine.graders import CallableGrader, GradeFunction, Grader, Services, build_grader
+from verifine.graders.sandbox import Level
+from verifine.launch.inputs import RunInputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunGraders:
+    """The graders of a run."""
+
+    grader: Grader
+    """The one that training learns from."""
+    config: AnyGrader | None
+    """Of `grader`; None: a Python program brought it."""
+    second: Grader | None = None
+    """The second grader, which training never sees; None: there is none."""
+
+
+@contextmanager
+def open_graders(
+    inputs: RunInputs, grader: Grader | GradeFunction | None, unsafe_grader_exec: bool
+) -> Iterator[RunGraders]:
+    """The graders of a run; those that are built here are closed afterwards.
+
+    Raises:
+        ConfigError: there is none.
+        GraderError: one cannot be built.
+    """
+    if grader is None and inputs.grader is None:
+        raise ConfigError(
+            "grader: missing; data of your own needs one, for example {type: answer, compare: number}. "
+            "See `verifine train --help` for the presets."
+        )
+    level = Level.UNSAFE if unsafe_grader_exec else None
+    services = Services(grading=inputs.config.grading, environment=dict(os.environ), level=level)
+    with ExitStack() as built:
+
+        def build(config: AnyGrader) -> Grader:
+            made = build_grader(config, services)
+            built.callback(made.close)
+            return made
+
+        second_config = inputs.config.evaluation.grader
+        second = None if second_config is None else build(second_config)
+        if grader is not None:
+            yield RunGraders(grader=CallableGrader(grader) if callable(grader) else grader, config=None, second=second)
+        elif inputs.grader is not None:
+            yield RunGraders(grader=build(inputs.grader), config=inputs.grader, second=second)

@@ -17,7 +17,7 @@ from verifine.algorithms import RECIPES, AdvantageEstimator, Algorithm, CriticEs
 from verifine.cli.main import app
 from verifine.config import GRADER_PRESETS, REWARD_TYPES, AnyGrader, RunConfig
 from verifine.config.graders import SingleGrader
-from verifine.config.graders.openai import (
+from verifine.config.graders.judge_input import (
     InputAudio,
     InputImage,
     InputText,

@@ -4,7 +4,6 @@ import pytest
 
 from verifine.config import RunConfig, build_config, dump_config
 from verifine.config.document import parse_document
-from verifine.config.graders import passing_score
 from verifine.errors import ConfigError
 from verifine.graders import load_grader_config
 
@@ -87,6 +86,6 @@ def test_a_graders_own_threshold_says_what_passes(tmp_path_factory: pytest.TempP
     )
     (folder / "with.json").write_text(likeness % ', "pass_threshold": 0.6')
     (folder / "without.json").write_text(likeness % "")
-    assert passing_score(load_grader_config(str(folder / "with.json"))) == 0.6
-    assert passing_score(load_grader_config(str(folder / "without.json"))) is None
-    assert passing_score(load_grader_config("answer_number")) is None
+    assert load_grader_config(str(folder / "with.json")).traits.passing_score == 0.6
+    assert load_grader_config(str(folder / "without.json")).traits.passing_score is None
+    assert load_grader_config("answer_number").traits.passing_score is None

@@ -17,9 +17,8 @@ from verifine.config.graders import (
     MultiGraderConfig,
     ScoreModelGraderConfig,
     WeightedGraderConfig,
-    judges_format,
 )
-from verifine.config.graders.extensions import tags_of
+from verifine.config.graders.format import tags_of
 from verifine.config.problems import find_problems
 
 ADAPTER: TypeAdapter[AnyGrader] = TypeAdapter(GraderConfig)
@@ -217,7 +216,7 @@ def test_a_formula_fits_its_graders(fields: Mapping[str, object], problem: str) 
     ],
 )
 def test_which_graders_judge_the_format(grader: object, judges: bool) -> None:
-    assert judges_format(ADAPTER.validate_python(grader)) is judges
+    assert ADAPTER.validate_python(grader).traits.judges_format is judges
 
 
 PARTS: list[object] = [

@@ -8,7 +8,6 @@ from verifine.config.graders import (
     AnswerGraderConfig,
     CodeGraderConfig,
     MathGraderConfig,
-    judges_format,
 )
 
 
@@ -21,7 +20,7 @@ def test_every_reward_type_is_also_a_grader_by_that_name() -> None:
 
 def test_every_preset_judges_the_format() -> None:
     for grader in GRADER_PRESETS.values():
-        assert judges_format(grader)
+        assert grader.traits.judges_format
 
 
 def test_the_reward_types_pay_for_nothing_but_a_right_answer_in_the_right_format() -> None:

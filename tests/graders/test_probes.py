@@ -44,7 +44,7 @@ def attempt(probe: Probe, way: str = "", row_id: str = "1") -> ProbeAnswer:
 
 
 def test_the_right_answer_is_written_in_four_ways() -> None:
-    ways = write_right_answers(CODE, "42")
+    ways = write_right_answers(CODE.traits, "42")
     assert list(ways) == ["plain", "<answer>", "<think> <answer>", "\\boxed{}"]
     assert ways["plain"] == "42"
     assert ways["<answer>"] == "<answer>42</answer>"
@@ -54,11 +54,13 @@ def test_the_right_answer_is_written_in_four_ways() -> None:
 
 
 def test_a_grader_with_tags_of_its_own_gets_them_too() -> None:
-    assert write_right_answers(AnswerGraderConfig(type="answer", tag="final"), "4")["<final>"] == "<final>4</final>"
+    assert (
+        write_right_answers(AnswerGraderConfig(type="answer", tag="final").traits, "4")["<final>"] == "<final>4</final>"
+    )
     shape = FormatGraderConfig(type="format", template="<plan>...</plan><code>...</code>")
     both = WeightedGraderConfig(type="weighted", graders={"a": ANSWER, "b": shape}, weights={"a": 1, "b": 1})
     for grader in (shape, both):
-        written = write_right_answers(grader, "4")["<plan> <code>"]
+        written = write_right_answers(grader.traits, "4")["<plan> <code>"]
         assert written.endswith("<code>4</code>")
         sample = ProbeAnswer(row=row(), probe=Probe.RIGHT, way="", text=written).sample
         (grade,) = build_grader(shape).grade([sample])
@@ -83,11 +85,11 @@ def test_a_grader_with_tags_of_its_own_gets_them_too() -> None:
     ],
 )
 def test_right_answers_are_what_the_grader_compares_with_and_gt_answer(grader: AnyGrader, expected: list[str]) -> None:
-    assert find_references(grader, {"gt_answer": "9", "gold": ["a", "b"]}) == expected
+    assert find_references(grader.traits, {"gt_answer": "9", "gold": ["a", "b"]}) == expected
 
 
 def test_a_row_without_any_right_answer_has_none() -> None:
-    assert find_references(ANSWER, {"question": "?"}) == []
+    assert find_references(ANSWER.traits, {"question": "?"}) == []
 
 
 @pytest.mark.parametrize(
@@ -106,13 +108,13 @@ def test_a_row_may_bring_its_own_answer(item: dict[str, Json], field: str | None
 
 
 def test_a_row_is_answered_rightly_or_as_it_says_and_always_with_nothing_and_nonsense() -> None:
-    right = [(each.probe, each.text) for each in plan_attempts(ANSWER, row(gt_answer="9"), None)]
+    right = [(each.probe, each.text) for each in plan_attempts(ANSWER.traits, row(gt_answer="9"), None)]
     assert [probe for probe, _ in right] == [*[Probe.RIGHT] * 4, Probe.EMPTY, Probe.NONSENSE]
     assert right[-2:] == [(Probe.EMPTY, ""), (Probe.NONSENSE, NONSENSE)]
-    own = plan_attempts(ANSWER, row(gt_answer="9", model_sample="eight"), None)
+    own = plan_attempts(ANSWER.traits, row(gt_answer="9", model_sample="eight"), None)
     assert (own[0].probe, own[0].text) == (Probe.OWN, "eight")
     assert [each.probe for each in own] == [Probe.OWN, Probe.EMPTY, Probe.NONSENSE]
-    assert [each.probe for each in plan_attempts(ANSWER, row(), None)] == [Probe.EMPTY, Probe.NONSENSE]
+    assert [each.probe for each in plan_attempts(ANSWER.traits, row(), None)] == [Probe.EMPTY, Probe.NONSENSE]
     assert own[0].sample.item == {"gt_answer": "9", "model_sample": "eight"}
 
 

@@ -15,7 +15,7 @@ from rapidfuzz import fuzz, utils
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenize import tokenize
 
-from verifine.config.graders.openai import SimilarityMetric
+from verifine.config.graders.text_similarity import SimilarityMetric
 from verifine.errors import GraderError
 from verifine.graders.similarity import MAX_CHARACTERS, MAX_WORDS, TextMetric, similarity, split_words
 from verifine.graders.similarity.bleu import bleu

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from verifine.config.graders import TextSimilarityGraderConfig
-from verifine.config.graders.openai import SimilarityMetric
+from verifine.config.graders.text_similarity import SimilarityMetric
 from verifine.errors import GraderError
 from verifine.graders import build_grader
 from verifine.graders.similarity import Embedder

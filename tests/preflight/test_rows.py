@@ -69,7 +69,7 @@ def row(number: int, item: dict[str, Json]) -> Example:
 @pytest.mark.parametrize("name", GRADERS)
 def test_every_field_that_a_grader_reads_is_missed_where_it_is_missing(name: str) -> None:
     config, fields = GRADERS[name]
-    look = missing_fields(parse(config))
+    look = missing_fields(parse(config).traits.templates)
     complete: dict[str, Json] = dict.fromkeys(fields, "1")
     assert look(row(1, {**complete, "other": "x"})) is None
     for field in fields:
@@ -81,7 +81,7 @@ def test_every_field_that_a_grader_reads_is_missed_where_it_is_missing(name: str
 
 def test_a_step_into_a_field_is_looked_at() -> None:
     grader: dict[str, Json] = {"type": "number", "reference": "{{ item.answers[1].value }}"}
-    look = missing_fields(parse(grader))
+    look = missing_fields(parse(grader).traits.templates)
     assert look(row(1, {"answers": [{}, {"value": 3}]})) is None
     fault = look(row(2, {"answers": [{}, {}]}))
     assert fault is not None

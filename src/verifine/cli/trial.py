@@ -90,7 +90,7 @@ def probe_data(spec: str, data: Path, field: str | None, means: Means, limit: in
     config = load_grader_config(spec)
     examples = read_examples(parse_location(str(data)))
     rows = spread(examples, limit)
-    attempts = [attempt for row in rows for attempt in plan_attempts(config, row, field)]
+    attempts = [attempt for row in rows for attempt in plan_attempts(config.traits, row, field)]
     if field is not None and all(attempt.probe is not Probe.OWN for attempt in attempts):
         raise DataError(f'{data}: no row has a text called "{field}"{did_you_mean(field, rows[0].item)}')
     with open_grader(config, means.services(), spec) as grader:

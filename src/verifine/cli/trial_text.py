@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from verifine.cli.one_line import one_line
 from verifine.cli.trial import RECORDED, Trial
-from verifine.config.graders.extensions import REFERENCE_FIELD
+from verifine.config.graders.fields import REFERENCE_FIELD
 from verifine.graders.probes import ANSWER_FIELDS, Probe, ProbeResult
 from verifine.insights.outcome import count
 from verifine.insights.scores import SAME_SCORE, SHOWN_REASONS, Scores

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from verifine.config.graders import AnyGrader, GraderConfig, Schema, passing_score
+from verifine.config.graders import AnyGrader, GraderConfig, Schema
 
 
 class EvaluationConfig(Schema):
@@ -64,4 +64,4 @@ class EvaluationConfig(Schema):
         `training` is the training grader, which decides where there is no second one; None: a program brought it.
         """
         decides = self.grader or training
-        return self.pass_score if self.pass_score is not None or decides is None else passing_score(decides)
+        return self.pass_score if self.pass_score is not None or decides is None else decides.traits.passing_score

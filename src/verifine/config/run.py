@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from verifine.config.algorithm import NEEDS_A_GROUP, SCALES, AlgorithmConfig, LearningRate, RewardConfig
 from verifine.config.dataset import DataLocation
 from verifine.config.evaluation import EvaluationConfig
-from verifine.config.graders import GraderConfig, Schema, judges_format
+from verifine.config.graders import GraderConfig, Schema
 from verifine.config.graders.template import TEMPLATE_NAMES
 from verifine.config.grading import GradingConfig
 
@@ -221,7 +221,7 @@ class RunConfig(Schema):
 
     @model_validator(mode="after")
     def _format_is_judged(self) -> Self:
-        if self.reward.format_gate and self.grader is not None and not judges_format(self.grader):
+        if self.reward.format_gate and self.grader is not None and not self.grader.traits.judges_format:
             raise ValueError(
                 f"`reward.format_gate` needs a grader that judges the format, and {self.grader.type} does not; take "
                 "answer, math, code, choice, json_schema or format, alone or in a weighted grader, or remove it"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from verifine.config.graders.extensions import REFERENCE_FIELD
+from verifine.config.graders.fields import REFERENCE_FIELD
 from verifine.data.examples import fingerprint
 from verifine.types import Example
 

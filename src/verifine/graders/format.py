@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from verifine.config.graders import FormatGraderConfig
-from verifine.config.graders.extensions import tags_of
+from verifine.config.graders.format import tags_of
 from verifine.graders.patterns import BoundedPattern, PatternTimeoutError
 from verifine.graders.timing import timed
 from verifine.types import Grade, GradeFault, Sample

@@ -6,20 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from verifine.config.graders import (
-    AnswerGraderConfig,
-    AnyGrader,
-    ChoiceGraderConfig,
-    FormatGraderConfig,
-    MathGraderConfig,
-    MultiGraderConfig,
-    NumberGraderConfig,
-    StringCheckGraderConfig,
-    TextSimilarityGraderConfig,
-    WeightedGraderConfig,
-)
-from verifine.config.graders.extensions import GT_ANSWER, tags_of
-from verifine.config.graders.template import TemplateReference, parse_template
+from verifine.config.graders import GraderTraits
+from verifine.config.graders.fields import GT_ANSWER
+from verifine.config.graders.template import reads_sample
 from verifine.graders.template import MissingFieldError, render
 from verifine.types import Example, Grade, Json, Sample
 
@@ -65,18 +54,18 @@ class ProbeResult:
     grade: Grade
 
 
-def plan_attempts(config: AnyGrader, row: Example, field: str | None) -> list[ProbeAnswer]:
+def plan_attempts(traits: GraderTraits, row: Example, field: str | None) -> list[ProbeAnswer]:
     """What is tried on a row; `field` holds its own answer, None: one of ANSWER_FIELDS."""
     own = find_own_answer(row.item, field)
     if own is None:
-        return [*right_attempts(config, row), *idle_attempts(row)]
+        return [*right_attempts(traits, row), *idle_attempts(row)]
     return [ProbeAnswer(row=row, probe=Probe.OWN, way="", text=own), *idle_attempts(row)]
 
 
-def right_attempts(config: AnyGrader | None, row: Example) -> Iterator[ProbeAnswer]:
+def right_attempts(traits: GraderTraits, row: Example) -> Iterator[ProbeAnswer]:
     """The right answers of a row, each in every way; none where the row brings none."""
-    for reference in find_references(config, row.item):
-        for way, text in write_right_answers(config, reference).items():
+    for reference in find_references(traits, row.item):
+        for way, text in write_right_answers(traits, reference).items():
             yield ProbeAnswer(row=row, probe=Probe.RIGHT, way=way, text=text)
 
 
@@ -106,14 +95,15 @@ def find_own_answer(item: Mapping[str, Json], field: str | None) -> str | None:
     return next((value for value in values if isinstance(value, str)), None)
 
 
-def find_references(config: AnyGrader | None, item: Mapping[str, Json]) -> list[str]:
+def find_references(traits: GraderTraits, item: Mapping[str, Json]) -> list[str]:
     """The right answers of a row: those the grader compares with, and that in `gt_answer`.
 
-    `config` None is a grader that a Python program brought: nobody knows what it compares with.
+    A reference that is made from the answer to judge is no right answer.
     """
     sample = Sample(output_text="", item=item)
     found = []
-    for template in (*_references_in(config), GT_ANSWER):
+    references = (each for each in traits.references if not reads_sample(each))
+    for template in (*references, GT_ANSWER):
         try:
             found.append(render(template, sample))
         except MissingFieldError:
@@ -121,7 +111,7 @@ def find_references(config: AnyGrader | None, item: Mapping[str, Json]) -> list[
     return list(dict.fromkeys(found))
 
 
-def write_right_answers(config: AnyGrader | None, reference: str) -> dict[str, str]:
+def write_right_answers(traits: GraderTraits, reference: str) -> dict[str, str]:
     """The right answer in every way a model may write it, by the name of the way."""
     ways = {
         "plain": reference,
@@ -129,7 +119,7 @@ def write_right_answers(config: AnyGrader | None, reference: str) -> dict[str, s
         "<think> <answer>": _tagged(("think", "answer"), reference),
         "\\boxed{}": f"{_THOUGHT} \\boxed{{{reference}}}",
     }
-    for tags in _tags_in(config):
+    for tags in traits.tags:
         ways.setdefault(" ".join(f"<{tag}>" for tag in tags), _tagged(tags, reference))
     return ways
 
@@ -138,33 +128,3 @@ def _tagged(tags: tuple[str, ...], reference: str) -> str:
     """The answer in the last of the tags, and a thought in each before it."""
     inside = [*[_THOUGHT] * (len(tags) - 1), reference]
     return " ".join(f"<{tag}>{text}</{tag}>" for tag, text in zip(tags, inside, strict=True))
-
-
-def _references_in(config: AnyGrader | None) -> Iterator[str]:
-    """The templates of right answers; one that is made from the answer to judge is none."""
-    match config:
-        case MultiGraderConfig() | WeightedGraderConfig():
-            for inner in config.graders.values():
-                yield from _references_in(inner)
-        case (
-            StringCheckGraderConfig()
-            | TextSimilarityGraderConfig()
-            | AnswerGraderConfig()
-            | MathGraderConfig()
-            | NumberGraderConfig()
-            | ChoiceGraderConfig()
-        ):
-            parts = parse_template(config.reference)
-            if not any(isinstance(part, TemplateReference) and part.root == "sample" for part in parts):
-                yield config.reference
-
-
-def _tags_in(config: AnyGrader | None) -> Iterator[tuple[str, ...]]:
-    match config:
-        case MultiGraderConfig() | WeightedGraderConfig():
-            for inner in config.graders.values():
-                yield from _tags_in(inner)
-        case AnswerGraderConfig():
-            yield (config.tag,)
-        case FormatGraderConfig(template=str() as template):
-            yield tags_of(template)

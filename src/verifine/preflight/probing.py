@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from verifine.algorithms.recipes import RECIPES
 from verifine.config import RunConfig
-from verifine.config.graders import AnyGrader
-from verifine.config.graders.extensions import REFERENCE_FIELD
+from verifine.config.graders import CALLABLE_TRAITS, AnyGrader, GraderTraits
+from verifine.config.graders.fields import REFERENCE_FIELD
 from verifine.data import PromptSampler
 from verifine.graders import Grader
 from verifine.graders.probes import (
@@ -23,7 +23,6 @@ from verifine.graders.probes import (
 )
 from verifine.insights.scores import collect_scores
 from verifine.preflight.grading import Field, GradingFacts, Repetition, Requests, changes
-from verifine.preflight.kinds import costs_nothing, must_know_right, requests_per_answer, why_untried
 from verifine.preflight.rows import RowFault, RowFaults, collect_faults, missing_fields
 from verifine.training.collect import grade_samples
 from verifine.types import Example, Grade
@@ -60,13 +59,17 @@ class Tried:
     field: Field = "grader"
     """Where the run's config has it."""
 
+    @property
+    def traits(self) -> GraderTraits:
+        return CALLABLE_TRAITS if self.config is None else self.config.traits
+
 
 def probe_grader(tried: Tried) -> GradingFacts:
     """Grades the right answer, empty text and nonsense on some rows, and looks at every row's fields.
 
     A grader that asks nobody grades them twice.
     """
-    requests = requests_per_answer(tried.config)
+    requests = tried.traits.requests_per_answer
     probed = _probe_rows(tried, is_costly=requests > 0)
     ways = Counter(each.attempt.way for each in probed.best if each.attempt.probe is Probe.RIGHT)
     way = ways.most_common(1)[0][0] if ways else ""
@@ -80,8 +83,8 @@ def probe_grader(tried: Tried) -> GradingFacts:
         rows=len(by_probe[Probe.EMPTY]),
         right=collect_scores(by_probe[Probe.RIGHT]) if ways else None,
         way=way,
-        untried="" if ways else why_untried(tried.config) or _NO_REFERENCE,
-        must_know=must_know_right(tried.config),
+        untried="" if ways else tried.traits.why_untried or _NO_REFERENCE,
+        must_know=tried.traits.must_recognise_right,
         empty=collect_scores(by_probe[Probe.EMPTY]),
         nonsense=collect_scores(by_probe[Probe.NONSENSE]),
         every=collect_scores([*probed.first, *(probed.second or ())]),
@@ -114,7 +117,7 @@ def _probe_rows(tried: Tried, *, is_costly: bool) -> _Probed:
     begun, seconds = tried.clock(), 0.0
     for start in range(0, len(draws), COSTLY_ROWS):
         rows = [draw.example for draw in draws[start : start + COSTLY_ROWS]]
-        new = [attempt for row in rows for attempt in _attempts(tried.config, row, is_costly=is_costly)]
+        new = [attempt for row in rows for attempt in _attempts(tried.traits, row, is_costly=is_costly)]
         samples = [attempt.sample for attempt in new]
         attempts += new
         started = tried.clock()
@@ -134,9 +137,9 @@ def _repetition(probed: _Probed) -> Repetition | None:
     return changes([grade.score for grade in probed.first], [grade.score for grade in probed.second])
 
 
-def _attempts(config: AnyGrader | None, row: Example, *, is_costly: bool) -> Iterator[ProbeAnswer]:
-    if not why_untried(config):
-        for attempt in right_attempts(config, row):
+def _attempts(traits: GraderTraits, row: Example, *, is_costly: bool) -> Iterator[ProbeAnswer]:
+    if not traits.why_untried:
+        for attempt in right_attempts(traits, row):
             if attempt.way == PLAIN or not is_costly:
                 yield attempt
     yield from idle_attempts(row)
@@ -149,8 +152,8 @@ def _look_at_rows(tried: Tried, probed: Sequence[ProbeResult], way: str) -> tupl
     """
     if tried.config is None:
         return collect_faults(()), collect_faults(map(_dispute, _by_row(probed)))
-    find_missing = missing_fields(tried.config)
-    if not costs_nothing(tried.config):
+    find_missing = missing_fields(tried.config.traits.templates)
+    if not tried.traits.is_cheap:
         incomplete = (find_missing(row) for row in itertools.chain(tried.train, tried.held_out))
         return collect_faults(incomplete), collect_faults(map(_dispute, _by_row(probed)))
     unfit: list[RowFault | None] = []
@@ -174,15 +177,15 @@ class _RowGrades:
 def _grade_every_row(tried: Tried, way: str) -> Iterator[_RowGrades]:
     for rows in (tried.train, tried.held_out):
         for start in range(0, len(rows), _BATCH):
-            attempts = [attempt for row in rows[start : start + _BATCH] for attempt in _short(tried.config, row, way)]
+            attempts = [attempt for row in rows[start : start + _BATCH] for attempt in _short(tried.traits, row, way)]
             grades = grade_samples(tried.grader, [attempt.sample for attempt in attempts])
             pairs = zip(attempts, grades, strict=True)
             yield from _by_row(keep_best(ProbeResult(attempt=attempt, grade=grade) for attempt, grade in pairs))
 
 
-def _short(config: AnyGrader | None, row: Example, way: str) -> Iterator[ProbeAnswer]:
+def _short(traits: GraderTraits, row: Example, way: str) -> Iterator[ProbeAnswer]:
     """The right answer in one way, and nonsense."""
-    every = _attempts(config, row, is_costly=False)
+    every = _attempts(traits, row, is_costly=False)
     return (each for each in every if each.probe is Probe.NONSENSE or (each.probe is Probe.RIGHT and each.way == way))
 
 

@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from verifine.config.graders import (
-    AnswerGraderConfig,
-    AnyGrader,
-    ChoiceGraderConfig,
-    CodeGraderConfig,
-    JsonSchemaGraderConfig,
-    LabelModelGraderConfig,
-    MathGraderConfig,
-    MultiGraderConfig,
-    NumberGraderConfig,
-    ScoreModelGraderConfig,
-    StringCheckGraderConfig,
-    TextSimilarityGraderConfig,
-    WeightedGraderConfig,
-)
-from verifine.config.graders.openai import InputAudio, InputImage, JudgeContent
 from verifine.config.graders.template import TemplateReference, parse_template
 from verifine.graders.template import MissingFieldError, render
 from verifine.types import Example, Sample
@@ -70,11 +54,11 @@ def collect_faults(verdicts: Iterable[RowFault | None]) -> RowFaults:
     return RowFaults(rows=rows, count=count, first=tuple(first))
 
 
-def missing_fields(config: AnyGrader) -> Callable[[Example], RowFault | None]:
-    """What looks in a row for every field that a template of the grader names."""
+def missing_fields(templates: Iterable[str]) -> Callable[[Example], RowFault | None]:
+    """A function that looks in a row for every field that one of the templates names."""
     wanted = dict.fromkeys(
         _alone(part)
-        for template in templates_of(config)
+        for template in templates
         for part in parse_template(template)
         if isinstance(part, TemplateReference) and part.root == "item"
     )
@@ -99,45 +83,3 @@ def _alone(reference: TemplateReference) -> str:
 
 def _quoted(step: str) -> str:
     return f"['{step}']" if '"' in step else f'["{step}"]'
-
-
-def templates_of(config: AnyGrader) -> Iterator[str]:
-    """Every template that a grader fills in, and for a field it reads by its name a template of that field."""
-    match config:
-        case MultiGraderConfig() | WeightedGraderConfig():
-            for inner in config.graders.values():
-                yield from templates_of(inner)
-        case AnswerGraderConfig():
-            yield config.reference
-            if config.compare == "countdown":
-                yield "{{ item.numbers }}"
-        case (
-            StringCheckGraderConfig()
-            | TextSimilarityGraderConfig()
-            | MathGraderConfig()
-            | NumberGraderConfig()
-            | ChoiceGraderConfig()
-        ):
-            yield config.input
-            yield config.reference
-        case JsonSchemaGraderConfig():
-            yield config.input
-        case CodeGraderConfig():
-            yield f'{{{{ item["{config.tests}"] }}}}'
-        case ScoreModelGraderConfig() | LabelModelGraderConfig():
-            for message in config.input:
-                yield from _texts(message.content)
-
-
-def _texts(content: JudgeContent) -> Iterator[str]:
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, tuple):
-        for part in content:
-            yield from _texts(part)
-    elif isinstance(content, InputImage):
-        yield content.image_url
-    elif isinstance(content, InputAudio):
-        yield content.input_audio.data
-    else:
-        yield content.text

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 
-from verifine.config.graders.extensions import REFERENCE_FIELD
+from verifine.config.graders.fields import REFERENCE_FIELD
 from verifine.graders import Grader
 from verifine.insights.evaluation import EvaluatedSample, Evaluation
 from verifine.rollout.engine import RolloutEngine

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from verifine.config.graders.combined import AnyGrader
-from verifine.config.graders.extensions import AnswerGraderConfig, CodeGraderConfig, MathGraderConfig
+from verifine.config.graders.answer import AnswerGraderConfig
+from verifine.config.graders.code import CodeGraderConfig
+from verifine.config.graders.math import MathGraderConfig
+from verifine.config.graders.union import AnyGrader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

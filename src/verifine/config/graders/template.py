@@ -16,7 +16,7 @@ TEMPLATE_NAMES = ("item", "sample")
 SAMPLE_FIELDS = ("output_text", "output_json", "output_tools", "choices")
 """What `sample` has: the answer as text, as JSON, its tool calls, and all of it as a list of one chat choice."""
 
-_WAY_OUT = "write {{ item.field }} or {{ sample.output_text }}"
+_HINT = "write {{ item.field }} or {{ sample.output_text }}"
 _STEP = r"""\.[\w-]+|\[[0-9]{1,9}\]|\['[^']*'\]|\["[^"]*"\]"""
 _REFERENCE = re.compile(rf"\s*(?P<root>\w+)(?P<steps>(?:{_STEP})*)\s*")
 _EACH_STEP = re.compile(_STEP)
@@ -52,21 +52,32 @@ def parse_template(template: str) -> tuple[str | TemplateReference, ...]:
     while (opening := template.find("{{", position)) >= 0:
         closing = template.find("}}", opening)
         if closing < 0:
-            raise ValueError(f'template "{_short(template)}": {{{{ at column {opening + 1} is not closed; {_WAY_OUT}')
+            raise ValueError(f'template "{_short(template)}": {{{{ at column {opening + 1} is not closed; {_HINT}')
         parts += [template[position:opening], _reference(template[opening + 2 : closing])]
         position = closing + 2
     return (*parts, template[position:])
 
 
+def is_output_text(template: str) -> bool:
+    """Whether the template is the text of the answer and nothing else."""
+    parts = [part for part in parse_template(template) if part]
+    return parts == [TemplateReference(root="sample", steps=("output_text",))]
+
+
+def reads_sample(template: str) -> bool:
+    """Whether the template holds any of the answer."""
+    return any(isinstance(part, TemplateReference) and part.root == "sample" for part in parse_template(template))
+
+
 def _reference(text: str) -> TemplateReference:
     match = _REFERENCE.fullmatch(text)
     if match is None:
-        raise ValueError(f"template: {{{{{text}}}}} is not a path; {_WAY_OUT}")
+        raise ValueError(f"template: {{{{{text}}}}} is not a path; {_HINT}")
     root, steps = match["root"], tuple(_step(step) for step in _EACH_STEP.findall(match["steps"]))
     if root not in TEMPLATE_NAMES:
-        raise ValueError(f"template: {{{{{text}}}}} begins with {root}, not with item or sample; {_WAY_OUT}")
+        raise ValueError(f"template: {{{{{text}}}}} begins with {root}, not with item or sample; {_HINT}")
     if not steps:
-        raise ValueError(f"template: {{{{{text}}}}} names no field of {root}; {_WAY_OUT}")
+        raise ValueError(f"template: {{{{{text}}}}} names no field of {root}; {_HINT}")
     if root == "sample" and steps[0] not in SAMPLE_FIELDS:
         nearest = difflib.get_close_matches(str(steps[0]), SAMPLE_FIELDS, n=1)
         hint = f' (did you mean "{nearest[0]}"?)' if nearest else ""

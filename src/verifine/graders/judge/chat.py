@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from verifine.config.graders import JudgeMessage
-from verifine.config.graders.openai import InputAudio, InputImage, JudgePart
+from verifine.config.graders.judge_input import InputAudio, InputImage, JudgePart
 from verifine.graders.template import render
 from verifine.types import Json, Sample
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import typing
+from dataclasses import MISSING, fields
+from typing import Literal
+
 import pytest
 from pydantic import TypeAdapter
 
-from verifine.config.graders import AnyGrader, LabelModelGraderConfig
-from verifine.preflight.kinds import costs_nothing, must_know_right, requests_per_answer, why_untried
+from verifine.config.graders import CALLABLE_TRAITS, AnyGrader, GraderTraits, LabelModelGraderConfig
+from verifine.config.graders.base import BaseGraderConfig
 from verifine.types import Json
 
 OUTPUT, GT = "{{ sample.output_text }}", "{{ item.gt_answer }}"
@@ -53,15 +57,15 @@ def parse(config: dict[str, Json]) -> AnyGrader:
     ],
 )
 def test_requests_are_those_to_other_machines(config: dict[str, Json], requests: int) -> None:
-    assert requests_per_answer(parse(config)) == requests
+    assert parse(config).traits.requests_per_answer == requests
 
 
 def test_a_label_model_asks_once() -> None:
     label = LabelModelGraderConfig(
         type="label_model", model="m", input=[{"role": "user", "content": OUTPUT}], labels=("a",), passing_labels=("a",)
     )
-    assert requests_per_answer(label) == 1
-    assert requests_per_answer(None) == 0
+    assert label.traits.requests_per_answer == 1
+    assert CALLABLE_TRAITS.requests_per_answer == 0
 
 
 @pytest.mark.parametrize(
@@ -77,8 +81,8 @@ def test_a_label_model_asks_once() -> None:
     ],
 )
 def test_only_graders_that_just_compare_are_tried_on_every_row(config: dict[str, Json], is_free: bool) -> None:
-    assert costs_nothing(parse(config)) == is_free
-    assert not costs_nothing(None)
+    assert parse(config).traits.is_cheap == is_free
+    assert not CALLABLE_TRAITS.is_cheap
 
 
 @pytest.mark.parametrize(
@@ -113,8 +117,8 @@ def test_only_graders_that_just_compare_are_tried_on_every_row(config: dict[str,
     ],
 )
 def test_only_graders_that_compare_the_text_must_know_a_right_answer(config: dict[str, Json], must_know: bool) -> None:
-    assert must_know_right(parse(config)) == must_know
-    assert not must_know_right(None)
+    assert parse(config).traits.must_recognise_right == must_know
+    assert not CALLABLE_TRAITS.must_recognise_right
 
 
 @pytest.mark.parametrize(
@@ -131,7 +135,28 @@ def test_only_graders_that_compare_the_text_must_know_a_right_answer(config: dic
     ],
 )
 def test_what_cannot_be_answered_right_from_a_row_says_why(config: dict[str, Json], reason: str) -> None:
-    found = why_untried(parse(config))
+    found = parse(config).traits.why_untried
     assert reason in found
     assert bool(found) == bool(reason)
-    assert why_untried(None) == ""
+    assert CALLABLE_TRAITS.why_untried == ""
+
+
+def test_every_grader_type_states_every_trait() -> None:
+    assert all(field.default is MISSING and field.default_factory is MISSING for field in fields(GraderTraits))
+    for grader in typing.get_args(AnyGrader):
+        assert issubclass(grader, BaseGraderConfig)
+
+
+def test_a_grader_type_without_traits_cannot_be_used() -> None:
+    class Silent(BaseGraderConfig):
+        type: Literal["silent"]
+
+    with pytest.raises(TypeError, match="traits"):
+        Silent.model_validate({"type": "silent"})
+
+
+@pytest.mark.parametrize("grader", typing.get_args(AnyGrader))
+def test_a_grader_type_has_a_module_of_its_name(grader: type[BaseGraderConfig]) -> None:
+    (name,) = typing.get_args(grader.model_fields["type"].annotation)
+    assert grader.__module__ == f"verifine.config.graders.{name}"
+    assert grader.__name__ == "".join(part.capitalize() for part in name.split("_")) + "GraderConfig"

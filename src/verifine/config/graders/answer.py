@@ -1,0 +1,47 @@
+"""What stands inside `<answer>...</answer>`, and whether it is right."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.fields import REFERENCE
+from verifine.config.graders.schema import Share, Template
+from verifine.config.graders.traits import GraderTraits, Recognition
+
+
+class AnswerGraderConfig(BaseGraderConfig):
+    """Judges what stands inside `<answer>...</answer>`: format, and whether the answer is right.
+
+    The format is right when the text holds exactly one pair of tags and ends with it. The score is
+    `format_weight` for the format plus the rest for a right answer in the right format, so it is in [0, 1].
+    """
+
+    type: Literal["answer"]
+    name: str = "answer"
+    reference: Template = REFERENCE
+    compare: Literal["exact", "number", "countdown"] = Field(
+        default="exact",
+        description="exact compares texts without outer blanks; number compares values within `tolerance`; countdown "
+        "wants an expression that uses each of the item's `numbers` exactly once and has the value of `reference`.",
+    )
+    tolerance: float = Field(default=0.0, ge=0, description="Largest difference that number and countdown accept.")
+    tag: str = Field(default="answer", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", description="The name of the tag.")
+    format_weight: Share = Field(default=0.1, description="The part of the score the format alone earns.")
+
+    @property
+    def traits(self) -> GraderTraits:
+        is_countdown = self.compare == "countdown"
+        return GraderTraits(
+            templates=(self.reference, "{{ item.numbers }}") if is_countdown else (self.reference,),
+            references=(self.reference,),
+            judges_format=True,
+            requests_per_answer=0,
+            is_cheap=True,
+            recognition=Recognition.MAY if is_countdown else Recognition.MUST,
+            why_untried="a row names the value that is wanted, not an expression that has it" if is_countdown else "",
+            tags=((self.tag,),),
+            passing_score=None,
+        )

@@ -1,0 +1,47 @@
+"""A Python program in the answer, and the row's tests."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.schema import Share
+from verifine.config.graders.traits import GraderTraits, Recognition
+
+
+class CodeGraderConfig(BaseGraderConfig):
+    """Runs a Python program that the answer holds on the row's test cases, in the sandbox.
+
+    The program gets inputs and gives back outputs; they are compared outside, so it cannot forge a verdict. The score
+    is `format_weight` for a code block plus the rest for passing.
+    """
+
+    type: Literal["code"]
+    name: str = "code"
+    tests: str = Field(
+        default="test_cases",
+        description="The row's field with {inputs: [...], outputs: [...]}: standard input and output as texts, or "
+        "with fn_name the arguments and results of that function.",
+    )
+    scoring: Literal["all", "share"] = Field(
+        default="all", description="all: 1 if every test passes, else 0; share: the share of tests that pass."
+    )
+    format_weight: Share = Field(default=0.0, description="The part of the score that a code block alone earns.")
+    timeout_s: float = Field(default=5.0, gt=0, le=600, description="Seconds one test may take.")
+    memory_mb: int = Field(default=512, ge=64, le=65536, description="MiB one test may use.")
+
+    @property
+    def traits(self) -> GraderTraits:
+        return GraderTraits(
+            templates=(f'{{{{ item["{self.tests}"] }}}}',),
+            references=(),
+            judges_format=True,
+            requests_per_answer=0,
+            is_cheap=False,
+            recognition=Recognition.MAY,
+            why_untried="",
+            tags=(),
+            passing_score=None,
+        )

@@ -1,0 +1,43 @@
+"""A number in the answer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.fields import INPUT, REFERENCE
+from verifine.config.graders.schema import Template
+from verifine.config.graders.template import is_output_text
+from verifine.config.graders.traits import GraderTraits, Recognition
+
+
+class NumberGraderConfig(BaseGraderConfig):
+    """1 if a number in the answer is the right one, within a tolerance, else 0."""
+
+    type: Literal["number"]
+    name: str = "number"
+    input: Template = INPUT
+    reference: Template = REFERENCE
+    take: Literal["whole", "last"] = Field(
+        default="last", description="whole: the text is the number and nothing else; last: the last number in it."
+    )
+    tolerance: float = Field(default=0.0, ge=0, description="Largest difference that is right.")
+    relative_tolerance: float = Field(
+        default=0.0, ge=0, description="The same as a share of the reference; the wider of the two holds."
+    )
+
+    @property
+    def traits(self) -> GraderTraits:
+        return GraderTraits(
+            templates=(self.input, self.reference),
+            references=(self.reference,),
+            judges_format=False,
+            requests_per_answer=0,
+            is_cheap=True,
+            recognition=Recognition.MUST if is_output_text(self.input) else Recognition.MAY,
+            why_untried="",
+            tags=(),
+            passing_score=None,
+        )

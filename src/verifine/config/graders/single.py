@@ -1,0 +1,40 @@
+"""The grader types that are not made of other graders: the table that a new type is added to."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from verifine.config.graders.answer import AnswerGraderConfig
+from verifine.config.graders.choice import ChoiceGraderConfig
+from verifine.config.graders.code import CodeGraderConfig
+from verifine.config.graders.endpoint import EndpointGraderConfig
+from verifine.config.graders.format import FormatGraderConfig
+from verifine.config.graders.json_schema import JsonSchemaGraderConfig
+from verifine.config.graders.label_model import LabelModelGraderConfig
+from verifine.config.graders.math import MathGraderConfig
+from verifine.config.graders.number import NumberGraderConfig
+from verifine.config.graders.python import PythonGraderConfig
+from verifine.config.graders.score_model import ScoreModelGraderConfig
+from verifine.config.graders.string_check import StringCheckGraderConfig
+from verifine.config.graders.text_similarity import TextSimilarityGraderConfig
+
+AnySingleGrader = (
+    StringCheckGraderConfig
+    | TextSimilarityGraderConfig
+    | PythonGraderConfig
+    | ScoreModelGraderConfig
+    | LabelModelGraderConfig
+    | AnswerGraderConfig
+    | MathGraderConfig
+    | CodeGraderConfig
+    | NumberGraderConfig
+    | ChoiceGraderConfig
+    | FormatGraderConfig
+    | JsonSchemaGraderConfig
+    | EndpointGraderConfig
+)
+
+SingleGrader = Annotated[AnySingleGrader, Field(discriminator="type")]
+"""A grader that is not made of others, told apart by `type`."""

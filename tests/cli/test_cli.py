@@ -144,19 +144,18 @@ def test_a_report_is_written_again(verifine: Command, data: Path, model: Path, t
 
 @pytest.mark.slow
 def test_quickstart_runs_from_end_to_end(verifine: Command, model: Path, tmp_path: Path) -> None:
-    words = ["--model", model, "--minutes", "0.25", "--task", "add", "--algorithm", "dapo", "--seed", "3", "--json"]
-    code, out, _ = verifine("quickstart", *words, "--skip-check", "--run-dir", tmp_path / "run")
+    words = ["--model", model, "--minutes", 1000, "--steps", 2, "--task", "add", "--algorithm", "dapo", "--seed", 3]
+    code, out, _ = verifine("quickstart", *words, "--json", "--skip-check", "--run-dir", tmp_path / "run")
     assert code == 0
     last = json.loads(out.splitlines()[-1])
     assert (last["type"], last["task"], last["algorithm"], last["model"]) == ("done", "add", "dapo", str(model))
-    assert last["steps"] > 0
-    assert last["seconds"] < 20
+    assert last["steps"] == 2
     assert {"answer_accuracy", "format_accuracy", "reward", "samples"} <= set(last["baseline"]) == set(last["final"])
     assert (tmp_path / "run" / "report.html").is_file()
 
 
 def test_a_time_limit_without_time_for_a_step_is_refused(verifine: Command, model: Path, tmp_path: Path) -> None:
-    words = ["--model", model, "--minutes", "0.01", "--skip-check"]
+    words = ["--model", model, "--minutes", "0.001", "--skip-check"]
     code, _, err = verifine("quickstart", *words, "--run-dir", tmp_path / "run")
     assert code == 5
     assert "leaves no time to train" in err
@@ -184,7 +183,7 @@ def test_the_first_interrupt_saves_and_exits_130(data: Path, model: Path, tmp_pa
     )
     process = start(config, tmp_path / "run")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert json.loads(out.splitlines()[-1])["ending"] == "interrupted"
     assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
@@ -206,7 +205,7 @@ def test_the_second_interrupt_stops_at_once(data: Path, model: Path, tmp_path: P
     process = start(config, tmp_path / "run")
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)  # another signal, since two of a kind can become one
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "stopped at once" in err
     assert "Traceback" not in err

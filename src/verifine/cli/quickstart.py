@@ -22,6 +22,9 @@ def quickstart(
     ] = "grpo",
     model: Annotated[str, typer.Option(help="A catalogue name, a hub id or a folder.")] = "SmolLM2-135M-Instruct",
     minutes: Annotated[float, typer.Option(help="How long it may take, evaluations included.")] = 5.0,
+    steps: Annotated[
+        int | None, typer.Option(help="Stop after so many steps; as many as there is time for if not given.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Every random number follows from it.")] = 0,
     run_dir: Annotated[
         Path | None, typer.Option(help="Where to write; a new folder under ./runs if not given.")
@@ -42,7 +45,7 @@ def quickstart(
             "data": {"task": task},
             "algorithm": {"name": algorithm, "entropy_bonus": ENTROPY_BONUS},
             "optim": {"learning_rate": LEARNING_RATE, "warmup_steps": WARMUP_STEPS},
-            "run": {"directory": run_dir, "seed": seed, "steps": None, "minutes": minutes},
+            "run": {"directory": run_dir, "seed": seed, "steps": steps, "minutes": minutes},
         }
     )
     display = make_display(sys.stdout, as_json=as_json)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -21,6 +22,8 @@ from verifine.graders.services import Services
 
 NOW = 1_700_000_000.0
 DRIP_S = 0.01
+LOOK_S = 0.001
+"""Between two looks at what the service is doing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class StubService:
     def __init__(self) -> None:
         self.seen: list[Seen] = []
         self.connections = 0
+        self.dripping = 0
         self.under_way = 0
         self.most_under_way = 0
         self.respond: Callable[[Seen], Answer] = lambda _: self.answer({})
@@ -171,6 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _drip(self, piece: bytes) -> None:
         self.close_connection = True
+        with self.service.lock:
+            self.service.dripping += 1
         while not self.service.ended.is_set():
             self.wfile.write(piece)
             time.sleep(DRIP_S)
@@ -193,16 +199,44 @@ def pauses() -> list[float]:
 
 
 @pytest.fixture
-def clock(pauses: list[float]) -> Clock:
+def clock(pauses: list[float], service: StubService) -> Clock:
+    """Its pauses take no time; its timeouts end once each attempt under way is being answered drop by drop."""
+    late = 0
+    under_way = 0
+
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    return Clock(sleep=sleep, now=lambda: NOW)
+    @asynccontextmanager
+    async def timeout(_: float) -> AsyncIterator[None]:
+        nonlocal late, under_way
+
+        async def end(limit: asyncio.Timeout) -> None:
+            while service.dripping < late + under_way:
+                await asyncio.sleep(LOOK_S)
+            limit.reschedule(asyncio.get_running_loop().time())
+
+        under_way += 1
+        try:
+            async with asyncio.timeout(None) as limit:
+                ending = asyncio.create_task(end(limit))
+                try:
+                    yield
+                finally:
+                    ending.cancel()
+        except TimeoutError:
+            late += 1
+            raise
+        finally:
+            under_way -= 1
+
+    return Clock(sleep=sleep, now=lambda: NOW, timeout=timeout)
 
 
 @pytest.fixture
 def make_client(service: StubService, clock: Clock) -> Iterator[Callable[..., RemoteClient]]:
     """`make_client(timeout_s=..., headers=..., secrets=...)`: a client of the stub, closed afterwards."""
+    stub_clock = clock
     made: list[RemoteClient] = []
 
     def make(
@@ -214,6 +248,7 @@ def make_client(service: StubService, clock: Clock) -> Iterator[Callable[..., Re
         headers: Mapping[str, str] | None = None,
         secrets: tuple[str, ...] = (),
         max_reply_bytes: int = 1000,
+        clock: Clock = stub_clock,
     ) -> RemoteClient:
         bears = Service(
             url=service.url if url is None else url,

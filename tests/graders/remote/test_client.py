@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from verifine.errors import GraderError
-from verifine.graders.remote import HttpFailure, HttpFailureKind, HttpReply, HttpRequest, RemoteClient
+from verifine.graders.remote import Clock, HttpFailure, HttpFailureKind, HttpReply, HttpRequest, RemoteClient
 from verifine.graders.remote.client import MAX_REQUEST_BYTES
 
 if TYPE_CHECKING:
@@ -222,8 +222,8 @@ def test_a_long_answer_is_not_read_to_its_end(service: StubService, make_client:
 
 def test_an_endless_answer_ends_at_the_limit(service: StubService, make_client: MakeClient) -> None:
     service.answers(service.answer(drips="body"))
-    failure = failed(post(make_client(max_reply_bytes=5), ask(service, b"1")[0]))
-    assert failure.kind is HttpFailureKind.TOO_LARGE
+    client = make_client(max_reply_bytes=5, clock=Clock())  # which is in no hurry
+    assert failed(post(client, ask(service, b"1")[0])).kind is HttpFailureKind.TOO_LARGE
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"NaN", b'{"a":1,"a":2}', b"\xff", b"[" * 900])

@@ -132,7 +132,7 @@ class RemoteClient:
     async def _attempt(self, request: HttpRequest) -> tuple[HttpReply | HttpFailure, Mapping[str, str]]:
         """What came of it, and the answer's headers."""
         try:
-            async with asyncio.timeout(self._service.timeout_s):
+            async with self._clock.timeout(self._service.timeout_s):
                 return await self._exchange(request)
         except (TimeoutError, httpx2.TimeoutException):
             return self._failure(HttpFailureKind.TIMEOUT, f"did not answer within {self._service.timeout_s:g} s"), {}

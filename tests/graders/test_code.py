@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -22,9 +23,15 @@ DOUBLES = "def double(numbers):\n    return [2 * number for number in numbers]"
 
 @pytest.fixture(scope="module")
 def grader() -> Iterator[CodeGrader]:
-    checks = CodeGrader(CodeGraderConfig(type="code", timeout_s=1.0), Services())
-    yield checks
-    checks.close()
+    with closing(CodeGrader(CodeGraderConfig(type="code"), Services())) as checks:
+        yield checks
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[CodeGrader]:
+    """For programs that do not end, or gain nothing if they do."""
+    with closing(CodeGrader(CodeGraderConfig(type="code", timeout_s=1.0), Services())) as checks:
+        yield checks
 
 
 def answer(program: str, tests: Json) -> Sample:
@@ -53,7 +60,6 @@ def test_a_wrong_program_scores_nothing_and_says_which_test_it_fails(grader: Cod
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
-        ("while True: pass", "test 1 of 3: timed out after 1 s"),
         ("1 / 0", "test 1 of 3: line 1: ZeroDivisionError: division by zero"),
         ("print(3", "test 1 of 3: line 1: SyntaxError: '(' was never closed"),
         ("import sys; sys.exit(1)", "test 1 of 3: line 1: SystemExit: 1"),
@@ -66,6 +72,11 @@ def test_a_program_that_fails_scores_nothing(grader: CodeGrader, program: str, r
     assert result.score == 0.0
     assert result.reason is not None
     assert result.reason.startswith(reason)
+
+
+def test_a_program_that_does_not_end_scores_nothing(hasty: CodeGrader) -> None:
+    result = grade(hasty, "while True: pass")
+    assert (result.score, result.reason) == (0.0, "test 1 of 3: timed out after 1 s")
 
 
 @pytest.mark.parametrize("text", [ADDS, f"```\n{ADDS}\n```", f"```python\n{ADDS}", "```python\n```", ""])
@@ -105,7 +116,7 @@ def test_a_function_that_fails_scores_nothing(grader: CodeGrader, program: str, 
 
 
 def test_the_share_of_the_tests_that_pass_can_be_the_score() -> None:
-    config = CodeGraderConfig(type="code", scoring="share", format_weight=0.1, timeout_s=0.5)
+    config = CodeGraderConfig(type="code", scoring="share", format_weight=0.1)
     sums = "a, b = map(int, input().split())\n"
     texts = [sums + "print(a + b)", sums + "print(a + b if a != 3 else 0)", sums + "print('?')"]
     checks = CodeGrader(config, Services())
@@ -122,16 +133,17 @@ def test_the_share_of_the_tests_that_pass_can_be_the_score() -> None:
 
 def test_a_program_that_is_late_twice_is_not_run_again() -> None:
     many: Json = {"inputs": [str(number) for number in range(40)], "outputs": ["0"] * 40}
-    checks = CodeGrader(CodeGraderConfig(type="code", scoring="share", timeout_s=0.3), Services())
-    try:
-        late, right = checks.grade(
-            [answer("n = input()\nwhile n != '0': pass\nprint(0)", many), answer("print(0)", many)]
-        )
-    finally:
-        checks.close()
+    waits = "import time\nif input() != '0': time.sleep(60)\nprint(0)"
+    with closing(CodeGrader(CodeGraderConfig(type="code", scoring="share", timeout_s=1.0), Services())) as checks:
+        (late,) = checks.grade([answer(waits, many)])
     assert late.score == 1 / 40
-    assert late.seconds < 40 * 0.3
-    assert right.score == 1.0
+    assert late.seconds < 40 * 1.0
+
+
+def test_a_program_that_is_late_does_not_cost_another_one_its_tests(hasty: CodeGrader) -> None:
+    zeros: Json = {"inputs": [""] * 4, "outputs": ["0"] * 4}
+    late, right = hasty.grade([answer("import time\ntime.sleep(60)", zeros), answer("print(0)", zeros)])
+    assert (late.score, right.score) == (0.0, 1.0)
 
 
 def test_many_samples_are_graded_in_order(grader: CodeGrader) -> None:
@@ -190,13 +202,10 @@ def test_a_program_that_sleeps_until_just_before_its_time_is_up_costs_few_tests(
     config = CodeGraderConfig(type="code", scoring="share", timeout_s=0.5)
     program = "import time\ntime.sleep(0.4)\nprint('wrong')"
     item: dict[str, Json] = {"test_cases": {"inputs": ["1\n"] * 40, "outputs": ["1\n"] * 40}}
-    slow = CodeGrader(config, Services())
-    try:
+    with closing(CodeGrader(config, Services())) as slow:
         (result,) = slow.grade([Sample(output_text=f"```python\n{program}\n```", item=item)])
-    finally:
-        slow.close()
     assert result.score == 0
-    assert result.seconds < 40 * 0.4 / 4
+    assert result.seconds < 40 * 0.4 / 2
 
 
 # How programs cheat. Each of them solves no test of its own accord, except where it says so.
@@ -308,13 +317,13 @@ FUNCTION_HACKS = {
 
 
 @pytest.mark.parametrize("name", STDIN_HACKS)
-def test_a_program_gains_nothing_by(grader: CodeGrader, name: str) -> None:
-    assert grade(grader, STDIN_HACKS[name]).score == 0.0
+def test_a_program_gains_nothing_by(hasty: CodeGrader, name: str) -> None:
+    assert grade(hasty, STDIN_HACKS[name]).score == 0.0
 
 
 @pytest.mark.parametrize("name", FUNCTION_HACKS)
-def test_a_function_gains_nothing_by(grader: CodeGrader, name: str) -> None:
-    assert grade(grader, FUNCTION_HACKS[name], DOUBLE).score == 0.0
+def test_a_function_gains_nothing_by(hasty: CodeGrader, name: str) -> None:
+    assert grade(hasty, FUNCTION_HACKS[name], DOUBLE).score == 0.0
 
 
 def test_a_program_that_learns_the_visible_tests_by_heart_passes_those_alone() -> None:
@@ -348,14 +357,23 @@ def test_the_reward_type_code_grades_rows_of_the_seed() -> None:
     texts = [
         f"We add them.\n```python\n{right}\n```",
         "```python\ninput()\nprint(max(map(int, input().split())))\n```",
-        "```python\nwhile True:\n    pass\n```",
         right,
     ]
-    grader = build_grader(REWARD_TYPES["code"].grader.model_copy(update={"timeout_s": 0.5}), Services())
+    grader = build_grader(REWARD_TYPES["code"].grader, Services())
     try:
         grades = grader.grade([Sample(output_text=text, item=item) for text in texts])
     finally:
         grader.close()
-    assert [grade.score for grade in grades] == [1.0, 0.0, 0.0, 0.0]
-    assert [grade.format_ok for grade in grades] == [True, True, True, False]
-    assert grades[2].seconds < 5.0
+    assert [grade.score for grade in grades] == [1.0, 0.0, 0.0]
+    assert [grade.format_ok for grade in grades] == [True, True, False]
+
+
+def test_the_reward_type_code_ends_a_program_that_does_not_end() -> None:
+    config = REWARD_TYPES["code"].grader.model_copy(update={"timeout_s": 0.5})
+    item: dict[str, Json] = {"test_cases": {"inputs": ["5\n"], "outputs": ["5\n"]}}
+    grader = build_grader(config, Services())
+    try:
+        (endless,) = grader.grade([Sample(output_text="```python\nwhile True:\n    pass\n```", item=item)])
+    finally:
+        grader.close()
+    assert (endless.score, endless.format_ok) == (0.0, True)

@@ -208,7 +208,7 @@ HOSTILE = [
 
 @pytest.mark.slow
 def test_hostile_answers_are_wrong_and_harm_nobody_beside_them() -> None:
-    grader = MathGrader(MathGraderConfig(type="math", answer_in="answer", timeout_s=1.0), Services())
+    grader = MathGrader(MathGraderConfig(type="math", answer_in="answer", timeout_s=3.0), Services())
     texts = [f"<answer>{answer}</answer>" for answer in (*HOSTILE, "x = 5")]
     try:
         *hostile, honest = judged(grader, *((text, "5") for text in texts))
@@ -216,9 +216,9 @@ def test_hostile_answers_are_wrong_and_harm_nobody_beside_them() -> None:
         grader.close()
     assert [grade.score for grade in hostile] == [0.0] * len(HOSTILE)
     assert honest.score == 1.0
-    assert hostile[0].reason == "timed out after 1 s"
+    assert hostile[0].reason == "timed out after 3 s"
     assert hostile[0].faults == {GradeFault.UNRESPONSIVE_REWARD}
-    assert hostile[0].seconds >= 1.0
+    assert hostile[0].seconds >= 3.0
     assert honest.faults == frozenset()
 
 

@@ -24,9 +24,16 @@ def worker() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def talk(
-    request: bytes, process: Process, *, worker: int, wall_s: float = 5.0, limit: int = 100
+    request: bytes,
+    process: Process,
+    *,
+    worker: int,
+    wall_s: float = 60.0,
+    limit: int = 100,
+    over: threading.Event | None = None,
 ) -> tuple[Stop, bytes, bytes]:
-    """A talk with a thread that plays the process."""
+    """A talk with a thread that plays the process; `over` is set when it has ended, or when it was given up."""
+    over = over or threading.Event()
     bounds = Bounds(deadline=time.monotonic() + wall_s, answer_bytes=limit, output_bytes=limit)
     with closing(Exchange(request, bounds)) as exchange:
         theirs = [os.dup(each) for each in exchange.theirs]
@@ -47,6 +54,7 @@ def talk(
         if stop is Stop.ANSWERED:
             thread.join()
         heard = exchange.take_rest(stop, 0.0)
+        over.set()
     thread.join()
     return heard.stop, heard.answer, heard.output
 
@@ -96,11 +104,12 @@ def test_an_answer_in_pieces_is_put_together(worker: tuple[socket.socket, socket
 
 
 def test_silence_ends_at_the_deadline(worker: tuple[socket.socket, socket.socket]) -> None:
-    def process(stdin: int, stdout: int, answer: int) -> None:
-        read_all(stdin)
-        time.sleep(0.1)
+    over = threading.Event()
 
-    assert talk(b"", process, worker=worker[0].fileno(), wall_s=0.05)[0] is Stop.LATE
+    def process(stdin: int, stdout: int, answer: int) -> None:
+        over.wait()
+
+    assert talk(b"", process, worker=worker[0].fileno(), wall_s=0.05, over=over)[0] is Stop.LATE
 
 
 @pytest.mark.parametrize(("place", "stop"), [(1, Stop.OUTPUT_TOO_LARGE), (2, Stop.ANSWER_TOO_LARGE)])
@@ -115,12 +124,13 @@ def test_too_much_is_not_taken(worker: tuple[socket.socket, socket.socket], plac
 
 
 def test_a_worker_that_speaks_up_ends_the_talk(worker: tuple[socket.socket, socket.socket]) -> None:
+    over = threading.Event()
+
     def process(stdin: int, stdout: int, answer: int) -> None:
         worker[1].send(b"x")
-        read_all(stdin)
-        time.sleep(0.05)
+        over.wait()
 
-    assert talk(b"", process, worker=worker[0].fileno())[0] is Stop.WORKER
+    assert talk(b"", process, worker=worker[0].fileno(), over=over)[0] is Stop.WORKER
 
 
 def test_no_descriptor_is_left() -> None:

@@ -38,7 +38,7 @@ def one(sandbox: Sandbox, body: str, *arguments: Json, limits: Limits | None = N
     return outcome
 
 
-def wait_until(holds: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+def wait_until(holds: Callable[[], bool], timeout_s: float = 60.0) -> bool:
     deadline = time.monotonic() + timeout_s
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -95,10 +95,15 @@ def test_several_threads_may_use_it_at_once(sandbox: Sandbox) -> None:
 
 
 def test_calls_run_beside_each_other(sandbox: Sandbox) -> None:
-    # Each waits for as long as both take when they do not wait for each other, and tells when it was at work.
-    body = "import time\nstart = time.time()\ntime.sleep(0.3)\nreturn f'{start} {time.time()}'"
-    spans = [str(outcome.value).split() for outcome in sandbox.run([call(body)] * 2)]
-    assert max(float(start) for start, _ in spans) < min(float(end) for _, end in spans)
+    def do_overlap(seconds: float) -> bool:
+        """Whether two calls that tell when they were at work were so at the same time."""
+        body = f"import time\nstart = time.time()\ntime.sleep({seconds})\nreturn f'{{start}} {{time.time()}}'"
+        outcomes = sandbox.run([call(body, limits=Limits(wall_s=60))] * 2)
+        spans = [str(outcome.value).split() for outcome in outcomes]
+        return max(float(start) for start, _ in spans) < min(float(end) for _, end in spans)
+
+    # A busy machine may start the second only when the first is over; then both get longer.
+    assert any(do_overlap(seconds) for seconds in (0.1, 1, 10))
 
 
 def test_arguments_and_values_are_json(sandbox: Sandbox) -> None:
@@ -326,7 +331,6 @@ from verifine.graders.sandbox import Call, Level, Sandbox
 if __name__ == "__main__":
     sandbox = Sandbox(level=Level(sys.argv[1]), workers=1)
     threading.Thread(target=sandbox.run, args=([Call(source="import time; time.sleep(60)")],), daemon=True).start()
-    time.sleep(0.3)
     {further}
     print("ready", flush=True)
     time.sleep(60)
@@ -340,10 +344,9 @@ def test_a_killed_parent_leaves_no_orphan(level: Level, further: str) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"ready\n"
-        left = descendants(parent.pid)
-        auxiliary = {process for process in left if process.ppid() == parent.pid and "ready" in process.cmdline()[-2]}
-        workers = left - auxiliary
-        assert len(workers) >= 2  # the zygote, and the call's process
+        auxiliary = {process for process in psutil.Process(parent.pid).children() if "ready" in process.cmdline()[-2]}
+        assert wait_until(lambda: len(descendants(parent.pid) - auxiliary) >= 2)  # the zygote, and the call's process
+        workers = descendants(parent.pid) - auxiliary
         parent.kill()
         try:
             assert wait_until(lambda: not any(_is_alive(process) for process in workers))

@@ -13,9 +13,8 @@ from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from verifine.algorithms import RECIPES, AdvantageEstimator, Algorithm, CriticEstimator, GroupEstimator, ReturnEstimator
 from verifine.cli.main import app
-from verifine.config import GRADER_PRESETS, REWARD_TYPES, AnyGrader, RunConfig
+from verifine.config import GRADER_PRESETS, REWARD_TYPES, AnyGrader, CriticConfig, RunConfig
 from verifine.config.graders import SingleGrader
 from verifine.config.graders.judge_input import (
     InputAudio,
@@ -26,6 +25,7 @@ from verifine.config.graders.judge_input import (
     OutputText,
 )
 from verifine.config.graders.schema import Template
+from verifine.config.recipes import RECIPES, Recipe
 from verifine.runs.metrics import METRICS
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -102,7 +102,7 @@ def algorithms_page() -> str:
     )
     names = [
         "algorithm",
-        "credit",
+        "advantage",
         "surrogate",
         "clip",
         "averaging",
@@ -111,37 +111,24 @@ def algorithms_page() -> str:
         "overlong share",
         "critic",
     ]
-    rows = [f"| {' | '.join(_row(algorithm))} |" for algorithm in RECIPES.values()]
+    rows = [f"| {' | '.join(_row(row))} |" for row in RECIPES.values()]
     table = "\n".join([f"| {' | '.join(names)} |", "| --- " * len(names) + "|", *rows])
     return "\n\n".join([NOTICE, "# The table of algorithms", introduction, table]) + "\n"
 
 
-def _row(algorithm: Algorithm) -> list[str]:
-    loss = algorithm.loss
-    value = "-" if loss.value is None else f"clip {loss.value.clip:g}, coefficient {loss.value.coefficient:g}"
+def _row(row: Recipe) -> list[str]:
+    critic = CriticConfig()
     return [
-        f"`{algorithm.name}`",
-        _credit(algorithm.estimator),
-        f"`{loss.surrogate}`",
-        f"{loss.clip.low:g} / {loss.clip.high:g}" if loss.surrogate != "cispo" else f"- / {loss.clip.high:g}",
-        f"`{loss.averaging}`",
-        "none" if loss.kl is None else f"`{loss.kl.estimator}` in the {loss.kl.place}, beta {loss.kl.beta:g}",
-        "-" if algorithm.group_filter is None else f"`{algorithm.group_filter.__name__}`, with resampling",
-        f"{algorithm.overlong_share:g}",
-        value,
+        f"`{row.name}`",
+        f"`{row.advantage}`" + (", `whitened`" if row.whitens else ""),
+        f"`{row.surrogate}`",
+        f"{'-' if row.clip_low is None else f'{row.clip_low:g}'} / {row.clip_high:g}",
+        f"`{row.averaging}`",
+        "none" if row.kl is None else f"`{row.kl.estimator}` in the {row.kl.place}",
+        "-" if row.group_filter is None else f"`{row.group_filter}`, with resampling",
+        f"{row.overlong_share:g}",
+        f"clip {critic.value_clip:g}, coefficient {critic.coefficient:g}" if row.has_critic else "-",
     ]
-
-
-def _credit(rule: AdvantageEstimator) -> str:
-    match rule:
-        case GroupEstimator():
-            return f"`{rule.baseline.__name__}`" + (", `whitened`" if rule.whitens else "")
-        case ReturnEstimator():
-            return f"`returns_to_go`, gamma {rule.gamma:g}, `whitened`"
-        case CriticEstimator():
-            return f"`gae`, gamma {rule.gamma:g}, lambda {rule.lam:g}, `whitened`"
-        case _:
-            raise TypeError(f"{rule} is no credit rule of the table")
 
 
 def commands_page() -> str:

@@ -93,6 +93,15 @@ class Estimates:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advantages:
+    """What each action token did for the reward."""
+
+    advantages: Float[Tensor, " N"]
+    returns: Float[Tensor, " N"] | None = None
+    """What a critic learns to expect. None: there is no critic."""
+
+
 def score(groups: Sequence[Group]) -> Scores:
     """Collects the grades of graded groups."""
     return Scores(

@@ -37,7 +37,7 @@ def _accelerator(processes: int) -> SimpleNamespace:
         num_processes=processes,
         process_index=0,
         sync_gradients=True,
-        load_inputs=lambda tensor: tensor,
+        gather=lambda tensor: tensor,
         reduce=lambda tensor, reduction: tensor,
     )
 

@@ -16,10 +16,9 @@ import torch
 
 import verifine.algorithms
 from verifine import algorithms
-from verifine.algorithms import RECIPES, Algorithm
-from verifine.algorithms.configured import build_algorithm
+from verifine.algorithms.algorithm import Algorithm, build_algorithm, default_algorithm
 from verifine.config import AlgorithmConfig, RewardConfig
-from verifine.config.algorithm import DUAL_CLIPS, SCALES, WITHOUT_KL
+from verifine.config.recipes import RECIPES
 from verifine.testing import oracle, oracle_batch, oracle_rows
 from verifine.testing.conformance import work_out
 from verifine.testing.oracle_batch import Rollout, random_prompts
@@ -199,14 +198,14 @@ def random_settings(name: str, random: Random) -> Settings:
         settings,
         low=random.choice([settings.low, 0.1]),
         high=random.choice([settings.high, 0.4]),
-        dual=random.choice([None, 2.0]) if name in DUAL_CLIPS else None,
-        beta=0.0 if name in WITHOUT_KL else random.choice([0.0, 0.3]),
+        dual=random.choice([None, 2.0]) if RECIPES[name].has_dual_clip else None,
+        beta=0.0 if RECIPES[name].kl is None else random.choice([0.0, 0.3]),
         entropy_bonus=random.choice([0.0, 0.01]),
         importance_cap=random.choice([None, 2.0, 1.1]),
         overlong_share=random.choice([0.0, 0.2, 0.5, 1.0]),
         format_gate=random.random() < 0.3,
         drop_truncated=random.random() < 0.5,
-        scaling=random.choice([None, "none", "std", "batch"]) if name in SCALES else None,
+        scaling=random.choice([None, "none", "std", "batch"]) if RECIPES[name].scaling is not None else None,
         gamma=random.choice([1.0, 0.9]) if name == "ppo" else 1.0,
         lam=random.choice([1.0, 0.95]),
         value_clip=random.choice([0.2, 1.0]),
@@ -225,7 +224,7 @@ def configured(name: str, settings: Settings) -> Algorithm:
     }
     config = {
         "name": name,
-        "clip_low": None if name == "cispo" else settings.low,
+        "clip_low": None if RECIPES[name].clip_low is None else settings.low,
         "clip_high": settings.high,
         "dual_clip": settings.dual,
         "beta": settings.beta,
@@ -233,7 +232,7 @@ def configured(name: str, settings: Settings) -> Algorithm:
         "importance_cap": settings.importance_cap,
         "drop_truncated": settings.drop_truncated,
         "epochs": 2 if settings.reused else 1,
-        "critic": critic if name == "ppo" else None,
+        "critic": critic if RECIPES[name].has_critic else None,
     }
     reward = {
         "format_gate": settings.format_gate,
@@ -269,7 +268,7 @@ def assert_answers_agree(got: Answer, want: Answer, tolerance: float, about: str
 def test_a_row_as_it_stands_says_what_its_oracle_says(name: str, dtype: torch.dtype, tolerance: float) -> None:
     for seed in SEEDS:
         prompts = random_step(seed)
-        got = work_out(RECIPES[name], prompts, MAX_TOKENS, dtype)
+        got = work_out(default_algorithm(name), prompts, MAX_TOKENS, dtype)
         want = ROWS[name](prompts, default_settings(name, MAX_TOKENS))
         assert_answers_agree(got, want, tolerance, f"{name}, seed {seed}")
 

@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from verifine.algorithms import (
-    RECIPES,
-    Algorithm,
     batch_scaled,
     cispo,
     clipped,
@@ -30,6 +28,8 @@ from verifine.algorithms import (
     value_loss,
     whitened,
 )
+from verifine.algorithms.algorithm import Algorithm, default_algorithm
+from verifine.config.recipes import RECIPES
 from verifine.testing.conformance import Exercise, prepare, work_out
 from verifine.testing.oracle_batch import Rollout, random_prompts
 from verifine.testing.oracle_rows import Answer
@@ -58,7 +58,7 @@ rewards_and_validity = st.tuples(st.integers(1, 4), st.integers(2, 6)).flatmap(
 
 def with_kl(name: str) -> Algorithm:
     """The row with everything that adds to its terms, where it has it."""
-    row = RECIPES[name]
+    row = default_algorithm(name)
     kl = row.loss.kl and replace(row.loss.kl, beta=0.2)
     return replace(row, loss=replace(row.loss, kl=kl, entropy_bonus=0.01, importance_cap=1.5))
 

@@ -19,8 +19,6 @@ from trl.rewards import get_soft_overlong_punishment
 
 from verifine.algorithms import (
     KL,
-    RECIPES,
-    Algorithm,
     Clip,
     batch_scaled,
     group_centered,
@@ -29,6 +27,7 @@ from verifine.algorithms import (
     overlong_penalty,
     truncated_importance,
 )
+from verifine.algorithms.algorithm import Algorithm, default_algorithm
 from verifine.testing.conformance import Exercise, Padded, prepare
 from verifine.testing.oracle_batch import Rollout, random_prompts
 
@@ -70,14 +69,14 @@ def gradient(loss: Tensor, exercise: Exercise) -> Tensor:
 
 
 def with_loss(name: str, **changes: Any) -> Algorithm:
-    return replace(RECIPES[name], loss=replace(RECIPES[name].loss, **changes))
+    return replace(default_algorithm(name), loss=replace(default_algorithm(name).loss, **changes))
 
 
 K3 = KL(estimator="k3", place="loss", beta=0.2)
 TIGHT = Clip(low=0.1, high=0.3)
 
 AGREEMENTS: dict[str, tuple[Algorithm, dict[str, Any]]] = {
-    "grpo": (RECIPES["grpo"], {"loss_type": "grpo"}),
+    "grpo": (default_algorithm("grpo"), {"loss_type": "grpo"}),
     "grpo with other bounds": (
         with_loss("grpo", clip=TIGHT),
         {"loss_type": "grpo", "epsilon_low": 0.1, "epsilon_high": 0.3},
@@ -87,16 +86,16 @@ AGREEMENTS: dict[str, tuple[Algorithm, dict[str, Any]]] = {
         with_loss("grpo", clip=Clip(low=0.2, high=0.2, dual=2.0)),
         {"loss_type": "grpo", "args": {"delta": 2.0}},
     ),
-    "dr_grpo": (RECIPES["dr_grpo"], {"loss_type": "dr_grpo"}),
+    "dr_grpo": (default_algorithm("dr_grpo"), {"loss_type": "dr_grpo"}),
     "dr_grpo with KL": (with_loss("dr_grpo", kl=K3), {"loss_type": "dr_grpo", "beta": 0.2}),
-    "dapo": (RECIPES["dapo"], {"loss_type": "dapo", "epsilon_high": 0.28}),
+    "dapo": (default_algorithm("dapo"), {"loss_type": "dapo", "epsilon_high": 0.28}),
     "dapo with an entropy bonus": (
         with_loss("dapo", entropy_bonus=0.01),
         {"loss_type": "dapo", "epsilon_high": 0.28, "entropy_coef": 0.01},
     ),
-    "token_mean, which TRL calls bnpo": (RECIPES["dapo"], {"loss_type": "bnpo", "epsilon_high": 0.28}),
+    "token_mean, which TRL calls bnpo": (default_algorithm("dapo"), {"loss_type": "bnpo", "epsilon_high": 0.28}),
     "gspo": (
-        RECIPES["gspo"],
+        default_algorithm("gspo"),
         {"loss_type": "grpo", "importance_sampling_level": "sequence", "epsilon_low": 3e-4, "epsilon_high": 4e-4},
     ),
     "gspo with wide bounds and KL": (
@@ -104,7 +103,7 @@ AGREEMENTS: dict[str, tuple[Algorithm, dict[str, Any]]] = {
         {"loss_type": "grpo", "importance_sampling_level": "sequence", "beta": 0.2},
     ),
     # TRL's epsilon_high is the cap itself; ours, as the paper's, is what the cap adds to 1.
-    "cispo": (RECIPES["cispo"], {"loss_type": "cispo", "epsilon_high": 6.0}),
+    "cispo": (default_algorithm("cispo"), {"loss_type": "cispo", "epsilon_high": 6.0}),
     "cispo with a low cap and KL": (
         with_loss("cispo", clip=Clip(low=1.0, high=0.5), kl=K3),
         {"loss_type": "cispo", "epsilon_high": 1.5, "beta": 0.2},
@@ -143,7 +142,7 @@ def test_parts_of_a_batch_add_up_to_our_loss_in_dapo_and_not_in_bnpo(trl_loss: T
 
     We divide by those of the whole batch always: the split must not change a gradient.
     """
-    row = RECIPES["dapo"]
+    row = default_algorithm("dapo")
     exercise = prepare(row, all_valid(3), MAX_TOKENS, torch.float64)
     padded = Padded.of(exercise.batch.row)
     whole = {"num_items_in_batch": padded.mask.sum()}
@@ -178,7 +177,7 @@ def test_parts_of_a_batch_add_up_to_our_loss_in_dapo_and_not_in_bnpo(trl_loss: T
 
 def test_dapo_of_one_process_among_two_counts_for_half_of_the_batch(trl_loss: TrlLoss) -> None:
     """TRL multiplies by the number of processes, because the gradients of processes are then averaged."""
-    row = RECIPES["dapo"]
+    row = default_algorithm("dapo")
     exercise = prepare(row, all_valid(4), MAX_TOKENS, torch.float64)
     theirs = trl_loss(GRPOTrainer, exercise, {"loss_type": "dapo", "epsilon_high": 0.28, "processes": 2})
     torch.testing.assert_close(2 * our_loss(row, exercise), theirs)
@@ -222,7 +221,7 @@ def test_leave_one_out_with_kl_in_the_reward_is_that_of_trl(trl_generated: TrlGe
 def test_the_importance_factor_is_trls_token_truncate(trl_generated: TrlGenerated) -> None:
     prompts = all_valid(5)
     theirs = trl_generated(GRPOTrainer, prompts, use_vllm=True, vllm_importance_sampling_clip_max=2.0)
-    exercise = prepare(RECIPES["grpo"], prompts, MAX_TOKENS, torch.float64)
+    exercise = prepare(default_algorithm("grpo"), prompts, MAX_TOKENS, torch.float64)
     assert exercise.estimates.old_logprobs is not None
     ours = truncated_importance(exercise.estimates.old_logprobs, exercise.batch.behaviour_logprobs, 2.0)
     padded = Padded.of(exercise.batch.row)
@@ -246,25 +245,25 @@ def test_an_unscorable_rollout_is_outside_our_mean_and_inside_trls(
     """
     prompts = all_valid(6)
     prompts[1][2] = replace(prompts[1][2], valid=False, reward=float("nan"))
-    scored = prepare(RECIPES["grpo"], prompts, MAX_TOKENS, torch.float64)
+    scored = prepare(default_algorithm("grpo"), prompts, MAX_TOKENS, torch.float64)
     theirs_of_all = trl_generated(GRPOTrainer, prompts)["advantages"]
     present = [[replace(rollout, valid=True) for rollout in group] for group in prompts]
-    everyone = prepare(RECIPES["grpo"], present, MAX_TOKENS, torch.float64)
+    everyone = prepare(default_algorithm("grpo"), present, MAX_TOKENS, torch.float64)
     everyone = replace(everyone, credit=replace(everyone.credit, advantages=theirs_of_all[everyone.batch.row]))
     theirs = trl_loss(GRPOTrainer, everyone, {"loss_type": "grpo"})
-    ours = our_loss(RECIPES["grpo"], scored)
+    ours = our_loss(default_algorithm("grpo"), scored)
     torch.testing.assert_close(ours * 11 / 12, theirs, rtol=1e-6, atol=0)
 
 
 def test_a_truncated_rollout_that_is_dropped_is_outside_our_mean_and_inside_trls(trl_loss: TrlLoss) -> None:
     """TRL's `mask_truncated_completions` takes its tokens from the sum, and leaves it among the rollouts divided by."""
-    exercise = prepare(RECIPES["grpo"], all_valid(7), MAX_TOKENS, torch.float64)
+    exercise = prepare(default_algorithm("grpo"), all_valid(7), MAX_TOKENS, torch.float64)
     mask = Padded.of(exercise.batch.row).mask
     mask[5] = 0
     theirs = trl_loss(GRPOTrainer, exercise, {"loss_type": "grpo"}, {"completion_mask": mask})
     others = (exercise.batch.row != 5).nonzero().flatten()
-    weights = RECIPES["grpo"].loss.weights(exercise.batch.row[others], GROUP_SIZE, MAX_TOKENS, torch.float64)
-    ours = (weights * exercise.terms(RECIPES["grpo"].loss, others)).sum()
+    weights = default_algorithm("grpo").loss.weights(exercise.batch.row[others], GROUP_SIZE, MAX_TOKENS, torch.float64)
+    ours = (weights * exercise.terms(default_algorithm("grpo").loss, others)).sum()
     torch.testing.assert_close(ours * 11 / 12, theirs)
 
 
@@ -285,8 +284,8 @@ def test_the_entropy_bonus_has_the_weights_of_the_row_and_in_trl_always_those_of
 def test_rloo_has_trls_gradient_where_the_batch_is_used_once_and_another_loss(trl_loss: TrlLoss) -> None:
     """-A log p here, -ratio A with a ratio of 1 there: different numbers of the same slope."""
     prompts = [[replace(rollout, logprobs=rollout.old_logprobs) for rollout in group] for group in all_valid(8)]
-    exercise = prepare(RECIPES["rloo"], prompts, MAX_TOKENS, torch.float64)
-    ours = our_loss(RECIPES["rloo"], exercise)
+    exercise = prepare(default_algorithm("rloo"), prompts, MAX_TOKENS, torch.float64)
+    ours = our_loss(default_algorithm("rloo"), exercise)
     theirs = trl_loss(RLOOTrainer, exercise, {})
     torch.testing.assert_close(gradient(ours, exercise), gradient(theirs, exercise))
     # The advantages of a group add up to 0, and so does TRL's loss.

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from verifine import RunConfig, train
-from verifine.algorithms import RECIPES
 from verifine.config import LoraConfig, build_config, load_config
+from verifine.config.recipes import RECIPES
 from verifine.errors import ConfigError, DataError, ModelError
 from verifine.launch.build import resolve
 from verifine.launch.checking import dry_run

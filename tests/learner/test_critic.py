@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from verifine.algorithms import RECIPES, ValueTerm
+from verifine.algorithms import ValueTerm
+from verifine.algorithms.algorithm import default_algorithm
 from verifine.learner.critic import Critic, CriticModel, ValueHead
 from verifine.learner.learner import UpdateOutcome
 from verifine.learner.local import LocalLearner
@@ -15,7 +16,7 @@ from verifine.models.load import LanguageModel
 from verifine.testing import load_tiny_model
 from verifine.testing.training_batches import SETTINGS, make_lesson, sample_groups
 
-PPO = RECIPES["ppo"]
+PPO = default_algorithm("ppo")
 FREE = replace(PPO.loss, value=ValueTerm(clip=1e9, coefficient=0.5))
 """Without a clip, so that values may go where they should."""
 

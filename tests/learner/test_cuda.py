@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from verifine.algorithms import RECIPES
+from verifine.algorithms.algorithm import default_algorithm
+from verifine.config.recipes import RECIPES
 from verifine.learner.learner import LearnerState, UpdateOutcome
 from verifine.models.load import LanguageModel
 from verifine.testing import load_tiny_model
@@ -25,7 +26,7 @@ def on(device: str, folder: Path) -> LanguageModel:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_an_update_on_a_gpu_is_that_on_the_cpu_and_can_be_gone_on_from(name: str, tmp_path: Path) -> None:
-    algorithm = RECIPES[name]
+    algorithm = default_algorithm(name)
     groups = sample_groups(on("cpu", tmp_path))
     ends = []
     for device in ("cpu", "cuda"):

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from verifine.algorithms import RECIPES, Algorithm, group_normalized
+from verifine.algorithms import group_normalized
+from verifine.algorithms.algorithm import Algorithm, default_algorithm
 from verifine.batch import score
+from verifine.config.recipes import RECIPES
 from verifine.learner.optim import OptimSettings
 from verifine.models.load import LanguageModel
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
@@ -59,7 +61,7 @@ def naive_loss(model: LanguageModel, groups: Sequence[Group], name: str) -> torc
 def test_the_gradient_is_that_of_the_papers_loss(name: str, architecture: Architecture, tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path, architecture)
     groups = sample_groups(model)
-    ours = gradients(model, groups, RECIPES[name])
+    ours = gradients(model, groups, default_algorithm(name))
     fresh = load_tiny_model(tmp_path, architecture)
     fresh.network.set_attn_implementation("eager")
     naive_loss(fresh, groups, name).backward()
@@ -76,7 +78,9 @@ def test_neither_micro_batches_nor_order_change_the_gradient(name: str, tmp_path
         model = load_tiny_model(tmp_path)
         model.network.double()
         exact = replace(model, compute_dtype=torch.float64)
-        results.append(flat(gradients(exact, order, RECIPES[name], replace(SETTINGS, micro_batch_tokens=budget))))
+        results.append(
+            flat(gradients(exact, order, default_algorithm(name), replace(SETTINGS, micro_batch_tokens=budget)))
+        )
     for other in results[1:]:
         # transformers' norms round to float32 inside; everything else is float64.
         assert ((other - results[0]).norm() / results[0].norm()).item() < 1e-6
@@ -85,8 +89,10 @@ def test_neither_micro_batches_nor_order_change_the_gradient(name: str, tmp_path
 def test_the_gradient_norm_is_limited(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     groups = sample_groups(model)
-    free = flat(gradients(load_tiny_model(tmp_path), groups, RECIPES["grpo"])).norm().item()
-    held = flat(gradients(model, groups, RECIPES["grpo"], replace(SETTINGS, max_grad_norm=0.01))).norm().item()
+    free = flat(gradients(load_tiny_model(tmp_path), groups, default_algorithm("grpo"))).norm().item()
+    held = (
+        flat(gradients(model, groups, default_algorithm("grpo"), replace(SETTINGS, max_grad_norm=0.01))).norm().item()
+    )
     assert free > 0.01
     assert held == pytest.approx(0.01, rel=1e-3)
 
@@ -97,8 +103,10 @@ def test_eight_times_the_micro_batch_leads_to_the_same_weights(name: str, tmp_pa
     for budget in (40, 320):
         model = load_tiny_model(tmp_path)
         settings = replace(SETTINGS, learning_rate=1e-4, micro_batch_tokens=budget)
-        learner = make_learner(model, settings, RECIPES[name])
+        learner = make_learner(model, settings, default_algorithm(name))
         for _ in range(3):
-            learner.update(make_lesson(learner, sample_groups(model), RECIPES[name]), RECIPES[name].loss)
+            learner.update(
+                make_lesson(learner, sample_groups(model), default_algorithm(name)), default_algorithm(name).loss
+            )
         ends.append(torch.cat([tensor.flatten() for tensor in model.network.state_dict().values()]))
     assert ((ends[0] - ends[1]).norm() / ends[0].norm()).item() < 1e-5

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM
 
-from verifine.algorithms import RECIPES
+from verifine.algorithms.algorithm import default_algorithm
 from verifine.batch import collate, score
 from verifine.learner.learner import Lesson
 from verifine.learner.local import LocalLearner
@@ -55,7 +55,7 @@ def make_groups():
 groups = list(make_groups())
 scores = score(groups)
 batch = collate(groups, scores.rewards, scores.valid, 150)
-recipe = RECIPES["grpo"]
+recipe = default_algorithm("grpo")
 
 
 def train(model, tokens):

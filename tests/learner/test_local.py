@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from verifine.algorithms import RECIPES, Advantages
-from verifine.batch import collate
+from verifine.algorithms.algorithm import default_algorithm
+from verifine.batch import Advantages, collate
+from verifine.config.recipes import RECIPES
 from verifine.learner.learner import TrainingBatch, UpdateOutcome, UpdateReport
 from verifine.learner.local import LocalLearner
 from verifine.models.load import LanguageModel
@@ -22,7 +23,7 @@ SAMPLING = Sampling(group_size=1, max_new_tokens=1)
 
 def update(model: LanguageModel, groups: Sequence[Group], temperature: float = 1.0) -> UpdateReport:
     learner = LocalLearner(model, SETTINGS, temperature)
-    return learner.update(make_lesson(learner, groups), RECIPES["grpo"].loss)
+    return learner.update(make_lesson(learner, groups), default_algorithm("grpo").loss)
 
 
 def with_advantages(lesson: TrainingBatch, advantages: torch.Tensor) -> TrainingBatch:
@@ -54,10 +55,10 @@ def test_in_bfloat16_engine_and_learner_still_agree_closely(tmp_path: Path) -> N
 def test_a_batch_of_nothing_is_no_update(name: str, tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     batch = collate([], torch.zeros(0, 4), torch.zeros(0, 4, dtype=torch.bool), max_tokens=8)
-    learner = make_learner(model, algorithm=RECIPES[name])
+    learner = make_learner(model, algorithm=default_algorithm(name))
     estimates = learner.estimate(batch)
-    lesson = TrainingBatch(batch=batch, estimates=estimates, credit=RECIPES[name].credit(batch, estimates))
-    report = learner.update(lesson, RECIPES[name].loss)
+    lesson = TrainingBatch(batch=batch, estimates=estimates, credit=default_algorithm(name).credit(batch, estimates))
+    report = learner.update(lesson, default_algorithm(name).loss)
     assert report.outcome is UpdateOutcome.NO_SIGNAL
 
 
@@ -89,12 +90,12 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_alone(broken: float, tmp_p
     learner = make_learner(model)
     good = make_lesson(learner, sample_groups(model))
     bad = with_advantages(good, torch.full_like(good.credit.advantages, broken))
-    report = learner.update(bad, RECIPES["grpo"].loss)
+    report = learner.update(bad, default_algorithm("grpo").loss)
     assert report.outcome is UpdateOutcome.NOT_FINITE
     assert report.metrics["update_skipped"] == 1
     assert all(torch.equal(before[name], tensor) for name, tensor in model.network.state_dict().items())
     # The next update starts from a clean gradient.
-    assert learner.update(good, RECIPES["grpo"].loss).outcome is UpdateOutcome.APPLIED
+    assert learner.update(good, default_algorithm("grpo").loss).outcome is UpdateOutcome.APPLIED
     assert all(tensor.isfinite().all() for tensor in model.network.state_dict().values())
 
 
@@ -102,7 +103,7 @@ def test_the_learning_rate_warms_up_and_stays(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     learner = make_learner(model, replace(SETTINGS, warmup_steps=4, learning_rate=4e-4))
     lesson = make_lesson(learner, sample_groups(model))
-    rates = [learner.update(lesson, RECIPES["grpo"].loss).metrics["learning_rate"] for _ in range(6)]
+    rates = [learner.update(lesson, default_algorithm("grpo").loss).metrics["learning_rate"] for _ in range(6)]
     assert rates == pytest.approx([1e-4, 2e-4, 3e-4, 4e-4, 4e-4, 4e-4])
 
 
@@ -112,7 +113,7 @@ def test_old_logprobs_are_estimated_before_the_first_update(tmp_path: Path) -> N
     lesson = make_lesson(learner, sample_groups(model))
     assert lesson.estimates.old_logprobs is not None
     torch.testing.assert_close(lesson.estimates.old_logprobs, lesson.batch.behaviour_logprobs, rtol=0, atol=1e-4)
-    reports = [learner.update(lesson, RECIPES["grpo"].loss) for _ in range(3)]
+    reports = [learner.update(lesson, default_algorithm("grpo").loss) for _ in range(3)]
     assert reports[0].metrics["ratio/max"] == pytest.approx(1, abs=1e-4)
     assert reports[2].metrics["ratio/max"] > 1.2 > 0.9 > reports[2].metrics["ratio/min"]
     assert reports[2].metrics["clip_ratio/region_mean"] > 0
@@ -123,7 +124,7 @@ def test_ratios_are_of_the_old_logprobs_where_there_are_some(tmp_path: Path) -> 
     learner = make_learner(model)
     lesson = make_lesson(learner, sample_groups(model))
     shifted = replace(lesson.estimates, old_logprobs=lesson.batch.behaviour_logprobs - 0.5)
-    report = learner.update(replace(lesson, estimates=shifted), RECIPES["grpo"].loss)
+    report = learner.update(replace(lesson, estimates=shifted), default_algorithm("grpo").loss)
     assert report.metrics["ratio/mean"] == pytest.approx(2.718281828**0.5, rel=1e-3)
     assert report.metrics["clip_ratio/high_mean"] > 0
     assert report.metrics["clip_ratio/low_mean"] == 0
@@ -134,7 +135,7 @@ def test_the_importance_cap_weighs_what_another_engine_sampled(tmp_path: Path) -
     learner = make_learner(model)
     lesson = make_lesson(learner, sample_groups(model))
     foreign = replace(lesson.batch, behaviour_logprobs=lesson.batch.behaviour_logprobs - 1.0)
-    loss = replace(RECIPES["grpo"].loss, importance_cap=2.0)
+    loss = replace(default_algorithm("grpo").loss, importance_cap=2.0)
     metrics = learner.update(replace(lesson, batch=foreign), loss).metrics
     assert metrics["importance/mean"] == pytest.approx(2.718281828, rel=1e-3)
     assert metrics["importance/capped_mean"] == 1
@@ -147,7 +148,7 @@ def test_an_entropy_bonus_keeps_the_policy_undecided(tmp_path: Path) -> None:
         model = load_tiny_model(tmp_path)
         groups = sample_groups(model)
         learner = make_learner(model)
-        loss = replace(RECIPES["grpo"].loss, entropy_bonus=bonus)
+        loss = replace(default_algorithm("grpo").loss, entropy_bonus=bonus)
         lesson = make_lesson(learner, groups)
         for _ in range(10):
             report = learner.update(lesson, loss)

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from verifine.algorithms import RECIPES, group_normalized
+from verifine.algorithms import group_normalized
+from verifine.algorithms.algorithm import default_algorithm
 from verifine.batch import score
 from verifine.learner.local import LocalLearner
 from verifine.models.load import LanguageModel
@@ -72,7 +73,7 @@ def naive_gradient(model: LanguageModel, groups: Sequence[Group], logprobs: list
 def gradient(model: LanguageModel, groups: Sequence[Group], tokens: int) -> Tensor:
     """What one update moves by, read off AdamW's first moment."""
     learner = LocalLearner(model, replace(SETTINGS, micro_batch_tokens=tokens), 1.0)
-    learner.update(make_lesson(learner, groups), RECIPES["grpo"].loss)
+    learner.update(make_lesson(learner, groups), default_algorithm("grpo").loss)
     moments = learner.state().tensors
     names = [name for name, _ in model.network.named_parameters()]
     flat = torch.cat([moments[f"policy/exp_avg/{name}"].flatten() for name in names])

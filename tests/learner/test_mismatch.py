@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from verifine.algorithms import RECIPES
+from verifine.algorithms.algorithm import default_algorithm
 from verifine.batch import Estimates
 from verifine.learner.objective import ForwardOutput, Objective
 
@@ -17,7 +17,7 @@ def metrics_of(
     """What an update notes of tokens that are read part by part."""
     n = len(behaviour)
     objective = Objective(
-        loss=RECIPES["grpo"].loss,
+        loss=default_algorithm("grpo").loss,
         weights=torch.full((n,), 1 / n),
         row=torch.zeros(n, dtype=torch.long),
         advantages=torch.ones(n),

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from verifine.algorithms import RECIPES, Advantages
+from verifine.algorithms.algorithm import default_algorithm
+from verifine.batch import Advantages
 from verifine.learner.local import LocalLearner
 from verifine.learner.reference import FrozenModel, WithoutAdapters
 from verifine.models.lora import attach_lora
@@ -20,8 +21,8 @@ def test_a_kl_penalty_in_the_loss_pulls_back_to_the_reference(name: str, tmp_pat
     model = load_tiny_model(tmp_path)
     groups = sample_groups(model)
     away = make_learner(model, replace(SETTINGS, learning_rate=1e-2))
-    away.update(make_lesson(away, groups), RECIPES["grpo"].loss)
-    row = RECIPES[name]
+    away.update(make_lesson(away, groups), default_algorithm("grpo").loss)
+    row = default_algorithm(name)
     assert row.loss.kl is not None
     loss = replace(row.loss, kl=replace(row.loss.kl, beta=0.5))
     learner = LocalLearner(model, SETTINGS, 1.0, reference=FrozenModel(reference))
@@ -42,7 +43,7 @@ def test_with_lora_the_reference_is_the_model_without_its_adapters(tmp_path: Pat
     learner = LocalLearner(model, replace(SETTINGS, learning_rate=1e-2), 1.0, reference=WithoutAdapters(model))
     lesson = make_lesson(learner, groups)
     for _ in range(3):
-        learner.update(lesson, RECIPES["grpo"].loss)
+        learner.update(lesson, default_algorithm("grpo").loss)
     estimates = learner.estimate(lesson.batch)
     frozen = LocalLearner(start, SETTINGS, 1.0, reference=FrozenModel(start)).estimate(lesson.batch)
     assert estimates.reference_logprobs is not None
@@ -56,7 +57,7 @@ def test_with_lora_the_reference_is_the_model_without_its_adapters(tmp_path: Pat
 def test_a_kl_penalty_without_a_reference_is_refused(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     learner = make_learner(model)
-    row = RECIPES["grpo"]
+    row = default_algorithm("grpo")
     assert row.loss.kl is not None
     loss = replace(row.loss, kl=replace(row.loss.kl, beta=0.5))
     with pytest.raises(ValueError, match="needs the reference"):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from verifine.algorithms import RECIPES
+from verifine.algorithms.algorithm import default_algorithm
 from verifine.errors import TrainingError
 from verifine.learner.learner import UpdateOutcome
 from verifine.learner.local import LocalLearner
@@ -24,7 +24,7 @@ from verifine.testing import load_tiny_model
 from verifine.testing.training_batches import SETTINGS, make_batch, make_lesson, sample_groups
 from verifine.types import Group
 
-LOSS = RECIPES["grpo"].loss
+LOSS = default_algorithm("grpo").loss
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from verifine.algorithms import RECIPES
+from verifine.algorithms.algorithm import default_algorithm
 from verifine.errors import CheckpointError
 from verifine.learner.critic import Critic, CriticModel, ValueHead
 from verifine.learner.learner import LearnerState
@@ -29,7 +29,7 @@ def test_a_restored_learner_goes_on_to_the_bit(kind: str, tmp_path: Path) -> Non
         }
         return model, LocalLearner(model, settings, 1.0, critic=critics[kind])
 
-    algorithm = RECIPES["grpo" if kind == "none" else "ppo"]
+    algorithm = default_algorithm("grpo" if kind == "none" else "ppo")
 
     def go_on(model: LanguageModel, learner: LocalLearner) -> None:
         learner.update(make_lesson(learner, sample_groups(model), algorithm), algorithm.loss)
@@ -61,7 +61,7 @@ def test_the_state_of_another_model_is_refused(tmp_path: Path) -> None:
 
 def test_the_state_of_another_algorithm_is_refused(tmp_path: Path) -> None:
     with_critic, without = (
-        make_learner(load_tiny_model(tmp_path), algorithm=RECIPES[name]) for name in ("ppo", "grpo")
+        make_learner(load_tiny_model(tmp_path), algorithm=default_algorithm(name)) for name in ("ppo", "grpo")
     )
     with pytest.raises(CheckpointError, match="of critic and policy, but this run trains policy"):
         without.restore(with_critic.state())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from verifine.algorithms import RECIPES
+from verifine.algorithms.algorithm import default_algorithm
 from verifine.learner.learner import UpdateOutcome
 from verifine.models.fingerprint import NUMBERS, fingerprint
 from verifine.models.lora import attach_lora
@@ -20,7 +20,7 @@ def test_an_update_changes_the_fingerprint_of_every_matrix_and_a_copy_has_the_sa
     model = load_tiny_model(tmp_path, architecture)
     learner = make_learner(model)
     before = fingerprint(learner.weights())
-    assert learner.update(make_lesson(learner, sample_groups(model)), RECIPES["grpo"].loss).outcome is (
+    assert learner.update(make_lesson(learner, sample_groups(model)), default_algorithm("grpo").loss).outcome is (
         UpdateOutcome.APPLIED
     )
     after = fingerprint(learner.weights())
@@ -35,7 +35,7 @@ def test_only_adapters_change_with_lora_and_a_model_without_them_misses_them(tmp
     model = attach_lora(load_tiny_model(tmp_path / "lora"), 4, 8, "all-linear", seed=0)
     learner = make_learner(model)
     before = fingerprint(learner.weights())
-    learner.update(make_lesson(learner, sample_groups(model)), RECIPES["grpo"].loss)
+    learner.update(make_lesson(learner, sample_groups(model)), default_algorithm("grpo").loss)
     changed = fingerprint(learner.weights()).differing(before)
     assert changed
     assert all(".lora_" in name for name in changed)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, OPTConfig
 
-from verifine.algorithms import RECIPES
+from verifine.algorithms.algorithm import default_algorithm
 from verifine.learner.critic import CriticModel
 from verifine.learner.local import LocalLearner
 from verifine.models.forward import tree_logprobs
@@ -117,13 +117,13 @@ def test_a_learner_that_recomputes_ends_with_the_same_weights(architecture: Arch
         model = load_tiny_model(tmp_path, architecture)
         learner = LocalLearner(model, SETTINGS, 1.0, recompute=recompute)
         for _ in range(2):
-            learner.update(make_lesson(learner, groups), RECIPES["grpo"].loss)
+            learner.update(make_lesson(learner, groups), default_algorithm("grpo").loss)
         ends.append(torch.cat([tensor.flatten() for tensor in model.network.state_dict().values()]))
     assert torch.equal(*ends)
 
 
 def test_a_critic_with_a_trunk_of_its_own_is_recomputed_as_well(tmp_path: Path) -> None:
-    algorithm, ends, kept_by_each = RECIPES["ppo"], [], []
+    algorithm, ends, kept_by_each = default_algorithm("ppo"), [], []
     groups = sample_groups(load_tiny_model(tmp_path))
     for recompute in (False, True):
         model, trunk = load_tiny_model(tmp_path), load_tiny_model(tmp_path)

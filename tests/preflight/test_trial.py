@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from verifine.algorithms import RECIPES
+from verifine.algorithms.algorithm import default_algorithm
 from verifine.config import build_config
 from verifine.graders import CallableGrader
 from verifine.models.chat import render_prompt
@@ -35,7 +35,7 @@ def make_trainer(
         source=PromptSource(EXAMPLES, lambda e: Prompt(id=e.id, token_ids=(1, 2), item=e.item, question="Q"), seed=0),
         engine=engine,
         grader=CallableGrader(lambda sample, item: float(sample["output_text"] == item["gt_answer"])),
-        algorithm=RECIPES[algorithm],
+        algorithm=default_algorithm(algorithm),
         learner=FakeLearner(),
         canary=None,
         sampling=Sampling(group_size=4, max_new_tokens=8, seed=0),
@@ -105,7 +105,7 @@ GROUPS = [
 
 
 def test_what_is_observed_of_answers() -> None:
-    facts = observe(GROUPS, RECIPES["grpo"], max_new_tokens=8)
+    facts = observe(GROUPS, default_algorithm("grpo"), max_new_tokens=8)
     assert (facts.prompts, facts.samples, facts.answers) == (3, 4, 12)
     assert facts.prompt_rates == (0.5, 0.0)
     assert (facts.groups_with_signal, facts.has_signal) == (1, True)
@@ -116,22 +116,22 @@ def test_what_is_observed_of_answers() -> None:
     assert facts.judges_answers
     shown = [(answer.prompt, answer.text, answer.score) for answer in facts.shown]
     assert shown == [("What is a?", "7", 1.0), ("What is b?", "3", 0.0)]
-    assert observe(GROUPS[2:], RECIPES["grpo"], 8).shown[0].score is None
+    assert observe(GROUPS[2:], default_algorithm("grpo"), 8).shown[0].score is None
 
 
 def test_where_no_answer_is_judged_the_mean_score_is_the_rate() -> None:
-    facts = observe([group("a", [("x", Grade(score=0.25)), ("y", Grade(score=0.75))])], RECIPES["grpo"], 8)
+    facts = observe([group("a", [("x", Grade(score=0.25)), ("y", Grade(score=0.75))])], default_algorithm("grpo"), 8)
     assert facts.prompt_rates == (0.5,)
     assert not facts.judges_answers
 
 
 def test_a_group_that_differs_in_length_alone_has_no_signal_for_dapo() -> None:
     groups = [group("a", [("1", WRONG), ("12345678", WRONG)])]
-    assert observe(groups, RECIPES["dapo"], max_new_tokens=8).groups_with_signal == 0
+    assert observe(groups, default_algorithm("dapo"), max_new_tokens=8).groups_with_signal == 0
 
 
 def test_rewards_are_shaped_before_signal_is_counted() -> None:
-    plain, penalised = RECIPES["grpo"], replace(RECIPES["grpo"], overlong_share=0.5)
+    plain, penalised = default_algorithm("grpo"), replace(default_algorithm("grpo"), overlong_share=0.5)
     groups = [group("a", [("1", WRONG), ("12345678", WRONG)])]
     assert observe(groups, plain, max_new_tokens=8).groups_with_signal == 0
     assert observe(groups, penalised, max_new_tokens=8).groups_with_signal == 1
@@ -142,8 +142,8 @@ def test_rewards_are_shaped_before_signal_is_counted() -> None:
 
 def test_an_algorithm_without_groups_has_signal_across_them() -> None:
     groups = [group("a", [("1", WRONG)] * 2), group("b", [("1", RIGHT)] * 2)]
-    assert not observe(groups, RECIPES["grpo"], 8).has_signal
-    facts = observe(groups, RECIPES["reinforce_pp"], 8)
+    assert not observe(groups, default_algorithm("grpo"), 8).has_signal
+    facts = observe(groups, default_algorithm("reinforce_pp"), 8)
     assert (facts.groups_with_signal, facts.has_signal) == (0, True)
 
 
@@ -203,7 +203,7 @@ def test_where_nothing_could_be_scored_nothing_is_read(model: LanguageModel) -> 
 def test_a_steps_work_follows_from_the_algorithm(
     section: dict[str, object], rounds: int, estimates: int, updates: int, is_saving: bool
 ) -> None:
-    from verifine.algorithms.configured import build_algorithm
+    from verifine.algorithms.algorithm import build_algorithm
 
     config = build_config({"data": {"task": "add"}, "algorithm": section})
     trainer, _ = make_trainer()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from verifine.algorithms import RECIPES
+from verifine.algorithms.algorithm import default_algorithm
 from verifine.errors import MismatchError
 from verifine.learner.local import LocalLearner
 from verifine.models.fingerprint import Fingerprint
@@ -118,7 +118,7 @@ def top_p(logits: Tensor) -> Tensor:
 def learn(model: LanguageModel, temperature: float = 1.0) -> LocalLearner:
     """One update, as a step makes it."""
     learner = LocalLearner(model, replace(SETTINGS, learning_rate=3e-3), temperature)
-    learner.update(make_lesson(learner, sample_groups(model, temperature)), RECIPES["grpo"].loss)
+    learner.update(make_lesson(learner, sample_groups(model, temperature)), default_algorithm("grpo").loss)
     return learner
 
 
@@ -308,7 +308,7 @@ def rollout_mismatch(model: LanguageModel, engine: RolloutEngine, sampling: Samp
     ]
     untouched = own_copy(model)
     learner = LocalLearner(untouched, SETTINGS, sampling.temperature)
-    report = learner.update(make_lesson(learner, groups), RECIPES["grpo"].loss)
+    report = learner.update(make_lesson(learner, groups), default_algorithm("grpo").loss)
     return report.metrics["mismatch/mean"]
 
 

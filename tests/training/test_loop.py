@@ -10,7 +10,8 @@ from typing import Literal
 import pytest
 from safetensors.torch import load_file
 
-from verifine.algorithms import RECIPES, Loss
+from verifine.algorithms import Loss
+from verifine.algorithms.algorithm import default_algorithm
 from verifine.checkpoints.store import CheckpointStore
 from verifine.config import build_config
 from verifine.errors import GraderError, StoppedError, TrainingError
@@ -74,7 +75,7 @@ def make_run(
         source=PromptSource(EXAMPLES, lambda e: Prompt(id=e.id, token_ids=(5, 6), item={}), seed=0),
         engine=ScriptedEngine(lambda _, sample: "yes" if sample == 0 else "no"),
         grader=CallableGrader(lambda sample, _: float(sample["output_text"] == "yes")),
-        algorithm=RECIPES["grpo"],
+        algorithm=default_algorithm("grpo"),
         learner=FakeLearner(outcome),
         canary=None,
         sampling=Sampling(group_size=2, max_new_tokens=8),
@@ -237,7 +238,7 @@ def test_twenty_steps_without_signal_end_a_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["grpo", "ppo"])
 def test_a_grader_that_never_tells_answers_apart_ends_a_run(name: str, tmp_path: Path) -> None:
     run, watcher = make_run(tmp_path, replace(PLAN, steps=100))
-    same = replace(run.trainer, grader=CallableGrader(lambda sample, item: 0.0), algorithm=RECIPES[name])
+    same = replace(run.trainer, grader=CallableGrader(lambda sample, item: 0.0), algorithm=default_algorithm(name))
     assert execute(replace(run, trainer=same), START).ending is Ending.NO_SIGNAL
     assert watcher.steps == list(range(1, 21))
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from verifine.algorithms import RECIPES
+from verifine.algorithms.algorithm import default_algorithm
 from verifine.batch import Batch, Estimates
+from verifine.config.recipes import RECIPES
 from verifine.errors import GraderError
 from verifine.graders import CallableGrader
 from verifine.learner.learner import UpdateOutcome
@@ -30,7 +31,7 @@ def make_trainer(
         source=PromptSource(EXAMPLES, lambda e: Prompt(id=e.id, token_ids=(1, 2), item=e.item), seed=0),
         engine=engine,
         grader=CallableGrader(lambda sample, item: float(sample["output_text"] == item["want"])),
-        algorithm=RECIPES[algorithm],
+        algorithm=default_algorithm(algorithm),
         learner=learner,
         canary=None,
         sampling=Sampling(group_size=4, max_new_tokens=8, seed=0),

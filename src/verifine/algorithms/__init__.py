@@ -1,4 +1,4 @@
-"""Pure functions of tensors: credit, KL, surrogates, weights and shaping, and the table that combines them."""
+"""Pure functions of tensors that the rows of `config.recipes` name: advantages, KL, surrogates, weights and shaping."""
 
 from __future__ import annotations
 
@@ -11,17 +11,10 @@ from verifine.algorithms.advantages import (
     returns_to_go,
     whitened,
 )
-from verifine.algorithms.estimators import (
-    AdvantageEstimator,
-    Advantages,
-    CriticEstimator,
-    Evidence,
-    GroupEstimator,
-    ReturnEstimator,
-)
+from verifine.algorithms.estimators import AdvantageEstimator, CriticEstimator, GroupEstimator, ReturnEstimator
+from verifine.algorithms.inputs import Clip, LossInputs
 from verifine.algorithms.kl import k1, k2, k3
-from verifine.algorithms.loss import KL, Clip, Loss, Tokens, ValueTerm
-from verifine.algorithms.recipes import RECIPES, Algorithm
+from verifine.algorithms.loss import KL, Loss, ValueTerm
 from verifine.algorithms.shaping import drop_truncated, format_gate, has_signal, on_last_token, overlong_penalty
 from verifine.algorithms.surrogates import (
     cispo,
@@ -36,17 +29,13 @@ from verifine.algorithms.weights import constant_length, prompt_mean, rollout_su
 
 __all__ = [
     "KL",
-    "RECIPES",
     "AdvantageEstimator",
-    "Advantages",
-    "Algorithm",
     "Clip",
     "CriticEstimator",
-    "Evidence",
     "GroupEstimator",
     "Loss",
+    "LossInputs",
     "ReturnEstimator",
-    "Tokens",
     "ValueTerm",
     "batch_scaled",
     "cispo",

@@ -1,4 +1,4 @@
-"""Credit: how rewards become advantages.
+"""How rewards become advantages.
 
 Axes: P prompts, G rollouts a prompt, N action tokens; `row[N]` names the rollout of each token, and the tokens of a
 rollout stand next to each other, in order of time. An invalid rollout is outside every mean and standard deviation and
@@ -7,9 +7,13 @@ gets 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from verifine.config.recipes import AdvantageName
 
 
 def group_normalized(
@@ -51,7 +55,8 @@ def batch_scaled(
 ) -> Float[Tensor, "P G"]:
     """Each reward minus its group's mean, divided by the standard deviation of the whole batch (arXiv:2508.08221, 4.1).
 
-    The standard deviation is the unbiased one (n - 1) of all valid rewards, so an easy group is not blown up.
+    The standard deviation is the unbiased one (n - 1) of all valid rewards, so that of an easy group does not inflate
+    its advantages.
     """
     kept = rewards[valid]
     spread = kept.std() if len(kept) > 1 else torch.zeros((), dtype=rewards.dtype, device=rewards.device)
@@ -111,3 +116,14 @@ def ends_rollout(row: Int[Tensor, " N"]) -> Bool[Tensor, " N"]:
     is_last = torch.ones_like(row, dtype=torch.bool)
     is_last[:-1] = row[:-1] != row[1:]
     return is_last
+
+
+GroupAdvantages = Callable[[Tensor, Tensor], Tensor]
+"""rewards[P, G], valid[P, G] -> advantages[P, G]"""
+
+GROUP_ADVANTAGES: Mapping[AdvantageName, GroupAdvantages] = {
+    "group_centered": group_centered,
+    "group_normalized": group_normalized,
+    "batch_scaled": batch_scaled,
+    "leave_one_out": leave_one_out,
+}

@@ -5,9 +5,13 @@ With d = logprob - reference_logprob of a token drawn from the policy, all three
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from verifine.config.recipes import KLEstimatorName
 
 
 def k1(logprobs: Float[Tensor, " N"], reference_logprobs: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
@@ -24,3 +28,7 @@ def k3(logprobs: Float[Tensor, " N"], reference_logprobs: Float[Tensor, " N"]) -
     """exp(-d) - 1 + d: unbiased, of low variance, never negative (GRPO, arXiv:2402.03300, eq. 4)."""
     difference = logprobs - reference_logprobs
     return torch.expm1(-difference) + difference
+
+
+KL_ESTIMATORS: Mapping[KLEstimatorName, Callable[[Tensor, Tensor], Tensor]] = {"k1": k1, "k2": k2, "k3": k3}
+"""logprobs[N], reference_logprobs[N] -> KL[N]"""

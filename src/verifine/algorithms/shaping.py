@@ -1,12 +1,15 @@
-"""Shaping and filters: what happens to rewards and groups before credit is given."""
+"""Shaping and filters: what happens to rewards and groups before advantages are computed."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from verifine.algorithms.advantages import ends_rollout, rewards_differ
+from verifine.config.recipes import GroupFilterName
 
 
 def overlong_penalty(
@@ -23,7 +26,7 @@ def overlong_penalty(
 
 
 def drop_truncated(valid: Bool[Tensor, "P G"], truncated: Bool[Tensor, "P G"]) -> Bool[Tensor, "P G"]:
-    """A rollout that hit the token limit counts for nobody (DAPO's overlong filtering, arXiv:2503.14476, 3.4)."""
+    """A rollout that hit the token limit does not count (DAPO's overlong filtering, arXiv:2503.14476, 3.4)."""
     return valid & ~truncated
 
 
@@ -41,3 +44,7 @@ def on_last_token(rewards: Float[Tensor, "P G"], row: Int[Tensor, " N"]) -> Floa
     """A rollout's reward at its last token, 0 at the others."""
     everywhere = rewards.flatten()[row]
     return torch.where(ends_rollout(row), everywhere, torch.zeros_like(everywhere))
+
+
+GROUP_FILTERS: Mapping[GroupFilterName, Callable[[Tensor, Tensor], Tensor]] = {"has_signal": has_signal}
+"""rewards[P, G], valid[P, G] -> keeps[P]"""

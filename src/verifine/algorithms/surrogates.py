@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from verifine.algorithms.inputs import Clip, LossInputs
+from verifine.config.recipes import SurrogateName
 
 
 def clipped(
@@ -94,3 +100,65 @@ def truncated_importance(
     probability.
     """
     return torch.exp(old_logprobs - behaviour_logprobs).detach().clamp(max=cap)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBack:
+    """The tokens that each bound of a clip keeps from earning more."""
+
+    low: Bool[Tensor, " n"]
+    high: Bool[Tensor, " n"]
+    dual: Bool[Tensor, " n"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surrogate:
+    """What a loss asks of a surrogate."""
+
+    terms: Callable[[Tensor, LossInputs, Clip], Tensor]
+    """logprobs[n], what they are compared with, bounds -> terms[n]"""
+    held_back: Callable[[Tensor, Tensor, Clip], HeldBack]
+    """ratio[n], advantages[n], bounds -> the tokens that earn no more"""
+    clips_rollouts: bool = False
+    """Whether one ratio is clipped for a whole rollout, and not one for each token."""
+
+
+def _never_held(ratio: Float[Tensor, " n"], _advantages: Float[Tensor, " n"], _clip: Clip) -> HeldBack:
+    nothing = torch.zeros_like(ratio, dtype=torch.bool)
+    return HeldBack(low=nothing, high=nothing, dual=nothing)
+
+
+def _held_from_above(ratio: Float[Tensor, " n"], _advantages: Float[Tensor, " n"], clip: Clip) -> HeldBack:
+    nothing = torch.zeros_like(ratio, dtype=torch.bool)
+    return HeldBack(low=nothing, high=ratio > 1 + clip.high, dual=nothing)
+
+
+def _held_on_both_sides(ratio: Float[Tensor, " n"], advantages: Float[Tensor, " n"], clip: Clip) -> HeldBack:
+    dual = torch.zeros_like(ratio, dtype=torch.bool)
+    if clip.dual is not None:
+        dual = (ratio > clip.dual) & (advantages < 0)
+    return HeldBack(
+        low=(ratio < 1 - clip.low) & (advantages < 0), high=(ratio > 1 + clip.high) & (advantages > 0), dual=dual
+    )
+
+
+SURROGATES: Mapping[SurrogateName, Surrogate] = {
+    "clipped": Surrogate(
+        terms=lambda logprobs, of, clip: clipped(
+            logprobs, of.old_logprobs, of.advantages, clip.low, clip.high, clip.dual
+        ),
+        held_back=_held_on_both_sides,
+    ),
+    "reinforce": Surrogate(terms=lambda logprobs, of, _clip: reinforce(logprobs, of.advantages), held_back=_never_held),
+    "sequence_clipped": Surrogate(
+        terms=lambda logprobs, of, clip: sequence_clipped(
+            logprobs, of.old_logprobs, of.advantages, of.row, clip.low, clip.high
+        ),
+        held_back=_held_on_both_sides,
+        clips_rollouts=True,
+    ),
+    "cispo": Surrogate(
+        terms=lambda logprobs, of, clip: cispo(logprobs, of.old_logprobs, of.advantages, clip.high),
+        held_back=_held_from_above,
+    ),
+}

@@ -6,9 +6,13 @@ ranks add up to the same gradient. Only rollouts with tokens on the axis count.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from verifine.config.recipes import AveragingName
 
 
 def token_mean(row: Int[Tensor, " N"], *, dtype: torch.dtype = torch.float32) -> Float[Tensor, " N"]:
@@ -47,3 +51,15 @@ def rollout_sum(row: Int[Tensor, " N"], *, dtype: torch.dtype = torch.float32) -
 def _count(row: Int[Tensor, " N"]) -> int:
     """Rollouts with tokens on the axis; 1 on an empty axis, where it divides nothing."""
     return max(len(torch.unique(row)), 1)
+
+
+Averaging = Callable[[Tensor, int, int, torch.dtype], Tensor]
+"""row[N], group size, token limit, dtype -> weights[N]"""
+
+AVERAGINGS: Mapping[AveragingName, Averaging] = {
+    "token_mean": lambda row, _group_size, _max_tokens, dtype: token_mean(row, dtype=dtype),
+    "sequence_mean": lambda row, _group_size, _max_tokens, dtype: sequence_mean(row, dtype=dtype),
+    "prompt_mean": lambda row, group_size, _max_tokens, dtype: prompt_mean(row, group_size, dtype=dtype),
+    "constant_length": lambda row, _group_size, max_tokens, dtype: constant_length(row, max_tokens, dtype=dtype),
+    "rollout_sum": lambda row, _group_size, _max_tokens, dtype: rollout_sum(row, dtype=dtype),
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from verifine.config.algorithm import AlgorithmConfig, AlgorithmName, CriticConfig, RewardConfig
+from verifine.config.algorithm import AlgorithmConfig, CriticConfig, RewardConfig
 from verifine.config.evaluation import EvaluationConfig
 from verifine.config.graders import GRADER_PRESETS, REWARD_TYPES, AnyGrader, GraderConfig
 from verifine.config.grading import EmbedderConfig, GradingConfig, ServiceConfig
@@ -22,7 +22,6 @@ __all__ = [
     "GRADER_PRESETS",
     "REWARD_TYPES",
     "AlgorithmConfig",
-    "AlgorithmName",
     "AnyGrader",
     "CriticConfig",
     "DataConfig",

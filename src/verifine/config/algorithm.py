@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from verifine.config.graders import Schema
-
-AlgorithmName = Literal[
-    "grpo", "dr_grpo", "dapo", "rloo", "reinforce_pp", "reinforce_pp_baseline", "ppo", "gspo", "cispo"
-]
-
-OTHER_NAMES = {"reinforce_ppb": "reinforce_pp_baseline"}
-"""Names that other programs use."""
-
-NEEDS_A_GROUP = frozenset({"grpo", "dr_grpo", "dapo", "rloo", "reinforce_pp_baseline", "gspo", "cispo"})
-"""Algorithms that compare the answers to one prompt with each other."""
-
-SCALES = frozenset({"grpo", "dr_grpo", "dapo", "gspo", "cispo"})
-"""Algorithms whose advantages are those of a group, as `reward.scaling` says, and nothing is done to them after."""
-
-WITHOUT_KL = frozenset({"dapo"})
-"""Algorithms without a KL penalty."""
-
-DUAL_CLIPS = frozenset({"grpo", "dr_grpo", "dapo", "rloo", "reinforce_pp", "reinforce_pp_baseline", "ppo"})
-"""Algorithms that clip a token's ratio from both sides."""
-
-Scaling = Literal["none", "std", "batch"]
+from verifine.config.recipes import RECIPES, AlgorithmName, Recipe, Scaling, find_recipe_name
 
 LearningRate = Annotated[float, Field(gt=0)] | Literal["auto"]
 
 
 def _canonical(name: object) -> object:
-    lowered = name.lower() if isinstance(name, str) else name
-    return OTHER_NAMES.get(lowered, lowered) if isinstance(lowered, str) else lowered
+    return find_recipe_name(name) if isinstance(name, str) else name
+
+
+def _names(rows: Iterable[Recipe], word: str = "and") -> str:
+    """The names of some rows, as a list in prose."""
+    *others, last = [row.name for row in rows]
+    return f"{', '.join(others)} {word} {last}" if others else last
+
+
+_WITH_CRITIC = _names(row for row in RECIPES.values() if row.has_critic)
+_WITH_FILTER = _names(row for row in RECIPES.values() if row.group_filter is not None)
+_OWN_SHARES = ", ".join(f"{row.overlong_share:g} for {row.name}" for row in RECIPES.values() if row.overlong_share)
+_WITH_SCALING = _names(row for row in RECIPES.values() if row.scaling is not None)
+WITHOUT_GROUPS = _names((row for row in RECIPES.values() if not row.compares_groups), "or")
 
 
 class CriticConfig(Schema):
@@ -62,10 +55,10 @@ class CriticConfig(Schema):
 
 
 class AlgorithmConfig(Schema):
-    """How rewards become a gradient. What is null is taken from the algorithm's row in `algorithms.recipes`."""
+    """How rewards become a gradient. What is null is taken from the algorithm's row in `config.recipes`."""
 
     name: Annotated[AlgorithmName, BeforeValidator(_canonical)] = Field(
-        default="grpo", description="The algorithm: a row of the table in `algorithms.recipes`; see docs/algorithms.md."
+        default="grpo", description="The algorithm: a row of the table in `config.recipes`; see docs/algorithms.md."
     )
     clip_low: float | None = Field(
         default=None,
@@ -106,9 +99,15 @@ class AlgorithmConfig(Schema):
     max_resample: int = Field(
         default=3,
         ge=0,
-        description="Rounds of new prompts an algorithm with a group filter (dapo, cispo) may ask for in one step.",
+        description="Rounds of new prompts that an algorithm with a group filter may ask for in one step. For "
+        f"{_WITH_FILTER}.",
     )
-    critic: CriticConfig | None = Field(default=None, description="ppo alone has one; null takes its defaults.")
+    critic: CriticConfig | None = Field(default=None, description=f"For {_WITH_CRITIC}; null takes its defaults.")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The algorithm's row."""
+        return RECIPES[self.name]
 
     @property
     def updates_per_step(self) -> int:
@@ -116,29 +115,42 @@ class AlgorithmConfig(Schema):
 
     @model_validator(mode="after")
     def _beta_has_a_place(self) -> Self:
-        if self.beta and self.name in WITHOUT_KL:
+        if self.beta and self.recipe.kl is None:
             raise ValueError(
                 f"`beta` must be 0: {self.name} has no KL penalty and keeps no reference model; take grpo for one"
             )
         return self
 
     @model_validator(mode="after")
-    def _critic_is_ppos(self) -> Self:
-        if self.critic is not None and self.name != "ppo":
-            raise ValueError(f"`critic` belongs to ppo, and {self.name} has none; remove it, or set name to ppo")
+    def _critic_has_a_place(self) -> Self:
+        if self.critic is not None and not self.recipe.has_critic:
+            raise ValueError(
+                f"`critic` belongs to {_WITH_CRITIC}, and {self.name} has none; remove it, or set name to "
+                f"{_WITH_CRITIC}"
+            )
         return self
 
     @model_validator(mode="after")
     def _clips_something(self) -> Self:
-        if self.dual_clip is not None and self.name not in DUAL_CLIPS:
+        if self.dual_clip is not None and not self.recipe.has_dual_clip:
             raise ValueError(f"`dual_clip` means nothing to {self.name}; remove it")
-        if self.clip_low is not None and self.name == "cispo":
-            raise ValueError("`clip_low` means nothing to cispo, which bounds ratios from above only; remove it")
+        if self.clip_low is not None and self.recipe.clip_low is None:
+            raise ValueError(f"`clip_low` means nothing to {self.name}, which bounds ratios from above only; remove it")
         return self
+
+    def decided(self) -> AlgorithmConfig:
+        """The same algorithm, with what its row decides written out."""
+        row = self.recipe
+        values = {
+            "clip_low": row.clip_low if self.clip_low is None else self.clip_low,
+            "clip_high": row.clip_high if self.clip_high is None else self.clip_high,
+            "critic": CriticConfig() if row.has_critic and self.critic is None else self.critic,
+        }
+        return self.model_copy(update=values)
 
 
 class RewardConfig(Schema):
-    """How the grader's scores become the rewards that credit is given for."""
+    """How the grader's scores become the rewards that advantages are computed from."""
 
     format_gate: bool = Field(
         default=False,
@@ -149,10 +161,18 @@ class RewardConfig(Schema):
         ge=0,
         le=1,
         description="The last part of max_new_tokens, over which the reward falls by up to 1, so that answers stay "
-        "shorter; null: the algorithm's own, 0.2 for dapo and 0 for the others.",
+        f"shorter; null: the algorithm's own, {_OWN_SHARES} and 0 for the others.",
     )
     scaling: Scaling | None = Field(
         default=None,
         description="What an advantage is divided by: none: nothing; std: the standard deviation of its group; batch: "
-        "that of the whole step. null: the algorithm's own. For grpo, dr_grpo, dapo, gspo and cispo.",
+        f"that of the whole step. null: the algorithm's own. For {_WITH_SCALING}.",
     )
+
+    def decided(self, row: Recipe) -> RewardConfig:
+        """The same section, with what the algorithm's row decides written out."""
+        values = {
+            "overlong_share": row.overlong_share if self.overlong_share is None else self.overlong_share,
+            "scaling": row.scaling if self.scaling is None else self.scaling,
+        }
+        return self.model_copy(update=values)

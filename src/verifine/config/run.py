@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from verifine.config.algorithm import NEEDS_A_GROUP, SCALES, AlgorithmConfig, LearningRate, RewardConfig
+from verifine.config.algorithm import WITHOUT_GROUPS, AlgorithmConfig, LearningRate, RewardConfig
 from verifine.config.dataset import DataLocation
 from verifine.config.evaluation import EvaluationConfig
 from verifine.config.graders import GraderConfig, Schema
@@ -207,10 +207,10 @@ class RunConfig(Schema):
     @model_validator(mode="after")
     def _group_can_be_compared(self) -> Self:
         name = self.algorithm.name
-        if self.sampling.group_size < 2 and name in NEEDS_A_GROUP:
+        if self.sampling.group_size < 2 and self.algorithm.recipe.compares_groups:
             raise ValueError(
                 f"`sampling.group_size` must be at least 2: {name} compares the answers to one prompt with each other; "
-                "raise it, or take reinforce_pp or ppo"
+                f"raise it, or take {WITHOUT_GROUPS}"
             )
         if self.sampling.group_size * self.sampling.prompts_per_step < 2:
             raise ValueError(
@@ -230,7 +230,7 @@ class RunConfig(Schema):
 
     @model_validator(mode="after")
     def _scaling_has_a_place(self) -> Self:
-        if self.reward.scaling is not None and self.algorithm.name not in SCALES:
+        if self.reward.scaling is not None and self.algorithm.recipe.scaling is None:
             raise ValueError(
                 f"`reward.scaling` means nothing to {self.algorithm.name}, which has a scaling of its own; remove it"
             )

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from verifine.algorithms.configured import build_algorithm, decided_algorithm, decided_reward
-from verifine.algorithms.recipes import Algorithm
+from verifine.algorithms.algorithm import Algorithm, build_algorithm
 from verifine.config import AlgorithmConfig, CriticConfig, DataConfig, OptimConfig, RunConfig
 from verifine.data import Problems
 from verifine.errors import DataError
@@ -332,10 +331,8 @@ def resolve(config: RunConfig, model: LanguageModel) -> RunConfig:
                 }
             ),
             "data": _absolute(config.data),
-            "algorithm": _with_importance_cap(
-                config, _with_critic_rate(decided_algorithm(config.algorithm), full_rate)
-            ),
-            "reward": decided_reward(config.reward, config.algorithm.name),
+            "algorithm": _with_importance_cap(config, _with_critic_rate(config.algorithm.decided(), full_rate)),
+            "reward": config.reward.decided(config.algorithm.recipe),
             "optim": config.optim.model_copy(update={"learning_rate": rate}),
         }
     )

@@ -11,9 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from verifine.algorithms.estimators import Advantages
 from verifine.algorithms.loss import Loss
-from verifine.batch import Batch, Estimates
+from verifine.batch import Advantages, Batch, Estimates
 from verifine.learner.micro_batch_limit import MicroBatchLimit
 from verifine.models.load import Weights
 

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from verifine.algorithms.inputs import LossInputs
 from verifine.algorithms.kl import k3
-from verifine.algorithms.loss import Loss, Tokens
+from verifine.algorithms.loss import Loss
 from verifine.batch import Estimates
 from verifine.learner.learner import TrainingBatch
 
@@ -96,9 +97,9 @@ class Objective:
         self._note_values(tokens, reading.values.detach(), value_loss.detach())
         return loss + value_loss
 
-    def _tokens(self, index: Int[Tensor, " n"], reading: ForwardOutput) -> Tokens:
+    def _tokens(self, index: Int[Tensor, " n"], reading: ForwardOutput) -> LossInputs:
         now = self.estimates.part(index)
-        return Tokens(
+        return LossInputs(
             row=self.row[index],
             advantages=self.advantages[index],
             old_logprobs=reading.logprobs.detach() if now.old_logprobs is None else now.old_logprobs,
@@ -109,10 +110,11 @@ class Objective:
         )
 
     @torch.no_grad()
-    def _note_policy(self, tokens: Tokens, reading: ForwardOutput, loss: Tensor) -> None:
+    def _note_policy(self, tokens: LossInputs, reading: ForwardOutput, loss: Tensor) -> None:
         tally, logprobs = self.tally, reading.logprobs
         ratio = torch.exp(self.loss.log_ratio(logprobs, tokens))
-        low, high, dual = (held.float() for held in self.loss.held_back(ratio, tokens.advantages))
+        held = self.loss.held_back(ratio, tokens.advantages)
+        low, high, dual = held.low.float(), held.high.float(), held.dual.float()
         mismatch = (tokens.old_logprobs - tokens.behaviour_logprobs).abs()
         tally.total("loss", loss)
         tally.mean("entropy", reading.entropy)
@@ -135,7 +137,7 @@ class Objective:
             tally.mean("kl", k3(logprobs, tokens.reference_logprobs))
 
     @torch.no_grad()
-    def _note_values(self, tokens: Tokens, values: Float[Tensor, " n"], value_loss: Tensor) -> None:
+    def _note_values(self, tokens: LossInputs, values: Float[Tensor, " n"], value_loss: Tensor) -> None:
         assert self.loss.value is not None
         assert tokens.old_values is not None
         assert tokens.returns is not None

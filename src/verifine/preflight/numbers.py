@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from verifine.config.algorithm import NEEDS_A_GROUP
 from verifine.insights.scores import Scores
 from verifine.preflight.grading import GradingFacts
 from verifine.preflight.report import Report
@@ -53,7 +52,7 @@ def _grading(facts: GradingFacts) -> dict[str, Json]:
 
 def _sampling(facts: SamplingFacts, report: Report) -> dict[str, Json]:
     low, high = facts.useful_groups(report.config.sampling.prompts_per_step)
-    compares_groups = report.config.algorithm.name in NEEDS_A_GROUP
+    compares_groups = report.config.algorithm.recipe.compares_groups
     return {
         "prompts": facts.prompts,
         "samples": facts.samples,

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from verifine.algorithms.recipes import RECIPES
 from verifine.config import RunConfig
 from verifine.config.graders import CALLABLE_TRAITS, AnyGrader, GraderTraits
 from verifine.config.graders.fields import REFERENCE_FIELD
@@ -220,7 +219,7 @@ def _dispute(grades: _RowGrades) -> RowFault | None:
 def _requests(run: RunConfig, per_answer: int, grades: Sequence[Grade]) -> Requests:
     sampling, algorithm = run.sampling, run.algorithm
     per_step = per_answer * sampling.prompts_per_step * sampling.group_size
-    rounds = 1 + (algorithm.max_resample if RECIPES[algorithm.name].group_filter is not None else 0)
+    rounds = 1 + (0 if algorithm.recipe.group_filter is None else algorithm.max_resample)
     used = [usage.prompt + usage.completion for grade in grades for usage in grade.usage.values()]
     return Requests(
         per_answer=per_answer,

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from verifine.config import RunConfig
-from verifine.config.algorithm import NEEDS_A_GROUP
 from verifine.insights.chance import wilson_interval
 from verifine.insights.outcome import count
 from verifine.insights.scores import Scores
@@ -112,7 +111,7 @@ def _unscorable(facts: SamplingFacts) -> Iterator[Finding]:
 
 
 def _signal(facts: SamplingFacts, config: RunConfig, best: float | None) -> Iterator[Finding]:
-    compares_groups = config.algorithm.name in NEEDS_A_GROUP
+    compares_groups = config.algorithm.recipe.compares_groups
     if compares_groups and facts.samples == 1:
         return  # a single answer differs from no other
     right = _share_right(facts, best)
@@ -208,7 +207,8 @@ def _more_signal(facts: SamplingFacts, config: RunConfig) -> str:
         return (
             f"The answers to a prompt are nearly all alike: raise sampling.temperature (now {sampling.temperature:g})."
         )
-    others = "" if config.algorithm.name == "dapo" else ", or let the step look for others (algorithm: dapo)"
+    has_filter = config.algorithm.recipe.group_filter is not None
+    others = "" if has_filter else ", or let the step look for others (algorithm: dapo)"
     return (
         f"Take more answers to each prompt (sampling.group_size, now {sampling.group_size}), prompts that the model "
         f"gets right now and then (data.train){others}, or raise sampling.temperature (now {sampling.temperature:g})."
@@ -259,7 +259,7 @@ def _sample_size(facts: SamplingFacts, config: RunConfig) -> Iterator[Finding]:
 def _finding(severity: Severity, name: str, what: str, facts: SamplingFacts, config: RunConfig, remedy: str) -> Finding:
     """With the numbers that everything about signal rests on."""
     parts = [f"mean score {facts.scores.mean:.2f}"]
-    if config.algorithm.name in NEEDS_A_GROUP:
+    if config.algorithm.recipe.compares_groups:
         low, high = wilson_interval(facts.groups_with_signal, facts.prompts)
         with_signal = f"{facts.groups_with_signal} of {count(facts.prompts, 'group')} with signal"
         parts.insert(0, f"{with_signal} (95 % interval of the share: {low:.0%} to {high:.0%})")

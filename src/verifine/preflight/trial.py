@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from verifine.algorithms.recipes import Algorithm
+from verifine.algorithms.algorithm import Algorithm
 from verifine.batch import collate, score
 from verifine.config import AlgorithmConfig
-from verifine.config.algorithm import NEEDS_A_GROUP
 from verifine.insights.scores import collect_scores, mean
 from verifine.learner.packing import pack
 from verifine.models.forward import tree_logprobs
@@ -116,7 +115,7 @@ def measure(
         sampling_s=share * asked.sampling_s,
         grading_s=share * asked.grading_s,
         forward_s=share * _forward_seconds(asked.groups, trainer, model, micro_batch_tokens),
-        signal_share=signal if trainer.algorithm.name in NEEDS_A_GROUP else float(facts.has_signal),
+        signal_share=signal if trainer.algorithm.recipe.compares_groups else float(facts.has_signal),
     )
 
 
@@ -148,7 +147,7 @@ def work_of(trainer: Trainer, config: AlgorithmConfig) -> Work:
         algorithm.loss.value is not None,
     )
     return Work(
-        rounds=1 + (trainer.max_resample if algorithm.group_filter is not None else 0),
+        rounds=1 + (0 if algorithm.recipe.group_filter is None else trainer.max_resample),
         estimates=sum(estimates),
         updates=trainer.epochs * (2 if has_critic_model else 1),
         is_saving=not algorithm.loss.moves_every_token,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 
-from verifine.config.algorithm import NEEDS_A_GROUP
 from verifine.insights.outcome import count
 from verifine.insights.scores import Scores
 from verifine.preflight.finding import Finding, Severity, Verdict
@@ -111,7 +110,7 @@ def _sampling(report: Report) -> Iterator[str]:
             else mean_bars(facts.prompt_rates, scores.lowest, scores.highest)
         )
         yield from (f"{_INDENT}{line}" for line in draw_bars(bars))
-    if report.config.algorithm.name in NEEDS_A_GROUP and facts.samples > 1:
+    if report.config.algorithm.recipe.compares_groups and facts.samples > 1:
         low, high = facts.useful_groups(sampling.prompts_per_step)
         yield (
             f"{facts.groups_with_signal} of {count(facts.prompts, 'prompt')} got answers with different rewards, which "

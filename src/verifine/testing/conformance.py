@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from verifine.algorithms.estimators import Advantages
-from verifine.algorithms.loss import Loss, Tokens
-from verifine.algorithms.recipes import Algorithm
-from verifine.batch import Batch, Estimates, Scores
+from verifine.algorithms.algorithm import Algorithm
+from verifine.algorithms.inputs import LossInputs
+from verifine.algorithms.loss import Loss
+from verifine.batch import Advantages, Batch, Estimates, Scores
 from verifine.testing.oracle_batch import Rollout
 from verifine.testing.oracle_rows import Answer
 
@@ -30,11 +30,11 @@ class Exercise:
     values: Float[Tensor, " N"] | None
     """None: the row has no critic."""
 
-    def tokens(self, index: Int[Tensor, " n"]) -> Tokens:
+    def tokens(self, index: Int[Tensor, " n"]) -> LossInputs:
         """What the loss compares some tokens with."""
         estimates = self.estimates.part(index)
         assert estimates.old_logprobs is not None
-        return Tokens(
+        return LossInputs(
             row=self.batch.row[index],
             advantages=self.credit.advantages[index],
             old_logprobs=estimates.old_logprobs,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifine.algorithms.recipes import RECIPES, Algorithm
+from verifine.algorithms.algorithm import Algorithm, default_algorithm
 from verifine.batch import Batch, collate, score
 from verifine.learner.critic import ValueHead
 from verifine.learner.learner import TrainingBatch
@@ -13,6 +13,8 @@ from verifine.learner.optim import OptimSettings
 from verifine.models.load import LanguageModel
 from verifine.rollout.native import NativeEngine
 from verifine.types import Grade, Group, Prompt, Sampling
+
+GRPO = default_algorithm("grpo")
 
 MAX_TOKENS = 8
 
@@ -44,9 +46,7 @@ def sample_groups(
     ]
 
 
-def make_learner(
-    model: LanguageModel, settings: OptimSettings = SETTINGS, algorithm: Algorithm = RECIPES["grpo"]
-) -> LocalLearner:
+def make_learner(model: LanguageModel, settings: OptimSettings = SETTINGS, algorithm: Algorithm = GRPO) -> LocalLearner:
     """A learner at temperature 1 with a critic, if the algorithm has one."""
     critic = ValueHead(model, settings) if algorithm.loss.value is not None else None
     return LocalLearner(model, settings, 1.0, critic=critic)
@@ -58,9 +58,7 @@ def make_batch(groups: Sequence[Group]) -> Batch:
     return collate(groups, scores.rewards, scores.valid, MAX_TOKENS)
 
 
-def make_lesson(
-    learner: LocalLearner, groups: Sequence[Group], algorithm: Algorithm = RECIPES["grpo"]
-) -> TrainingBatch:
+def make_lesson(learner: LocalLearner, groups: Sequence[Group], algorithm: Algorithm = GRPO) -> TrainingBatch:
     """What `learner` would be given in a step with these groups."""
     batch = make_batch(groups)
     estimates = learner.estimate(batch)

@@ -43,7 +43,7 @@ def collect(trainer: Trainer, sampling: Sampling, position: int, watch: Stopwatc
     kept: list[Group] = []
     rewards: list[Tensor] = []
     valid: list[Tensor] = []
-    for _ in range(1 + (trainer.max_resample if algorithm.group_filter else 0)):
+    for _ in range(1 + (0 if algorithm.recipe.group_filter is None else trainer.max_resample)):
         prompts = trainer.source.draw(position + len(sampled), trainer.prompts_per_step - len(kept))
         with watch.measure("generate"):
             groups = trainer.engine.generate(prompts, sampling)

@@ -39,7 +39,7 @@ def train_step(trainer: Trainer, progress: Progress) -> StepResult:
     harvest = collect(trainer, sampling, progress.position, watch)
     batch = collate(harvest.kept, harvest.rewards, harvest.valid, sampling.max_new_tokens)
     lesson = None
-    if trainer.algorithm.has_signal(batch):
+    if trainer.algorithm.estimator.has_signal(batch.rewards, batch.valid):
         with watch.measure("estimate"):
             estimates = trainer.learner.estimate(batch)
         lesson = TrainingBatch(batch=batch, estimates=estimates, credit=trainer.algorithm.credit(batch, estimates))

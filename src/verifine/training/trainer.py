@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from verifine.algorithms.recipes import Algorithm
+from verifine.algorithms.algorithm import Algorithm
 from verifine.graders import Grader
 from verifine.learner.learner import Learner
 from verifine.rollout.canary import Canary

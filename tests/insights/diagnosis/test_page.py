@@ -45,7 +45,7 @@ def test_the_thresholds_on_the_page_are_those_of_the_rules() -> None:
         "answers_cut_off": f"{length.CUT_OFF:.0%} of the answers",
         "held_out_lags": f"lies {generalisation.GAP:g} below",
         "kl_grows": f"above {policy.FAR_KL:g} nats",
-        "clip_saturation": f"{policy.CLIPPED:.0%} of the tokens or more are clipped ({policy.CLIPPED_GSPO:.0%} for",
+        "clip_saturation": f"{policy.CLIPPED:.0%} of the tokens or more are clipped ({policy.CLIPPED_ROLLOUTS:.0%} for",
         "critic_blind": f"after {policy.CRITIC_STEPS} steps",
         "mismatch": f"{engine.BFLOAT16_MISMATCH:g} in bfloat16, {engine.INT8_MISMATCH:g} with int8",
         "not_finite": f"from {rate.MANY_NOT_FINITE} in {RECENT} steps",

@@ -105,7 +105,7 @@ def _lasts(story: Story) -> bool:
 def _ways_out(story: Story) -> Iterator[str]:
     algorithm, rate = story.config.algorithm, story.learning_rate
     yield raise_entropy_bonus(story)
-    if algorithm.updates_per_step > 1 and algorithm.name != "gspo":
+    if algorithm.updates_per_step > 1 and not algorithm.recipe.clips_rollouts:
         yield "Raise algorithm.clip_high to 0.28: unlikely answers may then gain more at once."
     yield more_answers(story)
     values = f" {rate / 2:.1g} and {rate * 2:.1g}" if rate else " half of it and twice as much"

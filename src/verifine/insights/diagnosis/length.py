@@ -17,8 +17,6 @@ DRIFT = 2.0
 
 LENGTH = "completions/mean_length"
 CLIPPED = "completions/clipped_ratio"
-_LESS_FOR_LENGTH = frozenset({"grpo", "gspo"})
-"""Algorithms that spread a loss over an answer's tokens, so that a long wrong answer loses no more than a short one."""
 
 
 def judge_cut_off(story: Story) -> Finding | None:
@@ -68,7 +66,7 @@ RULES = (judge_cut_off, judge_drift)
 
 def _shorter(story: Story) -> tuple[str, ...]:
     changes = [read_answers("some answers")]
-    if story.config.algorithm.name in _LESS_FOR_LENGTH:
+    if story.config.algorithm.recipe.averaging == "sequence_mean":  # a long wrong answer loses no more than a short one
         changes.append("Set algorithm.name to dr_grpo: a long wrong answer then loses as much a token as a short one.")
     changes += pay_less_for_length(story)
     return tuple(changes)

@@ -14,8 +14,8 @@ JUMPED_KL = 0.05
 
 CLIPPED = 0.3
 """Share of tokens held back from which an update is mostly cut away; usual are 0 to 0.1."""
-CLIPPED_GSPO = 0.6
-"""gspo clips whole answers within a hair's breadth: 15 to 50 % is how it is meant."""
+CLIPPED_ROLLOUTS = 0.6
+"""The same where whole answers are clipped, within narrow bounds (gspo): 15 to 50 % are usual."""
 
 BLIND = 0.0
 """Explained variance from which down the critic foresees no more than the average return."""
@@ -57,7 +57,7 @@ def judge_kl_jumps(story: Story) -> Finding | None:
 def judge_clipping(story: Story) -> Finding | None:
     clipped = story.recent.mean("clip_ratio/region_mean")
     algorithm = story.config.algorithm
-    most = CLIPPED_GSPO if algorithm.name == "gspo" else CLIPPED
+    most = CLIPPED_ROLLOUTS if algorithm.recipe.clips_rollouts else CLIPPED
     if clipped is None or len(story.recent) < ENOUGH or clipped < most:
         return None
     changes = [lower_learning_rate(story)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifine.config.algorithm import NEEDS_A_GROUP
 from verifine.insights.diagnosis.entropy import find_collapse
 from verifine.insights.diagnosis.finding import Finding, Severity, Topic
 from verifine.insights.diagnosis.story import ENOUGH, Story
@@ -20,8 +19,6 @@ HARD = 0.05
 """Share of right answers up to which they are silent because almost nothing is right."""
 LOST = 0.2
 """Share of groups that are silent and wrong, from which silence is not just what success looks like."""
-FILTERS = frozenset({"dapo", "cispo"})
-"""Algorithms that sample other prompts in place of silent groups: only those they could not replace count."""
 
 
 def judge_signal(story: Story) -> Finding | None:
@@ -44,11 +41,11 @@ RULES = (judge_signal,)
 
 def _silence(story: Story) -> float | None:
     """The share of groups that teach nothing; for algorithms that compare across prompts, that of steps."""
-    name = story.config.algorithm.name
-    if name in FILTERS:
+    row = story.config.algorithm.recipe
+    if row.group_filter is not None:  # other prompts take the place of silent groups: those without a replacement count
         missing = story.recent.mean("groups/missing")
         return None if missing is None else missing / story.config.sampling.prompts_per_step
-    if name in NEEDS_A_GROUP:
+    if row.compares_groups:
         return story.recent.mean("frac_reward_zero_std")
     trained = story.recent.values("groups/trained")
     return sum(groups == 0 for groups in trained) / len(trained) if trained else None
@@ -113,7 +110,8 @@ def _no_signal(story: Story, silence: float) -> Finding:
         "Train on prompts of middling difficulty: `verifine check` shows how often each is right.",
         "Raise sampling.temperature a little, such as to 1.2: answers to a prompt differ more.",
     ]
-    if story.config.algorithm.name in NEEDS_A_GROUP - FILTERS:
+    row = story.config.algorithm.recipe
+    if row.compares_groups and row.group_filter is None:
         changes.insert(1, "Set algorithm.name to dapo: it samples other prompts in place of groups without signal.")
     return _finding(
         story,
@@ -135,7 +133,7 @@ def _level(story: Story, *, starts: bool = True) -> str:
 
 
 def _finding(story: Story, topic: Topic, severity: Severity, found: str, changes: Sequence[str]) -> Finding:
-    missing = ("groups/missing",) if story.config.algorithm.name in FILTERS else ()
+    missing = ("groups/missing",) if story.config.algorithm.recipe.group_filter is not None else ()
     names = dict.fromkeys(("frac_reward_zero_std", "groups/trained", *missing, story.goal, "reward"))
     return Finding(
         topic=topic,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from verifine.config.algorithm import WITHOUT_KL
 from verifine.insights.diagnosis.story import Story
 
 STEP = 3.0
@@ -23,10 +22,10 @@ def raise_learning_rate(story: Story) -> str:
 
 def hold_near_start(story: Story) -> str:
     """By the KL penalty."""
-    beta, name = story.config.algorithm.beta, story.config.algorithm.name
+    beta, has_penalty = story.config.algorithm.beta, story.config.algorithm.recipe.kl is not None
     if beta:
         return f"Raise algorithm.beta from {beta:g} to {3 * beta:g}: it holds the model near where it started."
-    another = ", with an algorithm.name that has a KL penalty, such as grpo" if name in WITHOUT_KL else ""
+    another = "" if has_penalty else ", with an algorithm.name that has a KL penalty, such as grpo"
     return f"Set algorithm.beta to {SMALL_BETA:g}{another}: it holds the model near where it started."
 
 

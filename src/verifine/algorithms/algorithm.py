@@ -1,0 +1,135 @@
+"""An algorithm: the functions that its row names, with the settings of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from verifine.algorithms.advantages import GROUP_ADVANTAGES
+from verifine.algorithms.estimators import AdvantageEstimator, CriticEstimator, GroupEstimator, ReturnEstimator
+from verifine.algorithms.inputs import Clip
+from verifine.algorithms.kl import k1
+from verifine.algorithms.loss import KL, Loss, ValueTerm
+from verifine.algorithms.shaping import GROUP_FILTERS, drop_truncated, format_gate, overlong_penalty
+from verifine.batch import Advantages, Batch, Estimates, Scores
+from verifine.config import AlgorithmConfig, CriticConfig, RewardConfig
+from verifine.config.recipes import SCALINGS, Recipe, Scaling, SurrogateName
+
+NO_LOWER_BOUND = 1.0
+"""A ratio is never below 0, so this lower clip bounds nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shaped:
+    """Groups with the rewards that credit is given for."""
+
+    rewards: Float[Tensor, "P G"]
+    valid: Bool[Tensor, "P G"]
+    """The rollouts that count."""
+    keeps: Bool[Tensor, " P"]
+    """The groups worth training on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Algorithm:
+    """A row of the table with the settings of a run."""
+
+    recipe: Recipe
+    estimator: AdvantageEstimator
+    loss: Loss
+    overlong_share: float
+    """The last part of the token limit, over which the soft overlong penalty rises; 0: none."""
+    drops_truncated: bool
+    gates_format: bool
+    """Whether an answer in the wrong format earns nothing."""
+
+    def shape(self, scores: Scores, max_tokens: int) -> Shaped:
+        """What the grader's scores come to, before the other groups of the step are known."""
+        valid = drop_truncated(scores.valid, scores.truncated) if self.drops_truncated else scores.valid
+        rewards = format_gate(scores.rewards, scores.format_ok) if self.gates_format else scores.rewards
+        buffer = int(self.overlong_share * max_tokens)
+        return Shaped(
+            rewards=rewards + overlong_penalty(scores.lengths, max_tokens, buffer, dtype=rewards.dtype),
+            valid=valid,
+            # Before the length counts: a group whose answers differ in length alone says nothing of which is better.
+            keeps=self._keeps(rewards, valid),
+        )
+
+    def credit(self, batch: Batch, estimates: Estimates) -> Advantages:
+        """What each token of a step did for the reward."""
+        return self.estimator(batch, estimates, self._penalty(estimates))
+
+    @property
+    def needs_reference(self) -> bool:
+        return self.loss.kl is not None and self.loss.kl.beta > 0
+
+    @property
+    def penalises_in_reward(self) -> bool:
+        """Whether a KL penalty is taken off the reward."""
+        return self.needs_reference and not self.loss.penalises_divergence
+
+    def _keeps(self, rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> Bool[Tensor, " P"]:
+        name = self.recipe.group_filter
+        return valid.any(dim=1) if name is None else GROUP_FILTERS[name](rewards, valid)
+
+    def _penalty(self, estimates: Estimates) -> Float[Tensor, " N"] | None:
+        if not self.penalises_in_reward:
+            return None
+        assert self.loss.kl is not None
+        if estimates.old_logprobs is None or estimates.reference_logprobs is None:
+            raise ValueError("a KL penalty in the reward needs the old and the reference's log-probabilities")
+        return self.loss.kl.beta * k1(estimates.old_logprobs, estimates.reference_logprobs)
+
+
+def build_algorithm(config: AlgorithmConfig, reward: RewardConfig) -> Algorithm:
+    """The algorithm of a run."""
+    row, shaping = config.recipe, reward.decided(config.recipe)
+    assert shaping.overlong_share is not None
+    critic = (config.critic or CriticConfig()) if row.has_critic else None
+    return Algorithm(
+        recipe=row,
+        estimator=_estimator(row, critic, shaping.scaling),
+        loss=_loss(config, critic),
+        overlong_share=shaping.overlong_share,
+        drops_truncated=config.drop_truncated,
+        gates_format=reward.format_gate,
+    )
+
+
+def default_algorithm(name: str) -> Algorithm:
+    """An algorithm as its row and the defaults of the settings have it."""
+    return build_algorithm(AlgorithmConfig(name=name), RewardConfig())
+
+
+def _estimator(row: Recipe, critic: CriticConfig | None, scaling: Scaling | None) -> AdvantageEstimator:
+    if critic is not None:
+        return CriticEstimator(gamma=critic.gamma, lam=critic.lam)
+    if row.advantage == "returns_to_go":
+        return ReturnEstimator()
+    advantage = row.advantage if scaling is None else SCALINGS[scaling]
+    return GroupEstimator(advantages=GROUP_ADVANTAGES[advantage], whitens=row.whitens)
+
+
+def _loss(config: AlgorithmConfig, critic: CriticConfig | None) -> Loss:
+    row, decided = config.recipe, config.decided()
+    assert decided.clip_high is not None
+    return Loss(
+        surrogate=_surrogate(row.surrogate, config.updates_per_step),
+        clip=Clip(
+            low=NO_LOWER_BOUND if decided.clip_low is None else decided.clip_low,
+            high=decided.clip_high,
+            dual=config.dual_clip,
+        ),
+        averaging=row.averaging,
+        kl=None if row.kl is None else KL(estimator=row.kl.estimator, place=row.kl.place, beta=config.beta),
+        entropy_bonus=config.entropy_bonus,
+        importance_cap=config.importance_cap,
+        value=None if critic is None else ValueTerm(clip=critic.value_clip, coefficient=critic.coefficient),
+    )
+
+
+def _surrogate(surrogate: SurrogateName, updates: int) -> SurrogateName:
+    """A batch that is used more than once has ratios, and REINFORCE has no bound for them."""
+    return "clipped" if surrogate == "reinforce" and updates > 1 else surrogate

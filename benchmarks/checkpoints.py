@@ -52,7 +52,7 @@ class Cost:
     without_s: list[float]
     with_s: list[float]
     write_s: list[float]
-    """From when a checkpoint is begun until it is on the platter."""
+    """From when a checkpoint is begun until it is on stable storage."""
     checkpoint_bytes: int
 
     @property

@@ -34,9 +34,9 @@ from vllm_engine import vllm
 from workloads import MODEL
 
 from verifine.cli.memory import keep_freed_memory
-from verifine.models.quantized import QuantizedTwin
+from verifine.models.quantized import QuantizedCopy
 from verifine.models.quiet import no_progress_bars
-from verifine.rollout.native import NativeEngine
+from verifine.rollout.native.native_engine import NativeEngine
 from verifine.types import Prompt, Sampling
 
 GROUP_SIZE = 8
@@ -44,8 +44,8 @@ GROUP_SIZE = 8
 
 def native(job: Job, *, in_int8: bool = False) -> list[Speed]:
     model = load(job.folder, job.precision, torch.device("cpu"))
-    twin = QuantizedTwin(model.network, head=True) if in_int8 else None
-    engine = NativeEngine(replace(model, stop_token_ids=frozenset()), twin=twin)
+    quantized = QuantizedCopy(model.network, head=True) if in_int8 else None
+    engine = NativeEngine(replace(model, stop_token_ids=frozenset()), quantized=quantized)
     sampling = Sampling(group_size=job.group_size, max_new_tokens=job.new_tokens, in_int8=in_int8)
 
     def generate(prompts: Prompts) -> int:

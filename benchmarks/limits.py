@@ -32,7 +32,7 @@ from workloads import FIXED, MODEL, SMOKE, TINY, Workload
 
 from verifine.cli.memory import keep_freed_memory
 from verifine.models.load import LanguageModel
-from verifine.rollout.native import NativeEngine
+from verifine.rollout.native.native_engine import NativeEngine
 from verifine.training.trainer import Trainer
 from verifine.types import Group
 

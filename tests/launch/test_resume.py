@@ -145,7 +145,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(model: Path, t
     resume(run.path, grader=grade)
     events = read_events(run.events)
     assert [event.fields["error"] for event in events if event.type == "checkpoint_damaged"] == [
-        f"{damaged} is not what was written: its sha256 differs"
+        f"{damaged} is damaged: its sha256 differs from that of what was written"
     ]
     assert [event.fields["step"] for event in events if event.type == "resumed"] == [2]
     assert hash_model(run.path) == before

@@ -13,7 +13,7 @@ from verifine.config.recipes import RECIPES
 from verifine.learner.learner import TrainingBatch, UpdateOutcome, UpdateReport
 from verifine.learner.local import LocalLearner
 from verifine.models.load import LanguageModel
-from verifine.rollout.native import NativeEngine
+from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import load_tiny_model
 from verifine.testing.training_batches import SETTINGS, make_learner, make_lesson, sample_groups
 from verifine.types import Group, Sampling

@@ -18,7 +18,7 @@ from verifine.algorithms.algorithm import default_algorithm
 from verifine.batch import score
 from verifine.learner.local import LocalLearner
 from verifine.models.load import LanguageModel
-from verifine.rollout.native import NativeEngine
+from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.testing.training_batches import SETTINGS, make_lesson
 from verifine.types import Grade, Group, Prompt, Sampling

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from verifine.models.export import save_model
-from verifine.rollout.native import NativeEngine
+from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.types import Prompt, Sampling
 

@@ -19,7 +19,7 @@ from verifine.models.load import LanguageModel, load_model
 from verifine.models.lora import adapters_off, attach_lora
 from verifine.models.provision import ProvisionedModel
 from verifine.models.tree import Branch, grow_tree
-from verifine.rollout.native import NativeEngine
+from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.types import Prompt, Sampling
 

@@ -16,7 +16,7 @@ from verifine.models.attention import IMPLEMENTATION, TreeAttention
 from verifine.models.forward import head_weight, hidden_states, matmul_precision
 from verifine.models.load import LanguageModel
 from verifine.models.lora import attach_lora, merged_weights
-from verifine.models.quantized import Int8Linear, QuantizedTwin, int8_is_exact, int8_is_faster, quantize_rows
+from verifine.models.quantized import Int8Linear, QuantizedCopy, int8_is_exact, int8_is_faster, quantize_rows
 from verifine.models.tree import Branch, grow_tree
 from verifine.testing import Architecture, load_tiny_model
 
@@ -62,8 +62,8 @@ def linears(network: PreTrainedModel) -> Iterator[tuple[str, nn.Linear]]:
             yield name, module
 
 
-def distance(twin: QuantizedTwin, network: PreTrainedModel) -> float:
-    return (logprobs_of(twin.network, twin.logits) - logprobs_of(network)).abs().mean().item()
+def distance(quantized: QuantizedCopy, network: PreTrainedModel) -> float:
+    return (logprobs_of(quantized.network, quantized.logits) - logprobs_of(network)).abs().mean().item()
 
 
 def test_numbers_worked_by_hand() -> None:
@@ -153,40 +153,42 @@ def test_what_is_not_a_number_stays_so() -> None:
 @needs_exact_int8
 @both_architectures
 @pytest.mark.parametrize("head", [True, False])
-def test_a_twin_computes_nearly_what_the_original_does(architecture: Architecture, head: bool, tmp_path: Path) -> None:
+def test_a_quantized_copy_computes_nearly_what_the_original_does(
+    architecture: Architecture, head: bool, tmp_path: Path
+) -> None:
     network = load_tiny_model(tmp_path, architecture).network
     before = logprobs_of(network)
-    twin = QuantizedTwin(network, head=head)
-    assert 1e-4 < distance(twin, network) < 0.1
+    quantized = QuantizedCopy(network, head=head)
+    assert 1e-4 < distance(quantized, network) < 0.1
     assert torch.equal(logprobs_of(network), before), "the original is as it was"
-    assert not list(linears(twin.network))
+    assert not list(linears(quantized.network))
     assert len(list(linears(network))) == 14
-    logits = twin.logits(hidden_of(network))
+    logits = quantized.logits(hidden_of(network))
     assert torch.equal(logits, hidden_of(network) @ head_weight(network).T) != head
 
 
 @needs_exact_int8
 @pytest.mark.parametrize("config", [Qwen2Config(**SHAPE), Gemma3TextConfig(**SHAPE, head_dim=16, sliding_window=4)])
-def test_other_architectures_have_twins_too(config: PretrainedConfig) -> None:
+def test_other_architectures_have_quantized_copies_too(config: PretrainedConfig) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = AutoModelForCausalLM.from_config(config).eval()
         for name, parameter in network.named_parameters():
             if name.endswith("bias"):
                 parameter.data.normal_()
-    twin = QuantizedTwin(network, head=True)
-    assert 1e-6 < distance(twin, network) < 0.1
+    quantized = QuantizedCopy(network, head=True)
+    assert 1e-6 < distance(quantized, network) < 0.1
 
 
 @needs_exact_int8
 @both_architectures
 def test_everything_but_linear_weights_is_shared(architecture: Architecture, tmp_path: Path) -> None:
     network = load_tiny_model(tmp_path, architecture).network
-    twin = QuantizedTwin(network, head=False)
+    quantized = QuantizedCopy(network, head=False)
     theirs = dict([*network.named_parameters(), *network.named_buffers()])
-    shared = dict([*twin.network.named_parameters(), *twin.network.named_buffers()])
-    quantized = {f"model.{name}.weight" for name, _ in linears(network)}
-    assert shared.keys() == theirs.keys() - quantized
+    shared = dict([*quantized.network.named_parameters(), *quantized.network.named_buffers()])
+    replaced = {f"model.{name}.weight" for name, _ in linears(network)}
+    assert shared.keys() == theirs.keys() - replaced
     assert all(shared[name] is theirs[name] for name in shared)
 
 
@@ -194,13 +196,13 @@ def test_everything_but_linear_weights_is_shared(architecture: Architecture, tmp
 @pytest.mark.parametrize("head", [True, False])
 def test_a_refresh_takes_over_what_changed_in_place(head: bool, tmp_path: Path) -> None:
     network = load_tiny_model(tmp_path, "qwen3").network
-    twin = QuantizedTwin(network, head=head)
+    quantized = QuantizedCopy(network, head=head)
     with torch.no_grad():
         for index, parameter in enumerate(network.parameters()):
             parameter.add_(0.1 * draw(*parameter.shape, seed=index))
-    stale = distance(twin, network)
-    twin.refresh()
-    assert distance(twin, network) < 0.3 * stale
+    stale = distance(quantized, network)
+    quantized.refresh()
+    assert distance(quantized, network) < 0.3 * stale
 
 
 def moved(model: LanguageModel) -> LanguageModel:
@@ -216,15 +218,17 @@ def moved(model: LanguageModel) -> LanguageModel:
 @both_architectures
 def test_adapters_are_merged(architecture: Architecture, tmp_path: Path) -> None:
     model = attach_lora(load_tiny_model(tmp_path / "adapted", architecture), 4, 8, "all-linear", seed=0)
-    twin = QuantizedTwin(model.network, head=False)
-    stale = distance(twin, moved(model).network)
-    twin.refresh()
-    assert distance(twin, model.network) < 0.3 * stale
+    quantized = QuantizedCopy(model.network, head=False)
+    stale = distance(quantized, moved(model).network)
+    quantized.refresh()
+    assert distance(quantized, model.network) < 0.3 * stale
 
     plain = load_tiny_model(tmp_path / "plain", architecture).network
     plain.load_state_dict(merged_weights(model.network))
     numbers = {name: quantize_rows(module.weight)[0] for name, module in linears(plain)}
-    found = {name: module for name, module in twin.network.base_model.named_modules() if isinstance(module, Int8Linear)}
+    found = {
+        name: module for name, module in quantized.network.base_model.named_modules() if isinstance(module, Int8Linear)
+    }
     assert found.keys() == numbers.keys()
     for name, module in found.items():
         kept = module.damping == 1
@@ -234,18 +238,18 @@ def test_adapters_are_merged(architecture: Architecture, tmp_path: Path) -> None
 
 
 @needs_exact_int8
-def test_a_twin_can_be_sampled_under_autocast(tmp_path: Path) -> None:
+def test_a_quantized_copy_can_be_sampled_under_autocast(tmp_path: Path) -> None:
     network = load_tiny_model(tmp_path).network
-    twin = QuantizedTwin(network, head=True)
+    quantized = QuantizedCopy(network, head=True)
     with matmul_precision(network.device, torch.bfloat16):
-        found = logprobs_of(twin.network, twin.logits)
+        found = logprobs_of(quantized.network, quantized.logits)
     assert (found - logprobs_of(network)).abs().mean() < 0.1
 
 
 def test_other_devices_are_refused(tmp_path: Path) -> None:
     network = load_tiny_model(tmp_path).network.to("meta")
     with pytest.raises(ModelError, match="int8 rollouts are for CPUs, and this model is on meta"):
-        QuantizedTwin(network, head=False)
+        QuantizedCopy(network, head=False)
 
 
 @needs_exact_int8

@@ -13,7 +13,7 @@ from verifine.graders import CallableGrader
 from verifine.models.chat import render_prompt
 from verifine.models.load import LanguageModel
 from verifine.preflight.trial import Asked, ask, measure, observe, work_of
-from verifine.rollout.native import NativeEngine
+from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import FakeLearner, ScriptedEngine, load_tiny_model
 from verifine.training.source import PromptSource
 from verifine.training.trainer import Trainer

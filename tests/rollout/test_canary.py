@@ -15,12 +15,12 @@ from verifine.learner.local import LocalLearner
 from verifine.models.fingerprint import Fingerprint
 from verifine.models.load import LanguageModel, Weights
 from verifine.models.lora import adapters_off, attach_lora
-from verifine.models.quantized import QuantizedTwin, int8_is_exact
+from verifine.models.quantized import QuantizedCopy, int8_is_exact
 from verifine.rollout.canary import Canary, probe_interval, tolerance
 from verifine.rollout.engine import RolloutEngine
 from verifine.rollout.mismatch import Cause
-from verifine.rollout.native import NativeEngine
-from verifine.rollout.reader import OwnWeights, Reader
+from verifine.rollout.native.model_runner import ModelRunner, OwnWeightsRunner
+from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.testing.training_batches import MAX_TOKENS, SETTINGS, make_lesson, sample_groups
 from verifine.types import Grade, Group, Prompt, Rollout, Sampling
@@ -43,13 +43,13 @@ class Faulty(NativeEngine):
         super().__init__(model)
         self._distort = distort
 
-    def _reader(self, sampling: Sampling) -> Reader:
-        return Distorting(super()._reader(sampling), self._distort)
+    def _runner(self, sampling: Sampling) -> ModelRunner:
+        return Distorting(super()._runner(sampling), self._distort)
 
 
-class Distorting(OwnWeights):
-    def __init__(self, reader: Reader, distort: Callable[[Tensor], Tensor]) -> None:
-        super().__init__(reader.network)
+class Distorting(OwnWeightsRunner):
+    def __init__(self, runner: ModelRunner, distort: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(runner.network)
         self._distort = distort
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -269,7 +269,7 @@ def honest(kind: str, folder: Path, architecture: Architecture) -> tuple[Languag
             model = replace(model, compute_dtype=torch.bfloat16)
         case "int8":
             sampling = replace(sampling, in_int8=True, temperature=0.7)
-            return model, sampling, NativeEngine(model, twin=QuantizedTwin(model.network, head=True))
+            return model, sampling, NativeEngine(model, quantized=QuantizedCopy(model.network, head=True))
         case "lora":
             attach_lora(model, 4, 8, "all-linear", seed=0)
         case "fixed shapes":

@@ -8,7 +8,7 @@ import pytest
 
 from verifine.errors import GraderError
 from verifine.graders import CallableGrader, Grader
-from verifine.rollout.native import NativeEngine
+from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ScriptedEngine, load_tiny_model
 from verifine.training.evaluate import EvalSet, eval_sampling, evaluate_policy
 from verifine.types import Grade, Prompt, Sample, Sampling

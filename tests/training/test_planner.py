@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from verifine.config import RunConfig, build_config
 from verifine.models.available import Available
 from verifine.models.shape import ModelShape
-from verifine.rollout.native import CACHE_BYTES
+from verifine.rollout.native.native_engine import CACHE_BYTES
 from verifine.training.memory import Workload, peak_bytes, resident_bytes
 from verifine.training.planner import MOST_CACHE_BYTES, MOST_TOKENS, MOST_TOKENS_ACCELERATED, SAFE_SHARE, plan
 

@@ -1,1 +1,1 @@
-"""Checkpoints: directories that are complete, proven and durable, or not there."""
+"""Checkpoints: directories that are complete, verified and durable, or do not exist."""

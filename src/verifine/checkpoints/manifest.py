@@ -1,4 +1,4 @@
-"""What a checkpoint consists of, so that a missing, cut or changed file is always found."""
+"""The manifest of a checkpoint: it reveals every missing, truncated or changed file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from verifine.errors import CheckpointError
 MANIFEST = "MANIFEST.json"
 
 VERSION = 1
-"""Of the layout. Raised when an older Verifine could not read a newer checkpoint."""
+"""The layout's version. Raised when older versions of Verifine cannot read newer checkpoints."""
 
 READ_BYTES = 1 << 20
 
 
 class FileRecord(BaseModel):
-    """A file as it was written."""
+    """The size and hash of a file as it was written."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -29,7 +29,7 @@ class FileRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """Every file of a checkpoint but this one, by name."""
+    """Every file of a checkpoint, by name, except the manifest itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -38,13 +38,13 @@ class Manifest(BaseModel):
     files: Mapping[str, FileRecord]
 
     def encode(self) -> bytes:
-        """The file: what it says, then the hash of what it says."""
+        """The manifest as a file: its content, then the content's hash."""
         content = self.model_dump_json()
         return f"{content}\n{_sha256(content.encode())}\n".encode()
 
 
-class Ledger:
-    """Counts and hashes a file's content on its way to the disk."""
+class HashingWriter:
+    """Counts and hashes the content of a file while it is being written."""
 
     def __init__(self, content: Iterable[bytes | memoryview]) -> None:
         self._content = content
@@ -63,15 +63,15 @@ class Ledger:
 
 
 def verify(folder: Path) -> Manifest:
-    """Reads every file of a checkpoint and compares.
+    """Reads every file of a checkpoint and compares it with the manifest.
 
     Raises:
-        CheckpointError: the first thing that is not as it was written.
+        CheckpointError: a file is missing, unexpected or changed.
     """
     manifest = _read_manifest(folder)
     found = {path.name for path in folder.iterdir()} - {MANIFEST}
     for name in sorted(found ^ manifest.files.keys()):
-        what = "is missing" if name in manifest.files else "does not belong there"
+        what = "is missing" if name in manifest.files else "does not belong to the checkpoint"
         raise CheckpointError(f"{folder / name} {what}")
     for name, record in manifest.files.items():
         _verify_file(folder / name, record)
@@ -87,7 +87,7 @@ def _verify_file(path: Path, record: FileRecord) -> None:
         while part := file.read(READ_BYTES):
             digest.update(part)
     if digest.hexdigest() != record.sha256:
-        raise CheckpointError(f"{path} is not what was written: its sha256 differs")
+        raise CheckpointError(f"{path} is damaged: its sha256 differs from that of what was written")
 
 
 def _read_manifest(folder: Path) -> Manifest:
@@ -95,17 +95,17 @@ def _read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise CheckpointError(f"{path} is missing")
     content = path.read_bytes()
-    said, _, rest = content.partition(b"\n")
-    if rest != f"{_sha256(said)}\n".encode():
-        raise CheckpointError(f"{path} is not what was written: its sha256 differs")
+    text, _, rest = content.partition(b"\n")
+    if rest != f"{_sha256(text)}\n".encode():
+        raise CheckpointError(f"{path} is damaged: its sha256 differs from that of what was written")
     try:
-        version = json.loads(said)["version"]
+        version = json.loads(text)["version"]
         if version != VERSION:
             raise CheckpointError(
-                f"{path} is of layout {version}, and this Verifine reads layout {VERSION}; use the Verifine that "
-                "wrote it"
+                f"{path} has layout {version}, and this version of Verifine reads layout {VERSION}; use the version "
+                "that wrote it"
             )
-        return Manifest.model_validate_json(said)
+        return Manifest.model_validate_json(text)
     except (ValidationError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
 

@@ -1,8 +1,9 @@
-"""The checkpoints of a run: `checkpoints/step-000010/`, each complete and proven, or not there.
+"""The checkpoints of a run: `checkpoints/step-000010/`, each of which is complete and verified.
 
-A checkpoint is written under another name, its files onto the platter and the manifest after them, and then renamed.
-So a folder with its final name is whole whenever the process or the machine stops, and a folder with another name is
-rubbish. Should a disk change or lose what was written, `newest` finds it out and goes back to the checkpoint before.
+A checkpoint is written under a temporary name, first its files and then the manifest, each of them to stable storage,
+and is then renamed. So a folder with a final name is complete even if the process or the machine stops at any moment,
+and a folder with a temporary name can be deleted. If a disk changes or loses what was written, `newest` detects that
+and falls back to the checkpoint before.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from verifine.checkpoints.manifest import MANIFEST, VERSION, Ledger, Manifest, verify
-from verifine.checkpoints.tensors import Lent, read_tensors
+from verifine.checkpoints.manifest import MANIFEST, VERSION, HashingWriter, Manifest, verify
+from verifine.checkpoints.tensors import TensorSnapshot, read_tensors
 from verifine.errors import CheckpointError, DiskError
 from verifine.machine.disk import Disk, draft_of, put_in_place
 from verifine.types import Json
@@ -31,39 +32,39 @@ _NAME = re.compile(r"step-([0-9]{6,})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What a run goes on from."""
+    """What a run is resumed from."""
 
     step: int
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Json]
-    """Everything that is no tensor."""
+    """Everything that is not a tensor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A checkpoint to be written."""
+    """A checkpoint that is to be written."""
 
     step: int
-    tensors: Sequence[Lent]
-    """A file each."""
+    tensors: Sequence[TensorSnapshot]
+    """One for each file."""
     facts: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What there is to go on from."""
+class NewestCheckpoint:
+    """The newest undamaged checkpoint of a run, and which newer ones were skipped."""
 
     checkpoint: Checkpoint | None
-    """The newest that is as it was written; None: there is none."""
+    """None: there is no undamaged checkpoint."""
     damaged: tuple[str, ...]
-    """What is wrong with each newer one, which were passed over."""
+    """What is wrong with each newer checkpoint."""
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint in a folder, wherever it lies.
+    """Reads and verifies the checkpoint in a folder.
 
     Raises:
-        CheckpointError: it is not as it was written.
+        CheckpointError: it is damaged.
     """
     manifest = verify(folder)
     facts = json.loads((folder / FACTS).read_bytes())
@@ -83,16 +84,16 @@ class CheckpointStore:
         return self._folder / f"step-{step:06d}"
 
     def steps(self) -> list[int]:
-        """Of which there is a checkpoint, the first first; whether it is undamaged is not looked at."""
+        """The steps that have a checkpoint, in ascending order, damaged ones included."""
         if not self._folder.is_dir():
             return []
         names = (_NAME.fullmatch(path.name) for path in self._folder.iterdir())
         return sorted(int(name[1]) for name in names if name)
 
     def save(self, draft: Draft, records: Sequence[Path] = ()) -> None:
-        """When this returns, the checkpoint is there for good. Nothing is left of one that could not be written.
+        """Writes a checkpoint. When this returns it is on stable storage; if it fails, nothing is left of it.
 
-        `records` are files that go on beside the checkpoints: what a checkpoint relies on is on the platter before it.
+        `records` are files that grow beside the checkpoints. They are synced first: a checkpoint refers to them.
 
         Raises:
             DiskError: the disk is full or broken.
@@ -104,7 +105,7 @@ class CheckpointStore:
             for record in records:
                 self._disk.sync(record)
             self._write(folder, draft)
-            # There may be one of an earlier try at this step, newer than what the run was resumed from.
+            # An earlier attempt may have written this step after the checkpoint that the run was resumed from.
             put_in_place(folder, target, self._disk)
         except DiskError:
             with suppress(DiskError):
@@ -114,46 +115,46 @@ class CheckpointStore:
     def _write(self, folder: Path, draft: Draft) -> None:
         count = len(draft.tensors)
         names = [f"state-{number}-of-{count}{SUFFIX}" for number in range(1, count + 1)]
-        ledgers = {name: Ledger(lent.encode()) for name, lent in zip(names, draft.tensors, strict=True)}
-        ledgers[FACTS] = Ledger([json.dumps(draft.facts, allow_nan=False).encode()])
-        with ThreadPoolExecutor(len(ledgers)) as pool:
-            writing = [pool.submit(self._disk.write, folder / name, ledger) for name, ledger in ledgers.items()]
+        writers = {name: HashingWriter(part.encode()) for name, part in zip(names, draft.tensors, strict=True)}
+        writers[FACTS] = HashingWriter([json.dumps(draft.facts, allow_nan=False).encode()])
+        with ThreadPoolExecutor(len(writers)) as pool:
+            writing = [pool.submit(self._disk.write, folder / name, writer) for name, writer in writers.items()]
         for each in writing:
             each.result()
-        records = {name: ledger.record for name, ledger in ledgers.items()}
+        records = {name: writer.record for name, writer in writers.items()}
         manifest = Manifest(version=VERSION, step=draft.step, files=records)
         self._disk.write(folder / MANIFEST, [manifest.encode()])
 
     def load(self, step: int) -> Checkpoint:
-        """The checkpoint of a step.
+        """Reads and verifies the checkpoint of a step.
 
         Raises:
-            CheckpointError: there is none, or it is not as it was written.
+            CheckpointError: there is none, or it is damaged.
         """
         folder = self.path(step)
         if not folder.is_dir():
-            raise CheckpointError(f"{folder} is not there; the run has checkpoints of the steps {self.steps()}")
+            raise CheckpointError(f"{folder} does not exist; the run has checkpoints of steps {self.steps()}")
         checkpoint = read_checkpoint(folder)
         if checkpoint.step != step:
-            raise CheckpointError(f"{folder} holds step {checkpoint.step}; it was renamed")
+            raise CheckpointError(f"{folder} holds step {checkpoint.step}: the folder was renamed")
         return checkpoint
 
-    def newest(self) -> Found:
-        """The newest checkpoint that is as it was written."""
+    def newest(self) -> NewestCheckpoint:
+        """The newest undamaged checkpoint."""
         damaged: list[str] = []
         for step in reversed(self.steps()):
             try:
-                return Found(checkpoint=self.load(step), damaged=tuple(damaged))
+                return NewestCheckpoint(checkpoint=self.load(step), damaged=tuple(damaged))
             except CheckpointError as error:
                 damaged.append(str(error))
-        return Found(checkpoint=None, damaged=tuple(damaged))
+        return NewestCheckpoint(checkpoint=None, damaged=tuple(damaged))
 
     def prune(self, kept: Collection[int]) -> None:
-        """Removes every checkpoint but those of `kept`."""
+        """Removes all checkpoints except those of the steps `kept`."""
         for step in self.steps():
             if step not in kept:
-                # Renamed before it is removed, for half a checkpoint must not have a checkpoint's name.
-                rubbish = draft_of(self.path(step))
-                self._disk.remove(rubbish)
-                self._disk.rename(self.path(step), rubbish)
-                self._disk.remove(rubbish)
+                # Renamed before it is removed, so that half a checkpoint never has a final name.
+                doomed = draft_of(self.path(step))
+                self._disk.remove(doomed)
+                self._disk.rename(self.path(step), doomed)
+                self._disk.remove(doomed)

@@ -15,7 +15,7 @@ from torch import Tensor
 from verifine.machine.blocks import BLOCK_BYTES, new_block
 
 SHARDS = 4
-"""Files that are hashed and written side by side: sha256 takes in 1.3 GB/s, and a disk waits for it meanwhile."""
+"""Files that are hashed and written in parallel: sha256 takes 1.3 GB/s, which would keep a fast disk waiting."""
 
 _NAMES = {
     torch.float64: "F64",
@@ -31,32 +31,32 @@ _NAMES = {
 }
 
 
-class Lent:
-    """Tensors that are written from where they are, and that their owner may want back before all of them are written.
+class TensorSnapshot:
+    """Tensors as they are now, written in place; what is not written yet can be copied before the tensors change.
 
-    `safetensors.torch.save_file` copies everything first, which for a model and its optimiser is several times the
-    model. Here only that is copied which has not been written when its owner is about to change it.
+    `safetensors.torch.save_file` copies everything first, which for a model and its optimiser takes several times the
+    model's memory. A snapshot copies only what is not written when the tensors are about to change.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         self._parts = [_header(tensors), *(tensor.detach().contiguous() for tensor in tensors.values())]
         self._done = 0
-        """How many of them are read to their end."""
-        self._turn = Lock()
+        """How many parts are read to their end."""
+        self._lock = Lock()
 
     @property
-    def left_bytes(self) -> int:
-        """What `take_back` would copy."""
+    def remaining_bytes(self) -> int:
+        """What `copy_remaining` would copy."""
         return sum(map(_size, self._parts[self._done :]))
 
-    def take_back(self) -> None:
-        """From now on the owner may change its tensors: what is left to be written is a copy in main memory."""
-        with self._turn:
+    def copy_remaining(self) -> None:
+        """Copies into main memory what is not written yet. When this returns, the tensors may change."""
+        with self._lock:
             for index in range(self._done, len(self._parts)):
                 self._parts[index] = self._parts[index].to("cpu", copy=True)
 
     def encode(self, block_bytes: int = BLOCK_BYTES) -> Iterator[memoryview]:
-        """The content of a safetensors file, block by block. A block must be done with before the next is asked for."""
+        """The content of a safetensors file, block by block. Each block is overwritten by the next."""
         block, filled = new_block(block_bytes), 0
         for index, size in enumerate(map(_size, self._parts)):
             start = 0
@@ -70,23 +70,23 @@ class Lent:
             self._done = index + 1
         yield block[:filled]
 
-    def _read(self, index: int, start: int, room: memoryview) -> None:
-        """Fills `room` with the bytes of a part from `start` on."""
-        with self._turn:
-            content = self._parts[index].flatten().view(torch.uint8)[start : start + len(room)].cpu()
-            # numpy lets other threads work meanwhile, as a memoryview does not; torch would have its own threads help.
-            np.copyto(np.frombuffer(room, np.uint8), content.numpy())
+    def _read(self, index: int, start: int, buffer: memoryview) -> None:
+        """Fills `buffer` with the bytes of a part, from `start` on."""
+        with self._lock:
+            content = self._parts[index].flatten().view(torch.uint8)[start : start + len(buffer)].cpu()
+            # numpy releases the GIL while it copies, a memoryview does not, and torch would start threads of its own.
+            np.copyto(np.frombuffer(buffer, np.uint8), content.numpy())
 
 
-def lend(tensors: Mapping[str, Tensor]) -> list[Lent]:
-    """In SHARDS files of about the same size; fewer where there are fewer tensors."""
+def snapshot(tensors: Mapping[str, Tensor]) -> list[TensorSnapshot]:
+    """Divides tensors into SHARDS files of about the same size, fewer where there are fewer tensors."""
     shards: list[dict[str, Tensor]] = [{} for _ in range(SHARDS)]
     sizes = [0] * SHARDS
     for name in sorted(tensors, key=lambda name: -_size(tensors[name])):
         lightest = sizes.index(min(sizes))
         shards[lightest][name] = tensors[name]
         sizes[lightest] += _size(tensors[name])
-    return [Lent(shard) for shard in shards if shard]
+    return [TensorSnapshot(shard) for shard in shards if shard]
 
 
 def _size(tensor: Tensor) -> int:
@@ -94,17 +94,17 @@ def _size(tensor: Tensor) -> int:
 
 
 def _header(tensors: Mapping[str, Tensor]) -> Tensor:
-    """What a safetensors file begins with, as bytes."""
+    """The header of a safetensors file, as bytes."""
     entries, end = {}, 0
     for name, tensor in tensors.items():
         start, end = end, end + _size(tensor)
         entries[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
     header = json.dumps(entries, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)  # what follows is then aligned
+    header += b" " * (-len(header) % 8)  # aligns the tensors
     return torch.frombuffer(bytearray(len(header).to_bytes(8, "little") + header), dtype=torch.uint8)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """What `Lent.encode` gave. Memory holds the parts that are used: the file is mapped, not read."""
+    """Reads what `TensorSnapshot.encode` wrote. The file is memory-mapped: only what is used is read."""
     tensors: dict[str, Tensor] = load_file(path)
     return tensors

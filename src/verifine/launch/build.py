@@ -29,12 +29,12 @@ from verifine.models.load import LanguageModel, load_model
 from verifine.models.lora import attach_lora
 from verifine.models.oom import OomCounter
 from verifine.models.provision import ProvisionedModel, cache_folder, provision_model
-from verifine.models.quantized import QuantizedTwin
+from verifine.models.quantized import QuantizedCopy
 from verifine.models.shape import shape_of_config
 from verifine.models.threads import use_threads
 from verifine.rollout.canary import Canary, probe_interval
 from verifine.rollout.engine import RolloutEngine
-from verifine.rollout.native import NativeEngine
+from verifine.rollout.native.native_engine import NativeEngine
 from verifine.training.evaluate import EvalSet, eval_sampling
 from verifine.training.memory import MemoryPlan
 from verifine.training.planner import plan
@@ -208,7 +208,7 @@ def assemble_trainer(
     sampling = sampling_of(config)
     trainer = Trainer(
         source=source,
-        engine=NativeEngine(model, budget.cache_bytes, oom_counter, twin=_build_twin(config, model)),
+        engine=NativeEngine(model, budget.cache_bytes, oom_counter, quantized=_quantized_copy(config, model)),
         grader=grader,
         algorithm=algorithm,
         learner=_build_learner(config, budget, model, auxiliary, oom_counter),
@@ -264,8 +264,8 @@ def _build_learner(
     )
 
 
-def _build_twin(config: RunConfig, model: LanguageModel) -> QuantizedTwin | None:
-    return QuantizedTwin(model.network, head=True) if config.sampling.precision == "int8" else None
+def _quantized_copy(config: RunConfig, model: LanguageModel) -> QuantizedCopy | None:
+    return QuantizedCopy(model.network, head=True) if config.sampling.precision == "int8" else None
 
 
 def _build_reference(algorithm: Algorithm, model: LanguageModel, auxiliary: AuxiliaryModels) -> Reference | None:

@@ -22,7 +22,7 @@ from verifine.machine.threads import decide_threads
 from verifine.models.load import load_model
 from verifine.models.provision import cache_folder, provision_model
 from verifine.models.threads import use_threads
-from verifine.rollout.native import NativeEngine
+from verifine.rollout.native.native_engine import NativeEngine
 from verifine.training.evaluate import evaluate_policy
 
 Precision = Literal["auto", "float32", "bfloat16"]

@@ -21,7 +21,7 @@ from verifine.learner.packing import MicroBatch, longest_rollout, pack
 from verifine.learner.reference import Reference
 from verifine.models.forward import predicted_logprobs, tree_hidden_states
 from verifine.models.load import LanguageModel, Weights
-from verifine.models.oom import OomCounter, OomRetry, refuse_without_room
+from verifine.models.oom import OomCounter, OomRetry, raise_if_out_of_memory
 from verifine.models.recompute import recomputed_layers
 
 _NO_ROOM_FOR_MOMENTS = (
@@ -129,7 +129,7 @@ class LocalLearner:
             lambda portion: self._add_gradients(lesson, loss, wanted, portion),
             lambda portion: self._smaller(lesson.batch, wanted, portion),
         )
-        with refuse_without_room(TrainingError(_NO_ROOM_FOR_MOMENTS)):
+        with raise_if_out_of_memory(TrainingError(_NO_ROOM_FOR_MOMENTS)):
             norms = {owner: optimizer.limit_gradient() for owner, optimizer in self._optimizers.items()}
             is_finite = math.isfinite(metrics["loss"]) and all(map(math.isfinite, norms.values()))
             if is_finite:

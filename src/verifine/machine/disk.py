@@ -24,7 +24,7 @@ class Disk(Protocol):
     """
 
     def write(self, path: Path, content: Iterable[Content]) -> None:
-        """A new file, on the platter when this returns; its folder is made if need be."""
+        """Writes a new file to stable storage, and creates its folder if it is missing."""
         ...
 
     def append(self, path: Path, content: bytes) -> None:
@@ -32,7 +32,7 @@ class Disk(Protocol):
         ...
 
     def sync(self, path: Path) -> None:
-        """A file as it is now, onto the platter; nothing if there is none."""
+        """Brings a file as it is now to stable storage; does nothing if there is none."""
         ...
 
     def rename(self, source: Path, target: Path) -> None:

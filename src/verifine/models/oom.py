@@ -1,4 +1,4 @@
-"""Work that runs out of memory is done again in smaller parts, and from then on always."""
+"""Repeats work that ran out of memory in smaller parts, and keeps to the smaller size afterwards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verifine.errors import VerifineError
 _LOG = logging.getLogger(__name__)
 
 _CPU_MESSAGES = ("DefaultCPUAllocator: ", "std::bad_alloc")
-"""How torch says that main memory ran out: a RuntimeError like any other, but for its words."""
+"""Parts of the messages with which torch reports that main memory ran out, in a plain RuntimeError."""
 
 Size = TypeVar("Size")
 Result = TypeVar("Result")
@@ -24,22 +24,22 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class OomCounter:
-    """How often the parts of a run had to make do with less."""
+    """How often a run had to continue with less memory."""
 
     count: int = 0
 
 
 class OomRetry(Generic[Size]):
-    """How large the parts of some work may be. It shrinks when memory runs out and does not grow again."""
+    """The size of the parts of some work. It shrinks when memory runs out, and does not grow again."""
 
     def __init__(self, size: Size, oom_counter: OomCounter) -> None:
         self.size = size
-        self._shortages = oom_counter
+        self._oom_counter = oom_counter
 
     def run(self, work: Callable[[Size], Result], shrink: Callable[[Size], Size]) -> Result:
-        """Does `work` in the size there is room for; what it had begun when memory ran out is done again.
+        """Calls `work` with the current size, and again with smaller ones for as long as memory runs out.
 
-        `shrink` gives the next smaller size, or raises what there is to say where there is none.
+        `shrink` returns the next smaller size, or raises an error if there is none.
         """
         while True:
             try:
@@ -47,23 +47,23 @@ class OomRetry(Generic[Size]):
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            # Not in the handler: the error holds the frames of the work, and they hold what it had allocated.
+            # Outside the handler: the error refers to the frames of the work, and these to what they had allocated.
             free_memory()
             smaller = shrink(self.size)
-            _LOG.warning("out of memory with %s; going on with %s", self.size, smaller)
+            _LOG.warning("out of memory with %s; continuing with %s", self.size, smaller)
             self.size = smaller
-            self._shortages.count += 1
+            self._oom_counter.count += 1
 
 
 @contextmanager
-def refuse_without_room(refusal: VerifineError) -> Iterator[None]:
-    """Says `refusal` where memory runs out in work that cannot be done in parts."""
+def raise_if_out_of_memory(replacement: VerifineError) -> Iterator[None]:
+    """Raises `replacement` if memory runs out in work that cannot be done in parts."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise refusal from error
+        raise replacement from error
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -73,7 +73,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def free_memory() -> None:
-    """Lets go of what nobody refers to any more."""
+    """Frees the memory of objects that are no longer referred to."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

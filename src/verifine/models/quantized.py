@@ -30,7 +30,7 @@ TINY = 1e-30
 PROBE_TOKENS = 128
 
 
-class QuantizedTwin:
+class QuantizedCopy:
     """A network that computes what another one does, with its linear layers' products in int8.
 
     Embeddings, norms, biases and buffers are the original's own tensors. For inference only: no gradient flows.
@@ -171,18 +171,18 @@ def _root_mean_square(rows: Float[Tensor, "R I"]) -> Float[Tensor, " I"]:
 
 
 def _replace_linears(
-    original: nn.Module, twin: nn.Module, sizes: Mapping[nn.Module, Float[Tensor, " I"]]
+    original: nn.Module, copied: nn.Module, sizes: Mapping[nn.Module, Float[Tensor, " I"]]
 ) -> Iterator[tuple[nn.Module, Int8Linear]]:
-    """Puts int8 layers into `twin`; gives each with the layer of the original that it stands for."""
+    """Puts int8 layers into `copied`; yields each with the layer of the original that it replaces."""
     for name, child in original.named_children():
-        copied = twin.get_submodule(name)
+        counterpart = copied.get_submodule(name)
         if isinstance(child, nn.Linear | LoraLayer):
             base = _base(child)
-            layer = Int8Linear(base.out_features, base.bias, sizes[copied])
-            twin.register_module(name, layer)
+            layer = Int8Linear(base.out_features, base.bias, sizes[counterpart])
+            copied.register_module(name, layer)
             yield child, layer
         else:
-            yield from _replace_linears(child, copied, sizes)
+            yield from _replace_linears(child, counterpart, sizes)
 
 
 def _weight(source: nn.Module) -> Float[Tensor, "O I"]:

@@ -11,7 +11,7 @@ from verifine.learner.learner import TrainingBatch
 from verifine.learner.local import LocalLearner
 from verifine.learner.optim import OptimSettings
 from verifine.models.load import LanguageModel
-from verifine.rollout.native import NativeEngine
+from verifine.rollout.native.native_engine import NativeEngine
 from verifine.types import Grade, Group, Prompt, Sampling
 
 GRPO = default_algorithm("grpo")

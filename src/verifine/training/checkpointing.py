@@ -11,7 +11,7 @@ from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
 from verifine.checkpoints.retention import kept_steps
 from verifine.checkpoints.store import CheckpointStore, Draft
-from verifine.checkpoints.tensors import Lent
+from verifine.checkpoints.tensors import TensorSnapshot
 from verifine.learner.learner import Learner, LearnerState, TrainingBatch, UpdateReport
 from verifine.machine.memory import read_unused
 from verifine.models.load import Weights
@@ -64,7 +64,7 @@ class Saver:
         self._unused_memory = unused_memory
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[float] | None = None
-        self._lent: Sequence[Lent] = ()
+        self._snapshots: Sequence[TensorSnapshot] = ()
         """What the thread writes from, unless these are copies by now."""
         self._saved = saved
         self._saved_at = clock()
@@ -88,7 +88,7 @@ class Saver:
             return
         draft = to_draft(state, self._learner.state())
         self._saved, self._saved_at = state.progress.step, self._clock()
-        self._lent = draft.tensors
+        self._snapshots = draft.tensors
         self._pending = self._thread.submit(self._write, draft, dict(scores))
 
     def take_back(self) -> None:
@@ -101,12 +101,12 @@ class Saver:
         """
         if self._pending is not None and self._pending.done():
             self.finish()
-        left_bytes = sum(lent.left_bytes for lent in self._lent)
-        if left_bytes and left_bytes > COPIED_SHARE * self._unused_memory():
+        remaining_bytes = sum(each.remaining_bytes for each in self._snapshots)
+        if remaining_bytes and remaining_bytes > COPIED_SHARE * self._unused_memory():
             self.finish()
-        for lent in self._lent:
-            lent.take_back()
-        self._lent = ()
+        for each in self._snapshots:
+            each.copy_remaining()
+        self._snapshots = ()
 
     def finish(self) -> None:
         """Waits for what is being saved; from then on it is said to be saved.
@@ -114,7 +114,7 @@ class Saver:
         Raises:
             DiskError: it could not be written.
         """
-        pending, self._pending, self._lent = self._pending, None, ()
+        pending, self._pending, self._snapshots = self._pending, None, ()
         if pending is not None:
             self.cost_s = pending.result()
             self._recorder.event("saved", step=self._saved)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from verifine.config import RunConfig
 from verifine.models.available import Available
 from verifine.models.shape import ModelShape
-from verifine.rollout.native import CACHE_BYTES
+from verifine.rollout.native.native_engine import CACHE_BYTES
 from verifine.training.memory import MemoryPlan, activation_bytes, resident_bytes, update_bytes
 
 SAFE_SHARE = 0.8

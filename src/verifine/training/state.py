@@ -9,7 +9,7 @@ from typing import cast
 from pydantic import TypeAdapter, ValidationError
 
 from verifine.checkpoints.store import Checkpoint, Draft
-from verifine.checkpoints.tensors import lend
+from verifine.checkpoints.tensors import snapshot
 from verifine.errors import CheckpointError
 from verifine.learner.learner import LearnerState
 from verifine.learner.micro_batch_limit import MicroBatchLimit
@@ -56,7 +56,7 @@ def to_draft(state: RunState, learner: LearnerState) -> Draft:
     facts = _Facts(run=counts, updates=learner.updates, portion=learner.portion)
     return Draft(
         step=state.progress.step,
-        tensors=lend(learner.tensors),
+        tensors=snapshot(learner.tensors),
         facts=cast("Mapping[str, Json]", _FACTS.dump_python(facts, mode="json")),
     )
 

@@ -1,4 +1,4 @@
-"""From logits and uniform numbers to tokens: inverse-CDF sampling in one pass over the vocabulary."""
+"""Inverse-CDF sampling from logits and uniform numbers, in one pass over the vocabulary."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 BIN = 256
-"""Vocabulary entries in a bin: a draw finds its bin first, then its token in the bin."""
+"""Vocabulary entries per bin: a draw finds its bin first, then its token in the bin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draws:
-    """Who draws from which distribution. Axes: S samples, R distributions."""
+    """Which sample draws from which distribution. Axes: S samples, R distributions."""
 
     rows: Int[Tensor, " S"]
     uniforms: Float[Tensor, " S"]
@@ -39,7 +39,7 @@ def choose_tokens(
 
 
 def token_probabilities(logits: Float[Tensor, "R V"], temperature: float) -> Float[Tensor, "R V"]:
-    """The distributions that tokens are drawn from; at temperature 0, where none is drawn, those at temperature 1."""
+    """The distributions that tokens are drawn from; at temperature 0, where no token is drawn, as at temperature 1."""
     logits = logits.float() if temperature in (0, 1) else logits.float() / temperature
     return torch.softmax(logits, dim=-1)
 
@@ -63,7 +63,7 @@ def _inverse_cdf(probabilities: Float[Tensor, "R V"], draws: Draws) -> Int[Tenso
 
 
 def _first_above(cumulative: Float[Tensor, "S K"], drawn: Float[Tensor, " S"]) -> Int[Tensor, " S"]:
-    """Where each row first exceeds its draw; rounding that lifts a draw over all there is cannot lead beyond it."""
+    """Where each row first exceeds its draw; a draw that rounding lifts to the row's total stays within the row."""
     total = cumulative[:, -1]
     kept = torch.minimum(drawn, torch.nextafter(total, torch.zeros_like(total)))
     return torch.searchsorted(cumulative, kept[:, None], right=True).squeeze(1)

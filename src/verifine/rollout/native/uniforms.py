@@ -1,4 +1,4 @@
-"""Random numbers that are functions of what they are for, so nothing about sampling has to be stored."""
+"""Random numbers as a function of (seed, step, prompt, sample, token), so no generator state has to be stored."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def rollout_key(seed: int, step: int, prompt_id: str, sample: int) -> int:
 
 
 def rollout_keys(prompt: Prompt, sampling: Sampling) -> list[int]:
-    """Those of a prompt's samples."""
+    """The keys of a prompt's samples."""
     return [rollout_key(sampling.seed, sampling.step, prompt.id, sample) for sample in range(sampling.group_size)]
 
 
 def uniforms(keys: NDArray[np.uint64], tokens: NDArray[np.uint64] | int) -> NDArray[np.float64]:
-    """One number in [0, 1) for each key: its draw number `tokens` (SplitMix64, Steele et al. 2014)."""
+    """For each key its random number in [0, 1) for token number `tokens` (SplitMix64, Steele et al. 2014)."""
     with np.errstate(over="ignore"):
         z = keys + GOLDEN * (np.asarray(tokens, dtype=np.uint64) + np.uint64(1))
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from verifine.errors import TrainingError
-from verifine.models.oom import OomCounter, OomRetry, is_out_of_memory, refuse_without_room
+from verifine.models.oom import OomCounter, OomRetry, is_out_of_memory, raise_if_out_of_memory
 
 
 class Held:
@@ -81,7 +81,7 @@ def test_torchs_own_errors_are_known() -> None:
 
 
 def test_work_without_parts_is_refused_with_its_own_words() -> None:
-    with pytest.raises(TrainingError, match="too large"), refuse_without_room(TrainingError("too large")):
+    with pytest.raises(TrainingError, match="too large"), raise_if_out_of_memory(TrainingError("too large")):
         raise MemoryError
-    with pytest.raises(RuntimeError, match="other"), refuse_without_room(TrainingError("too large")):
+    with pytest.raises(RuntimeError, match="other"), raise_if_out_of_memory(TrainingError("too large")):
         raise RuntimeError("other")

@@ -1,4 +1,4 @@
-"""Verifine's own rollout engine: any transformers causal language model, on the weights the learner trains."""
+"""The native engine: samples from any transformers causal language model, from the weights that the learner trains."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from verifine.models.fingerprint import Fingerprint, fingerprint
 from verifine.models.forward import head_weight, matmul_precision
 from verifine.models.load import LanguageModel, Weights
 from verifine.models.oom import OomCounter, OomRetry
-from verifine.models.quantized import QuantizedTwin
+from verifine.models.quantized import QuantizedCopy
 from verifine.models.tree import Branch, grow_tree
-from verifine.rollout.cache import Capacity
-from verifine.rollout.choose import token_probabilities
-from verifine.rollout.decoding import Answer, Decoding
-from verifine.rollout.prefill import Prefill
-from verifine.rollout.reader import OwnWeights, Reader
-from verifine.rollout.static import StaticDecoding
+from verifine.rollout.native.cache import Capacity
+from verifine.rollout.native.choose import token_probabilities
+from verifine.rollout.native.decoding import Decoding, FinishedRollout
+from verifine.rollout.native.model_runner import ModelRunner, OwnWeightsRunner
+from verifine.rollout.native.prefill import Prefill
+from verifine.rollout.native.static import StaticDecoding
 from verifine.types import Group, Prompt, Rollout, Sampling
 
 CACHE_BYTES = 1 << 30
-"""Memory that keys and values may take where nobody has planned it."""
+"""Memory for keys and values where no memory plan says otherwise."""
 
 LOGITS_BYTES = 1 << 28
-"""Memory that the logits of one token of every sample may take, in float32."""
+"""Memory for the float32 logits of one token of every sample."""
 
 SCORED_ROWS = 64
-"""Tokens whose logits are held at a time where log-probabilities are asked for."""
+"""Tokens whose logits `logprobs` holds at a time."""
 
 
 class NativeEngine:
-    """What prompts and samples have in common is computed once, and what ends makes room for what waits.
+    """Computes what prompts and samples have in common once, and admits waiting prompts as answers end.
 
-    Keys and values take `cache_bytes` at most, or what one group needs. Where memory runs out they take less from then
-    on; the rollouts are the same.
+    Keys and values take at most `cache_bytes`, but at least what one group needs. When memory runs out they take less
+    from then on; the rollouts stay the same.
     """
 
     def __init__(
@@ -44,25 +44,25 @@ class NativeEngine:
         cache_bytes: int = CACHE_BYTES,
         oom_counter: OomCounter | None = None,
         *,
-        twin: QuantizedTwin | None = None,
+        quantized: QuantizedCopy | None = None,
         is_static: bool | None = None,
     ) -> None:
-        """`twin` is what to sample from where `sampling.in_int8`; `is_static` None: where there is an accelerator."""
+        """`quantized` is sampled from if `sampling.in_int8`; `is_static` None: static only on an accelerator."""
         self._model = model
-        self._twin = twin
+        self._quantized = quantized
         self._decode = StaticDecoding if (is_static is None and model.device.type == "cuda") or is_static else Decoding
-        self._room = OomRetry(cache_bytes, OomCounter() if oom_counter is None else oom_counter)
+        self._oom_retry = OomRetry(cache_bytes, OomCounter() if oom_counter is None else oom_counter)
         self._version = 0
 
     def load_weights(self, weights: Weights, version: int) -> None:
-        """Takes over `weights`. Tensors that are the engine's own already are not copied."""
+        """Copies `weights` into the engine, except for tensors that it already shares."""
         own = self._model.network.state_dict(keep_vars=True)
         with torch.no_grad():
             for name, tensor in weights.items():
                 if own[name].data_ptr() != tensor.data_ptr():
                     own[name].copy_(tensor)
-        if self._twin is not None:
-            self._twin.refresh()
+        if self._quantized is not None:
+            self._quantized.refresh()
         self._version = version
 
     @torch.no_grad()
@@ -76,14 +76,14 @@ class NativeEngine:
                 )
         if not prompts:
             return []
-        return self._room.run(
+        return self._oom_retry.run(
             lambda cache_bytes: self._answer(prompts, sampling, self._capacity(prompts, sampling, cache_bytes)),
             lambda cache_bytes: self._smaller(prompts, sampling, cache_bytes),
         )
 
     def _answer(self, prompts: Sequence[Prompt], sampling: Sampling, capacity: Capacity) -> list[Group]:
         decoding = self._decode(
-            self._reader(sampling),
+            self._runner(sampling),
             sampling,
             capacity,
             lambda token_ids: self._has_ended(token_ids, sampling.stop),
@@ -93,8 +93,8 @@ class NativeEngine:
 
     @torch.no_grad()
     def logprobs(self, rollouts: Sequence[Rollout], sampling: Sampling) -> list[list[float]]:
-        reader = self._reader(sampling)
-        # What stands before a token is a prompt like any other, and what prompts begin with in common is read once.
+        runner = self._runner(sampling)
+        # What precedes a token is treated as a prompt; the tree reads common beginnings once.
         before = [
             Branch(prompt=rollout.prompt.token_ids + rollout.token_ids[:time])
             for rollout in rollouts
@@ -104,9 +104,9 @@ class NativeEngine:
             return [[] for _ in rollouts]
         tokens = torch.tensor([token for rollout in rollouts for token in rollout.token_ids], device=self._model.device)
         with matmul_precision(self._model.device, self._model.compute_dtype):
-            hidden = Prefill(grow_tree(before, self._model.device)).read(reader.network)
+            hidden = Prefill(grow_tree(before, self._model.device)).read(runner.network)
             parts = [
-                token_probabilities(reader.logits(rows), sampling.temperature).gather(1, drawn[:, None]).squeeze(1)
+                token_probabilities(runner.logits(rows), sampling.temperature).gather(1, drawn[:, None]).squeeze(1)
                 for rows, drawn in zip(hidden.split(SCORED_ROWS), tokens.split(SCORED_ROWS), strict=True)
             ]
         logprobs = iter(torch.cat(parts).log().tolist())
@@ -115,31 +115,31 @@ class NativeEngine:
     def fingerprint(self) -> Fingerprint:
         return fingerprint(self._model.network.state_dict())
 
-    def _reader(self, sampling: Sampling) -> Reader:
-        twin = self._twin if sampling.in_int8 else None
-        return OwnWeights(self._model.network) if twin is None else twin
+    def _runner(self, sampling: Sampling) -> ModelRunner:
+        quantized = self._quantized if sampling.in_int8 else None
+        return OwnWeightsRunner(self._model.network) if quantized is None else quantized
 
     def _capacity(self, prompts: Sequence[Prompt], sampling: Sampling, cache_bytes: int) -> Capacity:
-        """Room for as many groups at a time as fit `cache_bytes`, one at least."""
+        """As many groups at a time as fit into `cache_bytes`, but at least one."""
         longest = max(len(prompt.token_ids) for prompt in prompts)
         size = sampling.group_size
         by_logits = LOGITS_BYTES // (4 * head_weight(self._model.network).shape[0] * size)
         groups = min(max(min(cache_bytes // self._group_bytes(prompts, sampling), by_logits), 1), len(prompts))
         return Capacity(
             groups=min(2 * groups, len(prompts)),
-            stems=groups * size,
+            rows=groups * size,
             prompt_tokens=longest,
             own_tokens=sampling.max_new_tokens,
         )
 
     def _group_bytes(self, prompts: Sequence[Prompt], sampling: Sampling) -> int:
         longest = max(len(prompt.token_ids) for prompt in prompts)
-        # When samples have ended there are more groups than their stems need: room for the prompts of twice as many.
+        # As samples end, the rows belong to more and more groups, so there are places for twice as many prompts.
         return self._model.cached_bytes_per_token * (2 * longest + sampling.group_size * sampling.max_new_tokens)
 
     def _smaller(self, prompts: Sequence[Prompt], sampling: Sampling, cache_bytes: int) -> int:
-        """Room for half as many groups as there were at a time."""
-        groups = self._capacity(prompts, sampling, cache_bytes).stems // sampling.group_size
+        """The bytes that half as many groups at a time take."""
+        groups = self._capacity(prompts, sampling, cache_bytes).rows // sampling.group_size
         if groups == 1:
             raise EngineError(
                 f"out of memory: one prompt with its answers ({sampling.group_size} of up to "
@@ -153,21 +153,21 @@ class NativeEngine:
             return True
         if not stop:
             return False
-        # A token adds at least one byte, so a stop string that just ended lies within this many tokens.
+        # A token adds at least one byte, so a stop string that ends here lies within this many tokens.
         tail = token_ids[-max(len(text.encode()) for text in stop) - 1 :]
         text = self._model.tokenizer.decode(tail)
         return any(wanted in text for wanted in stop)
 
-    def _groups(self, prompts: Sequence[Prompt], answers: Sequence[Answer]) -> list[Group]:
-        texts = self._model.tokenizer.batch_decode([answer.token_ids for answer in answers], skip_special_tokens=True)
+    def _groups(self, prompts: Sequence[Prompt], finished: Sequence[FinishedRollout]) -> list[Group]:
+        texts = self._model.tokenizer.batch_decode([each.token_ids for each in finished], skip_special_tokens=True)
         rollouts: dict[str, dict[int, Rollout]] = {prompt.id: {} for prompt in prompts}
-        for answer, text in zip(answers, texts, strict=True):
-            rollouts[answer.prompt.id][answer.sample] = Rollout(
-                prompt=answer.prompt,
-                token_ids=answer.token_ids,
-                behaviour_logprobs=answer.logprobs,
+        for each, text in zip(finished, texts, strict=True):
+            rollouts[each.prompt.id][each.sample] = Rollout(
+                prompt=each.prompt,
+                token_ids=each.token_ids,
+                behaviour_logprobs=each.logprobs,
                 text=text,
-                finish_reason=answer.finish_reason,
+                finish_reason=each.finish_reason,
                 policy_version=self._version,
             )
         return [

@@ -1,4 +1,4 @@
-"""What reads tokens for the engine: the policy's own weights, or a copy of them."""
+"""What the native engine samples from: the policy's own weights, or a quantized copy of them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from transformers import PreTrainedModel
 from verifine.models.forward import head_weight
 
 
-class Reader(Protocol):
-    """A policy as the engine sees it. H hidden size, V vocabulary."""
+class ModelRunner(Protocol):
+    """A policy as the native engine runs it. R rows, H hidden size, V vocabulary."""
 
     @property
     def network(self) -> PreTrainedModel:
-        """Gives hidden states."""
+        """Computes hidden states."""
         ...
 
     def logits(self, hidden: Float[Tensor, "R H"]) -> Float[Tensor, "R V"]: ...
 
 
-class OwnWeights:
-    """The learner's own weights: no copy, no sync, no mismatch."""
+class OwnWeightsRunner:
+    """Runs the learner's own weights: no copy, no synchronisation, no mismatch."""
 
     def __init__(self, network: PreTrainedModel) -> None:
         self.network = network

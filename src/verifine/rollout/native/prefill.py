@@ -1,4 +1,4 @@
-"""Reading prompts before they are answered: a tree in chunks, keeping every layer's keys and values."""
+"""Prefill: prompts are read as a tree, in chunks, and every layer's keys and values are kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from verifine.models.forward import hidden_states
 from verifine.models.tree import Tree
 
 CHUNK_TOKENS = 1024
-"""Tokens read at a time, at least one block: the activations of a long prompt never stand in memory at once."""
+"""Tokens read at a time, but at least one block, so that the activations of a long prompt need little memory."""
 
 
 class Prefill:
@@ -46,19 +46,19 @@ class Prefill:
     def attend(self, heads: Heads) -> Tensor:
         start, layer = self._start, heads.layer
         if start == 0:
-            self.keys.append(self._room_for(heads.key))
-            self.values.append(self._room_for(heads.value))
+            self.keys.append(self._empty_like(heads.key))
+            self.values.append(self._empty_like(heads.value))
         keys, values = self.keys[layer], self.values[layer]
         keys[:, start : start + heads.key.shape[1]] = heads.key
         values[:, start : start + heads.value.shape[1]] = heads.value
         return attend_blocks(heads.query, keys, values, self._masks.of(heads))
 
-    def _room_for(self, tensor: Tensor) -> Tensor:
+    def _empty_like(self, tensor: Tensor) -> Tensor:
         return tensor.new_empty(tensor.shape[0], len(self._tree.token_ids), tensor.shape[2])
 
 
 def _chunks(blocks: tuple[Block, ...]) -> Iterator[tuple[Block, ...]]:
-    """Neighbouring blocks of up to CHUNK_TOKENS together."""
+    """Groups neighbouring blocks of up to CHUNK_TOKENS in total."""
     chunk: list[Block] = []
     for block in blocks:
         if chunk and block.stop - chunk[0].start > CHUNK_TOKENS:

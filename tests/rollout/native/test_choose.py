@@ -4,7 +4,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from verifine.rollout.choose import BIN, Draws, choose_tokens
+from verifine.rollout.native.choose import BIN, Draws, choose_tokens
 
 PROBABILITIES = torch.tensor([0.5, 0.25, 0.0, 0.25, 0.0])
 

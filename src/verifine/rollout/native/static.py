@@ -1,8 +1,9 @@
-"""Decoding for accelerators: fixed shapes, one recorded graph a token, and a host that looks only now and then.
+"""Decoding for accelerators: fixed shapes, one recorded CUDA graph per token, and few synchronisations with the host.
 
 An accelerator reads all weights for one row as fast as for hundreds, but waits whenever the host decides something. So
-here every sample has a row of its own from the first token to the last, nothing is moved, and what a token costs the
-host is one launch. Answers that have ended are written on and cut afterwards. The draws are those of `decoding`.
+here every sample has a row of its own from the first token to the last, nothing is moved, and each token costs the host
+one launch. Rows that have ended keep generating; what they write after their end is cut off. Samples draw the same
+tokens as in `decoding`.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from torch import Tensor
 from verifine.models.attention import Heads, mask_bias
 from verifine.models.forward import hidden_states
 from verifine.models.tree import Branch, Tree, grow_tree
-from verifine.rollout.cache import Capacity
-from verifine.rollout.choose import Draws, choose_tokens
-from verifine.rollout.decoding import Answer
-from verifine.rollout.prefill import Prefill
-from verifine.rollout.reader import Reader
-from verifine.rollout.shared_prompt import Grouping, Seen, attend_to
-from verifine.rollout.uniforms import rollout_keys, uniforms
+from verifine.rollout.native.cache import Capacity
+from verifine.rollout.native.choose import Draws, choose_tokens
+from verifine.rollout.native.decoding import FinishedRollout
+from verifine.rollout.native.model_runner import ModelRunner
+from verifine.rollout.native.prefill import Prefill
+from verifine.rollout.native.shared_prompt import Grouping, KeyValues, attend_to
+from verifine.rollout.native.uniforms import rollout_keys, uniforms
 from verifine.types import FinishReason, Prompt, Sampling
 
-LOOK_EVERY = 32
-"""Tokens between two looks at what has ended."""
+CHECK_INTERVAL = 32
+"""Tokens between two checks of which rollouts have ended."""
 
 WARM_UPS = 2
 """Steps taken before one is recorded: libraries allocate what they need in their first."""
@@ -37,7 +38,7 @@ WARM_UPS = 2
 class StaticCache:
     """Keys and values in fixed places. R = P * G rows, S longest prompt, M longest answer.
 
-    Every step attends to all S + M places; what is not written yet is masked out by a bias that follows `token`.
+    Every step attends to all S + M places; a bias that follows `token` masks the places that are not written yet.
     """
 
     def __init__(self, prefill: Prefill, tree: Tree, group_size: int, max_new_tokens: int) -> None:
@@ -76,8 +77,8 @@ class StaticCache:
         keys.index_copy_(2, self.token, heads.key.transpose(0, 1)[:, :, None])
         values.index_copy_(2, self.token, heads.value.transpose(0, 1)[:, :, None])
         prompt_keys, prompt_values = self._prompts[heads.layer]
-        seen = Seen(prompt_keys=prompt_keys, prompt_values=prompt_values, own_keys=keys, own_values=values)
-        return attend_to(seen, heads.query * heads.scale, self._grouping, self._bias(heads))
+        key_values = KeyValues(prompt_keys=prompt_keys, prompt_values=prompt_values, own_keys=keys, own_values=values)
+        return attend_to(key_values, heads.query * heads.scale, self._grouping, self._bias(heads))
 
     def _bias(self, heads: Heads) -> Float[Tensor, "R 1 1 S+M"]:
         """0 where a row sees a key, else minus infinity; made once a step for all layers."""
@@ -91,8 +92,8 @@ class StaticCache:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Written:
-    """What a batch has written so far; changed in place, since a recorded graph knows places, not values."""
+class _Output:
+    """What a batch has generated so far. Changed in place, because a recorded graph refers to addresses."""
 
     current: Int[Tensor, " R"]
     """The tokens to be read next."""
@@ -102,7 +103,7 @@ class _Written:
     rows: Int[Tensor, " R"]
 
     @classmethod
-    def nothing(cls, keys: Sequence[int], max_new_tokens: int, device: torch.device) -> _Written:
+    def empty(cls, keys: Sequence[int], max_new_tokens: int, device: torch.device) -> _Output:
         numbers = uniforms(np.array(keys, dtype=np.uint64)[:, None], np.arange(max_new_tokens, dtype=np.uint64))
         shape = (len(keys), max_new_tokens)
         return cls(
@@ -113,7 +114,7 @@ class _Written:
             rows=torch.arange(len(keys), device=device),
         )
 
-    def add(self, logits: Float[Tensor, "R V"], token: Int[Tensor, " 1"], temperature: float) -> None:
+    def draw(self, logits: Float[Tensor, "R V"], token: Int[Tensor, " 1"], temperature: float) -> None:
         """Draws token number `token` of every row."""
         draws = Draws(rows=self.rows, uniforms=self.uniforms.index_select(1, token).squeeze(1))
         chosen, logprobs = choose_tokens(logits, draws, temperature)
@@ -123,57 +124,57 @@ class _Written:
 
 
 class StaticDecoding:
-    """One call of the engine. `has_ended` says whether tokens that were written so far end an answer."""
+    """One call of the engine. `has_ended` tells whether an answer ends with the tokens written so far."""
 
     def __init__(
-        self, reader: Reader, sampling: Sampling, capacity: Capacity, has_ended: Callable[[Sequence[int]], bool]
+        self, runner: ModelRunner, sampling: Sampling, capacity: Capacity, has_ended: Callable[[Sequence[int]], bool]
     ) -> None:
-        self._reader = reader
+        self._runner = runner
         self._sampling = sampling
-        self._prompts_at_a_time = max(capacity.stems // sampling.group_size, 1)
+        self._prompts_at_a_time = max(capacity.rows // sampling.group_size, 1)
         self._has_ended = has_ended
-        self._device = reader.network.device
+        self._device = runner.network.device
 
-    def run(self, prompts: Sequence[Prompt]) -> Iterator[Answer]:
-        """Every sample of every prompt; the longest prompts come first, those of a batch end together."""
+    def run(self, prompts: Sequence[Prompt]) -> Iterator[FinishedRollout]:
+        """Every sample of every prompt, batch by batch, the longest prompts first."""
         ordered = sorted(prompts, key=lambda prompt: -len(prompt.token_ids))
         for start in range(0, len(ordered), self._prompts_at_a_time):
-            yield from self._answer(ordered[start : start + self._prompts_at_a_time])
+            yield from self._run_batch(ordered[start : start + self._prompts_at_a_time])
 
-    def _answer(self, prompts: Sequence[Prompt]) -> Iterator[Answer]:
+    def _run_batch(self, prompts: Sequence[Prompt]) -> Iterator[FinishedRollout]:
         sampling, size = self._sampling, self._sampling.group_size
         tree = grow_tree([Branch(prompt=prompt.token_ids) for prompt in prompts], self._device)
         prefill = Prefill(tree)
-        hidden = prefill.read(self._reader.network)
+        hidden = prefill.read(self._runner.network)
         cache = StaticCache(prefill, tree, size, sampling.max_new_tokens)
         keys = [key for prompt in prompts for key in rollout_keys(prompt, sampling)]
-        written = _Written.nothing(keys, sampling.max_new_tokens, self._device)
-        logits = self._reader.logits(hidden).repeat_interleave(size, dim=0)
+        output = _Output.empty(keys, sampling.max_new_tokens, self._device)
+        logits = self._runner.logits(hidden).repeat_interleave(size, dim=0)
 
-        step = self._recorded(lambda: self._step(cache, written), cache)
-        written.add(logits, cache.token, sampling.temperature)
+        step = self._record(lambda: self._step(cache, output), cache)
+        output.draw(logits, cache.token, sampling.temperature)
         ends: list[int | None] = [None] * len(keys)
         done = 1
         while True:
-            self._look(written, ends, done)
+            self._find_ends(output, ends, done)
             if done == sampling.max_new_tokens or None not in ends:
                 break
-            more = min(LOOK_EVERY, sampling.max_new_tokens - done)
+            more = min(CHECK_INTERVAL, sampling.max_new_tokens - done)
             for _ in range(more):
                 step()
             done += more
-        yield from self._answers(prompts, written, ends)
+        yield from self._finished(prompts, output, ends)
 
-    def _step(self, cache: StaticCache, written: _Written) -> None:
-        """Reads the tokens written last, and writes the next ones."""
+    def _step(self, cache: StaticCache, output: _Output) -> None:
+        """Reads the tokens drawn last, and draws the next ones."""
         cache.begin_step()
-        hidden = hidden_states(self._reader.network, written.current, cache.positions, cache)
-        logits = self._reader.logits(hidden)
+        hidden = hidden_states(self._runner.network, output.current, cache.positions, cache)
+        logits = self._runner.logits(hidden)
         cache.token += 1
-        written.add(logits, cache.token, self._sampling.temperature)
+        output.draw(logits, cache.token, self._sampling.temperature)
 
-    def _recorded(self, step: Callable[[], None], cache: StaticCache) -> Callable[[], None]:
-        """`step` as a graph that is launched at once, where there is an accelerator; it leaves no trace of itself."""
+    def _record(self, step: Callable[[], None], cache: StaticCache) -> Callable[[], None]:
+        """`step` as a CUDA graph where there is an accelerator. Recording leaves the cache's token count at 0."""
         if self._device.type != "cuda" or self._sampling.max_new_tokens <= WARM_UPS + 1:
             return step
         stream = torch.cuda.Stream()
@@ -188,20 +189,22 @@ class StaticDecoding:
             step()
         return graph.replay
 
-    def _look(self, written: _Written, ends: list[int | None], done: int) -> None:
-        """Notes which answers have ended, and after how many tokens, among those that were still being written."""
-        table = written.token_ids[:, :done].tolist()
-        seen = max(done - LOOK_EVERY, 0) if done > 1 else 0
+    def _find_ends(self, output: _Output, ends: list[int | None], done: int) -> None:
+        """Sets the length of each row that has ended since the last check, in `ends`."""
+        table = output.token_ids[:, :done].tolist()
+        checked = max(done - CHECK_INTERVAL, 0) if done > 1 else 0
         for row, tokens in enumerate(table):
             if ends[row] is None:
-                lengths = range(seen + 1, done + 1)
+                lengths = range(checked + 1, done + 1)
                 ends[row] = next((length for length in lengths if self._has_ended(tokens[:length])), None)
 
-    def _answers(self, prompts: Sequence[Prompt], written: _Written, ends: Sequence[int | None]) -> Iterator[Answer]:
+    def _finished(
+        self, prompts: Sequence[Prompt], output: _Output, ends: Sequence[int | None]
+    ) -> Iterator[FinishedRollout]:
         size = self._sampling.group_size
-        tokens, logprobs = written.token_ids.tolist(), written.logprobs.tolist()
+        tokens, logprobs = output.token_ids.tolist(), output.logprobs.tolist()
         for row, end in enumerate(ends):
-            yield Answer(
+            yield FinishedRollout(
                 prompt=prompts[row // size],
                 sample=row % size,
                 token_ids=tuple(tokens[row][:end]),

@@ -1,7 +1,7 @@
-"""What one decoding step attends to: the prompt that a row shares with its group, and what is the row's own.
+"""Attention of one decoding step: to the prompt that a row shares with its group, and to the row's own tokens.
 
 Axes: R rows, A groups, J most rows of a group, Hq query heads, Hk key-value heads, D head size, S longest prompt,
-M longest own part. The query heads that share a key-value head stand side by side, `shared` of them.
+M longest own part. `shared` query heads, which lie side by side, share one key-value head.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class Grouping:
     shape: tuple[int, int]
     """A and J."""
     grid: Int[Tensor, "A J"] | None = None
-    """The rows of each group; a group that has fewer repeats one of them. None: they lie in that order already."""
+    """The rows of each group; a smaller group repeats its first row. None: the rows lie in that order already."""
     place: Int[Tensor, " R"] | None = None
-    """Where in the grid each row is. None with `grid`."""
+    """Where in the grid each row is. None where `grid` is None."""
 
     @classmethod
     def of(cls, groups: Sequence[int], count: int, device: torch.device) -> Grouping:
-        """The grouping of rows that belong to `groups`, of which there are `count`; each has a row at least."""
+        """Groups rows: row r belongs to `groups[r]`, one of `count` groups, each of which has at least one row."""
         members: list[list[int]] = [[] for _ in range(count)]
         ranks = []
         for row, group in enumerate(groups):
@@ -45,19 +45,19 @@ class Grouping:
         )
 
     def by_group(self, rows: Float[Tensor, "R Hk shared X"]) -> Float[Tensor, "A Hk J*shared X"]:
-        """The rows, those of a group together, to be multiplied with what the group shares."""
+        """Brings the rows of each group together, to be multiplied with the keys or values of its prompt."""
         placed = rows if self.grid is None else rows[self.grid.flatten()]
         grouped: Tensor = placed.unflatten(0, self.shape).transpose(1, 2).flatten(2, 3)
         return grouped
 
     def by_row(self, grouped: Float[Tensor, "A Hk J*shared X"]) -> Float[Tensor, "R Hk shared X"]:
-        """What `by_group` did, undone."""
+        """Undoes `by_group`."""
         placed: Tensor = grouped.unflatten(2, (self.shape[1], -1)).transpose(1, 2).flatten(0, 1)
         return placed if self.place is None else placed[self.place]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class KeyValues:
     """The keys and values that a layer's rows attend to."""
 
     prompt_keys: Float[Tensor, "A Hk S D"]
@@ -67,21 +67,23 @@ class Seen:
 
 
 def attend_to(
-    seen: Seen,
+    key_values: KeyValues,
     queries: Float[Tensor, "Hq R D"],
     grouping: Grouping,
     bias: Float[Tensor, "R 1 1 S+M"] | None,
 ) -> Float[Tensor, "Hq R D"]:
-    """Softmax attention of one new token a row; `queries` are scaled, `bias` is added to the scores of each row.
+    """Softmax attention of one new token per row; `queries` are already scaled, `bias` is added to each row's scores.
 
     A prompt's keys are multiplied with the queries of its whole group at once and never copied.
     """
-    query = queries.transpose(0, 1).unflatten(1, (seen.own_keys.shape[1], -1))
-    to_prompt = grouping.by_row(grouping.by_group(query) @ seen.prompt_keys.transpose(-1, -2))
-    scores = torch.cat((to_prompt, query @ seen.own_keys.transpose(-1, -2)), dim=-1)
+    query = queries.transpose(0, 1).unflatten(1, (key_values.own_keys.shape[1], -1))
+    to_prompt = grouping.by_row(grouping.by_group(query) @ key_values.prompt_keys.transpose(-1, -2))
+    scores = torch.cat((to_prompt, query @ key_values.own_keys.transpose(-1, -2)), dim=-1)
     if bias is not None:
         scores += bias
-    lengths = (seen.prompt_keys.shape[2], seen.own_keys.shape[2])
+    lengths = (key_values.prompt_keys.shape[2], key_values.own_keys.shape[2])
     on_prompt, on_own = torch.softmax(scores, dim=-1).split(lengths, dim=-1)
-    on_both: Tensor = grouping.by_row(grouping.by_group(on_prompt) @ seen.prompt_values) + on_own @ seen.own_values
+    on_both: Tensor = (
+        grouping.by_row(grouping.by_group(on_prompt) @ key_values.prompt_values) + on_own @ key_values.own_values
+    )
     return on_both.flatten(1, 2).transpose(0, 1)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from verifine.rollout.uniforms import rollout_key, uniforms
+from verifine.rollout.native.uniforms import rollout_key, uniforms
 
 
 def test_draws_are_splitmix64() -> None:

@@ -3,15 +3,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.rollout.stems import Stem, arrange, split
+from verifine.rollout.native.shared_rows import SharedRow, arrange_with_fewest_copies, split
 from verifine.types import Prompt
 
 PROMPT = Prompt(id="p", token_ids=(1,), item={})
 
 
 def test_a_stem_splits_where_its_samples_draw_different_tokens() -> None:
-    stem = Stem(prompt=PROMPT, samples=[0, 2, 5], token_ids=[7], logprobs=[-0.5])
-    children = split(stem, [(8, -1.0), (9, -2.0), (8, -1.0)])
+    row = SharedRow(prompt=PROMPT, samples=[0, 2, 5], token_ids=[7], logprobs=[-0.5])
+    children = split(row, [(8, -1.0), (9, -2.0), (8, -1.0)])
     assert [(child.samples, child.token_ids, child.logprobs) for child in children] == [
         ([0, 5], [7, 8], [-0.5, -1.0]),
         ([2], [7, 9], [-0.5, -2.0]),
@@ -19,19 +19,19 @@ def test_a_stem_splits_where_its_samples_draw_different_tokens() -> None:
 
 
 def test_the_stem_of_a_single_sample_grows() -> None:
-    (child,) = split(Stem(prompt=PROMPT, samples=[3], token_ids=[7], logprobs=[-0.5]), [(8, -1.0)])
+    (child,) = split(SharedRow(prompt=PROMPT, samples=[3], token_ids=[7], logprobs=[-0.5]), [(8, -1.0)])
     assert (child.samples, child.token_ids, child.logprobs) == ([3], [7, 8], [-0.5, -1.0])
 
 
 def test_what_goes_on_stays_where_it_is_and_gaps_are_filled() -> None:
     # Of four things the second ended, and the first goes on in two ways.
-    arrangement = arrange([0, 0, 2, 3])
+    arrangement = arrange_with_fewest_copies([0, 0, 2, 3])
     assert arrangement.order == [0, 1, 2, 3]
     assert (arrangement.sources, arrangement.targets) == ([0], [1])
 
 
 def test_the_last_moves_into_a_gap() -> None:
-    arrangement = arrange([0, 2])
+    arrangement = arrange_with_fewest_copies([0, 2])
     assert arrangement.order == [0, 1]
     assert (arrangement.sources, arrangement.targets) == ([2], [1])
 
@@ -39,7 +39,7 @@ def test_the_last_moves_into_a_gap() -> None:
 @given(st.lists(st.integers(0, 9), max_size=12).map(sorted))
 def test_moving_as_arranged_puts_everything_in_its_place(parents: list[int]) -> None:
     old = [f"thing {place}" for place in range(10)]
-    arrangement = arrange(parents)
+    arrangement = arrange_with_fewest_copies(parents)
     new = [*old, *[""] * len(parents)]
     moved = [old[source] for source in arrangement.sources]
     for target, thing in zip(arrangement.targets, moved, strict=True):

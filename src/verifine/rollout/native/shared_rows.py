@@ -1,0 +1,86 @@
+"""Rollouts of a group that have the same tokens so far share one row of the decoding batch.
+
+The samples of a prompt begin with the same distribution, and keep the same one for as long as they draw the same
+tokens. Until then they share a *row*: one sequence of keys and values, computed once. A row splits where its samples
+draw different tokens. A trained policy often answers nearly alike, and then a group of eight costs little more than
+one answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from verifine.types import Prompt
+
+
+@dataclass(slots=True, kw_only=True)
+class SharedRow:
+    """An unfinished answer that one or more samples of a group have in common."""
+
+    prompt: Prompt
+    samples: list[int]
+    """The samples of the group that have written this."""
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+
+def split(row: SharedRow, drawn: Sequence[tuple[int, float]]) -> list[SharedRow]:
+    """The row's continuations: one for each different (token, log-probability) that its samples have drawn."""
+    if len(drawn) == 1:  # most rows of a long answer belong to a single sample
+        token, logprob = drawn[0]
+        row.token_ids.append(token)
+        row.logprobs.append(logprob)
+        return [row]
+    samples_by_draw: dict[tuple[int, float], list[int]] = {}
+    for sample, pair in zip(row.samples, drawn, strict=True):
+        samples_by_draw.setdefault(pair, []).append(sample)
+    return [
+        SharedRow(
+            prompt=row.prompt,
+            samples=samples,
+            token_ids=[*row.token_ids, token],
+            logprobs=[*row.logprobs, logprob],
+        )
+        for (token, logprob), samples in samples_by_draw.items()
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrangement:
+    """Where items are placed so that there are no gaps, and which contents must be copied for that."""
+
+    order: list[int]
+    """For each new place, the index of the item that goes there."""
+    sources: list[int]
+    targets: list[int]
+    """The contents of old place `sources[i]` are copied to new place `targets[i]`, all at once."""
+
+
+def arrange_in_order(parents: Sequence[int]) -> Arrangement:
+    """Places items in the given order, so that neighbours stay neighbours, however much is copied."""
+    return Arrangement(
+        order=list(range(len(parents))),
+        sources=[parent for place, parent in enumerate(parents) if place != parent],
+        targets=[place for place, parent in enumerate(parents) if place != parent],
+    )
+
+
+def arrange_with_fewest_copies(parents: Sequence[int]) -> Arrangement:
+    """Places items, each of which continues the contents of old place `parents[i]`, with as few copies as possible."""
+    places: list[int | None] = [None] * len(parents)
+    waiting: list[int] = []
+    for index, parent in enumerate(parents):
+        if parent < len(places) and places[parent] is None:
+            places[parent] = index
+        else:
+            waiting.append(index)
+    # A place that is still free belonged to something without a continuation, so overwriting it loses nothing.
+    free = [place for place, index in enumerate(places) if index is None]
+    for place, index in zip(free, waiting, strict=True):
+        places[place] = index
+    return Arrangement(
+        order=[index for index in places if index is not None],
+        sources=[parents[index] for index in waiting],
+        targets=free,
+    )

@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 
 from verifine.cli.quickstart import LEARNING_RATE, WARMUP_STEPS
-from verifine.insights.record import RunRecord, read_run
 from verifine.runs.directory import RunDirectory
+from verifine.runs.record import RunRecord, read_run
 
 FIGURE = ("grpo", "dapo", "rloo", "reinforce_pp_baseline", "ppo")
 OTHERS = ("dr_grpo", "reinforce_pp", "gspo", "cispo")

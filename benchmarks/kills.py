@@ -29,7 +29,7 @@ from verifine.runs.metrics import read_metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class RunHistory:
     """How a run came to its end."""
 
     name: str
@@ -44,7 +44,7 @@ class Story:
     """Of model/model.safetensors."""
 
 
-def run(name: str, folder: Path, options: argparse.Namespace, random: Random) -> Story:
+def run(name: str, folder: Path, options: argparse.Namespace, random: Random) -> RunHistory:
     """Trains in `folder`, killed as often as `options` say if it is called so."""
     directory, model = RunDirectory(path=folder / name), str(model_folder(TINY if options.quick else MODEL))
     begin = [
@@ -70,7 +70,7 @@ def run(name: str, folder: Path, options: argparse.Namespace, random: Random) ->
             if directory.events.exists() and ending_of(read_events(directory.events)) is not None:
                 break  # it was over, and was killed while it wrote the report
     resumed = [event for event in read_events(directory.events) if event.type in {"started", "resumed"}]
-    return Story(
+    return RunHistory(
         name=name,
         kills=len(killed_after_s),
         killed_after_s=killed_after_s,

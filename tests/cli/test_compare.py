@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from verifine.config import build_config, dump_config
-from verifine.insights.evaluation import EvaluatedSample, Evaluation, write_evaluation
 from verifine.runs.directory import RunDirectory, write_text
+from verifine.runs.evaluations import EvaluatedSample, Evaluation, write_evaluation
 from verifine.runs.metrics import MetricLog
 from verifine.types import StepReport
 

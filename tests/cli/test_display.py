@@ -20,7 +20,7 @@ from verifine.cli.display import (
     make_display,
     step_line,
 )
-from verifine.insights.evaluation import EvaluatedSample, Evaluation
+from verifine.runs.evaluations import EvaluatedSample, Evaluation
 from verifine.types import StepReport
 
 REPORT = StepReport(
@@ -97,7 +97,7 @@ def test_an_evaluation_is_a_line_with_its_interval() -> None:
 def test_an_evaluation_with_a_second_grader_and_several_answers_says_so() -> None:
     judged = make_evaluation(3, 4)
     samples = [
-        replace(sample, sample=place, truth=0.25, passed=sample.answer_ok and place == 0)
+        replace(sample, sample=place, second_score=0.25, passed=sample.answer_ok and place == 0)
         for sample in judged.samples
         for place in (0, 1)
     ]

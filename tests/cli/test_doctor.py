@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from verifine.cli.machine import State, check_disk, check_extras, check_processor, check_sandbox, check_versions
+from verifine.cli.machine_checks import State, check_disk, check_extras, check_processor, check_sandbox, check_versions
 from verifine.graders.sandbox import Level, LevelReport, find_level
 from verifine.machine.threads import Threads
 from verifine.runs.environment import describe_environment
@@ -60,7 +60,7 @@ def test_a_missing_package_is_missing_with_the_way_out() -> None:
     checks = {check.name: check for check in check_versions(environment)}
     assert checks["transformers"].state is State.OK
     assert (checks["torch"].state, checks["torch"].found) == (State.MISSING, "not installed")
-    assert "pip install torch" in checks["torch"].ways_out[0]
+    assert "pip install torch" in checks["torch"].hints[0]
 
 
 def test_cores_are_told_with_what_a_container_allows_and_who_gets_them() -> None:
@@ -92,13 +92,13 @@ def test_without_torch_the_doctor_says_so_and_goes_on() -> None:
 
 
 def test_the_best_sandbox_is_fine_a_lesser_one_a_note_and_none_is_missing() -> None:
-    way_out = "Landlock 3: use Linux 6.2 or newer"
+    hint = "Landlock 3: use Linux 6.2 or newer"
     full = check_sandbox(LevelReport(level=Level.FULL, details={"landlock": "version 7"}))
-    lesser = check_sandbox(LevelReport(level=Level.KERNEL, missing=(way_out,)))
-    none = check_sandbox(LevelReport(level=None, missing=(way_out, "another")))
+    lesser = check_sandbox(LevelReport(level=Level.KERNEL, missing=(hint,)))
+    none = check_sandbox(LevelReport(level=None, missing=(hint, "another")))
     assert [check.state for check in (full, lesser, none)] == [State.OK, State.NOTE, State.MISSING]
     assert "landlock version 7" in full.found
-    assert (lesser.ways_out, none.ways_out) == ((way_out,), (way_out, "another"))
+    assert (lesser.hints, none.hints) == ((hint,), (hint, "another"))
 
 
 def test_a_disk_is_asked_where_the_folder_will_be(tmp_path: Path) -> None:
@@ -110,16 +110,16 @@ def test_a_disk_is_asked_where_the_folder_will_be(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_to_is_missing() -> None:
     check = check_disk("disk here", Path("/proc/self"))
     assert (check.state, check.found) == (State.MISSING, "/proc/self cannot be written to")
-    assert "VERIFINE_HOME" in check.ways_out[0]
+    assert "VERIFINE_HOME" in check.hints[0]
 
 
 @pytest.mark.parametrize(
-    ("versions", "state", "ways_out"),
+    ("versions", "state", "hints"),
     [
         ({"datasets": "5.2.0", "pyarrow": "26.0.1"}, State.OK, 0),
         ({"datasets": None, "pyarrow": "26.0.1"}, State.NOTE, 1),
     ],
 )
-def test_packages_for_some_data_are_a_note(versions: dict[str, str | None], state: State, ways_out: int) -> None:
+def test_packages_for_some_data_are_a_note(versions: dict[str, str | None], state: State, hints: int) -> None:
     check = check_extras(versions)
-    assert (check.state, len(check.ways_out)) == (state, ways_out)
+    assert (check.state, len(check.hints)) == (state, hints)

@@ -60,7 +60,7 @@ def test_programs_get_json_and_nothing_else(verifine: Command, tmp_path: Path) -
     told = json.loads(out)
     assert (code, err, told["steps"]) == (0, "", 40)
     assert [finding["name"] for finding in told["findings"]] == ["answers_cut_off"]
-    assert told["findings"][0]["evidence"]["completions/clipped_ratio"] == pytest.approx(0.6)
+    assert told["findings"][0]["numbers"]["completions/clipped_ratio"] == pytest.approx(0.6)
 
 
 def test_a_run_without_an_ending_was_killed(verifine: Command, tmp_path: Path) -> None:

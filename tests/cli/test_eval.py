@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from verifine.insights.evaluation import read_evaluation
+from verifine.insights.held_out import evaluation_numbers
+from verifine.runs.evaluations import read_evaluation
 from verifine.testing import save_tiny_model
 
 Command = Callable[..., tuple[int, str, str]]
@@ -116,7 +117,8 @@ def test_a_run_is_asked_what_it_held_out_as_it_was_then(verifine: Command, run: 
     told = json.loads(verifine("eval", run, "--json")[1])
     assert told["asked"] == f"3 problems of {run} (held out)"
     [model] = told["models"]
-    assert {name: model[name] for name in final.numbers()} == final.numbers()
+    numbers = evaluation_numbers(final)
+    assert {name: model[name] for name in numbers} == numbers
 
 
 def test_a_run_can_be_asked_something_else_by_another_grader(
@@ -130,7 +132,7 @@ def test_a_run_can_be_asked_something_else_by_another_grader(
     assert "Average score, second grader" in out
     told = json.loads(verifine("eval", run, *words, "--limit", "6", "--json")[1])
     assert told["models"][0]["reward"] == 1.0
-    assert told["models"][0]["truth"] < 1.0
+    assert told["models"][0]["second_score"] < 1.0
 
 
 def test_a_task_brings_its_problems_and_its_grader(verifine: Command, base: Path) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from verifine.config import build_config, dump_config
-from verifine.insights.evaluation import EvaluatedSample, Evaluation, write_evaluation
 from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.environment import Environment, write_environment
+from verifine.runs.evaluations import EvaluatedSample, Evaluation, write_evaluation
 from verifine.runs.events import EventLog
 from verifine.runs.metrics import MetricLog
 from verifine.types import StepReport

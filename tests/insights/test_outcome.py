@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from verifine.config import build_config
-from verifine.insights.evaluation import EvaluatedSample, Evaluation
 from verifine.insights.outcome import describe_duration, describe_outcome
-from verifine.insights.record import RunRecord
+from verifine.runs.evaluations import EvaluatedSample, Evaluation
 from verifine.runs.events import Event
+from verifine.runs.record import RunRecord
 from verifine.types import Json, StepReport
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
@@ -97,7 +97,7 @@ def test_answers_that_could_not_be_scored_are_said_to_be_so() -> None:
 def test_a_second_grader_has_the_word_and_the_first_is_heard() -> None:
     def judged(name: str, truth: float, score: float) -> Evaluation:
         made = evaluation(name, 0, 8, is_judged=False)
-        return replace(made, samples=tuple(replace(each, truth=truth, score=score) for each in made.samples))
+        return replace(made, samples=tuple(replace(each, second_score=truth, score=score) for each in made.samples))
 
     outcome = describe_outcome(record(judged("baseline", 0.5, 0.2), judged("final", 0.25, 0.9)))
     assert outcome.startswith("The second grader's score on held-out problems fell from 0.50 to 0.25 (8 problems")

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from verifine.insights.plots import draw_timing, draw_training
-from verifine.insights.record import RunRecord, read_run
 from verifine.runs.directory import RunDirectory
+from verifine.runs.record import RunRecord, read_run
 from verifine.types import StepReport
 
 

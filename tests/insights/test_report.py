@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from verifine.insights.evaluation import EvaluatedSample, Evaluation, write_evaluation
-from verifine.insights.record import read_run
 from verifine.insights.report import render_report, write_report
 from verifine.machine.threads import Threads
 from verifine.runs.directory import RunDirectory
+from verifine.runs.evaluations import EvaluatedSample, Evaluation, write_evaluation
 from verifine.runs.events import EventLog
 from verifine.runs.metrics import MetricLog, read_metrics
+from verifine.runs.record import read_run
 from verifine.types import StepReport
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -196,7 +196,7 @@ def test_evaluations_stand_in_the_order_of_their_steps(finished_run: RunDirector
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("verifine.insights.record", ("matplotlib", "jinja2", "torch")),
+        ("verifine.runs.record", ("matplotlib", "jinja2", "torch")),
         ("verifine.insights.report", ("torch", "pyplot")),
     ],
 )

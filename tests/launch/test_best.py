@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 from verifine import train
 from verifine.checkpoints.store import read_checkpoint
-from verifine.insights.evaluation import Evaluation, read_evaluations
 from verifine.launch.session import TrainedRun, resume
+from verifine.runs.evaluations import Evaluation, read_evaluations
 from verifine.runs.events import read_events
 from verifine.testing import save_tiny_model
 from verifine.testing.sessions import grade, tiny_run
@@ -85,9 +85,11 @@ def test_a_second_grader_decides_and_training_never_sees_it(model: Path, tmp_pat
     one = train(tiny_run(tmp_path / "one", model, run={"steps": 4}), grader=grade, check=False)
     assert (two.directory.metrics.read_text().count("\n"), one.directory.metrics.read_text().count("\n")) == (4, 4)
     found = read_evaluations(two.directory.evaluations)
-    truths = {name: sum(sample.truth or 0 for sample in each.samples) for name, each in found.items()}
+    truths = {name: sum(sample.second_score or 0 for sample in each.samples) for name, each in found.items()}
     for each in found.values():
-        assert [sample.truth for sample in each.samples] == [float("e" in sample.text) for sample in each.samples]
+        assert [sample.second_score for sample in each.samples] == [
+            float("e" in sample.text) for sample in each.samples
+        ]
     assert truths["final"] == max(truths.values())
 
 

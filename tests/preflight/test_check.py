@@ -12,6 +12,7 @@ import pytest
 
 from verifine.config import build_config
 from verifine.graders import build_grader
+from verifine.insights.findings import CheckVerdict
 from verifine.launch.build import AuxiliaryModels, assemble_trainer, resolve
 from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.models.load import LanguageModel
@@ -27,7 +28,6 @@ from verifine.preflight.check import (
     check_model,
     refuse_no_go,
 )
-from verifine.preflight.finding import Verdict
 from verifine.preflight.report import Report
 from verifine.testing import ScriptedEngine, load_tiny_model
 from verifine.types import Prompt
@@ -103,7 +103,7 @@ def test_a_model_that_is_sometimes_right_may_begin(tmp_path: Path, model: Langua
     report, engine = check(
         inputs, model, folder, lambda prompt, sample: str(prompt.item["gt_answer"]) if sample < 2 else "NO"
     )
-    assert report.verdict is Verdict.GO, report.findings
+    assert report.verdict is CheckVerdict.GO, report.findings
     assert refuse_no_go(report) is report
     assert report.sampling is not None
     assert report.sampling.prompt_rates == (0.25,) * 8
@@ -119,9 +119,9 @@ def test_a_model_that_is_sometimes_right_may_begin(tmp_path: Path, model: Langua
 def test_a_model_that_is_never_right_may_not(tmp_path: Path, model: LanguageModel, folder: Path) -> None:
     inputs = read(tmp_path, rows(240))
     one_step, _ = check(inputs, model, folder, lambda prompt, sample: "NO")
-    assert one_step.verdict is Verdict.GO_WITH_WARNINGS
+    assert one_step.verdict is CheckVerdict.GO_WITH_WARNINGS
     report, _ = check(inputs, model, folder, lambda prompt, sample: "NO", Extent(rows=64))
-    assert report.verdict is Verdict.NO_GO
+    assert report.verdict is CheckVerdict.NO_GO
     with pytest.raises(NoGoError, match=r"(?s)no-go:\n- Too hard.*data.train.*--skip-check .*check=False") as refused:
         refuse_no_go(report)
     assert refused.value.report is report
@@ -148,7 +148,7 @@ def test_a_field_that_rows_lack_is_found_before_there_is_a_model(tmp_path: Path)
     inputs = read(tmp_path, broken)
     report = try_grader(inputs)
     blocker = report.findings[0]
-    assert (report.verdict, blocker.name) == (Verdict.NO_GO, "incomplete_rows")
+    assert (report.verdict, blocker.name) == (CheckVerdict.NO_GO, "incomplete_rows")
     assert blocker.what == "3 rows of 24 cannot be graded, whatever the answer."
     assert "train.jsonl line 4: item.gt_answer does not exist" in blocker.evidence
 
@@ -170,7 +170,7 @@ def test_the_second_grader_is_tried_on_held_out_rows(tmp_path: Path) -> None:
             lambda: 0.0,
             second=build_grader(inputs.config.evaluation.grader),
         )
-        assert report.truth is not None
+        assert report.second_grading is not None
         return {finding.name: f"{finding.severity.value}: {finding.what}" for finding in report.findings}
 
     assert not any("second" in what for what in found("truth").values())
@@ -201,4 +201,4 @@ def test_a_model_too_large_for_the_machine_is_refused_before_it_is_loaded(
     )
     (blocker,) = [finding for finding in huge.findings if finding.name == "memory"]
     assert blocker.severity.value == "blocker"
-    assert "model.lora" in blocker.remedy
+    assert "model.lora" in blocker.remedies[0]

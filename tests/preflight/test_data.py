@@ -6,8 +6,8 @@ import pytest
 
 from verifine.config import RunConfig, build_config
 from verifine.data.summary import DataSummary, Repeats
+from verifine.insights.findings import Finding, Severity
 from verifine.preflight.data import judge_data
-from verifine.preflight.finding import Finding, Severity
 
 PAIRS = (("x.jsonl line 5", "x.jsonl line 2"), ("x.jsonl line 9", "x.jsonl line 2"))
 
@@ -39,7 +39,7 @@ def test_held_out_rows_that_are_trained_on_are_a_warning(summary: DataSummary, c
     found = only(judge_data(replace(summary, overlap=Repeats(count=2, first=PAIRS)), config))
     assert (found.severity, found.name) == (Severity.WARNING, "overlap")
     assert "2 held-out rows of 50 are trained on as well" in found.what
-    assert "data.eval" in found.remedy
+    assert "data.eval" in found.remedies[0]
 
 
 def test_one_right_answer_for_all_rows_is_a_warning(summary: DataSummary, config: RunConfig) -> None:

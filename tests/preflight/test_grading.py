@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from verifine.insights.findings import Finding, Severity
 from verifine.insights.scores import Scores, collect_scores
-from verifine.preflight.finding import Finding, Severity
 from verifine.preflight.grading import GradingFacts, Repetition, Requests, changes, judge_grading
 from verifine.preflight.rows import RowFault, RowFaults
 from verifine.types import Grade

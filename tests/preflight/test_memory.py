@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from verifine.config import RunConfig, build_config
 from verifine.errors import ModelError
+from verifine.insights.findings import Severity
 from verifine.models.available import Available
 from verifine.models.provision import ProvisionedModel
 from verifine.models.shape import ModelShape, read_shape
-from verifine.preflight.finding import Severity
 from verifine.preflight.memory import Lengths, Memory, describe_bytes, estimate_memory, judge_memory
 from verifine.training.memory import LOGITS_BYTES, MemoryPlan
 
@@ -142,18 +142,18 @@ def test_what_does_not_fit_is_told(usual: int, most: int, severity: Severity | N
 
 def test_the_largest_saving_is_named_first() -> None:
     (full,) = judge_memory(memory_of(4000, 4000, available=1000), make_config())
-    assert full.remedy.startswith("Train adapters alone (model.lora: {}), or lower sampling.max_new_tokens")
-    assert "sampling.group_size or optim.micro_batch_tokens (now 20, 8 and 100)" in full.remedy
+    assert full.remedies[0].startswith("Train adapters alone (model.lora: {}), or lower sampling.max_new_tokens")
+    assert "sampling.group_size or optim.micro_batch_tokens (now 20, 8 and 100)" in full.remedies[0]
     (adapted,) = judge_memory(memory_of(4000, 4000, available=1000), make_config(lora={}))
-    assert adapted.remedy.startswith("Lower sampling.max_new_tokens")
-    assert "adapters" not in adapted.remedy
+    assert adapted.remedies[0].startswith("Lower sampling.max_new_tokens")
+    assert "adapters" not in adapted.remedies[0]
 
 
 def test_micro_batches_that_were_chosen_by_the_machine_are_not_for_the_user_to_lower() -> None:
     config = make_config()
     config = config.model_copy(update={"optim": config.optim.model_copy(update={"micro_batch_tokens": "auto"})})
     (finding,) = judge_memory(memory_of(4000, 4000, available=1000), config)
-    assert "lower sampling.max_new_tokens or sampling.group_size (now 20 and 8)" in finding.remedy
+    assert "lower sampling.max_new_tokens or sampling.group_size (now 20 and 8)" in finding.remedies[0]
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from verifine.config import build_config
+from verifine.insights.findings import CheckVerdict, Severity
 from verifine.insights.scores import collect_scores
-from verifine.preflight.finding import Severity, Verdict
 from verifine.preflight.numbers import to_numbers, verdict_numbers
 from verifine.preflight.pace import Pace, Span
 from verifine.preflight.report import Report
@@ -19,8 +19,8 @@ from verifine.types import Grade
 
 def test_a_run_that_is_fine_is_a_go(report: Report) -> None:
     assert report.findings == []
-    assert report.verdict is Verdict.GO
-    assert describe_verdict(report) == "Verdict: go, nothing stands in the way of training."
+    assert report.verdict is CheckVerdict.GO
+    assert describe_verdict(report) == "CheckVerdict: go, nothing stands in the way of training."
 
 
 def test_the_worst_findings_come_first(report: Report) -> None:
@@ -34,11 +34,11 @@ def test_the_worst_findings_come_first(report: Report) -> None:
     )
     severities = [finding.severity for finding in bad.findings]
     assert severities == [Severity.BLOCKER, Severity.WARNING, Severity.WARNING, Severity.NOTE]
-    assert describe_verdict(bad) == "Verdict: no-go, with 1 blocker to mend first and 2 warnings."
+    assert describe_verdict(bad) == "CheckVerdict: no-go, with 1 blocker to mend first and 2 warnings."
     only_warned = replace(bad, sampling=report.sampling)
-    assert describe_verdict(only_warned) == "Verdict: go, with 1 warning."
+    assert describe_verdict(only_warned) == "CheckVerdict: go, with 1 warning."
     only_blocked = replace(report, sampling=all_right)
-    assert describe_verdict(only_blocked) == "Verdict: no-go, with 1 blocker to mend first."
+    assert describe_verdict(only_blocked) == "CheckVerdict: no-go, with 1 blocker to mend first."
 
 
 def test_a_right_answer_that_is_not_recognised_says_nothing_of_the_models(report: Report) -> None:
@@ -116,7 +116,7 @@ def test_a_report_tells_its_parts_in_order(report: Report) -> None:
         "  100 steps and the evaluations take 5 min 0 s to 10 min 0 s",
     ):
         assert line.strip() in text, line
-    assert text.splitlines()[-1].startswith("Verdict: go")
+    assert text.splitlines()[-1].startswith("CheckVerdict: go")
     assert text.encode()  # half a surrogate pair cannot be printed
     assert "Findings" not in text
 
@@ -162,7 +162,7 @@ def test_the_verdict_in_numbers_brings_its_findings(report: Report) -> None:
     assert numbers["verdict"] == "go_with_warnings"
     (finding,) = numbers["findings"]
     assert (finding["severity"], finding["name"]) == ("warning", "nothing_held_out")
-    assert set(finding) == {"severity", "name", "what", "evidence", "remedy"}
+    assert set(finding) == {"severity", "name", "what", "evidence", "numbers", "steps", "remedies"}
 
 
 def test_a_measured_latency_is_told(report: Report) -> None:

@@ -12,12 +12,11 @@ from safetensors.torch import load_file
 
 from verifine import RunConfig, train
 from verifine.config import build_config
-from verifine.insights.diagnosis.finding import Finding
-from verifine.insights.evaluation import Evaluation
+from verifine.insights.findings import CheckVerdict, Finding
 from verifine.launch.checking import check_run
 from verifine.preflight.check import Extent, NoGoError
-from verifine.preflight.finding import Verdict
 from verifine.preflight.report import Report
+from verifine.runs.evaluations import Evaluation
 from verifine.runs.events import read_events
 from verifine.testing import save_tiny_model
 from verifine.types import StepReport
@@ -104,7 +103,7 @@ def test_training_in_vain_is_refused_before_anything_is_written(tmp_path: Path) 
     watcher = Watcher()
     with pytest.raises(NoGoError, match="cannot tell right from wrong"):
         train(config, observer=watcher)
-    assert [report.verdict for report in watcher.reports] == [Verdict.NO_GO]
+    assert [report.verdict for report in watcher.reports] == [CheckVerdict.NO_GO]
     assert not (tmp_path / "run").exists()
     assert train(config, check=False).summary.progress.step == 3
 
@@ -127,7 +126,7 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded(tmp_path: Path) 
     report = check_run(config, grader=vowels, observer=watcher)
     assert watcher.stages == ["trying the grader"]
     assert [finding.name for finding in report.findings][:1] == ["memory"]
-    assert report.verdict is Verdict.NO_GO
+    assert report.verdict is CheckVerdict.NO_GO
 
 
 def test_a_check_of_its_own_trains_nothing(tmp_path: Path) -> None:
@@ -140,7 +139,7 @@ def test_a_check_of_its_own_trains_nothing(tmp_path: Path) -> None:
 
 def test_a_check_of_its_own_tells_a_no_go_as_a_report(tmp_path: Path) -> None:
     report = check_run(make_config(tmp_path), grader=lambda sample, item: item["points"])
-    assert report.verdict is Verdict.NO_GO
+    assert report.verdict is CheckVerdict.NO_GO
     assert report.sampling is None
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from verifine.config import RunConfig, build_config
+from verifine.insights.findings import Severity
 from verifine.insights.scores import collect_scores
-from verifine.preflight.finding import Severity
 from verifine.preflight.sampling import SamplingFacts, judge_sampling
 from verifine.types import Grade
 
@@ -45,7 +45,7 @@ def test_the_wrong_answers_of_a_step_are_a_warning_with_their_numbers(
     assert finding.evidence == (
         "0 of 8 groups with signal (95 % interval of the share: 0% to 32%), mean score 0.00, 0 of 64 answers right"
     )
-    assert "format_weight" in finding.remedy
+    assert "format_weight" in finding.remedies[0]
 
 
 @pytest.mark.parametrize(("prompts", "samples"), [(63, 8), (31, 20)])
@@ -97,8 +97,8 @@ def test_prompts_that_are_always_right_or_never_teach_nothing(sampling: Sampling
     facts = graded(sampling, [1.0] * 32 + [0.0] * 32, anywhere=True)
     assert found(facts, config) == [("warning", "no_signal")]
     (finding,) = judge_sampling(facts, config, 1.0)
-    assert "sampling.group_size, now 8" in finding.remedy
-    assert "algorithm: dapo" in finding.remedy
+    assert "sampling.group_size, now 8" in finding.remedies[0]
+    assert "algorithm: dapo" in finding.remedies[0]
 
 
 @pytest.mark.parametrize("name", ["ppo", "reinforce_pp"])
@@ -114,7 +114,7 @@ def test_an_algorithm_that_compares_across_prompts_learns_from_them(name: str, s
 def test_answers_that_are_all_alike_ask_for_a_higher_temperature(sampling: SamplingFacts, config: RunConfig) -> None:
     facts = replace(graded(sampling, [0.3] * 64, judged=False), different_texts=1 / 8)
     (finding,) = judge_sampling(facts, config, None)
-    assert "raise sampling.temperature (now 1)" in finding.remedy
+    assert "raise sampling.temperature (now 1)" in finding.remedies[0]
 
 
 @pytest.mark.parametrize(("wrong", "is_easy"), [(3, True), (4, False)])
@@ -143,7 +143,7 @@ def test_many_answers_cut_off_are_a_warning(
 ) -> None:
     facts = replace(sampling, truncated=truncated)
     assert found(facts, config) == [("warning", "answers_cut_off")] * is_told
-    remedies = [finding.remedy for finding in judge_sampling(facts, config, 1.0)]
+    remedies = [finding.remedies[0] for finding in judge_sampling(facts, config, 1.0)]
     assert all("sampling.max_new_tokens (now 16)" in remedy for remedy in remedies)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from verifine.runs.metrics import METRICS, MetricLog, explain, read_metrics
+from verifine.runs.metrics import METRICS, MetricLog, explain_metrics, read_metrics
 from verifine.types import StepReport
 
 
@@ -35,7 +35,7 @@ def test_the_members_of_a_family_are_explained_by_it(tmp_path: Path) -> None:
     report = StepReport(step=1, metrics={"rewards/style": 0.5, "loss": 0.0, "rewards/my own/name": 1.0, "reward": 2.0})
     MetricLog(tmp_path / "metrics.jsonl").append(report)
     assert read_metrics(tmp_path / "metrics.jsonl") == [report]
-    explained = explain([*report.metrics, "nonesuch"])
+    explained = explain_metrics([*report.metrics, "nonesuch"])
     assert [metric.name for metric in explained] == ["reward", "rewards/style", "rewards/my own/name", "loss"]
     assert explained[1].meaning == METRICS["rewards/<name>"].meaning
 

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from verifine.insights.evaluation import EvaluatedSample, Evaluation
+from verifine.runs.evaluations import EvaluatedSample, Evaluation
 from verifine.training.best import Best
 
 
-def found(score: float | None, truth: float | None = None) -> Evaluation:
+def found(score: float | None, second_score: float | None = None) -> Evaluation:
     sample = EvaluatedSample(
-        prompt_id="a", prompt="", text="", score=score, format_ok=None, answer_ok=None, truth=truth
+        prompt_id="a", prompt="", text="", score=score, format_ok=None, answer_ok=None, second_score=second_score
     )
     return Evaluation(name="any", samples=(sample,))
 
@@ -83,11 +83,11 @@ def test_it_is_what_a_loop_that_remembers_the_best_says(scores: list[float | Non
 
 
 def test_what_decides_stays_what_it_was_at_first() -> None:
-    best = Best().note(found(0.9, truth=0.2), 0)
-    assert best.measure == "truth"
+    best = Best().note(found(0.9, second_score=0.2), 0)
+    assert best.measure == "second_score"
     # The second grader is away: the first one's score is no score of the second's.
     assert best.note(found(1.0), 10) == best
-    assert best.note(found(0.1, truth=0.3), 20).step == 20
+    assert best.note(found(0.1, second_score=0.3), 20).step == 20
 
 
 def test_it_survives_a_checkpoint() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from verifine.errors import GraderError
 from verifine.graders import CallableGrader, Grader
+from verifine.insights.held_out import pass_at
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ScriptedEngine, load_tiny_model
 from verifine.training.evaluate import EvalSet, eval_sampling, evaluate_policy
@@ -26,14 +27,14 @@ def right(text: str) -> Grade:
 
 
 def build_eval_set(
-    grader: Grader, truth: Grader | None = None, *, samples: int = 1, pass_score: float | None = None
+    grader: Grader, second: Grader | None = None, *, samples: int = 1, pass_score: float | None = None
 ) -> EvalSet:
     """The first answer to a prompt is yes, the others no."""
     return EvalSet(
         prompts=PROMPTS,
         engine=ScriptedEngine(lambda _, sample: "yes" if sample == 0 else "no"),
         grader=grader,
-        truth=truth,
+        second_grader=second,
         sampling=eval_sampling(TRAINED, samples, None),
         pass_score=pass_score,
     )
@@ -57,7 +58,7 @@ def test_every_answer_is_kept_with_its_place_and_its_grades() -> None:
         ("held-out/1", 0, "yes", 1.0),
     ]
     assert [each.passed for each in evaluation.samples[:2]] == [True, False]
-    assert (evaluation.answer_accuracy, evaluation.pass_at(1), evaluation.pass_at(2)) == (0.5, 0.5, 1.0)
+    assert (evaluation.answer_accuracy, pass_at(evaluation, 1), pass_at(evaluation, 2)) == (0.5, 0.5, 1.0)
     assert evaluation.samples[4].gold == "2"
 
 
@@ -76,11 +77,15 @@ def test_both_graders_judge_the_same_answers_and_neither_sees_the_other() -> Non
 
     evaluation = evaluate_policy(build_eval_set(Remembering(0), Remembering(1), samples=2), "final")
     assert seen[0] == seen[1] == ["yes", "no"] * 3
-    assert (evaluation.reward, evaluation.average("truth"), evaluation.average("truth_answer")) == (0.5, 0.25, None)
+    assert (evaluation.reward, evaluation.average("second_score"), evaluation.average("second_answer")) == (
+        0.5,
+        0.25,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
-    ("grader", "truth", "pass_score", "passed"),
+    ("grader", "second", "pass_score", "passed"),
     [
         (right, None, None, [True, False]),
         # a grader that judges answers needs no threshold
@@ -94,11 +99,13 @@ def test_both_graders_judge_the_same_answers_and_neither_sees_the_other() -> Non
 )
 def test_an_answer_passes_by_the_grader_that_decides(
     grader: Callable[[str], float | Grade],
-    truth: Callable[[str], float | Grade] | None,
+    second: Callable[[str], float | Grade] | None,
     pass_score: float | None,
     passed: list[bool | None],
 ) -> None:
-    eval_set = build_eval_set(judge(grader), None if truth is None else judge(truth), samples=2, pass_score=pass_score)
+    eval_set = build_eval_set(
+        judge(grader), None if second is None else judge(second), samples=2, pass_score=pass_score
+    )
     assert [each.passed for each in evaluate_policy(eval_set, "final").samples[:2]] == passed
 
 

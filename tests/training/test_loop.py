@@ -16,12 +16,12 @@ from verifine.checkpoints.store import CheckpointStore
 from verifine.config import build_config
 from verifine.errors import GraderError, StoppedError, TrainingError
 from verifine.graders import CallableGrader
-from verifine.insights.diagnosis.finding import Finding
-from verifine.insights.diagnosis.live import Watch
-from verifine.insights.evaluation import Evaluation, read_evaluations
+from verifine.insights.diagnosis.monitor import Monitor
+from verifine.insights.findings import Finding
 from verifine.learner.learner import TrainingBatch, UpdateOutcome, UpdateReport
 from verifine.machine.disk import LOCAL_DISK
 from verifine.runs.directory import RunDirectory
+from verifine.runs.evaluations import Evaluation, read_evaluations
 from verifine.runs.events import read_events
 from verifine.runs.metrics import read_metrics
 from verifine.runs.rollouts import read_rollouts, rollouts_path
@@ -98,7 +98,7 @@ def make_run(
             prompts=[Prompt(id="held-out/1", token_ids=(5,), item={"gt_answer": 7}, question="?")],
             engine=trainer.engine,
             grader=trainer.grader,
-            truth=None,
+            second_grader=None,
             sampling=eval_sampling(trainer.sampling, 1, None),
             pass_score=None,
         ),
@@ -107,7 +107,7 @@ def make_run(
         recorder=recorder,
         observer=watcher,
         saver=saver,
-        watch=Watch(build_config({"data": {"task": "largest"}})),
+        watch=Monitor(build_config({"data": {"task": "largest"}})),
         request=lambda: None,
         began=0.0,
     )

@@ -15,7 +15,7 @@ from verifine.launch.build import AuxiliaryModels, assemble_trainer, resolve
 from verifine.launch.inputs import RunInputs
 from verifine.learner.learner import UpdateOutcome, UpdateReport
 from verifine.models.load import LanguageModel
-from verifine.runs.metrics import explain
+from verifine.runs.metrics import explain_metrics
 from verifine.testing import load_tiny_model
 from verifine.training.minibatches import merge_reports
 from verifine.training.planner import MOST_TOKENS
@@ -74,7 +74,7 @@ def test_a_run_goes_on_in_smaller_parts_and_says_so(tmp_path: Path) -> None:
     assert metrics[0]["loss"] == pytest.approx(undisturbed[0].report.metrics["loss"], abs=1e-5)
     ends = [torch.cat([each.flatten() for each in one.network.state_dict().values()]) for one in (free, model)]
     assert ((ends[0] - ends[1]).norm() / ends[0].norm()).item() < 1e-4
-    assert {"memory/shortages", "memory/micro_batch_tokens"} <= {each.name for each in explain(metrics[0])}
+    assert {"memory/shortages", "memory/micro_batch_tokens"} <= {each.name for each in explain_metrics(metrics[0])}
 
 
 def test_a_step_tells_what_its_last_update_was_left_with() -> None:

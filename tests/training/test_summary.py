@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifine.runs.metrics import explain
+from verifine.runs.metrics import explain_metrics
 from verifine.training.summary import summarize
 from verifine.types import FinishReason, Grade, GradeFault, Group, Prompt, Rollout, TokenUsage
 
@@ -42,7 +42,7 @@ def test_a_step_without_a_scored_answer_has_no_parts() -> None:
 
 def test_every_number_of_a_summary_is_explained() -> None:
     metrics = summarize([graded([Grade(score=1.0, parts={"": 1.0, "a/b": 2.0}, format_ok=True, answer_ok=False)] * 2)])
-    assert {metric.name for metric in explain(metrics)} == metrics.keys()
+    assert {metric.name for metric in explain_metrics(metrics)} == metrics.keys()
 
 
 def test_the_graders_speed_failures_and_tokens_are_counted_over_every_answer() -> None:

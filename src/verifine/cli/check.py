@@ -25,6 +25,7 @@ from verifine.cli.options import (
     reward_options,
     warn_of,
 )
+from verifine.insights.findings import CheckVerdict
 
 
 def check(
@@ -55,7 +56,6 @@ def check(
     from verifine.cli.memory import keep_freed_memory
     from verifine.launch.checking import check_run
     from verifine.preflight.check import Extent, NoGoError
-    from verifine.preflight.finding import Verdict
     from verifine.preflight.numbers import to_numbers
     from verifine.preflight.words import describe_report
 
@@ -81,5 +81,5 @@ def check(
         with display:
             report = check_run(config, observer=display, extent=extent, unsafe_grader_exec=unsafe_grader_exec)
         display.note(describe_report(report))
-    if report.verdict is Verdict.NO_GO:
+    if report.verdict is CheckVerdict.NO_GO:
         raise typer.Exit(NoGoError.exit_code)

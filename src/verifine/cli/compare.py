@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from verifine.insights.comparison.comparison import Comparison
-    from verifine.insights.comparison.words import Table
+    from verifine.insights.comparison.run_comparison import RunComparison
+    from verifine.insights.comparison.sentences import Table
 
 _GAP = "  "
 _WIDEST = 120
@@ -36,7 +36,7 @@ def compare(
 
     Runs that differ in nothing but their seed are one variant. Every variant is compared with that of the first run.
     """
-    from verifine.insights.comparison.comparison import compare_runs, read_runs
+    from verifine.insights.comparison.run_comparison import compare_runs, read_runs
     from verifine.runs.directory import check_free, create_folder
 
     check_free(out, "--out")
@@ -47,9 +47,9 @@ def compare(
 
         written = write_comparison(create_folder(out, "--out", Path("compare"), datetime.now()), comparison)
     if as_json:
-        from verifine.insights.comparison.numbers import to_numbers
+        from verifine.insights.comparison.plain_values import comparison_numbers
 
-        print(json.dumps(to_numbers(comparison), allow_nan=False))
+        print(json.dumps(comparison_numbers(comparison), allow_nan=False))
         return
     _tell(comparison)
     print()
@@ -57,8 +57,8 @@ def compare(
         print(path)
 
 
-def _tell(comparison: Comparison) -> None:
-    from verifine.insights.comparison.words import (
+def _tell(comparison: RunComparison) -> None:
+    from verifine.insights.comparison.sentences import (
         describe_comparison,
         difference_table,
         explain_verdicts,

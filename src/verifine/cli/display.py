@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from verifine.insights.diagnosis.finding import Finding
-from verifine.insights.diagnosis.numbers import finding_numbers
-from verifine.insights.diagnosis.words import describe_finding
-from verifine.insights.evaluation import Evaluation, Interval, Measure
+from verifine.insights.diagnosis.describe import describe_finding
+from verifine.insights.findings import Finding, finding_numbers
+from verifine.insights.held_out import Interval, evaluation_numbers, interval_of, pass_at, pass_interval
 from verifine.insights.outcome import describe_duration, describe_interval
 from verifine.insights.sparkline import sparkline
 from verifine.preflight.numbers import to_numbers
 from verifine.preflight.report import Report
 from verifine.preflight.words import describe_report
+from verifine.runs.evaluations import Evaluation, Measure
 from verifine.runs.jsonl import finite
 from verifine.types import Json, StepReport
 
@@ -37,8 +37,8 @@ _COLUMNS = (
 )
 
 _EVALUATED: Sequence[tuple[str, Measure]] = (
-    ("right by the second grader", "truth_answer"),
-    ("second grader", "truth"),
+    ("right by the second grader", "second_answer"),
+    ("second grader", "second_score"),
     ("answer", "answer"),
     ("format", "format"),
     ("reward", "reward"),
@@ -64,13 +64,13 @@ def evaluation_line(evaluation: Evaluation) -> str:
     answers = evaluation.answers_each
     manner = "greedy" if answers <= 1 else f"{answers} answers each"
     parts = [
-        f"{name} {value:.2f}{_in_brackets(evaluation.interval(measure) if measure != 'reward' else None)}"
+        f"{name} {value:.2f}{_in_brackets(interval_of(evaluation, measure) if measure != 'reward' else None)}"
         for name, measure in _EVALUATED
         if (value := evaluation.average(measure)) is not None
     ]
-    passed = evaluation.pass_at(answers) if answers > 1 else None
+    passed = pass_at(evaluation, answers) if answers > 1 else None
     if passed is not None:
-        parts.append(f"pass@{answers} {passed:.2f}{_in_brackets(evaluation.pass_interval(answers))}")
+        parts.append(f"pass@{answers} {passed:.2f}{_in_brackets(pass_interval(evaluation, answers))}")
     return "   ".join([f"{evaluation.name:<10}", *parts, f"{len(evaluation.problems)} held-out problems, {manner}"])
 
 
@@ -218,7 +218,7 @@ class JsonDisplay:
         self._write({"type": "check", **to_numbers(report)})
 
     def evaluated(self, evaluation: Evaluation) -> None:
-        self._write({"type": "evaluation", "name": evaluation.name, **evaluation.numbers()})
+        self._write({"type": "evaluation", "name": evaluation.name, **evaluation_numbers(evaluation)})
 
     def stepped(self, report: StepReport, eta_s: float | None) -> None:
         self._write({"type": "step", "step": report.step, "eta_s": eta_s, **report.metrics})

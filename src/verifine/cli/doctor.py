@@ -11,7 +11,7 @@ import typer
 from verifine.errors import ConfigError, SetupError
 
 if TYPE_CHECKING:
-    from verifine.cli.machine import Check
+    from verifine.cli.machine_checks import Check
 
 _MARKS = {"ok": "✓", "note": "!", "skipped": "-", "missing": "✗"}
 
@@ -40,7 +40,7 @@ def doctor(
 
 
 def _look_at_machine(*, online: bool, as_json: bool) -> None:
-    from verifine.cli.machine import check_machine, to_numbers
+    from verifine.cli.machine_checks import check_machine, machine_numbers
 
     checks: list[Check] = []
     for check in check_machine(online=online):
@@ -49,7 +49,7 @@ def _look_at_machine(*, online: bool, as_json: bool) -> None:
             _tell(check)
     missing = [check.name for check in checks if check.state == "missing"]
     if as_json:
-        print(json.dumps(to_numbers(checks)))
+        print(json.dumps(machine_numbers(checks)))
     else:
         print(f"\nMissing: {', '.join(missing)}." if missing else "\nVerifine has what it needs here.")
     if missing:
@@ -58,23 +58,22 @@ def _look_at_machine(*, online: bool, as_json: bool) -> None:
 
 def _tell(check: Check) -> None:
     print(f"{_MARKS[check.state]} {check.name:<15} {check.found}", flush=True)
-    for way_out in check.ways_out:
-        print(f"  {'':<15} -> {way_out}", flush=True)
+    for hint in check.hints:
+        print(f"  {'':<15} -> {hint}", flush=True)
 
 
 def _look_at_run(run_dir: Path, *, as_json: bool) -> None:
-    from verifine.insights.diagnosis.diagnose import diagnose
-    from verifine.insights.diagnosis.numbers import to_numbers
-    from verifine.insights.diagnosis.words import describe_finding, describe_health, describe_vitals
-    from verifine.insights.record import read_run
+    from verifine.insights.diagnosis.describe import describe_finding, describe_health, describe_vitals
+    from verifine.insights.diagnosis.diagnose import diagnose, diagnosis_numbers
     from verifine.runs.directory import RunDirectory
     from verifine.runs.lock import is_training
+    from verifine.runs.record import read_run
 
     directory = RunDirectory.open(run_dir)
     record = read_run(directory)
     findings = diagnose(record, is_training=is_training(directory))
     if as_json:
-        print(json.dumps(to_numbers(findings, record.steps), allow_nan=False))
+        print(json.dumps(diagnosis_numbers(findings, record.steps), allow_nan=False))
         return
     parts = [describe_health(findings, record.steps), *map(describe_finding, findings), describe_vitals(record)]
     print("\n\n".join(part for part in parts if part))

@@ -59,9 +59,9 @@ def evaluate(
     something else. Nothing is trained, and nothing is written but --out.
     """
     from verifine.cli.display import make_display
-    from verifine.cli.eval_text import describe_evaluations, evaluation_numbers
+    from verifine.cli.eval_text import describe_evaluations, eval_command_numbers
     from verifine.cli.memory import keep_freed_memory
-    from verifine.insights.answers import check_free_file, write_answers
+    from verifine.insights.answers import check_free_file, write_evaluated_answers
     from verifine.launch.eval_spec import find_eval_target, load_eval_spec
     from verifine.launch.evaluate import evaluate_models
     from verifine.launch.observer import SILENT
@@ -89,9 +89,9 @@ def evaluate(
         with display:
             examined = evaluate_models(subjects, paper, observer=display, unsafe_grader_exec=unsafe_grader_exec)
     if out is not None:
-        write_answers(out, [each.evaluation for each in examined])
+        write_evaluated_answers(out, [each.evaluation for each in examined])
     print(
-        json.dumps(evaluation_numbers(paper, examined), allow_nan=False)
+        json.dumps(eval_command_numbers(paper, examined), allow_nan=False)
         if as_json
         else describe_evaluations(paper, examined)
     )

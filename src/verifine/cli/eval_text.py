@@ -7,13 +7,13 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from verifine.cli.one_line import one_line
-from verifine.insights.chance import Conclusion
-from verifine.insights.evaluation import EvaluatedSample, Evaluation, decisive
+from verifine.insights.held_out import MetricWithInterval, evaluation_numbers, metrics_with_intervals
+from verifine.insights.inference import Conclusion
 from verifine.insights.outcome import describe_changes, describe_difference, describe_duration, describe_interval
 from verifine.insights.pairs import Pairing, pair_up
-from verifine.insights.standing import Standing, standings
 from verifine.launch.eval_spec import EvalSpec
 from verifine.launch.evaluate import ModelEvaluation
+from verifine.runs.evaluations import EvaluatedSample, Evaluation, decisive
 from verifine.types import Json
 
 _GAP = "  "
@@ -39,7 +39,7 @@ def describe_evaluations(paper: EvalSpec, examined: Sequence[ModelEvaluation]) -
     )
 
 
-def evaluation_numbers(paper: EvalSpec, examined: Sequence[ModelEvaluation]) -> dict[str, Json]:
+def eval_command_numbers(paper: EvalSpec, examined: Sequence[ModelEvaluation]) -> dict[str, Json]:
     """What `verifine eval --json` prints."""
     pairing = _pairing(examined)
     return {
@@ -49,7 +49,7 @@ def evaluation_numbers(paper: EvalSpec, examined: Sequence[ModelEvaluation]) -> 
                 "model": each.subject.label,
                 "precision": each.precision,
                 "seconds": round(each.seconds, 1),
-                **each.evaluation.numbers(),
+                **evaluation_numbers(each.evaluation),
             }
             for each in examined
         ],
@@ -69,7 +69,7 @@ def _title(paper: EvalSpec, evaluation: Evaluation) -> str:
 
 def _table(examined: Sequence[ModelEvaluation]) -> list[str]:
     """A row a number; the intervals are those that hold 95 %, over problems."""
-    columns = [{each.name: each for each in standings(one.evaluation)} for one in examined]
+    columns = [{each.name: each for each in metrics_with_intervals(one.evaluation)} for one in examined]
     names = list(dict.fromkeys(name for column in columns for name in column))
     if not names:
         return ["Not one answer could be scored."]
@@ -81,7 +81,7 @@ def _table(examined: Sequence[ModelEvaluation]) -> list[str]:
     ]
 
 
-def _cells(standing: Standing | None) -> tuple[str, str]:
+def _cells(standing: MetricWithInterval | None) -> tuple[str, str]:
     if standing is None:
         return "-", "-"
     return f"{standing.value:.2f}", "-" if standing.interval is None else describe_interval(standing.interval)
@@ -144,4 +144,4 @@ def _answer(name: str, sample: EvaluatedSample, width: int) -> str:
 
 def _grade(sample: EvaluatedSample) -> str:
     score = "unscorable" if sample.score is None else f"{sample.score:.2f}"
-    return score if sample.truth is None else f"{score} (second grader {sample.truth:.2f})"
+    return score if sample.second_score is None else f"{score} (second grader {sample.second_score:.2f})"

@@ -15,11 +15,12 @@ from verifine.cli.interrupt import Interrupt
 from verifine.cli.memory import keep_freed_memory
 from verifine.config import RunConfig
 from verifine.errors import StoppedError
+from verifine.insights.held_out import evaluation_numbers
 from verifine.insights.outcome import describe_outcome
 from verifine.insights.pairs import pair_up
-from verifine.insights.record import read_run
 from verifine.launch.session import TrainedRun, train
 from verifine.runs.environment import describe_environment
+from verifine.runs.record import read_run
 from verifine.training.health import NO_SIGNAL_LIMIT
 from verifine.training.run import Ending, Request
 from verifine.types import Json
@@ -96,8 +97,8 @@ def outcome_row(trained: TrainedRun) -> dict[str, Json]:
         "ending": summary.ending.value,
         "steps": summary.progress.step,
         "seconds": round(trained.seconds, 1),
-        "baseline": None if summary.baseline is None else summary.baseline.numbers(),
-        "final": None if summary.final is None else summary.final.numbers(),
+        "baseline": None if summary.baseline is None else evaluation_numbers(summary.baseline),
+        "final": None if summary.final is None else evaluation_numbers(summary.final),
         "run_dir": str(trained.directory.path),
     }
 

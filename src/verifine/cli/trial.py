@@ -17,7 +17,7 @@ from verifine.data.suggestion import did_you_mean
 from verifine.errors import ConfigError, DataError
 from verifine.graders import load_grader_config
 from verifine.graders.probes import Probe, ProbeResult, keep_best, plan_attempts
-from verifine.insights.outcome import count
+from verifine.insights.outcome import pluralize
 from verifine.insights.rescoring import (
     HELD_OUT,
     Agreement,
@@ -182,4 +182,4 @@ def _rows_of(data: Path, run: RunConfig) -> Iterator[tuple[str, Example]]:
 
 
 def _counted(chosen: int, total: int, noun: str) -> str:
-    return count(total, noun) if chosen == total else f"{chosen} of {count(total, noun)}"
+    return pluralize(total, noun) if chosen == total else f"{chosen} of {pluralize(total, noun)}"

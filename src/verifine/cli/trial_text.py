@@ -12,7 +12,7 @@ from verifine.cli.one_line import one_line
 from verifine.cli.trial import RECORDED, Trial
 from verifine.config.graders.fields import REFERENCE_FIELD
 from verifine.graders.probes import ANSWER_FIELDS, Probe, ProbeResult
-from verifine.insights.outcome import count
+from verifine.insights.outcome import pluralize
 from verifine.insights.scores import SAME_SCORE, SHOWN_REASONS, Scores
 from verifine.types import Example
 
@@ -87,8 +87,8 @@ def _probe_sentences(trial: Trial) -> Iterator[str]:
     unanswered = [row for row in _rows(trial.probes) if row.id not in answered]
     if unanswered:
         yield (
-            f"{count(len(unanswered), 'row')} could not be answered: there is no {REFERENCE_FIELD}, and no field that "
-            f"the grader compares with. Write an answer to grade into a field {ANSWER_FIELDS[0]}."
+            f"{pluralize(len(unanswered), 'row')} could not be answered: there is no {REFERENCE_FIELD}, and no field "
+            f"that the grader compares with. Write an answer to grade into a field {ANSWER_FIELDS[0]}."
         )
     for names, rows in _cheap_answers(trial.probes).items():
         finding = (
@@ -118,7 +118,7 @@ def _verdict(right: Sequence[ProbeResult], digits: int) -> str:
     if not below:
         return f"The right answer scores {_number(highest, digits)} in every row."
     places = _listed([f"{_line(result.attempt.row)}: {_scored(result.grade.score, digits)}" for result in below])
-    return f"The right answer scores {_number(highest, digits)}, and less in {count(len(below), 'row')} ({places})."
+    return f"The right answer scores {_number(highest, digits)}, and less in {pluralize(len(below), 'row')} ({places})."
 
 
 def _cheap_answers(results: Sequence[ProbeResult]) -> dict[tuple[Probe, ...], list[str]]:
@@ -159,15 +159,15 @@ def _agreement_sentences(trial: Trial) -> Iterator[str]:
         direction = "higher" if agreement.mean_difference > 0 else "lower"
         yield f"On average the new score is {abs(agreement.mean_difference):.3g} {direction}."
     if agreement.newly_unscorable:
-        yield f"{count(agreement.newly_unscorable, 'answer')} had a score and cannot be scored now."
+        yield f"{pluralize(agreement.newly_unscorable, 'answer')} had a score and cannot be scored now."
     if agreement.newly_scorable:
-        yield f"{count(agreement.newly_scorable, 'answer')} had no score and can be scored now."
+        yield f"{pluralize(agreement.newly_scorable, 'answer')} had no score and can be scored now."
     if trial.left_out:
-        yield f"{count(trial.left_out, 'saved answer')} were left out: their rows are not in this dataset."
+        yield f"{pluralize(trial.left_out, 'saved answer')} were left out: their rows are not in this dataset."
 
 
 def _effort(trial: Trial) -> Iterator[str]:
-    yield f"{count(trial.graded, 'answer')} graded in {_time(trial.seconds)}."
+    yield f"{pluralize(trial.graded, 'answer')} graded in {_time(trial.seconds)}."
 
 
 def _errors(trial: Trial) -> list[str]:

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from verifine.errors import ConfigError
-from verifine.insights.evaluation import Evaluation
 from verifine.machine.disk import write_whole
+from verifine.runs.evaluations import Evaluation
 from verifine.runs.jsonl import rows_to_bytes
 
 
@@ -26,7 +26,7 @@ def check_free_file(path: Path | None, option: str) -> None:
         raise ConfigError(f"{option}: there is no folder {path.parent}; make it, or give another")
 
 
-def write_answers(path: Path, evaluations: Sequence[Evaluation]) -> None:
+def write_evaluated_answers(path: Path, evaluations: Sequence[Evaluation]) -> None:
     """The name of the evaluation stands first in each row, as `model`."""
     rows = [{"model": evaluation.name, **asdict(sample)} for evaluation in evaluations for sample in evaluation.samples]
     write_whole(path, rows_to_bytes(rows))

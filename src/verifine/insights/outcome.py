@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from verifine.insights.chance import Conclusion
-from verifine.insights.evaluation import Evaluation, Interval, Measure, decisive
-from verifine.insights.pairs import Change, Pairing, pair_up
-from verifine.insights.record import RunRecord
+from verifine.insights.held_out import Interval, interval_of
+from verifine.insights.inference import Conclusion
+from verifine.insights.pairs import Pairing, ProblemChange, pair_up
+from verifine.runs.evaluations import Evaluation, Measure, decisive
+from verifine.runs.record import RunRecord
 
 _SUBJECTS: Mapping[Measure, str] = {
     "answer": "Held-out answer accuracy",
     "reward": "The average reward on held-out problems",
-    "truth_answer": "Held-out answer accuracy by the second grader",
-    "truth": "The second grader's score on held-out problems",
+    "second_answer": "Held-out answer accuracy by the second grader",
+    "second_score": "The second grader's score on held-out problems",
 }
 
 _TRAINED_ON: Sequence[Measure] = ("answer", "reward")
@@ -44,7 +45,7 @@ def describe_outcome(record: RunRecord) -> str:
     return " ".join([sentence, *further])
 
 
-def describe_verdict(pairing: Pairing) -> str:
+def describe_pairing(pairing: Pairing) -> str:
     """`Better: +0.38 (95 % interval 0.25 to 0.50, p < 0.001).`, or that there is no evidence; empty: no pairs."""
     if not pairing.pairs:
         return ""
@@ -58,12 +59,12 @@ def describe_difference(pairing: Pairing) -> str:
     if pairing.difference is None:
         return ""
     interval = "" if pairing.interval is None else f"95 % interval {describe_interval(pairing.interval)}, "
-    return f"{pairing.difference:+.2f} ({interval}{describe_probability(pairing.chance)})"
+    return f"{pairing.difference:+.2f} ({interval}{describe_probability(pairing.p_value)})"
 
 
 def describe_problems(evaluation: Evaluation) -> str:
     """`64 problems`, and where there are several the answers to each."""
-    problems, answers = count(len(evaluation.problems), "problem"), evaluation.answers_each
+    problems, answers = pluralize(len(evaluation.problems), "problem"), evaluation.answers_each
     return problems if answers <= 1 else f"{problems}, {answers} answers each"
 
 
@@ -83,7 +84,7 @@ def describe_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def count(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """`1 step`, `2 steps`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
@@ -95,8 +96,8 @@ def describe_probability(probability: float) -> str:
 
 def describe_changes(pairing: Pairing) -> str:
     """How many problems were won and lost."""
-    won, lost = len(pairing.of(Change.WON)), len(pairing.of(Change.LOST))
-    return f"Of {count(len(pairing.pairs), 'problem')}, {won} got better and {lost} got worse"
+    won, lost = len(pairing.of(ProblemChange.WON)), len(pairing.of(ProblemChange.LOST))
+    return f"Of {pluralize(len(pairing.pairs), 'problem')}, {won} got better and {lost} got worse"
 
 
 def _describe_move(subject: str, before: Evaluation, after: Evaluation, measure: Measure) -> str:
@@ -110,14 +111,14 @@ def _moved(subject: str, before: float, after: float) -> str:
 
 
 def _describe_interval(evaluation: Evaluation, measure: Measure) -> str:
-    interval = evaluation.interval(measure)
+    interval = interval_of(evaluation, measure)
     return "" if interval is None else f", 95 % interval {describe_interval(interval)}"
 
 
 def _verdict(pairing: Pairing) -> list[str]:
     if pairing.conclusion is Conclusion.NO_EVIDENCE:
-        return [describe_verdict(pairing), f"{describe_changes(pairing)}."]
-    return [describe_verdict(pairing)] if pairing.pairs else []
+        return [describe_pairing(pairing), f"{describe_changes(pairing)}."]
+    return [describe_pairing(pairing)] if pairing.pairs else []
 
 
 def _other_grader(decided_by: Measure, baseline: Evaluation, final: Evaluation) -> list[str]:
@@ -160,5 +161,5 @@ def _describe_state(record: RunRecord) -> str:
 
 
 def _describe_effort(record: RunRecord) -> str:
-    steps = count(record.steps, "step")
+    steps = pluralize(record.steps, "step")
     return steps if record.duration_s is None else f"{steps} and {describe_duration(record.duration_s)}"

@@ -5,20 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from verifine.insights.chance import Conclusion, conclude, paired_test
-from verifine.insights.evaluation import (
-    EvaluatedProblem,
-    EvaluatedSample,
-    Evaluation,
-    Interval,
-    Measure,
-    decisive,
-    over_problems,
-)
+from verifine.insights.held_out import Interval, over_problems
+from verifine.insights.inference import Conclusion, conclude, paired_test
+from verifine.runs.evaluations import EvaluatedProblem, EvaluatedSample, Evaluation, Measure, decisive
 from verifine.types import Json
 
 
-class Change(StrEnum):
+class ProblemChange(StrEnum):
     """What became of a problem."""
 
     WON = "won"
@@ -27,7 +20,7 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class ProblemPair:
     """The same problem, answered before and after training."""
 
     before: EvaluatedSample
@@ -37,10 +30,10 @@ class Pair:
     """How much more the answers after are worth than those before, on average."""
 
     @property
-    def change(self) -> Change:
+    def change(self) -> ProblemChange:
         if not self.difference:
-            return Change.SAME
-        return Change.WON if self.difference > 0 else Change.LOST
+            return ProblemChange.SAME
+        return ProblemChange.WON if self.difference > 0 else ProblemChange.LOST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +42,9 @@ class Pairing:
 
     measure: Measure | None
     """What the answers are compared by; None: there is nothing that both evaluations know."""
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ProblemPair, ...]
 
-    def of(self, change: Change) -> tuple[Pair, ...]:
+    def of(self, change: ProblemChange) -> tuple[ProblemPair, ...]:
         return tuple(pair for pair in self.pairs if pair.change is change)
 
     @property
@@ -65,7 +58,7 @@ class Pairing:
         return over_problems([pair.difference for pair in self.pairs])
 
     @property
-    def chance(self) -> float:
+    def p_value(self) -> float:
         """How often a difference at least this large comes about when nothing has changed."""
         return paired_test([pair.difference for pair in self.pairs])
 
@@ -73,12 +66,12 @@ class Pairing:
     def conclusion(self) -> Conclusion:
         """By the test alone: the interval says how large the difference may be."""
         difference = self.difference
-        return Conclusion.NOT_COMPARED if difference is None else conclude(difference, self.chance)
+        return Conclusion.NOT_COMPARED if difference is None else conclude(difference, self.p_value)
 
-    def examples(self, count: int = 4) -> tuple[Pair, ...]:
+    def examples(self, count: int = 4) -> tuple[ProblemPair, ...]:
         """The first problems that were won, and one that was lost if any was; the rest fill up."""
-        lost = self.of(Change.LOST)[:1]
-        won = self.of(Change.WON)[: count - len(lost)]
+        lost = self.of(ProblemChange.LOST)[:1]
+        won = self.of(ProblemChange.WON)[: count - len(lost)]
         rest = [pair for pair in self.pairs if pair not in won and pair not in lost]
         return (*won, *lost, *rest[: max(0, 2 - len(won) - len(lost))])
 
@@ -90,10 +83,10 @@ class Pairing:
             "measure": self.measure,
             "difference": self.difference,
             "interval": None if interval is None else list(interval),
-            "chance": self.chance if self.pairs else None,
+            "p_value": self.p_value if self.pairs else None,
             "problems": len(self.pairs),
-            "won": len(self.of(Change.WON)),
-            "lost": len(self.of(Change.LOST)),
+            "won": len(self.of(ProblemChange.WON)),
+            "lost": len(self.of(ProblemChange.LOST)),
         }
 
 
@@ -108,9 +101,9 @@ def pair_up(before: Evaluation, after: Evaluation) -> Pairing:
     return Pairing(measure=measure, pairs=tuple(pair for pair in pairs if pair is not None))
 
 
-def _pair(old: EvaluatedProblem, new: EvaluatedProblem, measure: Measure) -> Pair | None:
+def _pair(old: EvaluatedProblem, new: EvaluatedProblem, measure: Measure) -> ProblemPair | None:
     """None: the answers of one of them are not known to be worth anything."""
     before, after = old.average(measure), new.average(measure)
     if before is None or after is None:
         return None
-    return Pair(before=old.typical(measure), after=new.typical(measure), difference=after - before)
+    return ProblemPair(before=old.typical(measure), after=new.typical(measure), difference=after - before)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verifine.insights.evaluation import Evaluation, Interval, Measure
-from verifine.insights.record import RunRecord
+from verifine.insights.held_out import Interval, interval_of
+from verifine.runs.evaluations import Evaluation, Measure
+from verifine.runs.record import RunRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Panel:
 
     def interval(self, evaluation: Evaluation) -> Interval | None:
         """Of what it found."""
-        return None if self.measure is None else evaluation.interval(self.measure)
+        return None if self.measure is None else interval_of(evaluation, self.measure)
 
     def is_judged(self, record: RunRecord) -> bool:
         """Whether the run says anything about it."""

@@ -18,11 +18,11 @@ from verifine.insights.charts import (
     numbers,
     to_inline_svg,
 )
-from verifine.insights.evaluation import Evaluation
 from verifine.insights.panels import PANELS, REWARD, Panel
-from verifine.insights.record import RunRecord
 from verifine.insights.smoothing import smoothed
 from verifine.insights.theme import PHASES, THEME
+from verifine.runs.evaluations import Evaluation
+from verifine.runs.record import RunRecord
 
 _TRAIN, _HELD_OUT = THEME["train"].light, THEME["held-out"].light
 

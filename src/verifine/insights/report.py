@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from verifine.insights.diagnosis.describe import describe_evidence, describe_steps
 from verifine.insights.diagnosis.diagnose import diagnose
-from verifine.insights.diagnosis.words import describe_evidence, describe_steps
-from verifine.insights.evaluation import EvaluatedSample, Evaluation
+from verifine.insights.held_out import MetricWithInterval, metrics_with_intervals
 from verifine.insights.outcome import (
-    count,
     describe_changes,
     describe_duration,
     describe_interval,
     describe_outcome,
-    describe_verdict,
+    describe_pairing,
+    pluralize,
 )
 from verifine.insights.pages import render_page
-from verifine.insights.pairs import Pair, Pairing, pair_up
+from verifine.insights.pairs import Pairing, ProblemPair, pair_up
 from verifine.insights.plots import draw_timing, draw_training
-from verifine.insights.record import RunRecord, read_run
-from verifine.insights.standing import Standing, standings
 from verifine.runs.directory import RunDirectory, write_text
+from verifine.runs.evaluations import EvaluatedSample, Evaluation
 from verifine.runs.lock import is_training
-from verifine.runs.metrics import Metric, explain
+from verifine.runs.metrics import Metric, explain_metrics
+from verifine.runs.record import RunRecord, read_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,9 @@ def render_report(record: RunRecord, *, is_training: bool = True) -> str:
         training_figure=draw_training(record) if record.metrics or record.evaluations else None,
         timing_figure=draw_timing(record),
         measures=_measures(baseline, final),
-        problems=count(max((len(evaluation.problems) for _, evaluation in record.evaluations), default=0), "problem"),
+        problems=pluralize(
+            max((len(evaluation.problems) for _, evaluation in record.evaluations), default=0), "problem"
+        ),
         manner=_manner(record),
         changes=_changes(pairing),
         examples=[_example(pair) for pair in pairing.examples()] if pairing else [],
@@ -85,11 +87,13 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _measures(before: Evaluation | None, after: Evaluation | None) -> list[_Measure]:
-    old, new = ({each.name: each for each in standings(given)} if given else {} for given in (before, after))
+    old, new = (
+        {each.name: each for each in metrics_with_intervals(given)} if given else {} for given in (before, after)
+    )
     return [_measure(name, old.get(name), new.get(name)) for name in dict.fromkeys([*old, *new])]
 
 
-def _measure(name: str, old: Standing | None, new: Standing | None) -> _Measure:
+def _measure(name: str, old: MetricWithInterval | None, new: MetricWithInterval | None) -> _Measure:
     return _Measure(
         name=name,
         before="" if old is None else f"{old.value:.2f}",
@@ -100,7 +104,7 @@ def _measure(name: str, old: Standing | None, new: Standing | None) -> _Measure:
     )
 
 
-def _interval(standing: Standing | None) -> str:
+def _interval(standing: MetricWithInterval | None) -> str:
     return "" if standing is None or standing.interval is None else describe_interval(standing.interval)
 
 
@@ -115,10 +119,10 @@ def _manner(record: RunRecord) -> str:
 def _changes(pairing: Pairing | None) -> str | None:
     if pairing is None or not pairing.pairs:
         return None
-    return f"{describe_changes(pairing)}. {describe_verdict(pairing)}"
+    return f"{describe_changes(pairing)}. {describe_pairing(pairing)}"
 
 
-def _example(pair: Pair) -> dict[str, object]:
+def _example(pair: ProblemPair) -> dict[str, object]:
     return {
         "change": pair.change.value,
         "prompt": pair.before.prompt,
@@ -153,4 +157,4 @@ def _environment(record: RunRecord) -> list[tuple[str, str]]:
 def _described_metrics(record: RunRecord) -> list[tuple[Metric, str]]:
     """The metrics this run reports, with the last value of each."""
     last_values = {name: value for report in record.metrics for name, value in report.metrics.items()}
-    return [(metric, f"{last_values[metric.name]:.4g}") for metric in explain(last_values)]
+    return [(metric, f"{last_values[metric.name]:.4g}") for metric in explain_metrics(last_values)]

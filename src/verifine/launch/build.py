@@ -156,7 +156,7 @@ def build_eval_set(config: RunConfig, graders: RunGraders, engine: RolloutEngine
         prompts=prompts,
         engine=engine,
         grader=graders.grader,
-        truth=graders.second,
+        second_grader=graders.second,
         sampling=eval_sampling(sampling_of(config), evaluation.samples, evaluation.temperature),
         pass_score=evaluation.passing(graders.config),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from verifine.config import AnyGrader, RunConfig, load_config
 from verifine.data import read_examples
 from verifine.errors import ConfigError, DataError
-from verifine.insights.outcome import count
+from verifine.insights.outcome import pluralize
 from verifine.launch.inputs import MAX_NEW_TOKENS, load_inputs
 from verifine.runs.directory import RunDirectory
 from verifine.runs.environment import read_environment
@@ -145,7 +145,7 @@ def _paper(
     return EvalSpec(
         config=config.model_copy(update={"sampling": sampling}),
         examples=chosen,
-        place=f"{count(len(chosen), 'problem')} of {place}",
+        place=f"{pluralize(len(chosen), 'problem')} of {place}",
         grader=questions.grader or own_grader,
     )
 

@@ -12,7 +12,6 @@ import torch
 
 from verifine.errors import ConfigError
 from verifine.graders import GradeFunction, Grader
-from verifine.insights.evaluation import Evaluation
 from verifine.launch.build import build_eval_set, render_held_out
 from verifine.launch.eval_spec import EvalSpec, EvalTarget
 from verifine.launch.inputs import RunInputs
@@ -23,6 +22,7 @@ from verifine.models.load import load_model
 from verifine.models.provision import cache_folder, provision_model
 from verifine.models.threads import use_threads
 from verifine.rollout.native.native_engine import NativeEngine
+from verifine.runs.evaluations import Evaluation
 from verifine.training.evaluate import evaluate_policy
 
 Precision = Literal["auto", "float32", "bfloat16"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from verifine.insights.diagnosis.finding import Finding
-from verifine.insights.evaluation import Evaluation
+from verifine.insights.findings import Finding
 from verifine.preflight.report import Report
+from verifine.runs.evaluations import Evaluation
 from verifine.training import run
 from verifine.types import StepReport
 

@@ -15,8 +15,7 @@ from verifine.checkpoints.store import CheckpointStore
 from verifine.config import RunConfig, dump_config, load_config
 from verifine.errors import ConfigError, StoppedError
 from verifine.graders import GradeFunction, Grader
-from verifine.insights.diagnosis.live import Watch
-from verifine.insights.record import read_run
+from verifine.insights.diagnosis.monitor import Monitor
 from verifine.insights.report import write_report
 from verifine.launch.build import BuiltRun, build_run, fetch_model
 from verifine.launch.checking import build_checked
@@ -34,6 +33,7 @@ from verifine.runs.environment import Environment, describe_environment, read_en
 from verifine.runs.events import ending_of, read_events
 from verifine.runs.lock import hold
 from verifine.runs.provenance import refuse_other_provenance, write_provenance
+from verifine.runs.record import read_run
 from verifine.runs.rewind import rewind
 from verifine.training.checkpointing import CarefulLearner, Saver, SavingPlan
 from verifine.training.loop import execute
@@ -92,7 +92,7 @@ class _Session:
             directory=self.directory,
             recorder=recorder,
             saver=saver,
-            watch=Watch(self.built.config) if saved is None else Watch.after(read_run(self.directory)),
+            watch=Monitor(self.built.config) if saved is None else Monitor.after(read_run(self.directory)),
             observer=self.observer,
             request=self._request,
             began=self.began,

@@ -10,10 +10,10 @@ from verifine.config import AnyGrader, RunConfig
 from verifine.data.summary import summarize_data
 from verifine.errors import VerifineError
 from verifine.graders import Grader
+from verifine.insights.findings import CheckVerdict, Severity
 from verifine.models.available import available_memory
 from verifine.models.load import LanguageModel
 from verifine.models.shape import ModelShape
-from verifine.preflight.finding import Severity, Verdict
 from verifine.preflight.memory import Lengths, estimate_memory
 from verifine.preflight.pace import estimate_pace
 from verifine.preflight.probing import Tried, probe_grader
@@ -45,7 +45,7 @@ class NoGoError(VerifineError):
 
     def __init__(self, report: Report) -> None:
         blockers = [finding for finding in report.findings if finding.severity is Severity.BLOCKER]
-        reasons = "\n".join(f"- {finding.what} {finding.remedy}" for finding in blockers)
+        reasons = "\n".join(f"- {' '.join([finding.what, *finding.remedies])}" for finding in blockers)
         super().__init__(
             "the check before training says no-go:\n"
             f"{reasons}\nTo train all the same, give --skip-check (in Python: check=False)."
@@ -59,7 +59,7 @@ def refuse_no_go(report: Report) -> Report:
     Raises:
         NoGoError: it has one.
     """
-    if report.verdict is Verdict.NO_GO:
+    if report.verdict is CheckVerdict.NO_GO:
         raise NoGoError(report)
     return report
 
@@ -89,7 +89,7 @@ def check_inputs(
         config=run,
         data=summarize_data(train, held_out, is_carved_out=is_carved_out),
         grading=probe_grader(tried),
-        truth=None if tried_second is None else probe_grader(tried_second),
+        second_grading=None if tried_second is None else probe_grader(tried_second),
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from verifine.config import RunConfig
 from verifine.data.summary import DataSummary, Repeats
-from verifine.insights.chance import wilson_interval
-from verifine.insights.outcome import count
-from verifine.preflight.finding import Finding, Severity
+from verifine.insights.findings import Finding, Severity
+from verifine.insights.inference import wilson_interval
+from verifine.insights.outcome import pluralize
 
 MANY_DUPLICATES = 0.1
 FEW_HELD_OUT = 20
@@ -34,9 +34,9 @@ def _duplicates(summary: DataSummary) -> Iterator[Finding]:
     yield Finding(
         severity=Severity.WARNING if share > MANY_DUPLICATES else Severity.NOTE,
         name="duplicates",
-        what=f"{count(repeated.count, 'row')} of {summary.train_rows} ask what another row asks.",
+        what=f"{pluralize(repeated.count, 'row')} of {summary.train_rows} ask what another row asks.",
         evidence=_pairs(repeated, "repeats"),
-        remedy="Remove them (data.train), unless these questions should count for more.",
+        remedies=("Remove them (data.train), unless these questions should count for more.",),
     )
 
 
@@ -47,10 +47,10 @@ def _overlap(summary: DataSummary) -> Iterator[Finding]:
     yield Finding(
         severity=Severity.WARNING,
         name="overlap",
-        what=f"{count(overlap.count, 'held-out row')} of {summary.held_out_rows} are trained on as well, so the "
+        what=f"{pluralize(overlap.count, 'held-out row')} of {summary.held_out_rows} are trained on as well, so the "
         "held-out results will look better than they are.",
         evidence=_pairs(overlap, "is"),
-        remedy="Remove these rows from data.eval or from data.train.",
+        remedies=("Remove these rows from data.eval or from data.train.",),
     )
 
 
@@ -61,8 +61,8 @@ def _constant_reference(summary: DataSummary) -> Iterator[Finding]:
         severity=Severity.WARNING,
         name="constant_reference",
         what="All rows have the same right answer, so the model can learn it without reading the question.",
-        evidence=f"gt_answer is {_short(summary.constant_reference)} in {count(summary.train_rows, 'row')}",
-        remedy="Give rows with different answers (data.train), or check how the file was made.",
+        evidence=f"gt_answer is {_short(summary.constant_reference)} in {pluralize(summary.train_rows, 'row')}",
+        remedies=("Give rows with different answers (data.train), or check how the file was made.",),
     )
 
 
@@ -73,17 +73,17 @@ def _held_out(summary: DataSummary) -> Iterator[Finding]:
             severity=Severity.WARNING,
             name="nothing_held_out",
             what="Nothing is held out, so nobody will know whether the model got better at what it has not seen.",
-            evidence=f"{count(summary.train_rows, 'row')} to train on",
-            remedy="Give data.eval, or at least 20 rows in data.train with data.eval_size above 0.",
+            evidence=f"{pluralize(summary.train_rows, 'row')} to train on",
+            remedies=("Give data.eval, or at least 20 rows in data.train with data.eval_size above 0.",),
         )
     elif rows < FEW_HELD_OUT:
         low, high = wilson_interval(rows // 2, rows)
         yield Finding(
             severity=Severity.NOTE,
             name="few_held_out",
-            what=f"Only {count(rows, 'row')} are held out; small improvements will not show.",
+            what=f"Only {pluralize(rows, 'row')} are held out; small improvements will not show.",
             evidence=f"{rows // 2} of {rows} right would mean anything from {low:.0%} to {high:.0%}",
-            remedy="Hold out more (data.eval, data.eval_size).",
+            remedies=("Hold out more (data.eval, data.eval_size).",),
         )
 
 
@@ -96,7 +96,7 @@ def _fields(summary: DataSummary) -> Iterator[Finding]:
         name="partial_fields",
         what="Not every row has every field.",
         evidence=", ".join(f"{name} in {rows} of {summary.train_rows}" for name, rows in partial.items()),
-        remedy="",
+        remedies=(),
     )
 
 
@@ -112,8 +112,8 @@ def _epochs(summary: DataSummary, config: RunConfig) -> Iterator[Finding]:
         what=f"Every prompt will be asked about {drawn // summary.train_rows} times; the model may learn the rows by "
         "heart.",
         evidence=f"{config.run.steps} steps of {config.sampling.prompts_per_step} prompts, "
-        f"{count(summary.train_rows, 'row')}",
-        remedy="Give more rows (data.train), or take fewer steps (run.steps).",
+        f"{pluralize(summary.train_rows, 'row')}",
+        remedies=("Give more rows (data.train), or take fewer steps (run.steps).",),
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from verifine.insights.outcome import count
+from verifine.insights.findings import Finding, Severity
+from verifine.insights.outcome import pluralize
 from verifine.insights.scores import SAME_SCORE, Scores
-from verifine.preflight.finding import Finding, Severity
 from verifine.preflight.rows import RowFaults
 from verifine.training.budget import BUDGET_SHARE
 
@@ -126,11 +126,13 @@ def _rows(facts: GradingFacts) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.BLOCKER if incomplete.share > BUDGET_SHARE else Severity.WARNING,
             name="incomplete_rows",
-            what=f"{count(incomplete.count, 'row')} of {incomplete.rows} cannot be graded{facts.with_it}, whatever the "
-            "answer.",
+            what=f"{pluralize(incomplete.count, 'row')} of {incomplete.rows} cannot be graded{facts.with_it}, "
+            "whatever the answer.",
             evidence=incomplete.describe(),
-            remedy=f"Mend or remove these rows, or let the {facts.name} read what every row has ({facts.field}). "
-            f"{facts.unscored}",
+            remedies=(
+                f"Mend or remove these rows, or let the {facts.name} read what every row has ({facts.field}). "
+                f"{facts.unscored}",
+            ),
         )
     if 0 < disputed.count < disputed.rows:
         yield Finding(
@@ -139,8 +141,10 @@ def _rows(facts: GradingFacts) -> Iterator[Finding]:
             what=f"The right answer to {disputed.count} of {disputed.rows} rows scores no higher than "
             f"nonsense{facts.with_it}.",
             evidence=disputed.describe(),
-            remedy=f"Mend the right answers of these rows, or let the {facts.name} accept how they are written "
-            f"({facts.field}).",
+            remedies=(
+                f"Mend the right answers of these rows, or let the {facts.name} accept how they are written "
+                f"({facts.field}).",
+            ),
         )
 
 
@@ -155,8 +159,8 @@ def _unscorable(facts: GradingFacts) -> Iterator[Finding]:
             severity=Severity.WARNING if facts.right is None else Severity.BLOCKER,
             name="nothing_scorable",
             what=f"The {facts.name} could not score a single answer.",
-            evidence=f"{count(every.count, 'answer')}:\n{reasons}",
-            remedy=f"Mend the {facts.name}; `verifine grade run` tries it on one answer.",
+            evidence=f"{pluralize(every.count, 'answer')}:\n{reasons}",
+            remedies=(f"Mend the {facts.name}; `verifine grade run` tries it on one answer.",),
         )
     elif not facts.incomplete.count and every.unscorable > BUDGET_SHARE * every.count:
         yield Finding(
@@ -164,7 +168,7 @@ def _unscorable(facts: GradingFacts) -> Iterator[Finding]:
             name="unscorable_answers",
             what=f"The {facts.name} could not score {every.unscorable} of {every.count} answers.",
             evidence=reasons,
-            remedy=f"Mend the {facts.name}. {facts.unscored}",
+            remedies=(f"Mend the {facts.name}. {facts.unscored}",),
         )
 
 
@@ -175,7 +179,7 @@ def _right(facts: GradingFacts) -> Iterator[Finding]:
             name="right_answer_untried",
             what=f"Whether the {facts.name} knows a right answer could not be tried.",
             evidence=facts.untried,
-            remedy="",
+            remedies=(),
         )
         return
     right, empty, nonsense = facts.right.mean, facts.empty.mean, facts.nonsense.mean
@@ -183,8 +187,8 @@ def _right(facts: GradingFacts) -> Iterator[Finding]:
     if right is None or not wrong:
         return
     evidence = (
-        f"mean score over {count(facts.rows, 'row')}: right answer {right:.2f}, empty text {_mean(empty)}, nonsense "
-        f"{_mean(nonsense)}"
+        f"mean score over {pluralize(facts.rows, 'row')}: right answer {right:.2f}, empty text {_mean(empty)}, "
+        f"nonsense {_mean(nonsense)}"
     )
     if right <= max(wrong):
         yield _undecided(facts, evidence)
@@ -194,8 +198,10 @@ def _right(facts: GradingFacts) -> Iterator[Finding]:
             name="wrong_scores_high",
             what="Answers that say nothing score more than half of what the right answer scores.",
             evidence=evidence,
-            remedy="Let the grader give less for what is not an answer (for example a smaller format_weight), or the "
-            "model may learn to write just that.",
+            remedies=(
+                "Let the grader give less for what is not an answer (for example a smaller format_weight), or the "
+                "model may learn to write just that.",
+            ),
         )
 
 
@@ -207,16 +213,20 @@ def _undecided(facts: GradingFacts, evidence: str) -> Finding:
             name="cannot_tell_right",
             what=f"The {facts.name} cannot tell right from wrong.",
             evidence=evidence,
-            remedy=f"Look at what it compares ({facts.field}.input, {facts.field}.reference) and at the rows' right "
-            "answers; `verifine grade test` shows single rows.",
+            remedies=(
+                f"Look at what it compares ({facts.field}.input, {facts.field}.reference) and at the rows' right "
+                "answers; `verifine grade test` shows single rows.",
+            ),
         )
     return Finding(
         severity=Severity.WARNING,
         name="right_answer_not_recognised",
         what=f"The right answer scores no more than nonsense{facts.with_it}, in every way it was written.",
         evidence=evidence,
-        remedy="If the grader wants it written in another way, all is well; else mend it. `verifine grade run` shows "
-        "what it says of one answer.",
+        remedies=(
+            "If the grader wants it written in another way, all is well; else mend it. `verifine grade run` shows "
+            "what it says of one answer.",
+        ),
     )
 
 
@@ -228,17 +238,19 @@ def _repetition(facts: GradingFacts) -> Iterator[Finding]:
         severity=Severity.WARNING,
         name="scores_change",
         what=f"The {facts.name} gives the same answer different scores.",
-        evidence=f"{repetition.changed} of {count(repetition.answers, 'answer')} graded twice changed, by up to "
+        evidence=f"{repetition.changed} of {pluralize(repetition.answers, 'answer')} graded twice changed, by up to "
         f"{repetition.largest:.2g}",
-        remedy="A grader should not draw random numbers, nor depend on the time or on what it graded before. What "
-        f"changes by chance {'is learned as if it were earned' if facts.trains else 'blurs what evaluations say'}.",
+        remedies=(
+            "A grader should not draw random numbers, nor depend on the time or on what it graded before. What "
+            f"changes by chance {'is learned as if it were earned' if facts.trains else 'blurs what evaluations say'}.",
+        ),
     )
 
 
 def _requests(requests: Requests) -> Iterator[Finding]:
     if not requests.per_answer:
         return
-    evidence = [f"{count(requests.per_answer, 'request')} an answer"]
+    evidence = [f"{pluralize(requests.per_answer, 'request')} an answer"]
     if requests.per_step_at_most > requests.per_step:
         evidence.append(f"up to {requests.per_step_at_most:,} a step where groups are sampled again")
     if requests.tokens_per_answer is not None:
@@ -250,7 +262,7 @@ def _requests(requests: Requests) -> Iterator[Finding]:
         name="asks_others",
         what=f"The grader asks a judge or a service {requests.per_step:,} times a step{in_all}.",
         evidence="; ".join(evidence),
-        remedy="",
+        remedies=(),
     )
 
 

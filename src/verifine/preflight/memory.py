@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from verifine.config import RunConfig
+from verifine.insights.findings import Finding, Severity
 from verifine.models.available import Available
 from verifine.models.shape import ModelShape
-from verifine.preflight.finding import Finding, Severity
 from verifine.training.memory import MemoryPlan, Workload, peak_bytes, resident_bytes
 
 FULL_SHARE = 0.85
@@ -78,7 +78,9 @@ def judge_memory(memory: Memory, config: RunConfig) -> list[Finding]:
         severity, what = Severity.WARNING, f"A step may not fit the {memory.place} of this machine."
     else:
         return []
-    return [Finding(severity=severity, name="memory", what=what, evidence=evidence, remedy=_smaller(memory, config))]
+    return [
+        Finding(severity=severity, name="memory", what=what, evidence=evidence, remedies=(_smaller(memory, config),))
+    ]
 
 
 def _smaller(memory: Memory, config: RunConfig) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from verifine.insights.findings import finding_numbers
 from verifine.insights.scores import Scores
 from verifine.preflight.grading import GradingFacts
 from verifine.preflight.report import Report
@@ -13,7 +14,7 @@ from verifine.types import Json
 
 def verdict_numbers(report: Report) -> dict[str, Json]:
     """The verdict, and what it rests on."""
-    findings: list[Json] = [asdict(finding) for finding in report.findings]
+    findings: list[Json] = [finding_numbers(finding) for finding in report.findings]
     return {"verdict": report.verdict.value, "findings": findings}
 
 
@@ -25,7 +26,7 @@ def to_numbers(report: Report) -> dict[str, Json]:
         "prompts": None if report.lengths is None else asdict(report.lengths),
         "context_length": report.context_length,
         "grading": _grading(report.grading),
-        "truth": None if report.truth is None else _grading(report.truth),
+        "second_grading": None if report.second_grading is None else _grading(report.second_grading),
         "sampling": None if report.sampling is None else _sampling(report.sampling, report),
         "model": None if report.shape is None else asdict(report.shape),
         "memory": None if report.memory is None else asdict(report.memory),

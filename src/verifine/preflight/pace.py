@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from verifine.config import RunConfig
+from verifine.insights.findings import Finding, Severity
 from verifine.insights.outcome import describe_duration
-from verifine.preflight.finding import Finding, Severity
 
 UPDATE_FORWARDS = (2.5, 4.0)
 """What an update costs in forward passes over the same tokens: one forward, about two backward, and the optimiser."""
@@ -119,8 +119,10 @@ def _slow_grading(pace: Pace) -> Iterator[Finding]:
         name="slow_grading",
         what="Grading a step takes longer than sampling it.",
         evidence=f"grading {describe_span(pace.grading)}, sampling {describe_span(pace.sampling)}",
-        remedy="Let more be graded at a time (grading.workers, grading.judge.max_concurrency, or max_concurrency of "
-        "the grader), or take a quicker grader.",
+        remedies=(
+            "Let more be graded at a time (grading.workers, grading.judge.max_concurrency, or max_concurrency of "
+            "the grader), or take a quicker grader.",
+        ),
     )
 
 
@@ -135,7 +137,7 @@ def _time_limit(pace: Pace, config: RunConfig) -> Iterator[Finding]:
             name="no_time",
             what=f"{minutes:g} minutes are hardly enough for the evaluations before and after training and one step.",
             evidence=f"an evaluation takes {describe_span(pace.evaluation)}, a step {describe_span(pace.step)}",
-            remedy="Raise run.minutes, or ask fewer held-out problems (data.eval_size).",
+            remedies=("Raise run.minutes, or ask fewer held-out problems (data.eval_size).",),
         )
     elif steps is not None and pace.total is not None and pace.total.low > 60 * minutes:
         yield Finding(
@@ -143,7 +145,7 @@ def _time_limit(pace: Pace, config: RunConfig) -> Iterator[Finding]:
             name="time_ends_first",
             what=f"The time limit will end the run before its {steps} steps.",
             evidence=f"all steps would take {describe_span(pace.total)}, the limit is {minutes:g} minutes",
-            remedy="",
+            remedies=(),
         )
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from verifine.config import RunConfig
 from verifine.data.summary import DataSummary
+from verifine.insights.findings import CheckVerdict, Finding, Severity, conclude_check
 from verifine.models.shape import ModelShape
 from verifine.preflight.data import judge_data
-from verifine.preflight.finding import Finding, Severity, Verdict, judge
 from verifine.preflight.grading import GradingFacts, judge_grading
 from verifine.preflight.memory import Memory, judge_memory
 from verifine.preflight.pace import Pace, judge_pace
@@ -24,7 +24,7 @@ class Report:
     config: RunConfig
     data: DataSummary
     grading: GradingFacts
-    truth: GradingFacts | None = None
+    second_grading: GradingFacts | None = None
     """Of the second grader, on held-out rows; None too where there is none."""
     shape: ModelShape | None = None
     memory: Memory | None = None
@@ -38,8 +38,8 @@ class Report:
     def findings(self) -> list[Finding]:
         """The worst first, and else in the order of the parts."""
         found = [*judge_data(self.data, self.config), *judge_grading(self.grading)]
-        if self.truth is not None:
-            found += judge_grading(self.truth)
+        if self.second_grading is not None:
+            found += judge_grading(self.second_grading)
         if self.sampling is not None:
             found += judge_sampling(self.sampling, self.config, self.grading.recognised)
             found += _idle_answers(self.grading, self.sampling)
@@ -51,8 +51,8 @@ class Report:
         return sorted(found, key=lambda finding: order.index(finding.severity))
 
     @property
-    def verdict(self) -> Verdict:
-        return judge(self.findings)
+    def verdict(self) -> CheckVerdict:
+        return conclude_check(self.findings)
 
 
 def _idle_answers(grading: GradingFacts, sampling: SamplingFacts) -> Iterator[Finding]:
@@ -67,5 +67,5 @@ def _idle_answers(grading: GradingFacts, sampling: SamplingFacts) -> Iterator[Fi
         name="idle_answers_pay",
         what="Saying nothing scores higher than what the model says, so it may learn to say nothing.",
         evidence=", ".join([*(f"{name} {mean:.2f}" for name, mean in better.items()), f"the model {usual:.2f}"]),
-        remedy="Let the grader give less for what is no answer.",
+        remedies=("Let the grader give less for what is no answer.",),
     )

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from verifine.config import RunConfig
-from verifine.insights.chance import wilson_interval
-from verifine.insights.outcome import count
+from verifine.insights.findings import Finding, Severity
+from verifine.insights.inference import wilson_interval
+from verifine.insights.outcome import pluralize
 from verifine.insights.scores import Scores
-from verifine.preflight.finding import Finding, Severity
 from verifine.training.budget import BUDGET_SHARE
 
 SURE_GROUPS, SURE_ANSWERS = 32, 512
@@ -106,7 +106,7 @@ def _unscorable(facts: SamplingFacts) -> Iterator[Finding]:
         name="model_answers_unscorable",
         what=f"The grader could not score {scores.unscorable} of the model's {scores.count} answers.",
         evidence=reasons,
-        remedy=f"Mend the grader: a run ends when more than {BUDGET_SHARE:.0%} of its answers cannot be scored.",
+        remedies=(f"Mend the grader: a run ends when more than {BUDGET_SHARE:.0%} of its answers cannot be scored.",),
     )
 
 
@@ -222,10 +222,12 @@ def _truncation(facts: SamplingFacts, config: RunConfig) -> Iterator[Finding]:
         severity=Severity.WARNING,
         name="answers_cut_off",
         what=f"{facts.truncated:.0%} of the answers were cut off before they were finished.",
-        evidence=f"{count(facts.answers, 'answer')} of at most {config.sampling.max_new_tokens} tokens, "
+        evidence=f"{pluralize(facts.answers, 'answer')} of at most {config.sampling.max_new_tokens} tokens, "
         f"{facts.mean_tokens:.0f} on average",
-        remedy=f"Raise sampling.max_new_tokens (now {config.sampling.max_new_tokens}), end answers where they are done "
-        "(sampling.stop), or ask for short ones (data.system_prompt).",
+        remedies=(
+            f"Raise sampling.max_new_tokens (now {config.sampling.max_new_tokens}), end answers where they are done "
+            "(sampling.stop), or ask for short ones (data.system_prompt).",
+        ),
     )
 
 
@@ -237,9 +239,11 @@ def _format(facts: SamplingFacts) -> Iterator[Finding]:
         severity=Severity.WARNING,
         name="format_unknown",
         what="The model hardly ever answers in the format that the grader wants.",
-        evidence=f"{round(share * facts.answers)} of {count(facts.answers, 'answer')}",
-        remedy="Say in the prompt how to answer (data.system_prompt), show a solved example in it, or let the grader "
-        "give something for the format alone (format_weight).",
+        evidence=f"{round(share * facts.answers)} of {pluralize(facts.answers, 'answer')}",
+        remedies=(
+            "Say in the prompt how to answer (data.system_prompt), show a solved example in it, or let the grader "
+            "give something for the format alone (format_weight).",
+        ),
     )
 
 
@@ -252,7 +256,7 @@ def _sample_size(facts: SamplingFacts, config: RunConfig) -> Iterator[Finding]:
         what=f"The check took {facts.samples} answers to a prompt; training takes {config.sampling.group_size}, of "
         "which more differ.",
         evidence="",
-        remedy="",
+        remedies=(),
     )
 
 
@@ -261,9 +265,9 @@ def _finding(severity: Severity, name: str, what: str, facts: SamplingFacts, con
     parts = [f"mean score {facts.scores.mean:.2f}"]
     if config.algorithm.recipe.compares_groups:
         low, high = wilson_interval(facts.groups_with_signal, facts.prompts)
-        with_signal = f"{facts.groups_with_signal} of {count(facts.prompts, 'group')} with signal"
+        with_signal = f"{facts.groups_with_signal} of {pluralize(facts.prompts, 'group')} with signal"
         parts.insert(0, f"{with_signal} (95 % interval of the share: {low:.0%} to {high:.0%})")
     if facts.scores.answer_accuracy is not None:
         right = round(facts.scores.answer_accuracy * len(facts.scores.scored))
-        parts.append(f"{right} of {count(facts.answers, 'answer')} right")
-    return Finding(severity=severity, name=name, what=what, evidence=", ".join(parts), remedy=remedy)
+        parts.append(f"{right} of {pluralize(facts.answers, 'answer')} right")
+    return Finding(severity=severity, name=name, what=what, evidence=", ".join(parts), remedies=(remedy,))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 
-from verifine.insights.outcome import count
+from verifine.insights.findings import CheckVerdict, Finding, Severity
+from verifine.insights.outcome import pluralize
 from verifine.insights.scores import Scores
-from verifine.preflight.finding import Finding, Severity, Verdict
 from verifine.preflight.grading import GradingFacts, Repetition
 from verifine.preflight.histogram import draw_bars, mean_bars, share_bars
 from verifine.preflight.memory import Memory, describe_bytes
@@ -44,22 +44,22 @@ def describe_report(report: Report) -> str:
 def describe_verdict(report: Report) -> str:
     """The last word, in a sentence."""
     severities = [finding.severity for finding in report.findings]
-    warnings = count(severities.count(Severity.WARNING), "warning")
+    warnings = pluralize(severities.count(Severity.WARNING), "warning")
     match report.verdict:
-        case Verdict.GO:
-            return "Verdict: go, nothing stands in the way of training."
-        case Verdict.GO_WITH_WARNINGS:
-            return f"Verdict: go, with {warnings}."
-        case Verdict.NO_GO:
-            blockers = count(severities.count(Severity.BLOCKER), "blocker")
+        case CheckVerdict.GO:
+            return "CheckVerdict: go, nothing stands in the way of training."
+        case CheckVerdict.GO_WITH_WARNINGS:
+            return f"CheckVerdict: go, with {warnings}."
+        case CheckVerdict.NO_GO:
+            blockers = pluralize(severities.count(Severity.BLOCKER), "blocker")
             others = f" and {warnings}" if Severity.WARNING in severities else ""
-            return f"Verdict: no-go, with {blockers} to mend first{others}."
+            return f"CheckVerdict: no-go, with {blockers} to mend first{others}."
 
 
 def _data(report: Report) -> Iterator[str]:
     data = report.data
     origin = " (drawn from the training data)" if data.is_carved_out and data.held_out_rows else ""
-    yield f"{count(data.train_rows, 'row')} to train on, {data.held_out_rows} held out{origin}"
+    yield f"{pluralize(data.train_rows, 'row')} to train on, {data.held_out_rows} held out{origin}"
     if data.fields:
         yield f"fields for the grader: {', '.join(data.fields)}"
     lengths, context, most = report.lengths, report.context_length, report.config.sampling.max_new_tokens
@@ -76,7 +76,7 @@ def _grading(facts: GradingFacts) -> Iterator[str]:
     if facts.right is not None:
         yield f"right answer  {_score(facts.right.mean)}   (written as: {facts.way})"
     yield f"empty text    {_score(facts.empty.mean)}"
-    yield f"nonsense      {_score(facts.nonsense.mean)}   mean over {count(facts.rows, 'row')}"
+    yield f"nonsense      {_score(facts.nonsense.mean)}   mean over {pluralize(facts.rows, 'row')}"
     yield f"{_repetition(facts.repetition)}, {_seconds(facts.seconds_per_answer)} an answer{_latency(facts.every)}"
 
 
@@ -95,11 +95,11 @@ def _latency(scores: Scores) -> str:
 def _sampling(report: Report) -> Iterator[str]:
     facts = report.sampling
     if facts is None:
-        if report.verdict is Verdict.NO_GO:
+        if report.verdict is CheckVerdict.NO_GO:
             yield "not asked: what stands below has to be mended first"
         return
     sampling, scores = report.config.sampling, facts.scores
-    asked = f"{count(facts.answers, 'answer')} to {count(facts.prompts, 'prompt')}"
+    asked = f"{pluralize(facts.answers, 'answer')} to {pluralize(facts.prompts, 'prompt')}"
     yield f"{asked} at temperature {sampling.temperature:g}"
     yield ", ".join(_answers_in_numbers(facts))
     if facts.prompt_rates and scores.lowest is not None and scores.highest is not None:
@@ -113,8 +113,8 @@ def _sampling(report: Report) -> Iterator[str]:
     if report.config.algorithm.recipe.compares_groups and facts.samples > 1:
         low, high = facts.useful_groups(sampling.prompts_per_step)
         yield (
-            f"{facts.groups_with_signal} of {count(facts.prompts, 'prompt')} got answers with different rewards, which "
-            f"is what teaches: {low:.0f} to {high:.0f} of the {sampling.prompts_per_step} in a step"
+            f"{facts.groups_with_signal} of {pluralize(facts.prompts, 'prompt')} got answers with different rewards, "
+            f"which is what teaches: {low:.0f} to {high:.0f} of the {sampling.prompts_per_step} in a step"
         )
     for shown in facts.shown:
         yield f"{_score(shown.score)}  {_short(shown.prompt)} → {_short(shown.text) or '(nothing)'}"
@@ -147,7 +147,7 @@ def _pace(pace: Pace, steps: int | None) -> Iterator[str]:
     )
     yield f"{_INDENT}learning {describe_span(pace.update)} (estimated from a measured forward pass)"
     if pace.total is not None and steps is not None:
-        yield f"{count(steps, 'step')} and the evaluations take {describe_span(pace.total)}"
+        yield f"{pluralize(steps, 'step')} and the evaluations take {describe_span(pace.total)}"
 
 
 def _memory(memory: Memory) -> Iterator[str]:
@@ -165,8 +165,8 @@ def _findings(findings: list[Finding]) -> Iterator[str]:
         yield from _wrapped(f"{mark} {label}{finding.what}", "  ")
         for line in finding.evidence.splitlines():
             yield from _wrapped(f"    {line}", "      ")
-        if finding.remedy:
-            yield from _wrapped(f"    → {finding.remedy}", "      ")
+        for remedy in finding.remedies:
+            yield from _wrapped(f"    → {remedy}", "      ")
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

@@ -143,7 +143,7 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _CATALOGUE}
 """Every name or family of names a step may report, in the order people want to read them."""
 
 
-def explain(names: Iterable[str]) -> list[Metric]:
+def explain_metrics(names: Iterable[str]) -> list[Metric]:
     """What each of `names` means, in the order of METRICS; what nobody explained is left out."""
     given = tuple(names)
     return [replace(metric, name=name) for metric in METRICS.values() for name in given if metric.covers(name)]
@@ -163,7 +163,7 @@ class MetricLog:
         Raises:
             ValueError: a name is not in METRICS.
         """
-        unknown = sorted(report.metrics.keys() - {metric.name for metric in explain(report.metrics)})
+        unknown = sorted(report.metrics.keys() - {metric.name for metric in explain_metrics(report.metrics)})
         if unknown:
             raise ValueError(f"metrics without an entry in runs.metrics.METRICS: {', '.join(unknown)}")
         append_row(self._path, {"step": report.step, **report.metrics}, self._disk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verifine.insights.evaluation import Evaluation, Measure, decisive
+from verifine.runs.evaluations import Evaluation, Measure, decisive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from itertools import repeat
 
 from verifine.config.graders.fields import REFERENCE_FIELD
 from verifine.graders import Grader
-from verifine.insights.evaluation import EvaluatedSample, Evaluation
 from verifine.rollout.engine import RolloutEngine
+from verifine.runs.evaluations import EvaluatedSample, Evaluation
 from verifine.training.collect import grade_groups
 from verifine.types import Grade, Group, Prompt, Sampling
 
@@ -22,7 +22,7 @@ class EvalSet:
     engine: RolloutEngine
     grader: Grader
     """The one that training goes by."""
-    truth: Grader | None
+    second_grader: Grader | None
     """A second one that training never sees; None: there is none."""
     sampling: Sampling
     pass_score: float | None
@@ -42,20 +42,20 @@ def eval_sampling(sampling: Sampling, samples: int, temperature: float | None) -
 def evaluate_policy(eval_set: EvalSet, name: str) -> Evaluation:
     """Asks and judges every prompt; both graders judge the same answers."""
     groups = grade_groups(eval_set.grader, eval_set.engine.generate(eval_set.prompts, eval_set.sampling))
-    truths = None if eval_set.truth is None else grade_groups(eval_set.truth, groups)
+    seconds = None if eval_set.second_grader is None else grade_groups(eval_set.second_grader, groups)
     return Evaluation(
         name=name,
         samples=tuple(
             sample
-            for group, true_group in zip(groups, truths or repeat(None), strict=False)
-            for sample in _samples(eval_set, group, true_group)
+            for group, second_group in zip(groups, seconds or repeat(None), strict=False)
+            for sample in _samples(eval_set, group, second_group)
         ),
         temperature=eval_set.sampling.temperature,
     )
 
 
-def _samples(eval_set: EvalSet, group: Group, true_group: Group | None) -> list[EvaluatedSample]:
-    truths: Sequence[Grade | None] = [None] * len(group.grades) if true_group is None else true_group.grades
+def _samples(eval_set: EvalSet, group: Group, second_group: Group | None) -> list[EvaluatedSample]:
+    seconds: Sequence[Grade | None] = [None] * len(group.grades) if second_group is None else second_group.grades
     return [
         EvaluatedSample(
             prompt_id=group.prompt.id,
@@ -66,11 +66,11 @@ def _samples(eval_set: EvalSet, group: Group, true_group: Group | None) -> list[
             answer_ok=grade.answer_ok,
             gold=_gold(group.prompt),
             sample=place,
-            truth=None if truth is None else truth.score,
-            truth_ok=None if truth is None else truth.answer_ok,
-            passed=_passes(grade if eval_set.truth is None else truth, eval_set.pass_score),
+            second_score=None if second is None else second.score,
+            second_answer_ok=None if second is None else second.answer_ok,
+            passed=_passes(grade if eval_set.second_grader is None else second, eval_set.pass_score),
         )
-        for place, (rollout, grade, truth) in enumerate(zip(group.rollouts, group.grades, truths, strict=True))
+        for place, (rollout, grade, second) in enumerate(zip(group.rollouts, group.grades, seconds, strict=True))
     ]
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from verifine.insights.evaluation import Evaluation, read_evaluations, write_evaluation
+from verifine.insights.held_out import evaluation_numbers
 from verifine.machine.disk import write_whole
 from verifine.models.chat import prompt_text
 from verifine.models.load import LanguageModel
 from verifine.runs.directory import RunDirectory
+from verifine.runs.evaluations import Evaluation, read_evaluations, write_evaluation
 from verifine.runs.events import EventLog
 from verifine.runs.metrics import MetricLog
 from verifine.runs.rollouts import write_rollouts
@@ -66,4 +67,4 @@ class Recorder:
 
     def evaluation(self, evaluation: Evaluation) -> None:
         write_evaluation(self._directory.evaluations, evaluation, self._directory.disk)
-        self.event("evaluation", name=evaluation.name, **evaluation.numbers())
+        self.event("evaluation", name=evaluation.name, **evaluation_numbers(evaluation))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from verifine.insights.diagnosis.finding import Finding
-from verifine.insights.diagnosis.live import Watch
-from verifine.insights.evaluation import Evaluation
+from verifine.insights.diagnosis.monitor import Monitor
+from verifine.insights.findings import Finding
 from verifine.models.load import LanguageModel
 from verifine.runs.directory import RunDirectory
+from verifine.runs.evaluations import Evaluation
 from verifine.training.checkpointing import Saver
 from verifine.training.evaluate import EvalSet
 from verifine.training.recorder import Recorder
@@ -104,7 +104,7 @@ class Run:
     directory: RunDirectory
     recorder: Recorder
     saver: Saver
-    watch: Watch
+    watch: Monitor
     observer: Observer
     request: Callable[[], Request | None]
     """Asked before each step what somebody wants."""

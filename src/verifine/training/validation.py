@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from verifine.insights.diagnosis.finding import Finding
-from verifine.insights.diagnosis.numbers import finding_numbers
-from verifine.insights.evaluation import Evaluation
+from verifine.insights.findings import Finding, finding_numbers
+from verifine.runs.evaluations import Evaluation
 from verifine.training.evaluate import evaluate_policy
 from verifine.training.run import Run
 from verifine.training.state import RunState

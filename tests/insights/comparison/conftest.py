@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from verifine.config import build_config, dump_config
-from verifine.insights.evaluation import EvaluatedSample, Evaluation, write_evaluation
-from verifine.insights.record import RunRecord
 from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.environment import Environment
+from verifine.runs.evaluations import EvaluatedSample, Evaluation, write_evaluation
 from verifine.runs.events import Event, EventLog
 from verifine.runs.metrics import MetricLog
+from verifine.runs.record import RunRecord
 from verifine.types import StepReport
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

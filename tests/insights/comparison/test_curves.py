@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from verifine.insights.comparison.curves import Point, draw_together
-from verifine.insights.record import RunRecord
+from verifine.runs.record import RunRecord
 
 MakeRun = Callable[..., RunRecord]
 

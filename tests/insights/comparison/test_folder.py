@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from verifine.insights.comparison.comparison import Comparison, compare_runs
 from verifine.insights.comparison.folder import write_comparison
-from verifine.insights.comparison.numbers import to_numbers
 from verifine.insights.comparison.page import render_comparison
+from verifine.insights.comparison.plain_values import comparison_numbers
 from verifine.insights.comparison.plot import draw_comparison
-from verifine.insights.record import RunRecord
+from verifine.insights.comparison.run_comparison import RunComparison, compare_runs
+from verifine.runs.record import RunRecord
 
 MakeRun = Callable[..., RunRecord]
 
@@ -37,19 +37,19 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def comparison(make_run: MakeRun) -> Comparison:
+def comparison(make_run: MakeRun) -> RunComparison:
     runs = [make_run("a", rewards=[4.0, 1.0]), make_run("b", seed=1, rewards=[2.0], right="1000")]
     return compare_runs([*runs, make_run("c", algorithm="dapo", right="1111")])
 
 
-def test_four_files_are_written_the_page_first(comparison: Comparison, tmp_path: Path) -> None:
+def test_four_files_are_written_the_page_first(comparison: RunComparison, tmp_path: Path) -> None:
     paths = write_comparison(tmp_path, comparison)
     assert [path.name for path in paths] == ["compare.html", "compare.svg", "compare.png", "compare.json"]
     assert all(path.stat().st_size > 0 for path in paths)
-    assert json.loads(paths[3].read_text()) == to_numbers(comparison)
+    assert json.loads(paths[3].read_text()) == comparison_numbers(comparison)
 
 
-def test_the_page_says_everything_and_asks_nothing_of_the_network(comparison: Comparison) -> None:
+def test_the_page_says_everything_and_asks_nothing_of_the_network(comparison: RunComparison) -> None:
     page = Page(render_comparison(comparison, draw_comparison(comparison)))
     for text in ("dapo", "algorithm.name", "over 2 seeds", "Better than grpo?", "One seed only: dapo.", "finished"):
         assert text in page.text
@@ -75,8 +75,8 @@ def test_a_label_is_text_and_never_markup(make_run: MakeRun) -> None:
     assert "&lt;script&gt;alert(1)" in html
 
 
-def test_the_numbers_are_those_of_the_curves_and_results(comparison: Comparison) -> None:
-    numbers = json.loads(json.dumps(to_numbers(comparison), allow_nan=False))
+def test_the_numbers_are_those_of_the_curves_and_results(comparison: RunComparison) -> None:
+    numbers = json.loads(json.dumps(comparison_numbers(comparison), allow_nan=False))
     assert numbers["differences"][0] == {"key": "algorithm.name", "values": {"grpo": "grpo", "dapo": "dapo"}}
     grpo, dapo = numbers["variants"]
     assert (grpo["name"], dapo["name"]) == ("grpo", "dapo")

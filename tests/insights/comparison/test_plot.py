@@ -7,22 +7,22 @@ from collections.abc import Callable
 import pytest
 
 from verifine.insights.charts import to_inline_svg, to_png, to_svg
-from verifine.insights.comparison.comparison import Comparison, compare_runs
 from verifine.insights.comparison.plot import describe_figure, draw_comparison
-from verifine.insights.record import RunRecord
+from verifine.insights.comparison.run_comparison import RunComparison, compare_runs
 from verifine.insights.theme import THEME
+from verifine.runs.record import RunRecord
 
 MakeRun = Callable[..., RunRecord]
 
 
 @pytest.fixture
-def comparison(make_run: MakeRun) -> Comparison:
+def comparison(make_run: MakeRun) -> RunComparison:
     return compare_runs(
         [make_run(f"{name}-{seed}", algorithm=name, seed=seed) for name in ("grpo", "dapo") for seed in (0, 1)]
     )
 
 
-def svg_of(comparison: Comparison) -> str:
+def svg_of(comparison: RunComparison) -> str:
     return to_inline_svg(draw_comparison(comparison), "comparison", "label")
 
 
@@ -30,7 +30,7 @@ def texts(svg: str) -> list[str]:
     return [element.text or "" for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
-def test_the_figure_names_its_panels_and_variants(comparison: Comparison) -> None:
+def test_the_figure_names_its_panels_and_variants(comparison: RunComparison) -> None:
     shown = texts(svg_of(comparison))
     assert {"Average reward", "Response length (tokens)", "Answer accuracy", "held-out"} <= set(shown)
     assert {"grpo (2 runs)", "dapo (2 runs)"} <= set(shown)
@@ -41,7 +41,7 @@ def test_panels_that_no_run_judges_are_left_out(make_run: MakeRun) -> None:
     assert not {"Format accuracy", "Answer accuracy"} & set(texts(svg_of(compare_runs([unjudged]))))
 
 
-def test_colours_inside_a_page_are_those_of_the_page(comparison: Comparison) -> None:
+def test_colours_inside_a_page_are_those_of_the_page(comparison: RunComparison) -> None:
     svg = svg_of(comparison)
     assert re.findall(r"#[0-9a-f]{6}\b", svg) == []
     assert "var(--variant-1)" in svg
@@ -54,7 +54,7 @@ def test_no_two_colours_of_a_light_page_are_the_same() -> None:
     assert len(set(light)) == len(light)
 
 
-def test_alone_the_figure_is_on_white(comparison: Comparison) -> None:
+def test_alone_the_figure_is_on_white(comparison: RunComparison) -> None:
     figure = draw_comparison(comparison)
     svg, png = to_svg(figure, "compare"), to_png(figure)
     assert svg.startswith("<?xml")
@@ -64,7 +64,7 @@ def test_alone_the_figure_is_on_white(comparison: Comparison) -> None:
     assert png.startswith(b"\x89PNG")
 
 
-def test_the_same_runs_give_the_same_files(comparison: Comparison) -> None:
+def test_the_same_runs_give_the_same_files(comparison: RunComparison) -> None:
     first, second = draw_comparison(comparison), draw_comparison(comparison)
     assert to_svg(first, "compare") == to_svg(second, "compare")
     assert to_png(first) == to_png(second)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from verifine.insights.chance import bootstrap_interval, wilson_interval
-from verifine.insights.comparison.results import Interval, Source, Spread, sum_up
+from verifine.insights.comparison.results import Source, SourcedInterval, Spread, sum_up
 from verifine.insights.comparison.variants import Variant
-from verifine.insights.record import RunRecord
+from verifine.insights.inference import bootstrap_interval, wilson_interval
+from verifine.runs.record import RunRecord
 
 MakeRun = Callable[..., RunRecord]
 
@@ -21,9 +21,9 @@ def test_one_run_has_wilsons_interval_over_problems(make_run: MakeRun) -> None:
     answer = result.moves["answer_accuracy"]
     low, high = wilson_interval(3, 4)
     assert (answer.before, answer.after) == (0.25, 0.75)
-    assert answer.interval == Interval(low=low, high=high, source=Source.PROBLEMS, n=4)
+    assert answer.interval == SourcedInterval(low=low, high=high, source=Source.PROBLEMS, n=4)
     low, high = bootstrap_interval([1.0, 1.0, 1.0, 0.0])
-    assert result.moves["reward"].interval == Interval(low=low, high=high, source=Source.PROBLEMS, n=4)
+    assert result.moves["reward"].interval == SourcedInterval(low=low, high=high, source=Source.PROBLEMS, n=4)
 
 
 def test_several_seeds_have_students_interval_over_seeds(make_run: MakeRun) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from verifine.errors import ConfigError
 from verifine.insights.comparison.variants import Variant, find_differences, find_variants, settings_of, value_text
-from verifine.insights.record import RunRecord
+from verifine.runs.record import RunRecord
 from verifine.types import Json
 
 MakeRun = Callable[..., RunRecord]

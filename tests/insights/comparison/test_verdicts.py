@@ -6,20 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from verifine.insights.chance import Conclusion
 from verifine.insights.comparison.variants import find_variants
-from verifine.insights.comparison.verdicts import Verdict, judge
-from verifine.insights.record import RunRecord
+from verifine.insights.comparison.verdicts import VariantVerdict, judge_variants
+from verifine.insights.inference import Conclusion
+from verifine.runs.record import RunRecord
 
 MakeRun = Callable[..., RunRecord]
 
 
-def judged(*runs: RunRecord) -> list[Verdict]:
-    return judge(find_variants(runs))
+def judged(*runs: RunRecord) -> list[VariantVerdict]:
+    return judge_variants(find_variants(runs))
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "conclusion", "chance"),
+    ("ours", "theirs", "conclusion", "p_value"),
     [
         ("11111", "00000", Conclusion.NO_EVIDENCE, 2 / 32),
         ("111111", "000000", Conclusion.BETTER, 2 / 64),
@@ -28,12 +28,12 @@ def judged(*runs: RunRecord) -> list[Verdict]:
     ],
 )
 def test_one_run_a_side_is_the_sign_test(
-    make_run: MakeRun, ours: str, theirs: str, conclusion: Conclusion, chance: float
+    make_run: MakeRun, ours: str, theirs: str, conclusion: Conclusion, p_value: float
 ) -> None:
     [verdict] = judged(make_run("a", right=theirs), make_run("b", algorithm="dapo", right=ours))
     assert (verdict.variant, verdict.reference) == ("dapo", "grpo")
-    assert (verdict.conclusion, verdict.problems, verdict.chance_of_seeds) == (conclusion, len(ours), None)
-    assert verdict.chance == verdict.chance_of_problems == pytest.approx(chance)
+    assert (verdict.conclusion, verdict.problems, verdict.p_value_seeds) == (conclusion, len(ours), None)
+    assert verdict.p_value == verdict.p_value_problems == pytest.approx(p_value)
     assert verdict.difference == pytest.approx((ours.count("1") - theirs.count("1")) / len(ours))
 
 
@@ -46,11 +46,11 @@ def test_with_several_seeds_the_larger_probability_counts(make_run: MakeRun) -> 
     ]
     [verdict] = judged(*runs)
     # Problems 1 to 4: 0.5 against 0.5; 5 to 8: 1 against 0.
-    assert verdict.chance_of_problems == pytest.approx(2 / 16)
+    assert verdict.p_value_problems == pytest.approx(2 / 16)
     # Means 0.75 and 0.25, variances 1/8 of two values each: t = 0.5 / sqrt(1/8), 2 degrees of freedom
     t = 0.5 / math.sqrt(1 / 8)
-    assert verdict.chance_of_seeds == pytest.approx(1 - t / math.sqrt(2 + t**2))
-    assert verdict.chance == verdict.chance_of_seeds
+    assert verdict.p_value_seeds == pytest.approx(1 - t / math.sqrt(2 + t**2))
+    assert verdict.p_value == verdict.p_value_seeds
     assert verdict.conclusion is Conclusion.NO_EVIDENCE
 
 
@@ -62,7 +62,7 @@ def test_seeds_that_share_problems_are_not_more_problems(make_run: MakeRun) -> N
             for seed in range(seeds)
         ]
 
-    assert judged(*runs(1))[0].chance_of_problems == judged(*runs(5))[0].chance_of_problems == pytest.approx(2 / 16)
+    assert judged(*runs(1))[0].p_value_problems == judged(*runs(5))[0].p_value_problems == pytest.approx(2 / 16)
 
 
 def test_only_problems_that_both_were_asked_count(make_run: MakeRun) -> None:
@@ -78,7 +78,7 @@ def test_the_same_id_with_another_text_is_another_problem(make_run: MakeRun) -> 
     other = replace(final, samples=tuple(replace(sample, prompt="another") for sample in final.samples))
     [verdict] = judged(make_run("a"), replace(run, evaluations=[(step, other)]))
     assert verdict.conclusion is Conclusion.NOT_COMPARED
-    assert (verdict.problems, verdict.left_out, verdict.difference, verdict.chance) == (0, 8, None, None)
+    assert (verdict.problems, verdict.left_out, verdict.difference, verdict.p_value) == (0, 8, None, None)
 
 
 def test_a_variant_that_is_not_evaluated_yet_is_not_compared(make_run: MakeRun) -> None:
@@ -89,15 +89,15 @@ def test_a_variant_that_is_not_evaluated_yet_is_not_compared(make_run: MakeRun) 
 def test_where_nobody_judges_answers_the_scores_are_compared(make_run: MakeRun) -> None:
     [verdict] = judged(make_run("a", right="????"), make_run("b", algorithm="dapo", right="1111"))
     assert (verdict.measure, verdict.difference) == ("reward", 0.5)
-    assert verdict.chance == pytest.approx(2 / 16)
+    assert verdict.p_value == pytest.approx(2 / 16)
 
 
 def test_several_verdicts_are_held_to_one_limit(make_run: MakeRun) -> None:
     runs = [make_run("a", right="0" * 6)]
     runs += [make_run(name, algorithm=name, right="1" * 6) for name in ("dapo", "rloo")]
     verdicts = judged(*runs)
-    assert [verdict.chance_of_problems for verdict in verdicts] == pytest.approx([2 / 64] * 2)
-    assert [verdict.chance for verdict in verdicts] == pytest.approx([4 / 64] * 2)
+    assert [verdict.p_value_problems for verdict in verdicts] == pytest.approx([2 / 64] * 2)
+    assert [verdict.p_value for verdict in verdicts] == pytest.approx([4 / 64] * 2)
     assert {verdict.conclusion for verdict in verdicts} == {Conclusion.NO_EVIDENCE}
 
 

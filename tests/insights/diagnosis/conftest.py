@@ -11,10 +11,10 @@ import pytest
 
 from verifine.config import build_config
 from verifine.insights.diagnosis.diagnose import diagnose
-from verifine.insights.diagnosis.finding import Finding
-from verifine.insights.evaluation import Evaluation
-from verifine.insights.record import RunRecord
+from verifine.insights.findings import Finding
+from verifine.runs.evaluations import Evaluation
 from verifine.runs.events import Event
+from verifine.runs.record import RunRecord
 from verifine.types import StepReport
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -110,6 +110,6 @@ def findings(make_run: MakeRun) -> Findings:
 
     def find(*arguments: object, **keywords: object) -> dict[str, Finding]:
         found = diagnose(make_run(*arguments, **keywords), is_training=False)
-        return {finding.topic.value: finding for finding in found}
+        return {finding.name: finding for finding in found}
 
     return find

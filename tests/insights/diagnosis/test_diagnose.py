@@ -12,12 +12,12 @@ from pydantic import BaseModel
 
 from verifine.config import RunConfig, build_config
 from verifine.config.graders import AnswerGraderConfig
-from verifine.insights.diagnosis.diagnose import diagnose, judge, tell
-from verifine.insights.diagnosis.finding import Finding, Severity
-from verifine.insights.diagnosis.story import Story
-from verifine.insights.evaluation import EvaluatedSample, Evaluation
-from verifine.insights.record import RunRecord
+from verifine.insights.diagnosis.diagnose import apply_rules, diagnose, replay
+from verifine.insights.diagnosis.history import RunHistory
+from verifine.insights.findings import Finding, Severity
+from verifine.runs.evaluations import EvaluatedSample, Evaluation
 from verifine.runs.metrics import METRICS
+from verifine.runs.record import RunRecord
 from verifine.types import StepReport
 
 MakeRun = Callable[..., RunRecord]
@@ -26,7 +26,7 @@ Findings = Callable[..., dict[str, Finding]]
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 9, 10, 29, 30, 60, 200])
 def test_nothing_is_said_of_a_run_that_learns(make_run: MakeRun, steps: int) -> None:
-    assert [finding.topic.value for finding in diagnose(make_run(steps=steps))] == []
+    assert [finding.name for finding in diagnose(make_run(steps=steps))] == []
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.5, 1.0])
@@ -45,7 +45,7 @@ def test_an_evaluation_is_told_after_the_steps_before_it(make_run: MakeRun) -> N
     """So it stands beside what training was like then: steps 11 to 30, not the last ones."""
     sample = EvaluatedSample(prompt_id="a", prompt="", text="", score=0.5, format_ok=None, answer_ok=None)
     evaluations = [(step, Evaluation(name=f"step-{step}", samples=(sample,))) for step in (0, 30)]
-    held_out = tell(make_run({"reward": lambda step: step / 100}, evaluations=evaluations)).held_out
+    held_out = replay(make_run({"reward": lambda step: step / 100}, evaluations=evaluations)).held_out
     assert held_out is not None
     assert held_out.training_reward == pytest.approx(sum(range(11, 31)) / 20 / 100)
 
@@ -84,9 +84,9 @@ def test_every_key_that_a_way_out_names_is_in_the_configuration(
     found = diagnose(make_run(numbers, sections=sections))
     assert found
     for finding in found:
-        for change in finding.changes:
+        for change in finding.remedies:
             for section, path in KEYS.findall(change):
-                assert _has(section, path.strip(".").split(".")), f"{finding.topic}: {section}{path}"
+                assert _has(section, path.strip(".").split(".")), f"{finding.name}: {section}{path}"
 
 
 def _has(section: str, keys: list[str]) -> bool:
@@ -113,9 +113,9 @@ Metrics = st.dictionaries(st.sampled_from(NAMES), st.floats() | st.floats(0, 1),
 @settings(max_examples=60, deadline=None)
 @given(steps=st.lists(Metrics, max_size=8), repeats=st.integers(1, 12))
 def test_no_numbers_however_odd_stop_the_rules(steps: list[dict[str, float]], repeats: int) -> None:
-    story = Story(build_config({"data": {"task": "add"}}))
+    history = RunHistory(build_config({"data": {"task": "add"}}))
     for number, metrics in enumerate(steps * repeats, start=1):
-        story.tell(StepReport(step=number, metrics=metrics))
-    for finding in judge(story):
-        assert finding.found
-        assert all(isinstance(value, float) for value in finding.evidence.values())
+        history.tell(StepReport(step=number, metrics=metrics))
+    for finding in apply_rules(history):
+        assert finding.what
+        assert all(isinstance(value, float) for value in finding.numbers.values())

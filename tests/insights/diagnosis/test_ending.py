@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from verifine.insights.diagnosis.diagnose import diagnose
-from verifine.insights.diagnosis.finding import Finding
-from verifine.insights.record import RunRecord
+from verifine.insights.findings import Finding
 from verifine.runs.directory import RunDirectory
 from verifine.runs.lock import is_training
+from verifine.runs.record import RunRecord
 
 Findings = Callable[..., dict[str, Finding]]
 MakeRun = Callable[..., RunRecord]
@@ -37,13 +37,13 @@ def test_a_run_is_told_apart_by_its_last_event(findings: Findings, last: object,
 
 def test_a_failure_is_told_in_its_own_words(findings: Findings) -> None:
     found = findings(events=[("failed", {"error": "the grader is gone"})])["failed"]
-    assert (found.severity, found.found) == ("problem", "The run failed: the grader is gone")
+    assert (found.severity, found.what) == ("problem", "The run failed: the grader is gone")
 
 
 def test_a_run_that_is_still_going_has_no_ending_to_be_missed(make_run: MakeRun) -> None:
     going = make_run(events=[("started", {})])
     assert not diagnose(going, is_training=True)
-    assert [finding.topic for finding in diagnose(going, is_training=False)] == ["killed"]
+    assert [finding.name for finding in diagnose(going, is_training=False)] == ["killed"]
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_memory_that_ran_out_is_a_note_with_the_size_that_fits(
     assert ("memory_shortages" in found) is is_told
     if is_told:
         assert found["memory_shortages"].severity == "note"
-        assert "optim.micro_batch_tokens to 512" in found["memory_shortages"].changes[0]
+        assert "optim.micro_batch_tokens to 512" in found["memory_shortages"].remedies[0]

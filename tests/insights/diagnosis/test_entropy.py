@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from verifine.insights.diagnosis.finding import Finding
+from verifine.insights.findings import Finding
 
 Findings = Callable[..., dict[str, Finding]]
 
@@ -40,8 +40,8 @@ def test_a_model_that_is_sure_alike_and_wrong_has_collapsed(
     found = findings(numbers).get("entropy_collapse")
     assert (None if found is None else found.severity.value) == severity
     if found is not None:
-        assert found.evidence["entropy"] == pytest.approx(0.05)
-        assert found.evidence["entropy_at_first"] == pytest.approx(1.2)
+        assert found.numbers["entropy"] == pytest.approx(0.05)
+        assert found.numbers["entropy_at_first"] == pytest.approx(1.2)
 
 
 def test_a_collapse_is_told_once_and_not_as_a_lack_of_signal_too(findings: Findings) -> None:
@@ -51,16 +51,16 @@ def test_a_collapse_is_told_once_and_not_as_a_lack_of_signal_too(findings: Findi
 def test_steps_without_an_update_do_not_hide_how_sure_the_model_is(findings: Findings) -> None:
     """An entropy is measured in updates only, and a collapsed model has hardly any."""
     rare = collapsed(entropy=lambda step: 1.2 if step <= 5 else 0.05 if step <= 25 else None)
-    assert findings(rare)["entropy_collapse"].evidence["entropy"] == pytest.approx(0.05)
+    assert findings(rare)["entropy_collapse"].numbers["entropy"] == pytest.approx(0.05)
 
 
 def test_the_way_out_of_a_collapse_starts_from_what_is_set(findings: Findings) -> None:
-    plain = findings(collapsed())["entropy_collapse"].changes
+    plain = findings(collapsed())["entropy_collapse"].remedies
     assert plain[0].startswith("Set algorithm.entropy_bonus to 0.01")
     assert "5e-06 and 2e-05" in " ".join(plain)
     assert "clip_high" not in " ".join(plain)
     algorithm = {"name": "grpo", "entropy_bonus": 0.02, "epochs": 2}
-    changed = findings(collapsed(), sections={"algorithm": algorithm})["entropy_collapse"].changes
+    changed = findings(collapsed(), sections={"algorithm": algorithm})["entropy_collapse"].remedies
     assert changed[0].startswith("Raise algorithm.entropy_bonus from 0.02 to 0.04")
     assert any("algorithm.clip_high" in change for change in changed)
 
@@ -85,6 +85,6 @@ def test_an_entropy_that_rises_without_better_answers_is_told(
 def test_an_entropy_bonus_is_the_first_to_go_where_entropy_rises(findings: Findings) -> None:
     numbers = {"entropy": rising(3.0), "answer_accuracy": 0.3}
     sections = {"algorithm": {"name": "grpo", "entropy_bonus": 0.05}}
-    assert findings(numbers, sections=sections)["entropy_rises"].changes[0] == (
+    assert findings(numbers, sections=sections)["entropy_rises"].remedies[0] == (
         "Lower algorithm.entropy_bonus from 0.05 to 0.01."
     )

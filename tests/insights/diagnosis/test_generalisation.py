@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from verifine.insights.diagnosis.finding import Finding
-from verifine.insights.diagnosis.held_out import compare_held_out
-from verifine.insights.evaluation import EvaluatedSample, Evaluation
+from verifine.insights.diagnosis.held_out_change import compare_held_out
+from verifine.insights.findings import Finding
+from verifine.runs.evaluations import EvaluatedSample, Evaluation
 
 Findings = Callable[..., dict[str, Finding]]
 
@@ -16,7 +16,7 @@ RISING = {"reward": lambda step: 0.3 + 0.5 * min(1.0, step / 40)}
 """From 0.36 on average over the first ten steps to 0.8 over the last twenty."""
 
 
-def evaluation(name: str, scores: str, truths: str | None = None) -> Evaluation:
+def evaluation(name: str, scores: str, seconds: str | None = None) -> Evaluation:
     """A digit a problem: tenths, of the training grader's score and of the second grader's."""
     samples = tuple(
         EvaluatedSample(
@@ -26,15 +26,15 @@ def evaluation(name: str, scores: str, truths: str | None = None) -> Evaluation:
             score=int(digit) / 9,
             format_ok=None,
             answer_ok=None,
-            truth=None if truths is None else int(truths[number]) / 9,
+            second_score=None if seconds is None else int(seconds[number]) / 9,
         )
         for number, digit in enumerate(scores)
     )
     return Evaluation(name=name, samples=samples)
 
 
-def pair(before: str, after: str, *truths: str) -> list[tuple[int, Evaluation]]:
-    old, new = truths or (None, None)
+def pair(before: str, after: str, *seconds: str) -> list[tuple[int, Evaluation]]:
+    old, new = seconds or (None, None)
     return [(0, evaluation("baseline", before, old)), (60, evaluation("final", after, new))]
 
 
@@ -62,9 +62,9 @@ def test_held_out_problems_are_held_against_training(
 def test_the_gap_is_told_with_both_sides_of_it(findings: Findings) -> None:
     found = findings(RISING, evaluations=pair(MIDDLE, LOW))["held_out_falls"]
     assert found.severity == "problem"
-    assert "fell from 0.56 to 0.38 while that of training went from 0.37 to 0.80" in found.found
-    assert found.evidence["held_out_reward"] == pytest.approx(0.375)
-    assert found.evidence["reward_at_first"] == pytest.approx(0.3 + 0.5 * 5.5 / 40)
+    assert "fell from 0.56 to 0.38 while that of training went from 0.37 to 0.80" in found.what
+    assert found.numbers["held_out_reward"] == pytest.approx(0.375)
+    assert found.numbers["reward_at_first"] == pytest.approx(0.3 + 0.5 * 5.5 / 40)
 
 
 def test_a_run_whose_training_did_not_rise_says_nothing_of_generalising(findings: Findings) -> None:
@@ -76,12 +76,12 @@ def test_an_evaluation_before_there_are_steps_to_speak_of_says_nothing(findings:
     assert "held_out_falls" not in findings(RISING, evaluations=early)
 
 
-@pytest.mark.parametrize(("truth_after", "severity"), [(LOW, "warning"), (HIGH, None), ("0" * 32, "problem")])
-def test_a_second_grader_that_sees_no_gain_is_told(findings: Findings, truth_after: str, severity: str | None) -> None:
-    found = findings(RISING, evaluations=pair(LOW, HIGH, LOW, truth_after)).get("graders_disagree")
+@pytest.mark.parametrize(("second_after", "severity"), [(LOW, "warning"), (HIGH, None), ("0" * 32, "problem")])
+def test_a_second_grader_that_sees_no_gain_is_told(findings: Findings, second_after: str, severity: str | None) -> None:
+    found = findings(RISING, evaluations=pair(LOW, HIGH, LOW, second_after)).get("graders_disagree")
     assert (None if found is None else found.severity.value) == severity
     if found is not None:
-        assert found.evidence["held_out_truth_at_first"] == pytest.approx(0.375)
+        assert found.numbers["held_out_second_at_first"] == pytest.approx(0.375)
 
 
 def test_a_second_grader_is_not_asked_where_the_first_sees_no_gain(findings: Findings) -> None:
@@ -93,17 +93,24 @@ def test_problems_are_compared_by_their_ids_and_what_only_one_evaluation_has_is_
     change = compare_held_out(before, after, None).changes["reward"]
     assert [change.before, change.after] == pytest.approx([2 / 3, 2 / 3])
     assert change.low < 0 < change.high
-    assert compare_held_out(before, after, None).truth is None
+    assert compare_held_out(before, after, None).second is None
 
 
 def test_right_answers_by_the_second_grader_count_before_its_score() -> None:
     samples = [
         EvaluatedSample(
-            prompt_id="a", prompt="", text="", score=1, format_ok=None, answer_ok=None, truth=truth, truth_ok=is_right
+            prompt_id="a",
+            prompt="",
+            text="",
+            score=1,
+            format_ok=None,
+            answer_ok=None,
+            second_score=second,
+            second_answer_ok=is_right,
         )
-        for truth, is_right in ((0.2, False), (0.1, True))
+        for second, is_right in ((0.2, False), (0.1, True))
     ]
     before, after = (Evaluation(name=name, samples=(each,)) for name, each in zip("ab", samples, strict=True))
-    truth = compare_held_out(before, after, None).truth
-    assert truth is not None
-    assert truth.difference == 1
+    second = compare_held_out(before, after, None).second
+    assert second is not None
+    assert second.difference == 1

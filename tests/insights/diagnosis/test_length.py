@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from verifine.insights.diagnosis.finding import Finding
+from verifine.insights.findings import Finding
 
 Findings = Callable[..., dict[str, Finding]]
 
@@ -22,14 +22,14 @@ def test_answers_without_their_end_are_told(
     found = findings({"completions/clipped_ratio": share, "answer_accuracy": answers}).get("answers_cut_off")
     assert (None if found is None else found.severity.value) == severity
     if found is not None:
-        assert found.changes[0] == "Raise sampling.max_new_tokens from 64 to 128."
+        assert found.remedies[0] == "Raise sampling.max_new_tokens from 64 to 128."
 
 
 def test_a_share_that_is_charged_for_already_is_not_proposed(findings: Findings) -> None:
     cut_off = {"completions/clipped_ratio": 0.4}
-    assert any("reward.overlong_share" in change for change in findings(cut_off)["answers_cut_off"].changes)
+    assert any("reward.overlong_share" in change for change in findings(cut_off)["answers_cut_off"].remedies)
     charged = findings(cut_off, sections={"reward": {"overlong_share": 0.2}})["answers_cut_off"]
-    assert not any("reward.overlong_share" in change for change in charged.changes)
+    assert not any("reward.overlong_share" in change for change in charged.remedies)
 
 
 def to(length: float) -> Callable[[int], float]:
@@ -58,7 +58,7 @@ def test_answers_that_change_their_length_for_nothing_are_told(
 
 def test_what_makes_wrong_answers_long_is_named(findings: Findings) -> None:
     longer = findings({"completions/mean_length": to(60.0), "answer_accuracy": 0.5})["length_drift"]
-    assert longer.found == "Answers grew from 20 to 60 tokens, and the answers did not get better."
-    assert any("algorithm.name to dr_grpo" in change for change in longer.changes)
+    assert longer.what == "Answers grew from 20 to 60 tokens, and the answers did not get better."
+    assert any("algorithm.name to dr_grpo" in change for change in longer.remedies)
     shorter = findings({"completions/mean_length": to(5.0), "answer_accuracy": 0.5})["length_drift"]
-    assert shorter.changes == ("Read some answers of the latest steps in rollouts/.",)
+    assert shorter.remedies == ("Read some answers of the latest steps in rollouts/.",)

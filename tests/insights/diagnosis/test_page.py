@@ -8,9 +8,19 @@ from pathlib import Path
 from verifine.config import RunConfig
 from verifine.config.graders import AnswerGraderConfig
 from verifine.config.grading import GradingConfig
-from verifine.insights.diagnosis import engine, entropy, generalisation, grading, length, policy, rate, signal
-from verifine.insights.diagnosis.finding import Severity, Topic
-from verifine.insights.diagnosis.story import OPENING, RECENT, TREND
+from verifine.insights.diagnosis import (
+    engine_mismatch,
+    entropy,
+    generalisation,
+    grader_health,
+    length,
+    policy_shift,
+    rate,
+    signal,
+)
+from verifine.insights.diagnosis.history import OPENING, RECENT, TREND
+from verifine.insights.diagnosis.topics import Topic
+from verifine.insights.findings import Severity
 
 PAGE = (Path(__file__).parents[3] / "docs" / "howto" / "why-is-it-not-learning.md").read_text(encoding="utf-8")
 ROWS = {
@@ -44,13 +54,14 @@ def test_the_thresholds_on_the_page_are_those_of_the_rules() -> None:
         "entropy_collapse": f"at most {entropy.LOW_ENTROPY:g} nats",
         "answers_cut_off": f"{length.CUT_OFF:.0%} of the answers",
         "held_out_lags": f"lies {generalisation.GAP:g} below",
-        "kl_grows": f"above {policy.FAR_KL:g} nats",
-        "clip_saturation": f"{policy.CLIPPED:.0%} of the tokens or more are clipped ({policy.CLIPPED_ROLLOUTS:.0%} for",
-        "critic_blind": f"after {policy.CRITIC_STEPS} steps",
-        "mismatch": f"{engine.BFLOAT16_MISMATCH:g} in bfloat16, {engine.INT8_MISMATCH:g} with int8",
+        "kl_grows": f"above {policy_shift.FAR_KL:g} nats",
+        "clip_saturation": f"{policy_shift.CLIPPED:.0%} of the tokens or more are clipped "
+        f"({policy_shift.CLIPPED_ROLLOUTS:.0%} for",
+        "critic_blind": f"after {policy_shift.CRITIC_STEPS} steps",
+        "mismatch": f"{engine_mismatch.BFLOAT16_MISMATCH:g} in bfloat16, {engine_mismatch.INT8_MISMATCH:g} with int8",
         "not_finite": f"from {rate.MANY_NOT_FINITE} in {RECENT} steps",
-        "unscorable_answers": f"{grading.FAILING:.0%} of the answers or more",
-        "grader_faults": f"{grading.FAULTY:.0%} or more",
+        "unscorable_answers": f"{grader_health.FAILING:.0%} of the answers or more",
+        "grader_faults": f"{grader_health.FAULTY:.0%} or more",
     }.items():
         said = " | ".join(ROWS[name]).replace(" %", "%")
         assert number in said, f"{name}: {number}"

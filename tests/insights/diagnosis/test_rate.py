@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from verifine.insights.diagnosis.finding import Finding
+from verifine.insights.findings import Finding
 
 Findings = Callable[..., dict[str, Finding]]
 
@@ -49,11 +49,11 @@ def test_a_learning_rate_is_too_small_only_where_nothing_moves(
 
 
 def test_the_learning_rate_is_raised_from_what_it_is(findings: Findings) -> None:
-    assert findings(STILL)["learning_rate_too_small"].changes == ("Raise optim.learning_rate from 1e-05 to 3e-05.",)
+    assert findings(STILL)["learning_rate_too_small"].remedies == ("Raise optim.learning_rate from 1e-05 to 3e-05.",)
     with_lora = findings(STILL, sections={"model": {"lora": {}}})["learning_rate_too_small"]
-    assert "ten times" in with_lora.changes[1]
+    assert "ten times" in with_lora.remedies[1]
     automatic = findings({**STILL, "learning_rate": 2e-6}, sections={"optim": {"learning_rate": "auto"}})
-    assert automatic["learning_rate_too_small"].changes[0] == "Raise optim.learning_rate from 2e-06 to 6e-06."
+    assert automatic["learning_rate_too_small"].remedies[0] == "Raise optim.learning_rate from 2e-06 to 6e-06."
 
 
 def test_a_warm_up_is_waited_for(findings: Findings) -> None:
@@ -69,7 +69,7 @@ def test_a_gradient_of_ten_times_the_median_before_it_is_a_spike(
     found = findings({"grad_norm": lambda step: norm if step == 33 else 1.0})
     assert ("gradient_spikes" in found) is is_told
     if is_told:
-        assert found["gradient_spikes"].evidence == {"grad_norm": norm, "grad_norm_usually": 1.0, "spikes": 1.0}
+        assert found["gradient_spikes"].numbers == {"grad_norm": norm, "grad_norm_usually": 1.0, "spikes": 1.0}
 
 
 def test_a_spike_before_there_is_a_median_is_none(findings: Findings) -> None:
@@ -96,8 +96,8 @@ def skipped(*steps: int) -> dict[str, object]:
 def test_updates_that_were_not_finite_are_told(findings: Findings, steps: tuple[int, ...], severity: str) -> None:
     found = findings(skipped(*steps))["not_finite"]
     assert (found.severity, found.steps) == (severity, (steps[0], steps[-1]))
-    assert f"in {len(steps)} of 60 steps" in found.found
-    assert found.changes[0] == "Set model.precision to float32."
+    assert f"in {len(steps)} of 60 steps" in found.what
+    assert found.remedies[0] == "Set model.precision to float32."
 
 
 def test_a_null_in_the_file_is_not_finite_either(findings: Findings) -> None:

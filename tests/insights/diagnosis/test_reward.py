@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from verifine.insights.diagnosis.finding import Finding
+from verifine.insights.findings import Finding
 
 Findings = Callable[..., dict[str, Finding]]
 
@@ -36,11 +36,11 @@ def test_a_model_that_learns_the_format_and_not_the_answers_is_told(
 
 def test_what_the_format_earns_is_lowered_where_it_can_be(findings: Findings) -> None:
     numbers = {"format_accuracy": between(0.4, 1.0), "answer_accuracy": 0.3}
-    task = findings(numbers)["format_without_accuracy"].changes
+    task = findings(numbers)["format_without_accuracy"].remedies
     assert task[0].startswith("Set reward.format_gate to true")
     own = {"data": {"train": "rows.jsonl"}, "grader": {"type": "answer", "compare": "number"}}
-    assert "grader.format_weight" in findings(numbers, sections=own)["format_without_accuracy"].changes[0]
-    gated = findings(numbers, sections={"reward": {"format_gate": True}})["format_without_accuracy"].changes
+    assert "grader.format_weight" in findings(numbers, sections=own)["format_without_accuracy"].remedies[0]
+    gated = findings(numbers, sections={"reward": {"format_gate": True}})["format_without_accuracy"].remedies
     assert not any("format_gate" in change for change in gated)
 
 
@@ -71,12 +71,12 @@ def test_a_reward_that_was_once_higher_is_told(
 def test_a_collapse_names_its_best_steps_and_the_way_back(findings: Findings) -> None:
     found = findings({"answer_accuracy": hill(0.8, 0.2)}, steps=70)["reward_collapse"]
     assert found.severity == "problem"
-    assert found.evidence["answer_accuracy"] == pytest.approx(0.2, abs=0.01)
+    assert found.numbers["answer_accuracy"] == pytest.approx(0.2, abs=0.01)
     values = [hill(0.8, 0.2)(step) for step in range(1, 71)]
     best = max(sum(values[start : start + 20]) / 20 for start in range(31))  # the latest twenty are not among them
-    assert found.evidence["answer_accuracy_at_best"] == pytest.approx(best)
-    assert "optim.learning_rate from 1e-05 to 3e-06" in found.changes[0]
-    assert "algorithm.beta to 0.02" in found.changes[1]
+    assert found.numbers["answer_accuracy_at_best"] == pytest.approx(best)
+    assert "optim.learning_rate from 1e-05 to 3e-06" in found.remedies[0]
+    assert "algorithm.beta to 0.02" in found.remedies[1]
 
 
 def test_a_reward_that_only_falls_is_told_too(findings: Findings) -> None:

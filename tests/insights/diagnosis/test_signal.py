@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from verifine.insights.diagnosis.finding import Finding
+from verifine.insights.findings import Finding
 
 Findings = Callable[..., dict[str, Finding]]
 
@@ -73,15 +73,15 @@ def test_of_a_reward_without_bounds_nobody_says_that_it_is_all_or_nothing(findin
     for reward in (-3.0, 7.0):
         found = findings({**unjudged, "reward": reward})
         assert SIGNAL & set(found) == {"no_signal"}
-        assert f"the average reward is {reward:.2f}" in found["no_signal"].found
+        assert f"the average reward is {reward:.2f}" in found["no_signal"].what
 
 
 def test_an_algorithm_with_a_filter_counts_only_what_it_could_not_replace(findings: Findings) -> None:
     sections = {"algorithm": {"name": "dapo"}}
     assert "no_signal" not in findings(groups(0.9, 0.5, **{"groups/missing": 5}), sections=sections)
     found = findings(groups(0.9, 0.5, **{"groups/missing": 6}), sections=sections)["no_signal"]
-    assert found.evidence["groups/missing"] == 6
-    assert not any("algorithm.name to dapo" in change for change in found.changes)
+    assert found.numbers["groups/missing"] == 6
+    assert not any("algorithm.name to dapo" in change for change in found.remedies)
 
 
 def test_an_algorithm_that_compares_across_prompts_learns_from_groups_that_are_all_alike(findings: Findings) -> None:
@@ -93,7 +93,7 @@ def test_an_algorithm_that_compares_across_prompts_learns_from_groups_that_are_a
 def test_the_way_out_names_keys_and_values(findings: Findings) -> None:
     own_data = {"data": {"train": "rows.jsonl"}, "grader": {"type": "answer", "compare": "number"}}
     hard = findings(groups(1.0, 0.0), sections=own_data)["too_hard"]
-    assert any("data.train" in change for change in hard.changes)
-    assert any("sampling.group_size from 8 to 16" in change for change in hard.changes)
-    assert "data.task" in findings(groups(1.0, 0.0))["too_hard"].changes[0]
-    assert any("algorithm.name to dapo" in change for change in findings(groups(0.8, 0.5))["no_signal"].changes)
+    assert any("data.train" in change for change in hard.remedies)
+    assert any("sampling.group_size from 8 to 16" in change for change in hard.remedies)
+    assert "data.task" in findings(groups(1.0, 0.0))["too_hard"].remedies[0]
+    assert any("algorithm.name to dapo" in change for change in findings(groups(0.8, 0.5))["no_signal"].remedies)

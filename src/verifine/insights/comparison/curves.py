@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from verifine.insights.record import RunRecord
 from verifine.insights.smoothing import smoothed
+from verifine.runs.record import RunRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from verifine.insights.charts import to_inline_svg
-from verifine.insights.comparison.comparison import Comparison
-from verifine.insights.comparison.words import (
+from verifine.insights.comparison.run_comparison import RunComparison
+from verifine.insights.comparison.sentences import (
     describe_comparison,
     difference_table,
     explain_verdicts,
@@ -14,12 +14,12 @@ from verifine.insights.comparison.words import (
     run_table,
     verdict_table,
 )
-from verifine.insights.outcome import count
+from verifine.insights.outcome import pluralize
 from verifine.insights.pages import render_page
 from verifine.insights.theme import VARIANTS
 
 
-def render_comparison(comparison: Comparison, figure: Figure) -> str:
+def render_comparison(comparison: RunComparison, figure: Figure) -> str:
     """The page, with the figure that `plot` drew."""
     return render_page(
         "comparison/page.html.j2",
@@ -28,7 +28,10 @@ def render_comparison(comparison: Comparison, figure: Figure) -> str:
         facts=[
             ("Variants", str(len(comparison.entries))),
             ("Runs", str(sum(entry.result.runs for entry in comparison.entries))),
-            ("Steps", count(max(int(entry.result.steps.high) for entry in comparison.entries), "step") + " at most"),
+            (
+                "Steps",
+                pluralize(max(int(entry.result.steps.high) for entry in comparison.entries), "step") + " at most",
+            ),
         ],
         figure=to_inline_svg(figure, "comparison", "Curves of the variants by step, and their held-out results"),
         colours=list(VARIANTS),

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from verifine.insights.charts import INK, MUTED, ROW_HEIGHT, RULE, STYLE, WIDTH, add_panels, finish, make_layout
-from verifine.insights.comparison.comparison import Comparison
 from verifine.insights.comparison.curves import Curve
-from verifine.insights.comparison.results import Move, Source
-from verifine.insights.outcome import count
+from verifine.insights.comparison.results import BeforeAfter, Source
+from verifine.insights.comparison.run_comparison import RunComparison
+from verifine.insights.outcome import pluralize
 from verifine.insights.panels import PANELS, REWARD, Panel
 from verifine.insights.smoothing import SMOOTHING
 from verifine.insights.theme import VARIANTS
@@ -32,12 +32,12 @@ _LEGEND_WIDTH = 110
 """In letters."""
 
 
-def draw_comparison(comparison: Comparison) -> Figure:
+def draw_comparison(comparison: RunComparison) -> Figure:
     """Reward, length and, where the grader judges them, the two accuracies."""
     panels = [panel for panel in PANELS if not panel.is_share or _is_judged(comparison, panel)]
     evaluated = [panel for panel in panels if panel.is_share] or [REWARD]
     caption = describe_figure(comparison)
-    names = [f"{entry.variant.name} ({count(entry.result.runs, 'run')})" for entry in comparison.entries]
+    names = [f"{entry.variant.name} ({pluralize(entry.result.runs, 'run')})" for entry in comparison.entries]
     columns = max(1, min(len(names), _LEGEND_WIDTH // (max(map(len, names)) + 8)))
     text_rows = len(caption) + math.ceil(len(names) / columns)
     with rc_context(STYLE):
@@ -52,7 +52,7 @@ def draw_comparison(comparison: Comparison) -> Figure:
         return figure
 
 
-def describe_figure(comparison: Comparison) -> list[str]:
+def describe_figure(comparison: RunComparison) -> list[str]:
     """How to read it, in lines for under it."""
     entries = comparison.entries
     curves = [curve for entry in entries for curve in entry.curves.values()]
@@ -70,14 +70,14 @@ def describe_figure(comparison: Comparison) -> list[str]:
     return lines
 
 
-def _is_judged(comparison: Comparison, panel: Panel) -> bool:
+def _is_judged(comparison: RunComparison, panel: Panel) -> bool:
     return any(
         panel.metric in entry.curves or entry.result.moves[panel.metric].after is not None
         for entry in comparison.entries
     )
 
 
-def _draw_panel(axes: Any, panel: Panel, comparison: Comparison) -> None:
+def _draw_panel(axes: Any, panel: Panel, comparison: RunComparison) -> None:
     last = max(int(entry.result.steps.high) for entry in comparison.entries)
     for position, entry in enumerate(comparison.entries):
         curve = entry.curves.get(panel.metric)
@@ -114,7 +114,7 @@ def _marked(steps: Sequence[int], position: int, last: int) -> list[int]:
     return [index for index, step in enumerate(steps) if step % gap == first % gap] or [len(steps) - 1]
 
 
-def _draw_held_out(axes: Any, moves: Sequence[Move]) -> None:
+def _draw_held_out(axes: Any, moves: Sequence[BeforeAfter]) -> None:
     """A strip at the right of a finished panel, with a place for each variant."""
     if all(move.after is None for move in moves):
         return
@@ -129,7 +129,7 @@ def _draw_held_out(axes: Any, moves: Sequence[Move]) -> None:
     axes.set_title("held-out", loc="right", fontsize=8, color=MUTED, fontweight="normal")
 
 
-def _draw_point(axes: Any, x: float, value: float, move: Move, position: int) -> None:
+def _draw_point(axes: Any, x: float, value: float, move: BeforeAfter, position: int) -> None:
     interval = move.interval
     axes.errorbar(
         [x],

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from verifine.insights.chance import student_interval
 from verifine.insights.comparison.variants import Variant
-from verifine.insights.evaluation import Evaluation
+from verifine.insights.inference import student_interval
 from verifine.insights.panels import ANSWER, FORMAT, LENGTH, REWARD, Panel
-from verifine.insights.record import RunRecord
 from verifine.insights.smoothing import smoothed
+from verifine.runs.evaluations import Evaluation
+from verifine.runs.record import RunRecord
 
 HELD_OUT = (ANSWER, FORMAT, REWARD)
 """What evaluations look at."""
@@ -28,7 +28,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
+class SourcedInterval:
     """A 95 % interval."""
 
     low: float
@@ -39,13 +39,13 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class BeforeAfter:
     """A held-out number before training and after it, averaged over seeds."""
 
     before: float | None
     """None: not judged, or not evaluated yet; the same for `after`."""
     after: float | None
-    interval: Interval | None
+    interval: SourcedInterval | None
     """Of `after`; None: it is not known."""
 
 
@@ -59,14 +59,14 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class VariantResult:
     """The last line of a variant."""
 
     runs: int
     seeds: int
     evaluated: int
     """How many runs have a held-out evaluation after training."""
-    moves: Mapping[str, Move]
+    moves: Mapping[str, BeforeAfter]
     """By the metric of the panel."""
     length: Spread | None
     """Of the answers at the end of training, smoothed, in tokens; None: not measured."""
@@ -75,10 +75,10 @@ class Result:
     """None: no run says when it began and ended."""
 
 
-def sum_up(variant: Variant) -> Result:
+def sum_up(variant: Variant) -> VariantResult:
     steps = _spread([float(run.steps) for run in variant.runs])
     assert steps is not None, "a variant has a run"
-    return Result(
+    return VariantResult(
         runs=len(variant.runs),
         seeds=len({run.config.run.seed for run in variant.runs}),
         evaluated=sum(run.final is not None for run in variant.runs),
@@ -89,27 +89,27 @@ def sum_up(variant: Variant) -> Result:
     )
 
 
-def _move(variant: Variant, panel: Panel) -> Move:
+def _move(variant: Variant, panel: Panel) -> BeforeAfter:
     """Before and after of the same runs: those that are evaluated, or all of them as long as none is."""
     evaluated = tuple(run for run in variant.runs if run.final is not None)
     variant = Variant(name=variant.name, runs=evaluated or variant.runs)
     before = variant.by_seed([_value(run.baseline, panel) for run in variant.runs])
     after = variant.by_seed([_value(run.final, panel) for run in variant.runs])
-    return Move(before=_mean(before), after=_mean(after), interval=_interval(variant.runs, after, panel))
+    return BeforeAfter(before=_mean(before), after=_mean(after), interval=_interval(variant.runs, after, panel))
 
 
-def _interval(runs: Sequence[RunRecord], after: Sequence[float], panel: Panel) -> Interval | None:
+def _interval(runs: Sequence[RunRecord], after: Sequence[float], panel: Panel) -> SourcedInterval | None:
     """Over seeds, where there are several; if they all came out alike, they cannot say how sure that is."""
     if len(set(after)) > 1:
         low, high = student_interval(after)
         if panel.is_share:
             low, high = max(0.0, low), min(1.0, high)
-        return Interval(low=low, high=high, source=Source.SEEDS, n=len(after))
+        return SourcedInterval(low=low, high=high, source=Source.SEEDS, n=len(after))
     final = next((run.final for run in runs if run.final and panel.evaluated(run.final) is not None), None)
     over_problems = panel.interval(final) if final else None
     if final is None or over_problems is None:
         return None
-    return Interval(low=over_problems[0], high=over_problems[1], source=Source.PROBLEMS, n=len(final.problems))
+    return SourcedInterval(low=over_problems[0], high=over_problems[1], source=Source.PROBLEMS, n=len(final.problems))
 
 
 def _value(evaluation: Evaluation | None, panel: Panel) -> float | None:

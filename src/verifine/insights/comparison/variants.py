@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from verifine.config import RunConfig
 from verifine.errors import ConfigError
-from verifine.insights.outcome import count
-from verifine.insights.record import RunRecord
+from verifine.insights.outcome import pluralize
+from verifine.runs.record import RunRecord
 from verifine.types import Json
 
 Settings = Mapping[str, Json]
@@ -68,7 +68,7 @@ def find_variants(runs: Sequence[RunRecord], labels: Sequence[str] = ()) -> list
     groups = list(grouped.values())
     names = _name([settings_of(group[0].config) for group in groups])
     if labels and len(labels) != len(names):
-        given, wanted = count(len(labels), "label"), count(len(names), "variant")
+        given, wanted = pluralize(len(labels), "label"), pluralize(len(names), "variant")
         raise ConfigError(f"{given} for {wanted} ({', '.join(names)}); give each one a label")
     if len(set(labels)) < len(labels):
         raise ConfigError("two variants have the same label; give each one its own")

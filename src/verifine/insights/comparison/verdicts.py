@@ -1,4 +1,4 @@
-"""Is a variant better than another on the held-out problems that both were asked, or can the difference be chance?
+"""Is a variant better than another on the held-out problems that both were asked, or can the difference be p_value?
 
 Two things could have come out otherwise, and a verdict has to survive both. Other *problems*: every problem is averaged
 over the seeds of a variant, and the differences go through the exact sign-flip test, which for one run a side is
@@ -15,9 +15,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from verifine.insights.chance import Conclusion, conclude, holm, paired_test, welch_test
 from verifine.insights.comparison.variants import Variant
-from verifine.insights.evaluation import NAMES, Measure, decisive
+from verifine.insights.inference import Conclusion, conclude, holm, paired_test, welch_test
+from verifine.runs.evaluations import NAMES, Measure, decisive
 
 Problem: TypeAlias = tuple[str, str]
 """The id and the text: with another data file, the same id can be another problem."""
@@ -27,7 +27,7 @@ Answers: TypeAlias = Mapping[Problem, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class VariantVerdict:
     """A variant beside the reference."""
 
     variant: str
@@ -41,20 +41,20 @@ class Verdict:
     """How many only one of them was asked."""
     difference: float | None = None
     """The variant's average less the reference's, over these problems; None: not compared. The same below."""
-    chance_of_problems: float | None = None
-    chance_of_seeds: float | None = None
+    p_value_problems: float | None = None
+    p_value_seeds: float | None = None
     """None also where a side has one seed: how much depends on the seed is then not known."""
-    chance: float | None = None
+    p_value: float | None = None
     """The larger of the two, corrected for the number of verdicts."""
 
 
-def judge(variants: Sequence[Variant]) -> list[Verdict]:
+def judge_variants(variants: Sequence[Variant]) -> list[VariantVerdict]:
     """Every other variant beside the first."""
     measure = _measure(variants)
     verdicts = [_judge(variant, variants[0], measure) for variant in variants[1:]]
-    compared = [verdict for verdict in verdicts if verdict.chance is not None]
-    corrected = iter(holm([verdict.chance for verdict in compared if verdict.chance is not None]))
-    return [verdict if verdict.chance is None else _conclude(verdict, next(corrected)) for verdict in verdicts]
+    compared = [verdict for verdict in verdicts if verdict.p_value is not None]
+    corrected = iter(holm([verdict.p_value for verdict in compared if verdict.p_value is not None]))
+    return [verdict if verdict.p_value is None else _conclude(verdict, next(corrected)) for verdict in verdicts]
 
 
 def _measure(variants: Sequence[Variant]) -> Measure:
@@ -63,11 +63,11 @@ def _measure(variants: Sequence[Variant]) -> Measure:
     return (decisive(*finals) if finals else None) or "reward"
 
 
-def _judge(variant: Variant, reference: Variant, measure: Measure) -> Verdict:
+def _judge(variant: Variant, reference: Variant, measure: Measure) -> VariantVerdict:
     our_answers, their_answers = _answers(variant, measure), _answers(reference, measure)
     ours, theirs = _by_problem(variant, our_answers), _by_problem(reference, their_answers)
     shared = dict.fromkeys(problem for problem in ours if problem in theirs)
-    verdict = Verdict(
+    verdict = VariantVerdict(
         variant=variant.name,
         reference=reference.name,
         measure=NAMES[measure],
@@ -78,21 +78,21 @@ def _judge(variant: Variant, reference: Variant, measure: Measure) -> Verdict:
     if not shared:
         return verdict
     differences = [ours[problem] - theirs[problem] for problem in shared]
-    chance_of_problems = paired_test(differences)
+    p_value_problems = paired_test(differences)
     our_seeds, their_seeds = _of_seeds(variant, our_answers, shared), _of_seeds(reference, their_answers, shared)
-    chance_of_seeds = welch_test(our_seeds, their_seeds) if min(len(our_seeds), len(their_seeds)) > 1 else None
+    p_value_seeds = welch_test(our_seeds, their_seeds) if min(len(our_seeds), len(their_seeds)) > 1 else None
     return replace(
         verdict,
         difference=_mean(differences),
-        chance_of_problems=chance_of_problems,
-        chance_of_seeds=chance_of_seeds,
-        chance=max(chance_of_problems, chance_of_seeds or 0.0),
+        p_value_problems=p_value_problems,
+        p_value_seeds=p_value_seeds,
+        p_value=max(p_value_problems, p_value_seeds or 0.0),
     )
 
 
-def _conclude(verdict: Verdict, chance: float) -> Verdict:
+def _conclude(verdict: VariantVerdict, p_value: float) -> VariantVerdict:
     """With the corrected probability, and what follows from it."""
-    return replace(verdict, chance=chance, conclusion=conclude(verdict.difference or 0.0, chance))
+    return replace(verdict, p_value=p_value, conclusion=conclude(verdict.difference or 0.0, p_value))
 
 
 def _answers(variant: Variant, measure: Measure) -> list[Answers]:

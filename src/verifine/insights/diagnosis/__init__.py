@@ -1,4 +1,4 @@
-"""Why is it not learning? What stands out in a run, with the numbers it rests on and what to change.
+"""Why is the model not learning? Findings about a run, with the numbers behind them and what to change.
 
-Rules are pure functions of a `Story`; the same rules judge a run while it goes on (`live`) and afterwards (`diagnose`).
+Rules are pure functions of a `RunHistory`. The same rules judge a run live (`monitor`) and afterwards (`diagnose`).
 """

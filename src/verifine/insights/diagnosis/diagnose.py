@@ -1,57 +1,70 @@
-"""Everything that stands out in a run."""
+"""All findings about a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from verifine.insights.diagnosis import (
-    engine,
+    engine_mismatch,
     entropy,
     generalisation,
-    grading,
+    grader_health,
     length,
-    policy,
+    policy_shift,
     rate,
     resources,
     reward,
     signal,
 )
 from verifine.insights.diagnosis.ending import judge_ending
-from verifine.insights.diagnosis.finding import Finding
-from verifine.insights.diagnosis.story import Story
-from verifine.insights.record import RunRecord
+from verifine.insights.diagnosis.history import RunHistory
+from verifine.insights.findings import Finding, by_severity, finding_numbers
+from verifine.runs.record import RunRecord
+from verifine.types import Json
 
-Rule = Callable[[Story], Finding | None]
+Rule = Callable[[RunHistory], Finding | None]
 
 RULES: Sequence[Rule] = tuple(
     rule
-    for family in (rate, signal, reward, generalisation, entropy, policy, length, grading, engine, resources)
+    for family in (
+        rate,
+        signal,
+        reward,
+        generalisation,
+        entropy,
+        policy_shift,
+        length,
+        grader_health,
+        engine_mismatch,
+        resources,
+    )
     for rule in family.RULES
 )
 
 
 def diagnose(record: RunRecord, *, is_training: bool = True) -> list[Finding]:
-    """The worst first. `is_training`: a process is still at it, so that a run without an ending was not killed."""
-    story = tell(record)
-    return by_severity([*judge_ending(record, story, is_training=is_training), *judge(story)])
+    """The worst first. `is_training`: a process is still training, so a run without an ending was not killed."""
+    history = replay(record)
+    return by_severity([*judge_ending(record, history, is_training=is_training), *apply_rules(history)])
 
 
-def judge(story: Story) -> list[Finding]:
-    """What the steps and evaluations say, the worst first."""
-    return by_severity(finding for rule in RULES if (finding := rule(story)) is not None)
+def apply_rules(history: RunHistory) -> list[Finding]:
+    """The findings from steps and evaluations, the worst first."""
+    return by_severity(finding for rule in RULES if (finding := rule(history)) is not None)
 
 
-def tell(record: RunRecord) -> Story:
-    """A run from its beginning, each evaluation after the steps that came before it."""
-    story, evaluations = Story(record.config), list(record.evaluations)
+def replay(record: RunRecord) -> RunHistory:
+    """The history of a recorded run, with each evaluation after the steps before it."""
+    history, evaluations = RunHistory(record.config), list(record.evaluations)
     for report in record.metrics:
         while evaluations and evaluations[0][0] < report.step:
-            story.tell_evaluation(evaluations.pop(0)[1])
-        story.tell(report)
+            history.tell_evaluation(evaluations.pop(0)[1])
+        history.tell(report)
     for _, evaluation in evaluations:
-        story.tell_evaluation(evaluation)
-    return story
+        history.tell_evaluation(evaluation)
+    return history
 
 
-def by_severity(findings: Iterable[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda finding: finding.severity.rank)
+def diagnosis_numbers(findings: Sequence[Finding], steps: int) -> dict[str, Json]:
+    """What `verifine doctor --json` prints; `steps` is how many there were."""
+    return {"steps": steps, "findings": [finding_numbers(finding) for finding in findings]}

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from verifine.insights.diagnosis.finding import Finding, Severity, Topic
-from verifine.insights.diagnosis.story import ENOUGH, Story
+from verifine.insights.diagnosis.history import ENOUGH, RunHistory
 from verifine.insights.diagnosis.suggesting import (
     hold_near_start,
     lower_learning_rate,
     more_answers,
     raise_entropy_bonus,
 )
+from verifine.insights.diagnosis.topics import Topic
+from verifine.insights.findings import Finding, Severity
 
 LOW_ENTROPY = 0.15
 """Nats a token: below this, nine of ten tokens are all but certain."""
@@ -40,74 +41,74 @@ class Collapse:
     """Share of groups whose answers all earn the same."""
 
 
-def find_collapse(story: Story) -> Collapse | None:
+def find_collapse(history: RunHistory) -> Collapse | None:
     """None: it is undecided, its answers differ, it is right, or still gets better."""
-    entropy, first, alike = story.entropy, story.first_entropy, story.recent.mean("frac_reward_zero_std")
-    if entropy is None or first is None or alike is None or len(story.recent) < ENOUGH:
+    entropy, first, alike = history.entropy, history.first_entropy, history.recent.mean("frac_reward_zero_std")
+    if entropy is None or first is None or alike is None or len(history.recent) < ENOUGH:
         return None
     is_sure = entropy <= LOW_ENTROPY and entropy <= ENTROPY_LEFT * first
-    is_done = story.level is not None and story.level >= DONE
-    if not is_sure or alike < ALIKE or is_done or not story.stagnates:
+    is_done = history.level is not None and history.level >= DONE
+    if not is_sure or alike < ALIKE or is_done or not history.stagnates:
         return None
     return Collapse(entropy=entropy, entropy_at_first=first, alike=alike)
 
 
-def judge_entropy_collapse(story: Story) -> Finding | None:
-    collapse = find_collapse(story)
+def judge_entropy_collapse(history: RunHistory) -> Finding | None:
+    collapse = find_collapse(history)
     if collapse is None:
         return None
-    value = story.recent.mean(story.goal) or 0.0
+    value = history.recent.mean(history.goal) or 0.0
     return Finding(
-        topic=Topic.ENTROPY_COLLAPSE,
-        severity=Severity.PROBLEM if _lasts(story) else Severity.WARNING,
-        found=f"The model hardly tries anything new: its entropy fell from {collapse.entropy_at_first:.2f} to "
+        name=Topic.ENTROPY_COLLAPSE,
+        severity=Severity.PROBLEM if _lasts(history) else Severity.WARNING,
+        what=f"The model hardly tries anything new: its entropy fell from {collapse.entropy_at_first:.2f} to "
         f"{collapse.entropy:.2f} nats a token, in {collapse.alike:.0%} of the groups all answers earn the same, and "
-        f"{story.goal} stays at {value:.2f}.",
-        evidence={
+        f"{history.goal} stays at {value:.2f}.",
+        numbers={
             "entropy": collapse.entropy,
             "entropy_at_first": collapse.entropy_at_first,
-            **story.recent.means("frac_reward_zero_std", story.goal),
-            **story.opening.means("frac_reward_zero_std", story.goal, suffix="_at_first"),
+            **history.recent.means("frac_reward_zero_std", history.goal),
+            **history.opening.means("frac_reward_zero_std", history.goal, suffix="_at_first"),
         },
-        steps=story.recent.span,
-        changes=tuple(_ways_out(story)),
+        steps=history.recent.span,
+        remedies=tuple(_remedies(history)),
     )
 
 
-def judge_entropy_rise(story: Story) -> Finding | None:
+def judge_entropy_rise(history: RunHistory) -> Finding | None:
     """The way into noise: every token becomes as likely as the others."""
-    move = story.move("entropy")
-    if move is None or not move.has_risen or story.has_improved:
+    move = history.move("entropy")
+    if move is None or not move.has_risen or history.has_improved:
         return None
     if move.after < ENTROPY_GROWTH * move.before or move.rise < FAR_ENTROPY:
         return None
-    bonus = story.config.algorithm.entropy_bonus
+    bonus = history.config.algorithm.entropy_bonus
     less_bonus = (f"Lower algorithm.entropy_bonus from {bonus:g} to {bonus / 5:.1g}.",) if bonus else ()
     return Finding(
-        topic=Topic.ENTROPY_RISES,
+        name=Topic.ENTROPY_RISES,
         severity=Severity.PROBLEM,
-        found=f"The model gets more and more undecided: its entropy rose from {move.before:.2f} to {move.after:.2f} "
-        f"nats a token, and {story.goal} did not rise with it.",
-        evidence={"entropy": move.after, "entropy_at_first": move.before, **story.recent.means(story.goal)},
-        steps=story.recent.span,
-        changes=(*less_bonus, lower_learning_rate(story), hold_near_start(story)),
+        what=f"The model gets more and more undecided: its entropy rose from {move.before:.2f} to {move.after:.2f} "
+        f"nats a token, and {history.goal} did not rise with it.",
+        numbers={"entropy": move.after, "entropy_at_first": move.before, **history.recent.means(history.goal)},
+        steps=history.recent.span,
+        remedies=(*less_bonus, lower_learning_rate(history), hold_near_start(history)),
     )
 
 
 RULES = (judge_entropy_collapse, judge_entropy_rise)
 
 
-def _lasts(story: Story) -> bool:
-    shares = (story.earlier.mean("frac_reward_zero_std"), story.recent.mean("frac_reward_zero_std"))
+def _lasts(history: RunHistory) -> bool:
+    shares = (history.earlier.mean("frac_reward_zero_std"), history.recent.mean("frac_reward_zero_std"))
     return all(share is not None and share >= LASTING for share in shares)
 
 
-def _ways_out(story: Story) -> Iterator[str]:
-    algorithm, rate = story.config.algorithm, story.learning_rate
-    yield raise_entropy_bonus(story)
+def _remedies(history: RunHistory) -> Iterator[str]:
+    algorithm, rate = history.config.algorithm, history.learning_rate
+    yield raise_entropy_bonus(history)
     if algorithm.updates_per_step > 1 and not algorithm.recipe.clips_rollouts:
         yield "Raise algorithm.clip_high to 0.28: unlikely answers may then gain more at once."
-    yield more_answers(story)
+    yield more_answers(history)
     values = f" {rate / 2:.1g} and {rate * 2:.1g}" if rate else " half of it and twice as much"
     yield f"Try optim.learning_rate{values}: how fast it learns decides which habits it keeps."
     yield "Start again from the base model: answers that have died out seldom come back."

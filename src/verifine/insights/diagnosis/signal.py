@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from verifine.insights.diagnosis.entropy import find_collapse
-from verifine.insights.diagnosis.finding import Finding, Severity, Topic
-from verifine.insights.diagnosis.story import ENOUGH, Story
+from verifine.insights.diagnosis.history import ENOUGH, RunHistory
 from verifine.insights.diagnosis.suggesting import more_answers
+from verifine.insights.diagnosis.topics import Topic
+from verifine.insights.findings import Finding, Severity
 
 MUCH_SILENCE = 0.75
 """Share of groups without signal from which most of a step's sampling is for nothing."""
@@ -21,81 +22,81 @@ LOST = 0.2
 """Share of groups that are silent and wrong, from which silence is not just what success looks like."""
 
 
-def judge_signal(story: Story) -> Finding | None:
+def judge_signal(history: RunHistory) -> Finding | None:
     """All wrong, all right, or always the same of each prompt: they look alike in a curve, and want other things."""
-    silence = _silence(story)
-    if len(story.recent) < ENOUGH or silence is None or silence < MUCH_SILENCE:
+    silence = _silence(history)
+    if len(history.recent) < ENOUGH or silence is None or silence < MUCH_SILENCE:
         return None
-    if story.level is not None and story.level >= EASY:
-        return _nothing_left(story, silence)
-    if story.level is not None and story.level <= HARD:
-        return _too_hard(story, silence)
-    is_stuck = silence >= SILENCE or story.stagnates
-    if not is_stuck or _lost(story, silence) < LOST or find_collapse(story) is not None:
+    if history.level is not None and history.level >= EASY:
+        return _nothing_left(history, silence)
+    if history.level is not None and history.level <= HARD:
+        return _too_hard(history, silence)
+    is_stuck = silence >= SILENCE or history.stagnates
+    if not is_stuck or _lost(history, silence) < LOST or find_collapse(history) is not None:
         return None
-    return _no_signal(story, silence)
+    return _no_signal(history, silence)
 
 
 RULES = (judge_signal,)
 
 
-def _silence(story: Story) -> float | None:
+def _silence(history: RunHistory) -> float | None:
     """The share of groups that teach nothing; for algorithms that compare across prompts, that of steps."""
-    row = story.config.algorithm.recipe
+    row = history.config.algorithm.recipe
     if row.group_filter is not None:  # other prompts take the place of silent groups: those without a replacement count
-        missing = story.recent.mean("groups/missing")
-        return None if missing is None else missing / story.config.sampling.prompts_per_step
+        missing = history.recent.mean("groups/missing")
+        return None if missing is None else missing / history.config.sampling.prompts_per_step
     if row.compares_groups:
-        return story.recent.mean("frac_reward_zero_std")
-    trained = story.recent.values("groups/trained")
+        return history.recent.mean("frac_reward_zero_std")
+    trained = history.recent.values("groups/trained")
     return sum(groups == 0 for groups in trained) / len(trained) if trained else None
 
 
-def _lost(story: Story, silence: float) -> float:
+def _lost(history: RunHistory, silence: float) -> float:
     """About which share of groups is silent and wrong: of the others half of the answers are right, on average.
 
     1 where nobody knows.
     """
-    return 1.0 if story.level is None else silence - (story.level - (1 - silence) / 2)
+    return 1.0 if history.level is None else silence - (history.level - (1 - silence) / 2)
 
 
-def _nothing_left(story: Story, silence: float) -> Finding:
-    at_first = story.opening.mean(story.goal) or 0.0
-    found = f"{_level(story)} and in {silence:.0%} of the groups all answers earned the same: "
+def _nothing_left(history: RunHistory, silence: float) -> Finding:
+    at_first = history.opening.mean(history.goal) or 0.0
+    found = f"{_level(history)} and in {silence:.0%} of the groups all answers earned the same: "
     if at_first >= EASY:
         return _finding(
-            story,
+            history,
             Topic.TOO_EASY,
             Severity.WARNING,
             f"{found}the model could do this from the first step ({at_first:.2f}).",
-            (f"Train on harder prompts ({_source(story)}).",),
+            (f"Train on harder prompts ({_source(history)}).",),
         )
     return _finding(
-        story,
+        history,
         Topic.SOLVED,
         Severity.NOTE,
         f"{found}there is little left to learn here.",
-        (f"For more, train on harder prompts ({_source(story)}); for the same, fewer run.steps are enough.",),
+        (f"For more, train on harder prompts ({_source(history)}); for the same, fewer run.steps are enough.",),
     )
 
 
-def _too_hard(story: Story, silence: float) -> Finding:
+def _too_hard(history: RunHistory, silence: float) -> Finding:
     return _finding(
-        story,
+        history,
         Topic.TOO_HARD,
         Severity.PROBLEM if silence >= SILENCE else Severity.WARNING,
-        f"{_level(story)} and in {silence:.0%} of the groups all answers earned the same: the model almost never "
+        f"{_level(history)} and in {silence:.0%} of the groups all answers earned the same: the model almost never "
         "gets it right, so it has nothing to learn from.",
-        (*_easier(story), more_answers(story), "Take a more capable model (model.name)."),
+        (*_easier(history), more_answers(history), "Take a more capable model (model.name)."),
     )
 
 
-def _source(story: Story) -> str:
-    return "data.train" if story.config.data.task is None else "another data.task, or data.train"
+def _source(history: RunHistory) -> str:
+    return "data.train" if history.config.data.task is None else "another data.task, or data.train"
 
 
-def _easier(story: Story) -> tuple[str, ...]:
-    if story.config.data.task is not None:
+def _easier(history: RunHistory) -> tuple[str, ...]:
+    if history.config.data.task is not None:
         return ("Take an easier task (data.task).",)
     return (
         "Train on easier prompts, or mix them in (data.train).",
@@ -104,42 +105,42 @@ def _easier(story: Story) -> tuple[str, ...]:
     )
 
 
-def _no_signal(story: Story, silence: float) -> Finding:
+def _no_signal(history: RunHistory, silence: float) -> Finding:
     changes = [
-        more_answers(story),
+        more_answers(history),
         "Train on prompts of middling difficulty: `verifine check` shows how often each is right.",
         "Raise sampling.temperature a little, such as to 1.2: answers to a prompt differ more.",
     ]
-    row = story.config.algorithm.recipe
+    row = history.config.algorithm.recipe
     if row.compares_groups and row.group_filter is None:
         changes.insert(1, "Set algorithm.name to dapo: it samples other prompts in place of groups without signal.")
     return _finding(
-        story,
+        history,
         Topic.NO_SIGNAL,
-        Severity.PROBLEM if silence >= SILENCE and not story.rises else Severity.WARNING,
-        f"In {silence:.0%} of the groups all answers earned the same, though {_level(story, starts=False)} some "
+        Severity.PROBLEM if silence >= SILENCE and not history.rises else Severity.WARNING,
+        f"In {silence:.0%} of the groups all answers earned the same, though {_level(history, starts=False)} some "
         "prompts are always right and others never, and neither kind teaches anything.",
         tuple(changes),
     )
 
 
-def _level(story: Story, *, starts: bool = True) -> str:
-    value = story.recent.mean(story.goal)
+def _level(history: RunHistory, *, starts: bool = True) -> str:
+    value = history.recent.mean(history.goal)
     if value is None:
         return "No answer could be scored" if starts else "no answer could be scored:"
-    if story.goal == "reward":
+    if history.goal == "reward":
         return f"{'The' if starts else 'the'} average reward is {value:.2f}" + ("" if starts else ":")
     return f"{value:.0%} of the answers are right" + ("" if starts else ":")
 
 
-def _finding(story: Story, topic: Topic, severity: Severity, found: str, changes: Sequence[str]) -> Finding:
-    missing = ("groups/missing",) if story.config.algorithm.recipe.group_filter is not None else ()
-    names = dict.fromkeys(("frac_reward_zero_std", "groups/trained", *missing, story.goal, "reward"))
+def _finding(history: RunHistory, topic: Topic, severity: Severity, found: str, changes: Sequence[str]) -> Finding:
+    missing = ("groups/missing",) if history.config.algorithm.recipe.group_filter is not None else ()
+    names = dict.fromkeys(("frac_reward_zero_std", "groups/trained", *missing, history.goal, "reward"))
     return Finding(
-        topic=topic,
+        name=topic,
         severity=severity,
-        found=found,
-        evidence={**story.recent.means(*names), **story.opening.means(story.goal, suffix="_at_first")},
-        steps=story.recent.span,
-        changes=tuple(changes),
+        what=found,
+        numbers={**history.recent.means(*names), **history.opening.means(history.goal, suffix="_at_first")},
+        steps=history.recent.span,
+        remedies=tuple(changes),
     )

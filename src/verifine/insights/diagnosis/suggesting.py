@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from verifine.insights.diagnosis.story import Story
+from verifine.insights.diagnosis.history import RunHistory
 
 STEP = 3.0
 """How much a learning rate is changed at once: less is lost in the noise of a run."""
@@ -12,42 +12,42 @@ SMALL_BONUS = 0.01
 _FIRST_BONUS = f"Set algorithm.entropy_bonus to {SMALL_BONUS:g}"
 
 
-def lower_learning_rate(story: Story) -> str:
-    return _change_learning_rate(story, "Lower", 1 / STEP)
+def lower_learning_rate(history: RunHistory) -> str:
+    return _change_learning_rate(history, "Lower", 1 / STEP)
 
 
-def raise_learning_rate(story: Story) -> str:
-    return _change_learning_rate(story, "Raise", STEP)
+def raise_learning_rate(history: RunHistory) -> str:
+    return _change_learning_rate(history, "Raise", STEP)
 
 
-def hold_near_start(story: Story) -> str:
+def hold_near_start(history: RunHistory) -> str:
     """By the KL penalty."""
-    beta, has_penalty = story.config.algorithm.beta, story.config.algorithm.recipe.kl is not None
+    beta, has_penalty = history.config.algorithm.beta, history.config.algorithm.recipe.kl is not None
     if beta:
         return f"Raise algorithm.beta from {beta:g} to {3 * beta:g}: it holds the model near where it started."
     another = "" if has_penalty else ", with an algorithm.name that has a KL penalty, such as grpo"
     return f"Set algorithm.beta to {SMALL_BETA:g}{another}: it holds the model near where it started."
 
 
-def raise_entropy_bonus(story: Story) -> str:
-    bonus = story.config.algorithm.entropy_bonus
+def raise_entropy_bonus(history: RunHistory) -> str:
+    bonus = history.config.algorithm.entropy_bonus
     change = f"Raise algorithm.entropy_bonus from {bonus:g} to {2 * bonus:g}" if bonus else _FIRST_BONUS
     return f"{change}: the model stays undecided for longer."
 
 
-def more_answers(story: Story) -> str:
-    size = story.config.sampling.group_size
+def more_answers(history: RunHistory) -> str:
+    size = history.config.sampling.group_size
     return f"Raise sampling.group_size from {size} to {2 * size}: a rare answer gets more chances to come up."
 
 
-def longer_answers(story: Story) -> str:
-    most = story.config.sampling.max_new_tokens
+def longer_answers(history: RunHistory) -> str:
+    most = history.config.sampling.max_new_tokens
     return "Raise sampling.max_new_tokens" + (f" from {most} to {2 * most}." if most else ".")
 
 
-def pay_less_for_length(story: Story) -> tuple[str, ...]:
+def pay_less_for_length(history: RunHistory) -> tuple[str, ...]:
     """Nothing where it is so already."""
-    if story.config.reward.overlong_share:
+    if history.config.reward.overlong_share:
         return ()
     return ("Set reward.overlong_share to 0.2: answers are paid less as they near the limit.",)
 
@@ -56,6 +56,6 @@ def read_answers(what: str) -> str:
     return f"Read {what} of the latest steps in rollouts/."
 
 
-def _change_learning_rate(story: Story, verb: str, factor: float) -> str:
-    rate = story.learning_rate
+def _change_learning_rate(history: RunHistory, verb: str, factor: float) -> str:
+    rate = history.learning_rate
     return f"{verb} optim.learning_rate" + (f" from {rate:g} to {rate * factor:.1g}." if rate else ".")

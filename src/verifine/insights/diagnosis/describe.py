@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from verifine.insights.diagnosis.finding import Finding, Severity
-from verifine.insights.diagnosis.story import OPENING, RECENT, Stretch
-from verifine.insights.outcome import count
-from verifine.insights.record import RunRecord
-from verifine.runs.metrics import explain
+from verifine.insights.diagnosis.history import OPENING, RECENT, Window
+from verifine.insights.findings import Finding, Severity
+from verifine.insights.outcome import pluralize
+from verifine.runs.metrics import explain_metrics
+from verifine.runs.record import RunRecord
 
 WIDTH = 110
 _INDENT = "    "
@@ -37,17 +37,19 @@ _VITALS = (
 def describe_finding(finding: Finding, width: int = WIDTH) -> str:
     """The finding, its numbers, and a line for each thing to change."""
     mark, evidence = MARKS[finding.severity], describe_evidence(finding)
-    lines = _wrapped(f"{mark} {finding.topic}: {finding.found}", "  ", width)
+    lines = _wrapped(f"{mark} {finding.name}: {finding.what}", "  ", width)
     if evidence:
         lines += _wrapped(f"{_INDENT}{evidence} ({describe_steps(finding.steps)})", f"{_INDENT}  ", width)
-    for change in finding.changes:
+    for change in finding.remedies:
         lines += _wrapped(f"{_INDENT}→ {change}", f"{_INDENT}  ", width)
     return "\n".join(lines)
 
 
 def describe_evidence(finding: Finding) -> str:
     """`entropy 1.27 → 0.04, answer_accuracy 31% → 67%`."""
-    numbers = finding.evidence
+    if finding.evidence:
+        return finding.evidence
+    numbers = finding.numbers
     parts = []
     for name, value in numbers.items():
         if any(name.endswith(ending) and name.removesuffix(ending) in numbers for ending in _BEFORE):
@@ -58,8 +60,10 @@ def describe_evidence(finding: Finding) -> str:
     return ", ".join(parts)
 
 
-def describe_steps(steps: tuple[int, int]) -> str:
-    """`step 7`, `steps 31 to 50`."""
+def describe_steps(steps: tuple[int, int] | None) -> str:
+    """`step 7`, `steps 31 to 50`; empty: not about steps."""
+    if steps is None:
+        return ""
     first, last = steps
     if first == last:
         return f"step {last}" if last else "no step yet"
@@ -68,22 +72,22 @@ def describe_steps(steps: tuple[int, int]) -> str:
 
 def describe_number(name: str, value: float) -> str:
     """A share in percent, everything else in three digits."""
-    is_share = any(metric.unit == "share" for metric in explain([name]))
+    is_share = any(metric.unit == "share" for metric in explain_metrics([name]))
     return f"{value:.0%}" if is_share else f"{value:.3g}"
 
 
 def describe_health(findings: Sequence[Finding], steps: int) -> str:
     """What all findings come to, in a sentence; `steps` is how many were looked at."""
     if not findings:
-        return f"Nothing stands out in {count(steps, 'step')}." if steps else "No step is done yet."
+        return f"Nothing stands out in {pluralize(steps, 'step')}." if steps else "No step is done yet."
     severities = [finding.severity for finding in findings]
-    counts = [count(number, severity.value) for severity in Severity if (number := severities.count(severity))]
-    return f"{' and '.join(counts)} in {count(steps, 'step')}."
+    counts = [pluralize(number, severity.value) for severity in Severity if (number := severities.count(severity))]
+    return f"{' and '.join(counts)} in {pluralize(steps, 'step')}."
 
 
 def describe_vitals(record: RunRecord) -> str:
     """The numbers by which one sees how a run does, over its first steps and its latest; empty: no step is done yet."""
-    opening, recent = (Stretch(reports=tuple(part)) for part in (record.metrics[:OPENING], record.metrics[-RECENT:]))
+    opening, recent = (Window(reports=tuple(part)) for part in (record.metrics[:OPENING], record.metrics[-RECENT:]))
     rows = [
         ("", describe_steps(opening.span), describe_steps(recent.span)),
         *((name, _mean(opening, name), _mean(recent, name)) for name in _VITALS if recent.values(name)),
@@ -96,8 +100,8 @@ def describe_vitals(record: RunRecord) -> str:
     )
 
 
-def _mean(stretch: Stretch, name: str) -> str:
-    mean = stretch.mean(name)
+def _mean(window: Window, name: str) -> str:
+    mean = window.mean(name)
     return "-" if mean is None else describe_number(name, mean)
 
 

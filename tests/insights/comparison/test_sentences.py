@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from verifine.insights.comparison.comparison import compare_runs
-from verifine.insights.comparison.words import (
+from verifine.insights.comparison.run_comparison import compare_runs
+from verifine.insights.comparison.sentences import (
     describe_comparison,
     difference_table,
     explain_verdicts,
@@ -11,7 +11,7 @@ from verifine.insights.comparison.words import (
     run_table,
     verdict_table,
 )
-from verifine.insights.record import RunRecord
+from verifine.runs.record import RunRecord
 
 MakeRun = Callable[..., RunRecord]
 ALL, NONE = "1" * 10, "0" * 10

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from verifine.graders.sandbox import Level, LevelReport, find_level
 from verifine.graders.sandbox.selftest import ATTACKS
-from verifine.insights.outcome import count
+from verifine.insights.outcome import pluralize
 from verifine.machine.memory import read_memory
 from verifine.runs.environment import Environment, describe_environment
 from verifine.types import Json
@@ -42,7 +42,7 @@ class Check:
     name: str
     state: State
     found: str
-    ways_out: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     """What to do about it."""
 
 
@@ -68,9 +68,9 @@ def check_versions(environment: Environment) -> Iterator[Check]:
         "torch": (environment.torch, "pip install torch; https://pytorch.org says which build fits your GPU"),
         "transformers": (environment.transformers, "pip install transformers"),
     }
-    for name, (found, way_out) in packages.items():
+    for name, (found, hint) in packages.items():
         if found is None:
-            yield Check(name=name, state=State.MISSING, found="not installed", ways_out=(way_out,))
+            yield Check(name=name, state=State.MISSING, found="not installed", hints=(hint,))
         else:
             yield Check(name=name, state=State.OK, found=found)
 
@@ -78,7 +78,7 @@ def check_versions(environment: Environment) -> Iterator[Check]:
 def check_processor(environment: Environment) -> Iterator[Check]:
     """Its cores, and who gets how many threads."""
     quota = "" if environment.core_quota is None else f" (this container may use {environment.core_quota:g})"
-    found = f"{count(environment.cores, 'core')}{quota}, {environment.cpu}"
+    found = f"{pluralize(environment.cores, 'core')}{quota}, {environment.cpu}"
     yield Check(name="processor", state=State.OK, found=found)
     if environment.threads is not None:
         yield Check(name="threads", state=State.OK, found=str(environment.threads))
@@ -90,10 +90,10 @@ def check_disk(name: str, folder: Path) -> Check:
     free = shutil.disk_usage(existing).free
     found = f"{free / GIB:.1f} GiB free at {folder}"
     if not os.access(existing, os.W_OK):
-        way_out = "work in a folder that you may write to, or set VERIFINE_HOME to one"
-        return Check(name=name, state=State.MISSING, found=f"{folder} cannot be written to", ways_out=(way_out,))
+        hint = "work in a folder that you may write to, or set VERIFINE_HOME to one"
+        return Check(name=name, state=State.MISSING, found=f"{folder} cannot be written to", hints=(hint,))
     if free < NEEDED_BYTES:
-        return Check(name=name, state=State.MISSING, found=found, ways_out=("make room for 1 GiB at least",))
+        return Check(name=name, state=State.MISSING, found=found, hints=("make room for 1 GiB at least",))
     return Check(name=name, state=State.OK, found=found)
 
 
@@ -101,11 +101,11 @@ def check_sandbox(report: LevelReport) -> Check:
     """What holds the code of graders, and of answers that are code."""
     if report.level is None:
         found = "none: graders that run code (python, code, math) are refused"
-        return Check(name="sandbox", state=State.MISSING, found=found, ways_out=report.missing)
+        return Check(name="sandbox", state=State.MISSING, found=found, hints=report.missing)
     details = ", ".join(f"{name} {value}" for name, value in report.details.items())
     found = f"{report.level.value} ({details}); the {len(ATTACKS)} attacks of its self-test were refused"
     state = State.OK if report.level is Level.FULL else State.NOTE
-    return Check(name="sandbox", state=state, found=found, ways_out=report.missing)
+    return Check(name="sandbox", state=state, found=found, hints=report.missing)
 
 
 def check_extras(versions: dict[str, str | None]) -> Check:
@@ -113,16 +113,16 @@ def check_extras(versions: dict[str, str | None]) -> Check:
     found = ", ".join(f"{name} {number or 'not installed'}" for name, number in versions.items())
     if None not in versions.values():
         return Check(name="data extras", state=State.OK, found=found)
-    way_out = "for Parquet files and datasets of the hub: pip install 'verifine[data]'"
-    return Check(name="data extras", state=State.NOTE, found=found, ways_out=(way_out,))
+    hint = "for Parquet files and datasets of the hub: pip install 'verifine[data]'"
+    return Check(name="data extras", state=State.NOTE, found=found, hints=(hint,))
 
 
 def _check_with_torch(*, online: bool) -> Iterator[Check]:
     try:
         import torch
     except (ImportError, OSError) as error:  # OSError: one of its libraries cannot be loaded
-        way_out = "install torch again; accelerator, model cache and hub were not looked at"
-        yield Check(name="torch import", state=State.MISSING, found=f"fails: {error}", ways_out=(way_out,))
+        hint = "install torch again; accelerator, model cache and hub were not looked at"
+        yield Check(name="torch import", state=State.MISSING, found=f"fails: {error}", hints=(hint,))
         return
     from verifine.models.provision import cache_folder
 
@@ -132,9 +132,9 @@ def _check_with_torch(*, online: bool) -> Iterator[Check]:
         found = f"{torch.cuda.get_device_name(0)} with {memory:.0f} GiB{others}"
         yield Check(name="accelerator", state=State.OK, found=found)
     elif Path("/dev/nvidia0").exists():
-        way_out = "install the build of torch for your driver's CUDA version: https://pytorch.org says which"
+        hint = "install the build of torch for your driver's CUDA version: https://pytorch.org says which"
         found = f"there is an NVIDIA GPU, but torch {torch.__version__} cannot use it"
-        yield Check(name="accelerator", state=State.NOTE, found=found, ways_out=(way_out,))
+        yield Check(name="accelerator", state=State.NOTE, found=found, hints=(hint,))
     else:
         found = "none: models train on the processor, which is enough for the quickstart"
         yield Check(name="accelerator", state=State.NOTE, found=found)
@@ -156,15 +156,15 @@ def _check_hub(*, online: bool) -> Check:
     failure = ask_hub(next(iter(CATALOGUE.values())).hub_id, HfApi())
     if failure is None:
         return Check(name="model hub", state=State.OK, found=f"{constants.ENDPOINT} answers")
-    way_out = "give models as folders, or set HF_ENDPOINT to a mirror; SmolLM2-135M-Instruct needs only PyPI"
-    return Check(name="model hub", state=State.NOTE, found=failure.rstrip("."), ways_out=(way_out,))
+    hint = "give models as folders, or set HF_ENDPOINT to a mirror; SmolLM2-135M-Instruct needs only PyPI"
+    return Check(name="model hub", state=State.NOTE, found=failure.rstrip("."), hints=(hint,))
 
 
-def to_numbers(checks: list[Check]) -> dict[str, Json]:
+def machine_numbers(checks: list[Check]) -> dict[str, Json]:
     """For programs."""
     return {
         "is_ready": all(check.state is not State.MISSING for check in checks),
-        "checks": [asdict(check) | {"ways_out": list(check.ways_out)} for check in checks],
+        "checks": [asdict(check) | {"hints": list(check.hints)} for check in checks],
     }
 
 

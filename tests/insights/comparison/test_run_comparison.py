@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from verifine.errors import ConfigError
-from verifine.insights.comparison.comparison import compare_runs, read_runs
-from verifine.insights.record import RunRecord
+from verifine.insights.comparison.run_comparison import compare_runs, read_runs
+from verifine.runs.record import RunRecord
 
 MakeRun = Callable[..., RunRecord]
 WriteRun = Callable[[RunRecord], Path]
@@ -91,8 +91,7 @@ def test_runs_without_an_environment_are_not_said_to_differ(make_run: MakeRun) -
 
 
 def test_comparing_needs_neither_torch_nor_matplotlib() -> None:
-    program = (
-        "import sys, verifine.insights.comparison.numbers, verifine.insights.comparison.words; print(*sys.modules)"
-    )
+    modules = "verifine.insights.comparison.plain_values, verifine.insights.comparison.sentences"
+    program = f"import sys, {modules}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "matplotlib", "jinja2"} & set(loaded.split())

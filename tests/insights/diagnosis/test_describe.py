@@ -7,16 +7,17 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from verifine.insights.diagnosis.finding import Finding, Severity, Topic
-from verifine.insights.diagnosis.numbers import to_numbers
-from verifine.insights.diagnosis.words import (
+from verifine.insights.diagnosis.describe import (
     describe_evidence,
     describe_finding,
     describe_health,
     describe_steps,
     describe_vitals,
 )
-from verifine.insights.record import RunRecord
+from verifine.insights.diagnosis.diagnose import diagnosis_numbers
+from verifine.insights.diagnosis.topics import Topic
+from verifine.insights.findings import Finding, Severity
+from verifine.runs.record import RunRecord
 
 MakeRun = Callable[..., RunRecord]
 
@@ -25,12 +26,12 @@ def finding(
     evidence: Mapping[str, float] = {}, severity: Severity = Severity.WARNING, found: str = "It stands still."
 ) -> Finding:
     return Finding(
-        topic=Topic.MISMATCH,
+        name=Topic.MISMATCH,
         severity=severity,
-        found=found,
-        evidence=evidence,
+        what=found,
+        numbers=evidence,
         steps=(31, 50),
-        changes=("Set this to 1.", "Set that to 2."),
+        remedies=("Set this to 1.", "Set that to 2."),
     )
 
 
@@ -92,17 +93,18 @@ def test_the_numbers_that_tell_how_a_run_does_are_told_for_its_beginning_and_its
 
 
 def test_programs_get_the_same_as_plain_values() -> None:
-    told = json.loads(json.dumps(to_numbers([finding({"entropy": 0.5})], 50), allow_nan=False))
+    told = json.loads(json.dumps(diagnosis_numbers([finding({"entropy": 0.5})], 50), allow_nan=False))
     assert told == {
         "steps": 50,
         "findings": [
             {
                 "name": "mismatch",
                 "severity": "warning",
-                "found": "It stands still.",
-                "evidence": {"entropy": 0.5},
+                "what": "It stands still.",
+                "evidence": "",
+                "numbers": {"entropy": 0.5},
                 "steps": [31, 50],
-                "changes": ["Set this to 1.", "Set that to 2."],
+                "remedies": ["Set this to 1.", "Set that to 2."],
             }
         ],
     }

@@ -8,9 +8,9 @@ from datetime import timedelta
 from itertools import pairwise
 
 from verifine.config import RunConfig, load_config
-from verifine.insights.evaluation import Evaluation, read_evaluations
 from verifine.runs.directory import RunDirectory
 from verifine.runs.environment import Environment, read_environment
+from verifine.runs.evaluations import Evaluation, read_evaluations
 from verifine.runs.events import Event, ending_of, read_events
 from verifine.runs.metrics import read_metrics
 from verifine.types import StepReport

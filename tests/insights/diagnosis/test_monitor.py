@@ -6,19 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from verifine.insights.diagnosis.diagnose import diagnose
-from verifine.insights.diagnosis.live import Watch
-from verifine.insights.diagnosis.story import RECENT
-from verifine.insights.evaluation import EvaluatedSample, Evaluation
-from verifine.insights.record import RunRecord
+from verifine.insights.diagnosis.history import RECENT
+from verifine.insights.diagnosis.monitor import Monitor
+from verifine.runs.evaluations import EvaluatedSample, Evaluation
+from verifine.runs.record import RunRecord
 
 MakeRun = Callable[..., RunRecord]
 
 
 def watch(record: RunRecord) -> list[tuple[int, str, str]]:
     """Step, name and severity of everything that was said on the way."""
-    watching = Watch(record.config)
+    watching = Monitor(record.config)
     return [
-        (report.step, finding.topic.value, finding.severity.value)
+        (report.step, finding.name, finding.severity.value)
         for report in record.metrics
         for finding in watching.stepped(report)
     ]
@@ -47,25 +47,25 @@ def test_a_finding_that_was_gone_for_long_is_new(make_run: MakeRun) -> None:
 
 def test_a_run_that_goes_on_is_not_told_what_it_was_told(make_run: MakeRun) -> None:
     record = make_run({"completions/clipped_ratio": 0.3})
-    watching = Watch.after(replace(record, metrics=record.metrics[:40]))
+    watching = Monitor.after(replace(record, metrics=record.metrics[:40]))
     assert not any(watching.stepped(report) for report in record.metrics[40:])
 
 
 def test_what_was_said_last_is_what_is_said_afterwards(make_run: MakeRun) -> None:
-    """One story, told live or read: a watch that begins with the last step says what the doctor says."""
+    """One history, told live or read: a watch that begins with the last step says what the doctor says."""
     record = make_run({"mismatch/mean": 0.06, "frac_reward_zero_std": 0.9, "answer_accuracy": 0.5})
     told = {name for _, name, _ in watch(record)}
-    assert told == {finding.topic.value for finding in diagnose(record)} != set()
+    assert told == {finding.name for finding in diagnose(record)} != set()
 
 
 def test_an_evaluation_is_told_when_it_comes(make_run: MakeRun) -> None:
     record = make_run({"reward": lambda step: 0.3 + step / 120})
-    watching = Watch(record.config)
+    watching = Monitor(record.config)
     assert not watching.evaluated(evaluation("baseline", [1.0] * 24 + [0.0] * 8))
     for report in record.metrics:
         watching.stepped(report)
     found = watching.evaluated(evaluation("final", [1.0] * 8 + [0.0] * 24))
-    assert [finding.topic.value for finding in found] == ["held_out_falls"]
+    assert [finding.name for finding in found] == ["held_out_falls"]
 
 
 def evaluation(name: str, scores: Sequence[float]) -> Evaluation:
@@ -77,11 +77,13 @@ def evaluation(name: str, scores: Sequence[float]) -> Evaluation:
 
 
 def test_a_long_run_is_watched_by_its_ends_alone(make_run: MakeRun) -> None:
-    """What a story keeps does not grow with the run."""
+    """What a history keeps does not grow with the run."""
     record = make_run(steps=300)
-    watching = Watch(record.config)
+    watching = Monitor(record.config)
     for report in record.metrics:
         watching.stepped(report)
-    story = watching._story
-    kept = {id(each) for part in (story.opening, story.earlier, story.recent, story.best) for each in part.reports}
+    history = watching._history
+    kept = {
+        id(each) for part in (history.opening, history.earlier, history.recent, history.best) for each in part.reports
+    }
     assert len(kept) <= 10 + 3 * RECENT

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from verifine.insights.diagnosis.finding import Finding, Severity, Topic
-from verifine.insights.diagnosis.story import ENOUGH, Story, Stretch
+from verifine.insights.diagnosis.history import ENOUGH, RunHistory, Window
 from verifine.insights.diagnosis.suggesting import read_answers
+from verifine.insights.diagnosis.topics import Topic
+from verifine.insights.findings import Finding, Severity
 
 ANSWERS = 100
 """Fewer answers than this say nothing of a share of a few percent."""
@@ -20,94 +21,96 @@ WAITING = 0.5
 """Share of a step's time from which grading is most of it."""
 
 
-def judge_unscorable(story: Story) -> Finding | None:
-    answers = _answers(story)
-    unscorable = sum(story.recent.values("unscorable"))
+def judge_unscorable(history: RunHistory) -> Finding | None:
+    answers = _answers(history)
+    unscorable = sum(history.recent.values("unscorable"))
     if answers < ANSWERS or unscorable < FAILING * answers:
         return None
     share = unscorable / answers
     return Finding(
-        topic=Topic.UNSCORABLE_ANSWERS,
+        name=Topic.UNSCORABLE_ANSWERS,
         severity=Severity.PROBLEM if share > ENDING else Severity.WARNING,
-        found=f"The grader could not score {share:.1%} of the answers; they teach nothing, and a run ends when it is "
+        what=f"The grader could not score {share:.1%} of the answers; they teach nothing, and a run ends when it is "
         f"more than {ENDING:.0%}.",
-        evidence={"share_unscorable": share, **_rates(story.recent)},
-        steps=story.recent.span,
-        changes=(
+        numbers={"share_unscorable": share, **_rates(history.recent)},
+        steps=history.recent.span,
+        remedies=(
             "Mend the grader: the field `reason` in rollouts/ says what went wrong with each answer.",
             "Try it alone: `verifine grade run` grades one answer.",
         ),
     )
 
 
-def judge_timeouts(story: Story) -> Finding | None:
-    rate = story.recent.mean("grader/timeout_rate")
-    if rate is None or _answers(story) < ANSWERS or rate < SLOW:
+def judge_timeouts(history: RunHistory) -> Finding | None:
+    rate = history.recent.mean("grader/timeout_rate")
+    if rate is None or _answers(history) < ANSWERS or rate < SLOW:
         return None
     return Finding(
-        topic=Topic.GRADER_TIMEOUTS,
+        name=Topic.GRADER_TIMEOUTS,
         severity=Severity.WARNING,
-        found=f"Grading took too long for {rate:.1%} of the answers; these could not be scored, or scored 0.",
-        evidence=_rates(story.recent),
-        steps=story.recent.span,
-        changes=_faster(story),
+        what=f"Grading took too long for {rate:.1%} of the answers; these could not be scored, or scored 0.",
+        numbers=_rates(history.recent),
+        steps=history.recent.span,
+        remedies=_faster(history),
     )
 
 
-def judge_faults(story: Story) -> Finding | None:
+def judge_faults(history: RunHistory) -> Finding | None:
     """What is left when time-outs and unscorable answers are taken away: answers scored 0 for their form."""
-    rate, answers = story.recent.mean("grader/error_rate"), _answers(story)
+    rate, answers = history.recent.mean("grader/error_rate"), _answers(history)
     if rate is None or answers < ANSWERS:
         return None
-    others = rate - max(sum(story.recent.values("unscorable")) / answers, story.recent.mean("grader/timeout_rate") or 0)
+    others = rate - max(
+        sum(history.recent.values("unscorable")) / answers, history.recent.mean("grader/timeout_rate") or 0
+    )
     if others < FAULTY:
         return None
     return Finding(
-        topic=Topic.GRADER_FAULTS,
+        name=Topic.GRADER_FAULTS,
         severity=Severity.WARNING,
-        found=f"{others:.0%} of the answers scored 0 because the grader could not read them: they lack what it wants, "
+        what=f"{others:.0%} of the answers scored 0 because the grader could not read them: they lack what it wants, "
         "such as JSON.",
-        evidence=_rates(story.recent),
-        steps=story.recent.span,
-        changes=(
+        numbers=_rates(history.recent),
+        steps=history.recent.span,
+        remedies=(
             read_answers("some answers with their `reason`"),
             "Show the wanted form in the prompt (data.system_prompt), or let the grader accept more (grader).",
         ),
     )
 
 
-def judge_slowness(story: Story) -> Finding | None:
-    grading, step = story.recent.mean("timing/grade_s"), story.recent.mean("step_time")
-    if grading is None or step is None or len(story.recent) < ENOUGH or grading < WAITING * step:
+def judge_slowness(history: RunHistory) -> Finding | None:
+    grading, step = history.recent.mean("timing/grade_s"), history.recent.mean("step_time")
+    if grading is None or step is None or len(history.recent) < ENOUGH or grading < WAITING * step:
         return None
     return Finding(
-        topic=Topic.SLOW_GRADING,
+        name=Topic.SLOW_GRADING,
         severity=Severity.WARNING,
-        found=f"Grading takes {grading:.1f} s of the {step:.1f} s of a step: the model waits for its grader.",
-        evidence=story.recent.means("timing/grade_s", "step_time", "grader/latency_p50", "grader/latency_p95"),
-        steps=story.recent.span,
-        changes=_faster(story),
+        what=f"Grading takes {grading:.1f} s of the {step:.1f} s of a step: the model waits for its grader.",
+        numbers=history.recent.means("timing/grade_s", "step_time", "grader/latency_p50", "grader/latency_p95"),
+        steps=history.recent.span,
+        remedies=_faster(history),
     )
 
 
 RULES = (judge_unscorable, judge_timeouts, judge_faults, judge_slowness)
 
 
-def _answers(story: Story) -> float:
+def _answers(history: RunHistory) -> float:
     """How many were graded in the latest steps."""
-    sampling = story.config.sampling
-    resampled = sum(story.recent.values("groups/resampled"))
-    return (len(story.recent) * sampling.prompts_per_step + resampled) * sampling.group_size
+    sampling = history.config.sampling
+    resampled = sum(history.recent.values("groups/resampled"))
+    return (len(history.recent) * sampling.prompts_per_step + resampled) * sampling.group_size
 
 
-def _rates(stretch: Stretch) -> dict[str, float]:
-    return stretch.means(
+def _rates(window: Window) -> dict[str, float]:
+    return window.means(
         "unscorable", "grader/error_rate", "grader/timeout_rate", "grader/latency_p50", "grader/latency_p95"
     )
 
 
-def _faster(story: Story) -> tuple[str, ...]:
-    grading = story.config.grading
+def _faster(history: RunHistory) -> tuple[str, ...]:
+    grading = history.config.grading
     changes = []
     for name, service in (("judge", grading.judge), ("embedder", grading.embedder)):
         if service is not None:

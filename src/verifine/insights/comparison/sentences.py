@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from verifine.insights.chance import CHANCE_LIMIT, Conclusion
-from verifine.insights.comparison.comparison import Comparison, Entry
-from verifine.insights.comparison.results import Interval, Move, Spread
+from verifine.insights.comparison.results import BeforeAfter, SourcedInterval, Spread
+from verifine.insights.comparison.run_comparison import Entry, RunComparison
 from verifine.insights.comparison.variants import value_text
-from verifine.insights.comparison.verdicts import Verdict
-from verifine.insights.evaluation import NAMES
-from verifine.insights.outcome import count, describe_probability
+from verifine.insights.comparison.verdicts import VariantVerdict
+from verifine.insights.inference import SIGNIFICANCE, Conclusion
+from verifine.insights.outcome import describe_probability, pluralize
 from verifine.insights.panels import ANSWER, FORMAT, REWARD
+from verifine.runs.evaluations import NAMES
 
 _NONE = "-"
 _TOLD_ONE_BY_ONE = 3
@@ -20,8 +20,8 @@ _LONGEST_CELL = 60
 _MEASURES: Mapping[str, str] = {
     NAMES["answer"]: "answer accuracy",
     NAMES["reward"]: "average reward",
-    NAMES["truth"]: "score by the second grader",
-    NAMES["truth_answer"]: "answer accuracy by the second grader",
+    NAMES["second_score"]: "score by the second grader",
+    NAMES["second_answer"]: "answer accuracy by the second grader",
 }
 _CONCLUSIONS: Mapping[Conclusion, str] = {
     Conclusion.BETTER: "better",
@@ -39,11 +39,11 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def describe_comparison(comparison: Comparison) -> str:
+def describe_comparison(comparison: RunComparison) -> str:
     """Which variant is better, in a sentence."""
     verdicts = comparison.verdicts
     if not verdicts:
-        runs = count(comparison.entries[0].result.runs, "run")
+        runs = pluralize(comparison.entries[0].result.runs, "run")
         return f"{runs} of {comparison.entries[0].variant.name}; nothing to compare with."
     if len(verdicts) == 1:
         return _sentence(verdicts[0])
@@ -55,12 +55,12 @@ def describe_comparison(comparison: Comparison) -> str:
     return f"{beside}: of {len(verdicts)} variants {', '.join(parts)}."
 
 
-def describe_measure(comparison: Comparison) -> str:
+def describe_measure(comparison: RunComparison) -> str:
     """What the verdicts are about."""
     return _MEASURES[comparison.verdicts[0].measure] if comparison.verdicts else _MEASURES[NAMES["answer"]]
 
 
-def difference_table(comparison: Comparison) -> Table:
+def difference_table(comparison: RunComparison) -> Table:
     """What the variants do not agree on, and nothing else."""
     return Table(
         columns=("", *(entry.variant.name for entry in comparison.entries)),
@@ -71,7 +71,7 @@ def difference_table(comparison: Comparison) -> Table:
     )
 
 
-def result_table(comparison: Comparison) -> Table:
+def result_table(comparison: RunComparison) -> Table:
     """A row a variant. The interval is that of the number that is compared, after training."""
     main = (
         ANSWER if any(entry.result.moves[ANSWER.metric].after is not None for entry in comparison.entries) else REWARD
@@ -104,7 +104,7 @@ def result_table(comparison: Comparison) -> Table:
     )
 
 
-def verdict_table(comparison: Comparison) -> Table:
+def verdict_table(comparison: RunComparison) -> Table:
     """A row for every variant beside the first."""
     return Table(
         columns=("variant", "verdict", "difference", "problems", "p (problems)", "p (seeds)", "p"),
@@ -114,16 +114,16 @@ def verdict_table(comparison: Comparison) -> Table:
                 _conclusion(verdict),
                 _NONE if verdict.difference is None else f"{verdict.difference:+.2f}",
                 str(verdict.problems),
-                _probability(verdict.chance_of_problems),
-                _probability(verdict.chance_of_seeds),
-                _probability(verdict.chance),
+                _probability(verdict.p_value_problems),
+                _probability(verdict.p_value_seeds),
+                _probability(verdict.p_value),
             )
             for verdict in comparison.verdicts
         ),
     )
 
 
-def run_table(comparison: Comparison) -> Table:
+def run_table(comparison: RunComparison) -> Table:
     """Every run."""
     return Table(
         columns=("run", "variant", "seed", "steps", "minutes", "ending"),
@@ -142,7 +142,7 @@ def run_table(comparison: Comparison) -> Table:
     )
 
 
-def explain_verdicts(comparison: Comparison) -> str:
+def explain_verdicts(comparison: RunComparison) -> str:
     """What the columns of `verdict_table` mean."""
     reference, measure = comparison.entries[0].variant.name, describe_measure(comparison)
     corrected = f", corrected for {len(comparison.verdicts)} verdicts (Holm)" if len(comparison.verdicts) > 1 else ""
@@ -150,7 +150,7 @@ def explain_verdicts(comparison: Comparison) -> str:
         f"Held-out {measure} beside {reference}, the first variant given, on the problems that both were asked. "
         "p (problems): exact sign-flip test over the problems, each averaged over seeds. p (seeds): Welch's test over "
         f"the seeds, where each side has two. p: the larger of them{corrected}; better or worse needs p of at most "
-        f"{CHANCE_LIMIT:g}."
+        f"{SIGNIFICANCE:g}."
     )
 
 
@@ -159,30 +159,30 @@ def _one_line(text: str) -> str:
     return line if len(line) <= _LONGEST_CELL else line[: _LONGEST_CELL - 1] + "…"
 
 
-def _sentence(verdict: Verdict) -> str:
+def _sentence(verdict: VariantVerdict) -> str:
     if verdict.difference is None:
         return f"{verdict.variant} and {verdict.reference} have no held-out problem in common to compare them on."
     difference = f"{verdict.difference:+.2f} held-out {_MEASURES[verdict.measure]}"
-    evidence = f"({difference} on {count(verdict.problems, 'problem')}, {_evidence(verdict)})"
+    evidence = f"({difference} on {pluralize(verdict.problems, 'problem')}, {_evidence(verdict)})"
     if verdict.conclusion is Conclusion.NO_EVIDENCE:
         return f"There is no evidence that {verdict.variant} differs from {verdict.reference} {evidence}."
     return f"{verdict.variant} is {verdict.conclusion.value} than {verdict.reference} {evidence}."
 
 
-def _clause(verdict: Verdict) -> str:
+def _clause(verdict: VariantVerdict) -> str:
     if verdict.difference is None:
         return _CONCLUSIONS[verdict.conclusion]
     return f"{_CONCLUSIONS[verdict.conclusion]} ({verdict.difference:+.2f}, {_evidence(verdict)})"
 
 
-def _evidence(verdict: Verdict) -> str:
-    seeds = ", one seed only" if verdict.chance_of_seeds is None else ""
-    return f"{describe_probability(1.0 if verdict.chance is None else verdict.chance)}{seeds}"
+def _evidence(verdict: VariantVerdict) -> str:
+    seeds = ", one seed only" if verdict.p_value_seeds is None else ""
+    return f"{describe_probability(1.0 if verdict.p_value is None else verdict.p_value)}{seeds}"
 
 
-def _conclusion(verdict: Verdict) -> str:
+def _conclusion(verdict: VariantVerdict) -> str:
     is_sure = verdict.conclusion in (Conclusion.BETTER, Conclusion.WORSE)
-    return f"{verdict.conclusion.value}{', one seed' if is_sure and verdict.chance_of_seeds is None else ''}"
+    return f"{verdict.conclusion.value}{', one seed' if is_sure and verdict.p_value_seeds is None else ''}"
 
 
 def _runs(entry: Entry) -> str:
@@ -190,12 +190,12 @@ def _runs(entry: Entry) -> str:
     return str(result.runs) if result.evaluated == result.runs else f"{result.runs}, {result.evaluated} evaluated"
 
 
-def _move(move: Move) -> str:
+def _move(move: BeforeAfter) -> str:
     texts = [_NONE if value is None else f"{value:.2f}" for value in (move.before, move.after)]
     return _NONE if texts == [_NONE, _NONE] else " → ".join(texts)
 
 
-def _interval(interval: Interval | None) -> str:
+def _interval(interval: SourcedInterval | None) -> str:
     if interval is None:
         return _NONE
     return f"{interval.low:.2f} to {interval.high:.2f} over {interval.n} {interval.source.value}"
@@ -208,5 +208,5 @@ def _range(spread: Spread | None, digits: int) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _probability(chance: float | None) -> str:
-    return _NONE if chance is None else describe_probability(chance).removeprefix("p = ").removeprefix("p ")
+def _probability(p_value: float | None) -> str:
+    return _NONE if p_value is None else describe_probability(p_value).removeprefix("p = ").removeprefix("p ")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from verifine.insights.diagnosis.finding import Finding, Severity, Topic
-from verifine.insights.diagnosis.story import ENOUGH, Story
+from verifine.insights.diagnosis.history import ENOUGH, RunHistory
+from verifine.insights.diagnosis.topics import Topic
+from verifine.insights.findings import Finding, Severity
 
 FLOAT32_MISMATCH, BFLOAT16_MISMATCH, INT8_MISMATCH = 1e-4, 0.05, 0.2
 """Nats a token, on average, from which it is more than rounding: measured with SmolLM2-135M are 3e-6, 0.02 and 0.09.
@@ -20,56 +21,56 @@ CAPPED = 0.05
 """Share of tokens whose weight is cut down, from which the correction is no longer one."""
 
 
-def judge_mismatch(story: Story) -> Finding | None:
-    now, limit = story.recent.mean(_MEAN), _limit(story)
-    if now is None or len(story.recent.values(_MEAN)) < ENOUGH // 2:
+def judge_mismatch(history: RunHistory) -> Finding | None:
+    now, limit = history.recent.mean(_MEAN), _limit(history)
+    if now is None or len(history.recent.values(_MEAN)) < ENOUGH // 2:
         return None
-    move = story.move(_MEAN)
+    move = history.move(_MEAN)
     grows = move is not None and move.has_risen and now >= max(GROWN_SHARE * limit, MISMATCH_GROWTH * move.before)
     if now < limit and not grows:
         return None
     at_first = f" ({move.before:.2g} at first)" if move is not None and grows else ""
     return Finding(
-        topic=Topic.MISMATCH,
+        name=Topic.MISMATCH,
         severity=Severity.PROBLEM if now >= max(LARGE_MISMATCH, 2 * limit) else Severity.WARNING,
-        found=f"Sampler and learner disagree about the log-probability of a token by {now:.2g} nats on average"
+        what=f"Sampler and learner disagree about the log-probability of a token by {now:.2g} nats on average"
         f"{at_first}, where rounding makes less than {limit:g}: the model learns from answers that are not quite its "
         "own.",
-        evidence={
-            **story.recent.means(_MEAN, "mismatch/max", "mismatch/kl", "mismatch/probe_mean", "importance/mean"),
-            **story.opening.means(_MEAN, suffix="_at_first"),
+        numbers={
+            **history.recent.means(_MEAN, "mismatch/max", "mismatch/kl", "mismatch/probe_mean", "importance/mean"),
+            **history.opening.means(_MEAN, suffix="_at_first"),
         },
-        steps=story.recent.span,
-        changes=_agree(story),
+        steps=history.recent.span,
+        remedies=_agree(history),
     )
 
 
-def judge_capping(story: Story) -> Finding | None:
-    capped = story.recent.mean("importance/capped_mean")
-    if capped is None or len(story.recent) < ENOUGH or capped < CAPPED:
+def judge_capping(history: RunHistory) -> Finding | None:
+    capped = history.recent.mean("importance/capped_mean")
+    if capped is None or len(history.recent) < ENOUGH or capped < CAPPED:
         return None
     return Finding(
-        topic=Topic.IMPORTANCE_CAPPED,
+        name=Topic.IMPORTANCE_CAPPED,
         severity=Severity.WARNING,
-        found=f"algorithm.importance_cap cuts down the weight of {capped:.0%} of the tokens: sampler and learner "
+        what=f"algorithm.importance_cap cuts down the weight of {capped:.0%} of the tokens: sampler and learner "
         "differ by more than it was meant for.",
-        evidence=story.recent.means("importance/capped_mean", "importance/mean", "mismatch/mean"),
-        steps=story.recent.span,
-        changes=_agree(story),
+        numbers=history.recent.means("importance/capped_mean", "importance/mean", "mismatch/mean"),
+        steps=history.recent.span,
+        remedies=_agree(history),
     )
 
 
 RULES = (judge_mismatch, judge_capping)
 
 
-def _limit(story: Story) -> float:
-    if story.config.sampling.precision == "int8":
+def _limit(history: RunHistory) -> float:
+    if history.config.sampling.precision == "int8":
         return INT8_MISMATCH
-    return FLOAT32_MISMATCH if story.config.model.precision == "float32" else BFLOAT16_MISMATCH
+    return FLOAT32_MISMATCH if history.config.model.precision == "float32" else BFLOAT16_MISMATCH
 
 
-def _agree(story: Story) -> tuple[str, ...]:
-    config, changes = story.config, []
+def _agree(history: RunHistory) -> tuple[str, ...]:
+    config, changes = history.config, []
     if config.sampling.precision == "int8":
         changes.append("Set sampling.precision to same: int8 is what they disagree about.")
     if config.model.precision != "float32":

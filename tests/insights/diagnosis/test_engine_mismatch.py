@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from verifine.insights.diagnosis.finding import Finding
+from verifine.insights.findings import Finding
 
 Findings = Callable[..., dict[str, Finding]]
 
@@ -56,12 +56,12 @@ def test_a_sampler_that_disagrees_with_the_learner_by_more_than_rounding_is_told
 
 def test_what_they_may_disagree_about_is_named(findings: Findings) -> None:
     sections = {"sampling": {"precision": "int8"}, "model": {"precision": "bfloat16"}}
-    changes = findings({"mismatch/mean": 0.5}, sections=sections)["mismatch"].changes
+    changes = findings({"mismatch/mean": 0.5}, sections=sections)["mismatch"].remedies
     assert "sampling.precision to same" in changes[0]
     assert "model.precision to float32" in changes[1]
     assert "algorithm.importance_cap to 2" in changes[2]
     settled = {**CORRECTED, "model": {"precision": "float32"}}
-    only = findings({"mismatch/mean": 0.2}, sections=settled)["mismatch"].changes
+    only = findings({"mismatch/mean": 0.2}, sections=settled)["mismatch"].remedies
     assert len(only) == 1
     assert "report it" in only[0]
 

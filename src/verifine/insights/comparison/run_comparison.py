@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from verifine.errors import ConfigError
-from verifine.insights.chance import Conclusion
 from verifine.insights.comparison.curves import Curve, draw_together
-from verifine.insights.comparison.results import Result, sum_up
+from verifine.insights.comparison.results import VariantResult, sum_up
 from verifine.insights.comparison.variants import Difference, Variant, find_differences, find_variants
-from verifine.insights.comparison.verdicts import Verdict, judge
-from verifine.insights.outcome import count
+from verifine.insights.comparison.verdicts import VariantVerdict, judge_variants
+from verifine.insights.inference import Conclusion
+from verifine.insights.outcome import pluralize
 from verifine.insights.panels import PANELS
-from verifine.insights.record import RunRecord, read_run
 from verifine.runs.directory import RunDirectory
+from verifine.runs.record import RunRecord, read_run
 
 _MACHINE = ("verifine", "torch", "transformers", "cpu", "cores")
 """What of an environment can change how fast a run is, or its numbers."""
@@ -29,16 +29,16 @@ class Entry:
     variant: Variant
     curves: Mapping[str, Curve]
     """By metric; a metric that no run has is not there."""
-    result: Result
+    result: VariantResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class RunComparison:
     """What `verifine compare` has to say."""
 
     entries: tuple[Entry, ...]
     differences: tuple[Difference, ...]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[VariantVerdict, ...]
     notes: tuple[str, ...]
     """What a reader has to know before believing the numbers; sentences."""
 
@@ -59,7 +59,7 @@ def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
     ]
 
 
-def compare_runs(runs: Sequence[RunRecord], labels: Sequence[str] = ()) -> Comparison:
+def compare_runs(runs: Sequence[RunRecord], labels: Sequence[str] = ()) -> RunComparison:
     """Group runs into variants, and say what differs, how each did, and which is better.
 
     Raises:
@@ -67,14 +67,14 @@ def compare_runs(runs: Sequence[RunRecord], labels: Sequence[str] = ()) -> Compa
     """
     variants = find_variants(runs, labels)
     differences = find_differences(variants)
-    verdicts = judge(variants)
+    verdicts = judge_variants(variants)
     notes = [
         *_notes_on_runs(variants),
         *_notes_on_verdicts(variants, verdicts),
         *_notes_on_graders(differences),
         *_notes_on_machines(runs),
     ]
-    return Comparison(
+    return RunComparison(
         entries=tuple(Entry(variant=variant, curves=_curves(variant), result=sum_up(variant)) for variant in variants),
         differences=tuple(differences),
         verdicts=tuple(verdicts),
@@ -110,7 +110,7 @@ def _notes_on_runs(variants: Sequence[Variant]) -> list[str]:
     return notes
 
 
-def _notes_on_verdicts(variants: Sequence[Variant], verdicts: Sequence[Verdict]) -> list[str]:
+def _notes_on_verdicts(variants: Sequence[Variant], verdicts: Sequence[VariantVerdict]) -> list[str]:
     notes = []
     for verdict in verdicts:
         pair = f"{verdict.variant} and {verdict.reference}"
@@ -118,7 +118,7 @@ def _notes_on_verdicts(variants: Sequence[Variant], verdicts: Sequence[Verdict])
             notes.append(f"{pair} have no held-out problem in common that both have answered, so neither is better.")
         elif verdict.left_out:
             notes.append(
-                f"{pair} are compared on the {count(verdict.problems, 'held-out problem')} that both were asked; "
+                f"{pair} are compared on the {pluralize(verdict.problems, 'held-out problem')} that both were asked; "
                 f"{verdict.left_out} that only one was asked are left out."
             )
     single = [variant.name for variant in variants if len({run.config.run.seed for run in _evaluated(variant)}) == 1]

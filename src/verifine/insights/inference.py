@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-CHANCE_LIMIT = 0.05
+SIGNIFICANCE = 0.05
 """Above this, a difference is said to be within chance."""
 
 RESAMPLES = 2000
@@ -34,9 +34,9 @@ class Conclusion(StrEnum):
     """They have no held-out problem in common, or not yet."""
 
 
-def conclude(difference: float, chance: float) -> Conclusion:
-    """What follows from a difference that chance alone brings about as often as `chance` says."""
-    if chance > CHANCE_LIMIT or not difference:
+def conclude(difference: float, p_value: float) -> Conclusion:
+    """What follows from a difference that chance alone brings about as often as `p_value` says."""
+    if p_value > SIGNIFICANCE or not difference:
         return Conclusion.NO_EVIDENCE
     return Conclusion.BETTER if difference > 0 else Conclusion.WORSE
 

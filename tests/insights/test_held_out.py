@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from verifine.insights.chance import wilson_interval
-from verifine.insights.evaluation import EvaluatedSample, Evaluation
-from verifine.insights.standing import standings
+from verifine.insights.held_out import metrics_with_intervals
+from verifine.insights.inference import wilson_interval
+from verifine.runs.evaluations import EvaluatedSample, Evaluation
 
 
-def asked(*rights: str, truth: float | None = None) -> Evaluation:
+def asked(*rights: str, second_score: float | None = None) -> Evaluation:
     """A word a problem, a letter an answer: `1` right."""
     samples = [
         EvaluatedSample(
@@ -16,7 +16,7 @@ def asked(*rights: str, truth: float | None = None) -> Evaluation:
             format_ok=None,
             answer_ok=letter == "1",
             sample=place,
-            truth=truth,
+            second_score=second_score,
             passed=letter == "1",
         )
         for problem, letters in enumerate(rights)
@@ -26,12 +26,12 @@ def asked(*rights: str, truth: float | None = None) -> Evaluation:
 
 
 def test_what_nobody_judged_has_no_row() -> None:
-    assert [each.name for each in standings(asked("1", "0"))] == ["Answer accuracy", "Average reward"]
-    assert standings(asked()) == []
+    assert [each.name for each in metrics_with_intervals(asked("1", "0"))] == ["Answer accuracy", "Average reward"]
+    assert metrics_with_intervals(asked()) == []
 
 
 def test_the_second_grader_comes_first_and_pass_at_k_last() -> None:
-    rows = standings(asked("100", "000", truth=0.5))
+    rows = metrics_with_intervals(asked("100", "000", second_score=0.5))
     assert [each.name for each in rows] == [
         "Average score, second grader", "Answer accuracy", "Average reward", "pass@1", "pass@2", "pass@3",
     ]  # fmt: skip

@@ -3,9 +3,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from verifine.insights.record import read_run
 from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.events import EventLog
+from verifine.runs.record import read_run
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 

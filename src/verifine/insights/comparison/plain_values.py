@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from verifine.insights.comparison.comparison import Comparison, Entry
 from verifine.insights.comparison.curves import Curve
+from verifine.insights.comparison.run_comparison import Entry, RunComparison
 from verifine.insights.smoothing import SMOOTHING
 from verifine.types import Json
 
 
-def to_numbers(comparison: Comparison) -> dict[str, Json]:
+def comparison_numbers(comparison: RunComparison) -> dict[str, Json]:
     """Everything, for programs; null is what is not known."""
     names = [entry.variant.name for entry in comparison.entries]
     return {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from verifine.insights.diagnosis.finding import Finding
+from verifine.insights.findings import Finding
 
 Findings = Callable[..., dict[str, Finding]]
 
@@ -36,8 +36,8 @@ def test_a_kl_that_doubles_for_nothing_is_told(
 def test_the_kl_penalty_is_raised_from_what_it_is_and_needs_an_algorithm_that_has_one(findings: Findings) -> None:
     numbers = {"kl": after(40, 0.1, 0.2), "answer_accuracy": 0.5}
     held = findings(numbers, sections={"algorithm": {"name": "grpo", "beta": 0.04}})["kl_grows"]
-    assert held.changes[0].startswith("Raise algorithm.beta from 0.04 to 0.12")
-    assert "such as grpo" in findings(numbers, sections={"algorithm": {"name": "dapo"}})["kl_grows"].changes[0]
+    assert held.remedies[0].startswith("Raise algorithm.beta from 0.04 to 0.12")
+    assert "such as grpo" in findings(numbers, sections={"algorithm": {"name": "dapo"}})["kl_grows"].remedies[0]
 
 
 @pytest.mark.parametrize(("peak", "is_told"), [(0.101, True), (0.1, False)])
@@ -46,7 +46,7 @@ def test_a_kl_of_ten_times_what_it_was_is_a_jump(findings: Findings, peak: float
     assert ("kl_jumps" in found) is is_told
     if is_told:
         assert found["kl_jumps"].steps == (33, 33)
-        assert "In step 33" in found["kl_jumps"].found
+        assert "In step 33" in found["kl_jumps"].what
 
 
 def test_a_jump_from_almost_nothing_to_very_little_is_none(findings: Findings) -> None:
@@ -64,8 +64,8 @@ def test_updates_that_are_mostly_clipped_are_told(
     found = findings({"clip_ratio/region_mean": share}, sections=sections)
     assert ("clip_saturation" in found) is is_told
     if is_told:
-        assert found["clip_saturation"].changes[0] == "Lower algorithm.epochs from 4 to 2."
-        assert "Lower algorithm.mini_batches from 2 to 1." in found["clip_saturation"].changes
+        assert found["clip_saturation"].remedies[0] == "Lower algorithm.epochs from 4 to 2."
+        assert "Lower algorithm.mini_batches from 2 to 1." in found["clip_saturation"].remedies
 
 
 @pytest.mark.parametrize(("explained", "steps", "is_told"), [(-0.1, 60, True), (0.05, 60, False), (-0.1, 59, False)])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from verifine.insights.diagnosis.finding import Finding
+from verifine.insights.findings import Finding
 
 Findings = Callable[..., dict[str, Finding]]
 
@@ -64,8 +64,8 @@ def test_answers_to_prompts_that_were_sampled_again_count(findings: Findings) ->
 
 def test_who_is_asked_decides_what_makes_grading_faster(findings: Findings) -> None:
     slow = {"timing/grade_s": 4.0}
-    assert "one for each core" in findings(slow)["slow_grading"].changes[0]
+    assert "one for each core" in findings(slow)["slow_grading"].remedies[0]
     grading = {"workers": 2, "judge": {"base_url": "http://127.0.0.1:8000/v1", "max_concurrency": 4}}
-    changes = findings(slow, sections={"grading": grading})["slow_grading"].changes
+    changes = findings(slow, sections={"grading": grading})["slow_grading"].remedies
     assert "grading.judge.max_concurrency from 4 to 8" in changes[0]
     assert changes[1] == "Raise grading.workers from 2 to 4."

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.insights.chance import (
+from verifine.insights.inference import (
     Conclusion,
     bootstrap_interval,
     conclude,
@@ -65,7 +65,7 @@ def test_seeds_without_any_spread_differ_or_do_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("differences", "chance"),
+    ("differences", "p_value"),
     [
         ([], 1.0),
         ([0, 0], 1.0),
@@ -77,8 +77,8 @@ def test_seeds_without_any_spread_differ_or_do_not() -> None:
         ([30, -10, 0, 20], 4 / 8),
     ],
 )
-def test_the_sign_flip_test_counts_what_is_counted_by_hand(differences: list[int], chance: float) -> None:
-    assert sign_flip_test(differences) == pytest.approx(chance)
+def test_the_sign_flip_test_counts_what_is_counted_by_hand(differences: list[int], p_value: float) -> None:
+    assert sign_flip_test(differences) == pytest.approx(p_value)
 
 
 @given(st.lists(st.integers(-6, 6), max_size=9))
@@ -92,7 +92,7 @@ def test_the_sign_flip_test_is_all_choices_of_signs(differences: list[int]) -> N
 
 
 @pytest.mark.parametrize(
-    ("won", "lost", "chance"),
+    ("won", "lost", "p_value"),
     [
         (0, 0, 1.0),
         (1, 0, 1.0),
@@ -104,13 +104,13 @@ def test_the_sign_flip_test_is_all_choices_of_signs(differences: list[int]) -> N
         (600, 600, 1.0),
     ],
 )
-def test_of_right_and_wrong_answers_it_is_the_sign_test(won: int, lost: int, chance: float) -> None:
-    assert sign_flip_test([2520] * won + [-2520] * lost + [0] * 5) == pytest.approx(chance)
-    assert paired_test([1.0] * won + [-1.0] * lost + [0.0] * 5) == pytest.approx(chance)
+def test_of_right_and_wrong_answers_it_is_the_sign_test(won: int, lost: int, p_value: float) -> None:
+    assert sign_flip_test([2520] * won + [-2520] * lost + [0] * 5) == pytest.approx(p_value)
+    assert paired_test([1.0] * won + [-1.0] * lost + [0.0] * 5) == pytest.approx(p_value)
 
 
 @pytest.mark.parametrize(
-    ("differences", "chance"),
+    ("differences", "p_value"),
     [
         ([], 1.0),
         ([0.0, 0.0], 1.0),
@@ -123,8 +123,8 @@ def test_of_right_and_wrong_answers_it_is_the_sign_test(won: int, lost: int, cha
         ([math.sqrt(prime) * 1e7 for prime in (2, 3, 5, 7, 11, 13)], 2 / 64),
     ],
 )
-def test_the_paired_test_counts_fractions_and_other_numbers(differences: list[float], chance: float) -> None:
-    assert paired_test(differences) == pytest.approx(chance)
+def test_the_paired_test_counts_fractions_and_other_numbers(differences: list[float], p_value: float) -> None:
+    assert paired_test(differences) == pytest.approx(p_value)
 
 
 @given(st.lists(st.floats(-5, 5, allow_subnormal=False), min_size=1, max_size=8))
@@ -170,7 +170,7 @@ def test_the_bootstrap_of_many_values_needs_no_more_room_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("difference", "chance", "conclusion"),
+    ("difference", "p_value", "conclusion"),
     [
         (0.2, 0.05, Conclusion.BETTER),
         (-0.2, 0.01, Conclusion.WORSE),
@@ -179,9 +179,9 @@ def test_the_bootstrap_of_many_values_needs_no_more_room_at_once() -> None:
     ],
 )
 def test_a_verdict_needs_a_difference_that_chance_does_not_explain(
-    difference: float, chance: float, conclusion: Conclusion
+    difference: float, p_value: float, conclusion: Conclusion
 ) -> None:
-    assert conclude(difference, chance) is conclusion
+    assert conclude(difference, p_value) is conclusion
 
 
 def test_several_verdicts_share_one_limit() -> None:

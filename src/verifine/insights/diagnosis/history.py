@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from verifine.config import RunConfig
-from verifine.insights.diagnosis.held_out import HeldOut, compare_held_out
-from verifine.insights.evaluation import Evaluation
+from verifine.insights.diagnosis.held_out_change import HeldOutChanges, compare_held_out
+from verifine.runs.evaluations import Evaluation
 from verifine.types import StepReport
 
 OPENING = 10
@@ -39,7 +39,7 @@ WATCHED_FOR_JUMPS = ("grad_norm", "kl")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class Window:
     """Some steps in a row."""
 
     reports: tuple[StepReport, ...]
@@ -66,13 +66,13 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """How an average went from one stretch to another."""
+class Shift:
+    """How an average went from one window to another."""
 
     before: float
     after: float
     error: float
-    """Standard error of the difference, from how much the steps of each stretch differ."""
+    """Standard error of the difference, from how much the steps of each window differ."""
 
     @property
     def rise(self) -> float:
@@ -97,7 +97,7 @@ class Jump:
     usual: float
 
 
-class Story:
+class RunHistory:
     """A run as far as it has been told."""
 
     def __init__(self, config: RunConfig) -> None:
@@ -108,12 +108,12 @@ class Story:
         self.not_finite: list[int] = []
         """Steps with an update that was not made since the loss or its gradient was not finite."""
         self.jumps: Mapping[str, list[Jump]] = {name: [] for name in WATCHED_FOR_JUMPS}
-        self.best = Stretch(reports=())
+        self.best = Window(reports=())
         """The RECENT steps with the highest `goal`, none of which is among the latest; empty: not yet."""
-        self.held_out: HeldOut | None = None
+        self.held_out: HeldOutChanges | None = None
         """The latest evaluation beside the first; None: there are not two."""
-        self.recent = Stretch(reports=())
-        self.earlier = Stretch(reports=())
+        self.recent = Window(reports=())
+        self.earlier = Window(reports=())
         """The steps just before the recent ones."""
         self._opening: list[StepReport] = []
         self._tail: deque[StepReport] = deque(maxlen=2 * RECENT)
@@ -131,7 +131,7 @@ class Story:
             self._opening.append(report)
         self._tail.append(report)
         latest = tuple(self._tail)
-        self.recent, self.earlier = Stretch(reports=latest[-RECENT:]), Stretch(reports=latest[:-RECENT])
+        self.recent, self.earlier = Window(reports=latest[-RECENT:]), Window(reports=latest[:-RECENT])
         self.steps += 1
         self.updates += _number(report, "updates") or 0.0
         self._note_best()
@@ -145,8 +145,8 @@ class Story:
             self.held_out = compare_held_out(self._first_evaluation, evaluation, reward)
 
     @property
-    def opening(self) -> Stretch:
-        return Stretch(reports=tuple(self._opening))
+    def opening(self) -> Window:
+        return Window(reports=tuple(self._opening))
 
     @property
     def goal(self) -> str:
@@ -190,7 +190,7 @@ class Story:
         move = self.move(self.goal)
         return move is not None and move.has_risen
 
-    def move(self, name: str) -> Move | None:
+    def move(self, name: str) -> Shift | None:
         """From the beginning to now; None: too few steps, or too few that have it."""
         return move_between(self.opening, self.recent, name) if self.steps >= TREND else None
 
@@ -217,13 +217,13 @@ class Story:
                 self.best = candidate
 
 
-def move_between(before: Stretch, after: Stretch, name: str) -> Move | None:
+def move_between(before: Window, after: Window, name: str) -> Shift | None:
     """None: one of them has fewer than half of ENOUGH such numbers, or the second fewer than ENOUGH steps."""
     old, new = before.values(name), after.values(name)
     if len(after) < ENOUGH or min(len(old), len(new)) < ENOUGH // 2:
         return None
     error = math.sqrt(_variance(old) / len(old) + _variance(new) / len(new))
-    return Move(before=statistics.fmean(old), after=statistics.fmean(new), error=error)
+    return Shift(before=statistics.fmean(old), after=statistics.fmean(new), error=error)
 
 
 def _variance(values: Sequence[float]) -> float:

@@ -1,0 +1,81 @@
+"""Findings: what the check before training and the diagnosis of a run say, and the verdict that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from verifine.types import Json
+
+
+class Severity(StrEnum):
+    """How much a finding matters, the worst first."""
+
+    BLOCKER = "blocker"
+    """Training would fail or be useless, so it does not begin."""
+    PROBLEM = "problem"
+    """The run has stopped learning, or learns the wrong thing."""
+    WARNING = "warning"
+    """Training goes worse than it could, or may soon stop."""
+    NOTE = "note"
+    """Good to know."""
+
+    @property
+    def rank(self) -> int:
+        """0 is the worst."""
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that stands out, the reason to say so, and what to do about it."""
+
+    name: str
+    """The stable name for programs and the documentation."""
+    severity: Severity
+    what: str
+    """One sentence."""
+    evidence: str = ""
+    """The facts it rests on, as text; empty: `numbers` say it."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """The metrics it rests on, by their names in `runs.metrics`: averages over `steps`. `<name>_at_first` is the
+    average of the first steps, `<name>_at_best` that of the best steps."""
+    steps: tuple[int, int] | None = None
+    """The first and the last step it is about, (0, 0) before the first step; None: it is not about steps."""
+    remedies: tuple[str, ...] = ()
+    """What to change, each a sentence that names the key of the config, the most promising first."""
+
+
+class CheckVerdict(StrEnum):
+    """Whether training may begin."""
+
+    GO = "go"
+    GO_WITH_WARNINGS = "go_with_warnings"
+    NO_GO = "no_go"
+
+
+def conclude_check(findings: Iterable[Finding]) -> CheckVerdict:
+    """One blocker is enough for a no-go; notes do not count."""
+    severities = {finding.severity for finding in findings}
+    if Severity.BLOCKER in severities:
+        return CheckVerdict.NO_GO
+    return CheckVerdict.GO if severities <= {Severity.NOTE} else CheckVerdict.GO_WITH_WARNINGS
+
+
+def by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """The worst first; within a severity the order stays."""
+    return sorted(findings, key=lambda finding: finding.severity.rank)
+
+
+def finding_numbers(finding: Finding) -> dict[str, Json]:
+    """One finding as plain values: in events, `preflight.json` and `--json`."""
+    return {
+        "name": str(finding.name),
+        "severity": finding.severity.value,
+        "what": finding.what,
+        "evidence": finding.evidence,
+        "numbers": dict(finding.numbers),
+        "steps": None if finding.steps is None else list(finding.steps),
+        "remedies": list(finding.remedies),
+    }

@@ -25,8 +25,8 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-layers: install
-	$(BIN)/lint-imports
+layers: install  ## without its cache, which can be older than a new package
+	$(BIN)/lint-imports --no-cache
 
 reference: install  ## writes docs/reference from the code
 	$(BIN)/python docs/generate.py

@@ -1,0 +1,27 @@
+"""The shape of the house: files that can be read in one go, and no module without a subject."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "verifine"
+FILES = sorted(SOURCE.rglob("*.py"))
+MAX_LINES = 400
+WITHOUT_A_SUBJECT = {"util", "utils", "helper", "helpers", "common", "misc", "manager"}
+
+
+@pytest.mark.parametrize("folder", ["src", "benchmarks", "docs"])
+def test_no_file_is_longer_than_400_lines(folder: str) -> None:
+    lengths = {
+        str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines())
+        for file in (ROOT / folder).rglob("*.py")
+    }
+    assert {file: lines for file, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+def test_every_module_is_named_after_its_subject() -> None:
+    names = {file.parent.name if file.name == "__init__.py" else file.stem for file in FILES}
+    assert names & WITHOUT_A_SUBJECT == set()

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from verifine.config.graders import AnswerGraderConfig
-from verifine.graders.answer import AnswerGrader
+from verifine.graders import build_grader
 from verifine.types import Grade, GradeFault, Json, Sample
 
 Compare = Literal["exact", "number", "countdown"]
 
 
 def grade(text: str, *, compare: Compare = "exact", tolerance: float = 0, **item: Json) -> Grade:
-    grader = AnswerGrader(AnswerGraderConfig(type="answer", compare=compare, tolerance=tolerance))
+    grader = build_grader(AnswerGraderConfig(type="answer", compare=compare, tolerance=tolerance))
     (result,) = grader.grade([Sample(output_text=text, item=item)])
     return result
 
@@ -45,7 +45,7 @@ def test_no_answer_does_not_equal_an_empty_reference() -> None:
 
 @given(st.floats(min_value=0, max_value=1))
 def test_a_perfect_answer_scores_exactly_one_whatever_the_weight(weight: float) -> None:
-    grader = AnswerGrader(AnswerGraderConfig(type="answer", format_weight=weight))
+    grader = build_grader(AnswerGraderConfig(type="answer", format_weight=weight))
     (result,) = grader.grade([Sample(output_text="<answer>x</answer>", item={"gt_answer": "x"})])
     assert result.score == 1.0
 
@@ -94,7 +94,7 @@ def test_countdown_counts_equal_numbers() -> None:
 @pytest.mark.parametrize("text", ["<answer>31</answer>", "no tags at all"])
 def test_a_broken_row_is_unscorable_whatever_the_answer(text: str) -> None:
     assert grade(text, compare="number", gt_answer="thirty") == Grade.unscorable(
-        'the reference "thirty" is not a number; mend the row, or compare exact', GradeFault.INVALID_VARIABLE
+        'the reference "thirty" is not a number; fix the row, or compare exact', GradeFault.INVALID_VARIABLE
     )
     assert grade(text) == Grade.unscorable(
         "item.gt_answer does not exist: item has no fields", GradeFault.INVALID_VARIABLE
@@ -105,7 +105,7 @@ def test_a_broken_row_is_unscorable_whatever_the_answer(text: str) -> None:
 
 
 def test_another_tag_is_possible() -> None:
-    grader = AnswerGrader(AnswerGraderConfig(type="answer", tag="solution", reference="7"))
+    grader = build_grader(AnswerGraderConfig(type="answer", tag="solution", reference="7"))
     texts = ["<solution>7</solution>", "<answer>7</answer>"]
     assert [each.score for each in grader.grade([Sample(output_text=text, item={}) for text in texts])] == [1.0, 0.0]
 

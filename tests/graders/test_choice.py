@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from verifine.config.graders import ChoiceGraderConfig
-from verifine.graders.choice import ChoiceGrader
+from verifine.graders import build_grader
 from verifine.types import Grade, GradeFault, Json, Sample
 
 
 def grade(text: str, *, format_weight: float = 0.0, **item: Json) -> Grade:
-    (result,) = ChoiceGrader(ChoiceGraderConfig(type="choice", format_weight=format_weight)).grade(
+    (result,) = build_grader(ChoiceGraderConfig(type="choice", format_weight=format_weight)).grade(
         [Sample(output_text=text, item=item)]
     )
     return result
@@ -41,7 +41,7 @@ def test_the_reference_is_read_as_a_choice(reference: str) -> None:
 
 @pytest.mark.parametrize("text", ["B", "nothing"])
 def test_a_broken_row_is_unscorable_whatever_the_answer(text: str) -> None:
-    assert grade(text, gt_answer="E").reason == ('the reference "E" is none of A, B, C, D; mend the row, or `choices`')
+    assert grade(text, gt_answer="E").reason == ('the reference "E" is none of A, B, C, D; fix the row, or `choices`')
     assert grade(text, gt_answer="").score is None
     assert grade(text).faults == {GradeFault.INVALID_VARIABLE}
 
@@ -51,6 +51,6 @@ def test_choices_and_places_are_those_of_the_config() -> None:
         type="choice", choices=("left", "right"), input="{{ sample.output_json.turn }}", reference="Left"
     )
     texts = ['{"turn": "left"}', '{"turn": "right"}', "left"]
-    grades = ChoiceGrader(config).grade([Sample(output_text=text, item={}) for text in texts])
+    grades = build_grader(config).grade([Sample(output_text=text, item={}) for text in texts])
     assert [each.score for each in grades] == [1, 0, 0]
     assert [each.faults for each in grades] == [set(), set(), {GradeFault.SAMPLE_PARSE}]

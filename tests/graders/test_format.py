@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifine.config.graders import FormatGraderConfig
-from verifine.graders.format import FormatGrader, has_tags
+from verifine.graders import build_grader
+from verifine.graders.format import has_tags
 from verifine.types import Grade, GradeFault, Sample
 
 
 def grade(text: str, *, pattern: str | None = None, template: str | None = None) -> Grade:
     config = FormatGraderConfig(type="format", name="shape", pattern=pattern, template=template)
-    (result,) = FormatGrader(config).grade([Sample(output_text=text, item={})])
+    (result,) = build_grader(config).grade([Sample(output_text=text, item={})])
     assert result.seconds > 0
     return replace(result, seconds=0.0)
 
@@ -41,7 +42,7 @@ def test_a_long_answer_is_matched() -> None:
 
 
 def test_an_answer_that_makes_the_expression_run_forever_is_unscorable_and_harms_no_other() -> None:
-    grader = FormatGrader(FormatGraderConfig(type="format", pattern=".*a.*a.*a.*a.*b"))
+    grader = build_grader(FormatGraderConfig(type="format", pattern=".*a.*a.*a.*a.*b"))
     hostile, sound = grader.grade([Sample(output_text=text, item={}) for text in ("a" * 20_000, "aaaab")])
     assert (hostile.score, hostile.faults) == (None, frozenset({GradeFault.UNRESPONSIVE_REWARD}))
     assert "took too long on a text of 20000 characters" in str(hostile.reason)

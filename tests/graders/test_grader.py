@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, NoReturn
@@ -16,14 +17,24 @@ from verifine.config.graders import (
     StringCheckGraderConfig,
     WeightedGraderConfig,
 )
-from verifine.graders import CallableGrader, Services, build_grader, sample_fields
+from verifine.errors import GraderError
+from verifine.graders import Services, build_grader, callable_grader, grade_samples, sample_fields
 from verifine.types import Grade, GradeFault, Json, Sample
 
 
 def call(function: Any, text: str = "hello", **item: Json) -> Grade:
     """The grade, without the time it took."""
-    (grade,) = CallableGrader(function, name="mine").grade([Sample(output_text=text, item=item)])
+    (grade,) = grade_samples(callable_grader(function, name="mine"), [Sample(output_text=text, item=item)])
     return replace(grade, seconds=0.0)
+
+
+class Short:
+    """Gives one grade, however many samples there are."""
+
+    def grade(self, samples: Sequence[Sample]) -> list[Grade]:
+        return [Grade(score=1.0)]
+
+    def close(self) -> None: ...
 
 
 def unscorable(reason: str) -> Grade:
@@ -53,14 +64,24 @@ def test_a_grade_is_passed_on() -> None:
         (True, "grade returned bool, not a number; return a float such as 1.0"),
         (None, "grade returned NoneType, not a number; return a float such as 1.0"),
         ("1", "grade returned str, not a number; return a float such as 1.0"),
-        (float("nan"), "grade returned nan, which is not finite"),
-        (float("-inf"), "grade returned -inf, which is not finite"),
         (10**400, "grade returned a number that is too large"),
-        (Grade(score=float("nan")), "grade returned a Grade with the score nan, which is not finite"),
     ],
 )
 def test_anything_else_is_unscorable(value: object, reason: str) -> None:
     assert call(lambda sample, item: value) == unscorable(reason)
+
+
+@pytest.mark.parametrize("score", ["nan", "inf", "-inf"])
+def test_a_score_that_is_not_finite_is_none(score: str) -> None:
+    expected = Grade.unscorable(f"the grader gave the score {score}, which is not finite")
+    assert call(lambda sample, item: float(score)) == expected
+    assert call(lambda sample, item: Grade(score=float(score))) == expected
+
+
+def test_a_grader_that_gives_another_number_of_grades_is_broken() -> None:
+    grader = Short()
+    with pytest.raises(GraderError, match="1 grades for 2 answers"):
+        grade_samples(grader, [Sample(output_text="", item={})] * 2)
 
 
 @pytest.mark.parametrize("error", [KeyError("gt_answer"), SystemExit(3)])
@@ -79,9 +100,9 @@ def test_the_time_it_took_is_told_unless_the_grade_tells_it() -> None:
         lambda sample, item: item["nothing"],
     ]
     for function in functions:
-        (grade,) = CallableGrader(function).grade([Sample(output_text="", item={})])
+        (grade,) = callable_grader(function).grade([Sample(output_text="", item={})])
         assert grade.seconds > 0
-    (told,) = CallableGrader(lambda sample, item: Grade(score=1.0, seconds=7.0)).grade(
+    (told,) = callable_grader(lambda sample, item: Grade(score=1.0, seconds=7.0)).grade(
         [Sample(output_text="", item={})]
     )
     assert told.seconds == 7.0
@@ -100,7 +121,7 @@ def test_a_callable_that_changes_its_item_does_not_change_the_next_samples() -> 
         return float(item["list"].pop())
 
     samples = [Sample(output_text="", item={"list": [1, 2]})] * 2
-    assert [grade.score for grade in CallableGrader(pop).grade(samples)] == [2.0, 2.0]
+    assert [grade.score for grade in callable_grader(pop).grade(samples)] == [2.0, 2.0]
 
 
 _TESTS: dict[str, Json] = {"inputs": ["7"], "outputs": ["7"]}

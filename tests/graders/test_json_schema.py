@@ -7,7 +7,6 @@ import pytest
 from verifine.config.graders import JsonSchemaGraderConfig
 from verifine.errors import GraderError
 from verifine.graders import build_grader
-from verifine.graders.json_schema import JsonSchemaGrader
 from verifine.types import Grade, GradeFault, Json, Sample
 
 INVOICE: dict[str, Json] = {
@@ -20,7 +19,7 @@ INVOICE: dict[str, Json] = {
 
 def grade(text: str, *, schema: dict[str, Json], template: str = "{{ sample.output_text }}") -> Grade:
     config = JsonSchemaGraderConfig(type="json_schema", name="invoice", json_schema=schema, input=template)
-    (result,) = JsonSchemaGrader(config).grade([Sample(output_text=text, item={})])
+    (result,) = build_grader(config).grade([Sample(output_text=text, item={})])
     return replace(result, seconds=0.0)
 
 

@@ -241,7 +241,7 @@ def test_a_broken_row_is_unscorable_whatever_the_answer(boxed: MathGrader) -> No
         assert missing == Grade.unscorable(
             "item.gt_answer does not exist: item has no fields", GradeFault.INVALID_VARIABLE
         )
-        assert empty == Grade.unscorable("the reference is empty; mend the row", GradeFault.INVALID_VARIABLE)
+        assert empty == Grade.unscorable("the reference is empty; fix the row", GradeFault.INVALID_VARIABLE)
 
 
 def test_a_number_in_the_row_is_its_text(boxed: MathGrader) -> None:

@@ -13,7 +13,8 @@ from verifine.config.graders import (
     TextSimilarityGraderConfig,
 )
 from verifine.errors import GraderError
-from verifine.graders import CallableGrader, GradeFunction, build_grader
+from verifine.graders import GradeFunction, build_grader, callable_grader
+from verifine.graders.combined import CombinedGrader
 from verifine.graders.multi import MultiGrader
 from verifine.types import Grade, GradeFault, Sample, TokenUsage
 
@@ -27,8 +28,8 @@ def combine(formula: str, **grades: Grade) -> Grade:
         graders={name: FormatGraderConfig(type="format", pattern=".") for name in grades},
         calculate_output=formula,
     )
-    graders = {name: CallableGrader(always(grade)) for name, grade in grades.items()}
-    first, second = MultiGrader(config, graders).grade([SAMPLE, SAMPLE])
+    graders = {name: callable_grader(always(grade)) for name, grade in grades.items()}
+    first, second = CombinedGrader(graders, MultiGrader(config).combine).grade([SAMPLE, SAMPLE])
     assert (first.score, first.faults, first.usage) == (second.score, second.faults, second.usage)
     return first
 

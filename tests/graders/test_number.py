@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifine.config.graders import NumberGraderConfig
-from verifine.graders.number import NumberGrader, find_last_number, read_plain_number
+from verifine.graders import build_grader
+from verifine.graders.number import find_last_number, read_plain_number
 from verifine.types import Grade, GradeFault, Json, Sample
 
 
@@ -23,7 +24,7 @@ def grade(
     config = NumberGraderConfig(
         type="number", name="value", take=take, tolerance=tolerance, relative_tolerance=relative_tolerance
     )
-    (result,) = NumberGrader(config).grade([Sample(output_text=text, item=item)])
+    (result,) = build_grader(config).grade([Sample(output_text=text, item=item)])
     return result
 
 
@@ -144,7 +145,7 @@ def test_numbers_are_compared_within_the_wider_tolerance(
 
 @pytest.mark.parametrize("text", ["31", "no number"])
 def test_a_broken_row_is_unscorable_whatever_the_answer(text: str) -> None:
-    assert grade(text, gt_answer="thirty").reason == 'the reference "thirty" is not a number; mend the row'
+    assert grade(text, gt_answer="thirty").reason == 'the reference "thirty" is not a number; fix the row'
     missing = grade(text)
     assert (missing.reason, missing.faults) == (
         "item.gt_answer does not exist: item has no fields",
@@ -155,6 +156,6 @@ def test_a_broken_row_is_unscorable_whatever_the_answer(text: str) -> None:
 def test_an_answer_without_the_field_that_is_read_scores_nothing() -> None:
     config = NumberGraderConfig(type="number", input="{{ sample.output_json.price }}", reference="3")
     texts = ['{"price": 3}', '{"price": "3.0"}', "three"]
-    grades = NumberGrader(config).grade([Sample(output_text=text, item={}) for text in texts])
+    grades = build_grader(config).grade([Sample(output_text=text, item={}) for text in texts])
     assert [each.score for each in grades] == [1, 1, 0]
     assert grades[2].faults == {GradeFault.SAMPLE_PARSE}

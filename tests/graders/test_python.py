@@ -239,7 +239,7 @@ def test_source_that_cannot_grade_is_refused_when_the_grader_is_built(source: st
         opened(source)
     told = str(caught.value)
     assert told.startswith('grader "mine": its source cannot be loaded: ')
-    assert told.endswith("; mend the source")
+    assert told.endswith("; fix the source")
     assert message in told
 
 

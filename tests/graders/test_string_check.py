@@ -6,14 +6,14 @@ import pytest
 from pydantic import ValidationError
 
 from verifine.config.graders import StringCheckGraderConfig
-from verifine.graders.string_check import StringCheckGrader
+from verifine.graders import Grader, build_grader
 from verifine.types import Grade, GradeFault, Sample
 
 Operation = Literal["eq", "ne", "like", "ilike"]
 
 
-def string_check(operation: Operation, reference: str = "{{ item.gt_answer }}") -> StringCheckGrader:
-    return StringCheckGrader(
+def string_check(operation: Operation, reference: str = "{{ item.gt_answer }}") -> Grader:
+    return build_grader(
         StringCheckGraderConfig(
             type="string_check",
             name="check",
@@ -54,7 +54,7 @@ def test_a_row_without_the_field_is_unscorable_and_the_others_keep_their_places(
 
 
 def test_a_row_without_the_field_is_its_own_fault_and_an_answer_without_json_is_the_answers() -> None:
-    check = StringCheckGrader(
+    check = build_grader(
         StringCheckGraderConfig(
             type="string_check", input="{{ sample.output_json.city }}", reference="{{ item.city }}", operation="eq"
         )

@@ -8,15 +8,15 @@ import pytest
 from verifine.config.graders import TextSimilarityGraderConfig
 from verifine.config.graders.text_similarity import SimilarityMetric
 from verifine.errors import GraderError
-from verifine.graders import build_grader
+from verifine.graders import Grader, build_grader
 from verifine.graders.similarity import Embedder
-from verifine.graders.text_similarity import TextSimilarityGrader
+from verifine.graders.text_similarity import CosineSimilarityGrader
 from verifine.types import Grade, GradeFault, Json, Sample
 
 
 def grader(
     metric: SimilarityMetric, *, text: str = "{{ sample.output_text }}", embedder: Embedder | None = None
-) -> TextSimilarityGrader:
+) -> Grader:
     config = TextSimilarityGraderConfig(
         type="text_similarity",
         name="alike",
@@ -24,7 +24,7 @@ def grader(
         reference="{{ item.reference }}",
         evaluation_metric=metric,
     )
-    return TextSimilarityGrader(config, embedder=embedder)
+    return build_grader(config) if embedder is None else CosineSimilarityGrader(config, embedder=embedder)
 
 
 def sample(text: str, **item: Json) -> Sample:

@@ -10,7 +10,8 @@ import pytest
 from verifine.config import build_config, dump_config, load_config
 from verifine.config.graders import GraderConfig, PythonGraderConfig, TextSimilarityGraderConfig, WeightedGraderConfig
 from verifine.errors import GraderError
-from verifine.graders import build_grader, load_grader_config
+from verifine.graders import build_grader, grade_samples, load_grader_config
+from verifine.graders.combined import CombinedGrader
 from verifine.graders.weighted import WeightedGrader
 from verifine.types import Grade, GradeFault, Sample, TokenUsage
 
@@ -38,7 +39,7 @@ class Scripted:
 def combine(*weighted: tuple[float, Grade]) -> Grade:
     graders = {f"g{place}": Scripted(grade) for place, (_, grade) in enumerate(weighted)}
     weights = {f"g{place}": weight for place, (weight, _) in enumerate(weighted)}
-    first, second = WeightedGrader(graders, weights).grade(SAMPLES)
+    first, second = grade_samples(CombinedGrader(graders, WeightedGrader(weights).combine), SAMPLES)
     assert first == second
     return first
 
@@ -78,7 +79,7 @@ def test_an_answer_that_any_grader_cannot_score_is_unscorable_by_the_name_of_tha
 
 def test_each_grader_is_asked_once_and_closed() -> None:
     graders = {"a": Scripted(Grade(score=1.0)), "b": Scripted(Grade(score=0.0))}
-    weighted = WeightedGrader(graders, {"a": 1.0, "b": 1.0})
+    weighted = CombinedGrader(graders, WeightedGrader({"a": 1.0, "b": 1.0}).combine)
     weighted.grade(SAMPLES)
     assert weighted.grade([]) == []
     weighted.close()
@@ -163,4 +164,4 @@ def test_the_guides_example_scores_as_the_guide_says(tmp_path: Path) -> None:
 def test_a_sum_that_is_not_finite_is_unscorable() -> None:
     grade = combine((1e308, Grade(score=1.0)), (1e308, Grade(score=1.0)))
     assert grade.score is None
-    assert grade.reason == "the weighted sum is inf, which is not finite"
+    assert grade.reason == "the grader gave the score inf, which is not finite"

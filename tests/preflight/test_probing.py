@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from verifine.config import build_config
 from verifine.config.graders import AnyGrader
-from verifine.graders import CallableGrader, GradeFunction, Grader, build_grader
+from verifine.graders import GradeFunction, Grader, build_grader, callable_grader
 from verifine.preflight.grading import GradingFacts, judge_grading
 from verifine.preflight.probing import COSTLY_ROWS, ENOUGH_S, PROBED_ROWS, Tried, probe_grader
 from verifine.types import Example, Grade, Json, Sample, TokenUsage
@@ -24,7 +24,7 @@ class Watching:
     """A grader that remembers what it was asked."""
 
     def __init__(self, function: GradeFunction) -> None:
-        self._inner = CallableGrader(function)
+        self._inner = callable_grader(function)
         self.samples: list[Sample] = []
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:
@@ -122,7 +122,7 @@ def test_a_grader_that_may_want_an_answer_written_otherwise_is_only_warned_of(co
 
 
 def test_code_of_the_users_own_may_want_something_else() -> None:
-    facts = probe_grader(tried(None, rows(20), CallableGrader(lambda sample, item: 0.0)))
+    facts = probe_grader(tried(None, rows(20), callable_grader(lambda sample, item: 0.0)))
     assert facts.kind == "a Python program's own"
     assert names(facts) == ["right_answer_not_recognised"]
 
@@ -164,7 +164,7 @@ def test_templates_of_a_judge_are_filled_in_for_every_row_without_asking_it() ->
 
 def test_rows_without_a_right_answer_say_so() -> None:
     train = [Example(id=str(n), messages=(), item={"topic": "x"}) for n in range(5)]
-    facts = probe_grader(tried(None, train, CallableGrader(lambda sample, item: 1.0)))
+    facts = probe_grader(tried(None, train, callable_grader(lambda sample, item: 1.0)))
     assert facts.right is None
     assert facts.untried == "the rows bring none: they have no gt_answer, and the grader names no other field"
 
@@ -176,7 +176,7 @@ def test_a_form_has_no_right_answer() -> None:
 
 def test_chance_in_a_grader_is_seen() -> None:
     ticks = itertools.count()
-    facts = probe_grader(tried(None, rows(8), CallableGrader(lambda sample, item: 1 / (1 + next(ticks)))))
+    facts = probe_grader(tried(None, rows(8), callable_grader(lambda sample, item: 1 / (1 + next(ticks)))))
     assert facts.repetition is not None
     assert facts.repetition.changed == facts.repetition.answers == COSTLY_ROWS * 6
     assert "scores_change" in names(facts)
@@ -191,6 +191,6 @@ def test_a_slow_grader_is_tried_on_fewer_rows() -> None:
 
 
 def test_a_grader_that_fails_on_everything_is_a_blocker() -> None:
-    facts = probe_grader(tried(None, rows(8), CallableGrader(lambda sample, item: item["points"])))
+    facts = probe_grader(tried(None, rows(8), callable_grader(lambda sample, item: item["points"])))
     assert names(facts) == ["nothing_scorable"]
     assert facts.every.reasons[0][0] == "KeyError: 'points'"

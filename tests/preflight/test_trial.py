@@ -9,7 +9,7 @@ import pytest
 
 from verifine.algorithms.algorithm import default_algorithm
 from verifine.config import build_config
-from verifine.graders import CallableGrader
+from verifine.graders import callable_grader
 from verifine.models.chat import render_prompt
 from verifine.models.load import LanguageModel
 from verifine.preflight.trial import Asked, ask, measure, observe, work_of
@@ -34,7 +34,7 @@ def make_trainer(
     trainer = Trainer(
         source=PromptSource(EXAMPLES, lambda e: Prompt(id=e.id, token_ids=(1, 2), item=e.item, question="Q"), seed=0),
         engine=engine,
-        grader=CallableGrader(lambda sample, item: float(sample["output_text"] == item["gt_answer"])),
+        grader=callable_grader(lambda sample, item: float(sample["output_text"] == item["gt_answer"])),
         algorithm=default_algorithm(algorithm),
         learner=FakeLearner(),
         canary=None,
@@ -183,7 +183,7 @@ def test_groups_without_signal_are_spared_only_where_groups_are_compared(
 
 def test_where_nothing_could_be_scored_nothing_is_read(model: LanguageModel) -> None:
     trainer, _ = make_trainer()
-    broken = replace(trainer, grader=CallableGrader(lambda sample, item: 1 / 0))
+    broken = replace(trainer, grader=callable_grader(lambda sample, item: 1 / 0))
     asked = ask(broken, rows=2, samples=2)
     assert measure(asked, observe(asked.groups, broken.algorithm, 8), broken, model, 100).forward_s == 0.0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from verifine.errors import GraderError
-from verifine.graders import CallableGrader, Grader
+from verifine.graders import Grader, callable_grader
 from verifine.insights.held_out import pass_at
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ScriptedEngine, load_tiny_model
@@ -19,7 +19,7 @@ PROMPTS = [Prompt(id=f"held-out/{i}", token_ids=(5, 6 + i), item={"gt_answer": i
 
 
 def judge(grade: Callable[[str], float | Grade]) -> Grader:
-    return CallableGrader(lambda sample, _: grade(sample["output_text"]))
+    return callable_grader(lambda sample, _: grade(sample["output_text"]))
 
 
 def right(text: str) -> Grade:

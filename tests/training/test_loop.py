@@ -15,7 +15,7 @@ from verifine.algorithms.algorithm import default_algorithm
 from verifine.checkpoints.store import CheckpointStore
 from verifine.config import build_config
 from verifine.errors import GraderError, StoppedError, TrainingError
-from verifine.graders import CallableGrader
+from verifine.graders import callable_grader
 from verifine.insights.diagnosis.monitor import Monitor
 from verifine.insights.findings import Finding
 from verifine.learner.learner import TrainingBatch, UpdateOutcome, UpdateReport
@@ -74,7 +74,7 @@ def make_run(
     trainer = Trainer(
         source=PromptSource(EXAMPLES, lambda e: Prompt(id=e.id, token_ids=(5, 6), item={}), seed=0),
         engine=ScriptedEngine(lambda _, sample: "yes" if sample == 0 else "no"),
-        grader=CallableGrader(lambda sample, _: float(sample["output_text"] == "yes")),
+        grader=callable_grader(lambda sample, _: float(sample["output_text"] == "yes")),
         algorithm=default_algorithm("grpo"),
         learner=FakeLearner(outcome),
         canary=None,
@@ -181,7 +181,7 @@ def test_a_time_limit_without_time_for_a_step_fails_with_the_way_out(tmp_path: P
 
 def test_a_run_without_signal_because_nothing_could_be_scored_blames_the_grader(tmp_path: Path) -> None:
     run, _ = make_run(tmp_path, replace(PLAN, steps=100), UpdateOutcome.NO_SIGNAL)
-    broken = CallableGrader(lambda sample, item: 1 / 0)
+    broken = callable_grader(lambda sample, item: 1 / 0)
     with pytest.raises(GraderError, match="80 of 80 answers"):
         execute(replace(run, trainer=replace(run.trainer, grader=broken)), START)
 
@@ -238,7 +238,7 @@ def test_twenty_steps_without_signal_end_a_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["grpo", "ppo"])
 def test_a_grader_that_never_tells_answers_apart_ends_a_run(name: str, tmp_path: Path) -> None:
     run, watcher = make_run(tmp_path, replace(PLAN, steps=100))
-    same = replace(run.trainer, grader=CallableGrader(lambda sample, item: 0.0), algorithm=default_algorithm(name))
+    same = replace(run.trainer, grader=callable_grader(lambda sample, item: 0.0), algorithm=default_algorithm(name))
     assert execute(replace(run, trainer=same), START).ending is Ending.NO_SIGNAL
     assert watcher.steps == list(range(1, 21))
 
@@ -272,7 +272,7 @@ def test_a_gradient_that_stays_infinite_fails_a_run(tmp_path: Path) -> None:
 
 def test_a_grader_that_keeps_failing_fails_a_run(tmp_path: Path) -> None:
     run, _ = make_run(tmp_path, replace(PLAN, steps=1000))
-    broken = CallableGrader(lambda sample, item: 1 / 0)
+    broken = callable_grader(lambda sample, item: 1 / 0)
     with pytest.raises(GraderError, match=r"80 of 80 answers(.|\n)*ZeroDivisionError: division by zero"):
         execute(replace(run, trainer=replace(run.trainer, grader=broken)), START)
 

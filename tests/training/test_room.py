@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from verifine.config import build_config
-from verifine.graders import CallableGrader
+from verifine.graders import callable_grader
 from verifine.launch.build import AuxiliaryModels, assemble_trainer, resolve
 from verifine.launch.inputs import RunInputs
 from verifine.learner.learner import UpdateOutcome, UpdateReport
@@ -42,7 +42,7 @@ def take_steps(model: LanguageModel, count: int, tokens: int | str = "auto") -> 
         }
     )
     inputs = RunInputs(config=resolve(config, model), train=EXAMPLES, held_out=[], grader=None)
-    trainer = assemble_trainer(inputs, model, CallableGrader(vowels), AuxiliaryModels(), lambda: 0.0).trainer
+    trainer = assemble_trainer(inputs, model, callable_grader(vowels), AuxiliaryModels(), lambda: 0.0).trainer
     results, progress = [], Progress()
     for _ in range(count):
         results.append(train_step(trainer, progress))

@@ -9,7 +9,7 @@ from verifine.algorithms.algorithm import default_algorithm
 from verifine.batch import Batch, Estimates
 from verifine.config.recipes import RECIPES
 from verifine.errors import GraderError
-from verifine.graders import CallableGrader
+from verifine.graders import callable_grader
 from verifine.learner.learner import UpdateOutcome
 from verifine.testing import FakeLearner, ScriptedEngine
 from verifine.training.source import PromptSource
@@ -30,7 +30,7 @@ def make_trainer(
     trainer = Trainer(
         source=PromptSource(EXAMPLES, lambda e: Prompt(id=e.id, token_ids=(1, 2), item=e.item), seed=0),
         engine=engine,
-        grader=CallableGrader(lambda sample, item: float(sample["output_text"] == item["want"])),
+        grader=callable_grader(lambda sample, item: float(sample["output_text"] == item["want"])),
         algorithm=default_algorithm(algorithm),
         learner=learner,
         canary=None,
@@ -91,7 +91,7 @@ def test_an_update_that_was_not_applied_is_not_counted() -> None:
 
 def test_unscorable_answers_are_left_out_of_credit_and_counted() -> None:
     trainer, _, learner = make_trainer(right_when_even)
-    broken = CallableGrader(lambda sample, item: 1 / 0 if sample["output_text"] == "wrong" else 1.0)
+    broken = callable_grader(lambda sample, item: 1 / 0 if sample["output_text"] == "wrong" else 1.0)
     result = train_step(replace(trainer, grader=broken), Progress())
     assert result.harvest.valid.tolist() == [[True, False, True, False]] * 3
     assert learner.lessons == [], "what is left scored the same"

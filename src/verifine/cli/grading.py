@@ -19,7 +19,7 @@ from verifine.cli.options import warn_of
 from verifine.config import AnyGrader, GradingConfig, ServiceConfig
 from verifine.data.strict_json import JsonError, parse_json
 from verifine.errors import ConfigError, GraderError
-from verifine.graders import Grader, Services, build_grader
+from verifine.graders import Grader, Services, build_grader, grade_samples
 from verifine.graders.sandbox.call import Level
 from verifine.types import Grade, Json, Sample
 
@@ -89,7 +89,7 @@ def grade_all(grader: Grader, samples: Sequence[Sample]) -> Graded:
     seconds = 0.0
     for start in track(starts, "grading", console=console, transient=True, disable=is_silent):
         started = time.perf_counter()
-        grades += grader.grade(samples[start : start + BATCH])
+        grades += grade_samples(grader, samples[start : start + BATCH])
         seconds += time.perf_counter() - started
     return Graded(grades=tuple(grades), seconds=seconds)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import assert_never
 
 from verifine.config.graders import AnswerGraderConfig
-from verifine.errors import GraderError
 from verifine.graders.arithmetic import evaluate_arithmetic
 from verifine.graders.extraction import find_tagged
 from verifine.graders.numerals import parse_number
-from verifine.graders.template import MissingFieldError, render
+from verifine.graders.sample_error import SampleError
+from verifine.graders.template import render
 from verifine.types import Grade, GradeFault, Json, Sample
 
 
@@ -23,21 +22,10 @@ class AnswerGrader:
         # By way of its decimal form: Fraction(0.3) is a little below 0.3 and would refuse a difference of 0.3.
         self._tolerance = Fraction(str(config.tolerance))
 
-    def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        return [self._grade_one(sample) for sample in samples]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _grade_one(self, sample: Sample) -> Grade:
+    def grade_one(self, sample: Sample) -> Grade:
         answer = find_tagged(sample.output_text, tag=self._config.tag)
-        try:
-            # Compared even when there is no answer, so that a broken row is unscorable whatever the model says.
-            is_right = self._is_right(answer or "", sample)
-        except MissingFieldError as error:
-            return error.grade()
-        except GraderError as error:
-            return Grade.unscorable(str(error), GradeFault.INVALID_VARIABLE)
+        # Compared even when there is no answer, so that a broken row is unscorable whatever the model says.
+        is_right = self._is_right(answer or "", sample)
         format_ok = answer is not None
         answer_ok = format_ok and is_right
         weight = self._config.format_weight
@@ -66,12 +54,14 @@ class AnswerGrader:
     def _is_near(self, value: Fraction | None, reference: str) -> bool:
         wanted = parse_number(reference)
         if wanted is None:
-            raise GraderError(f'the reference "{reference[:60]}" is not a number; mend the row, or compare exact')
+            reason = f'the reference "{reference[:60]}" is not a number; fix the row, or compare exact'
+            raise SampleError(reason, GradeFault.INVALID_VARIABLE)
         return value is not None and abs(value - wanted) <= self._tolerance
 
 
 def _numbers(value: Json) -> list[int]:
     numbers = [each for each in value if isinstance(each, int)] if isinstance(value, list) else []
     if not isinstance(value, list) or not value or len(numbers) < len(value):
-        raise GraderError('the row\'s field "numbers" must be a list of integers for compare: countdown')
+        reason = 'the row\'s field "numbers" must be a list of integers for compare: countdown'
+        raise SampleError(reason, GradeFault.INVALID_VARIABLE)
     return numbers

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from verifine.config.graders import ChoiceGraderConfig
-from verifine.errors import GraderError
 from verifine.graders.decision import Choices
-from verifine.graders.template import MissingFieldError, render
+from verifine.graders.sample_error import SampleError
+from verifine.graders.template import render
 from verifine.types import Grade, Sample
 
 MAX_SHOWN = 60
@@ -20,21 +18,10 @@ class ChoiceGrader:
         self._config = config
         self._choices = Choices(config.choices)
 
-    def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        return [self._grade_one(sample) for sample in samples]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _grade_one(self, sample: Sample) -> Grade:
-        try:
-            # The reference first: a row without it is unscorable, whatever the answer lacks.
-            wanted = self._reference(sample)
-            decision = self._choices.decide(render(self._config.input, sample))
-        except MissingFieldError as error:
-            return error.grade()
-        except GraderError as error:
-            return Grade.unscorable(str(error))
+    def grade_one(self, sample: Sample) -> Grade:
+        # The reference first: a row without it is unscorable, whatever the answer lacks.
+        wanted = self._reference(sample)
+        decision = self._choices.decide(render(self._config.input, sample))
         format_ok, answer_ok = decision is not None, decision == wanted
         weight = self._config.format_weight
         return Grade(
@@ -49,5 +36,5 @@ class ChoiceGrader:
         choice = self._choices.find(text)
         if choice is None:
             known = ", ".join(self._config.choices)
-            raise GraderError(f'the reference "{text[:MAX_SHOWN]}" is none of {known}; mend the row, or `choices`')
+            raise SampleError(f'the reference "{text[:MAX_SHOWN]}" is none of {known}; fix the row, or `choices`')
         return choice

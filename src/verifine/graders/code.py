@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from verifine.config.graders import CodeGraderConfig
 from verifine.graders.code_cases import Case, Cases, CasesError, parse_cases
 from verifine.graders.extraction import find_program
+from verifine.graders.grader import grade_together
+from verifine.graders.sample_error import SampleError
 from verifine.graders.sandbox import Call, CallFault, Limits, Outcome, Sandbox
 from verifine.graders.sandbox.programs import program_source
 from verifine.graders.services import Services
@@ -62,9 +64,7 @@ class CodeGrader:
         self._sandbox = Sandbox(level=services.level, workers=workers, preload=_PRELOAD, limits=self._limits)
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        tasks = [self._read(sample) for sample in samples]
-        grades = iter(self._run([task for task in tasks if isinstance(task, _Task)]))
-        return [next(grades) if isinstance(task, _Task) else task for task in tasks]
+        return grade_together(samples, self._read, self._run)
 
     def close(self) -> None:
         self._sandbox.close()
@@ -73,14 +73,13 @@ class CodeGrader:
         """What to run, or the grade where there is nothing to run."""
         name = self._config.tests
         if name not in sample.item:
-            reason = f'the row has no field "{name}" with test cases'
-            return Grade.unscorable(reason, GradeFault.INVALID_VARIABLE)
+            raise SampleError(f'the row has no field "{name}" with test cases', GradeFault.INVALID_VARIABLE)
         try:
             # Before the answer, so that a broken row is unscorable whatever the model says.
             tests = parse_cases(sample.item[name])
         except CasesError as error:
             reason = f'the row\'s field "{name}" cannot be used: {error}'
-            return Grade.unscorable(reason, GradeFault.INVALID_VARIABLE)
+            raise SampleError(reason, GradeFault.INVALID_VARIABLE) from error
         program = find_program(sample.output_text)
         if program is None:
             return _scored(0.0, format_ok=False, config=self._config)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from verifine.config.graders import EndpointGraderConfig
 from verifine.errors import GraderError
+from verifine.graders.grader import grade_together
 from verifine.graders.remote import (
     HttpFailure,
     HttpFailureKind,
@@ -24,6 +25,7 @@ from verifine.graders.remote import (
     read_secret,
 )
 from verifine.graders.sample import sample_fields
+from verifine.graders.sample_error import SampleError
 from verifine.graders.services import Services
 from verifine.types import Grade, GradeFault, Sample
 
@@ -83,22 +85,22 @@ class EndpointGrader:
         )
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        requests = [self._request(sample) for sample in samples]
-        sent = [request for request in requests if isinstance(request, HttpRequest)]
-        answers = iter(self._client.post_all(sent))
-        return [each if isinstance(each, Grade) else self._grade(next(answers)) for each in requests]
+        return grade_together(samples, self._request, self._ask)
 
     def close(self) -> None:
         """End the connections."""
         self._client.close()
 
-    def _request(self, sample: Sample) -> HttpRequest | Grade:
+    def _ask(self, requests: Sequence[HttpRequest]) -> list[Grade]:
+        return [self._grade(answer) for answer in self._client.post_all(requests)]
+
+    def _request(self, sample: Sample) -> HttpRequest:
         trace_id = f"msg_{self._new_id()}"
         content = {"sample": sample_fields(sample), "item": dict(sample.item), "trace_id": trace_id}
         try:
             body = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         except (TypeError, ValueError, RecursionError) as error:
-            return Grade.unscorable(f"the row cannot be sent to the endpoint as JSON: {error}")
+            raise SampleError(f"the row cannot be sent to the endpoint as JSON: {error}") from error
         return HttpRequest(url=self._config.url, body=body, id=trace_id)
 
     def _grade(self, answer: HttpReply | HttpFailure) -> Grade:

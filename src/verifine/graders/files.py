@@ -44,7 +44,7 @@ def _parse(text: str, path: Path) -> AnyGrader:
         value = parse_json(text)
     except JsonError as error:
         place = "" if error.line is None else f" line {error.line} column {error.column}"
-        raise GraderError(f"{path}{place} is not JSON: {error}; mend the file") from error
+        raise GraderError(f"{path}{place} is not JSON: {error}; fix the file") from error
     if not isinstance(value, dict):
         raise GraderError(f'{path} holds no grader; write an object such as {{"type": "answer", "compare": "number"}}')
     try:

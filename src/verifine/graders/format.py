@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from verifine.config.graders import FormatGraderConfig
 from verifine.config.graders.format import tags_of
-from verifine.graders.patterns import BoundedPattern, PatternTimeoutError
-from verifine.graders.timing import timed
-from verifine.types import Grade, GradeFault, Sample
+from verifine.graders.patterns import BoundedPattern
+from verifine.types import Grade, Sample
 
 
 class FormatGrader:
@@ -20,18 +19,9 @@ class FormatGrader:
         self._pattern = None if config.pattern is None else BoundedPattern(config.pattern, dot_matches_newline=True)
         self._tags = tags_of(config.template or "")
 
-    def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        return [timed(self._grade_one, sample) for sample in samples]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _grade_one(self, sample: Sample) -> Grade:
+    def grade_one(self, sample: Sample) -> Grade:
         text = sample.output_text
-        try:
-            fits = has_tags(text, self._tags) if self._pattern is None else self._pattern.matches(text)
-        except PatternTimeoutError as error:
-            return Grade.unscorable(str(error), GradeFault.UNRESPONSIVE_REWARD)
+        fits = has_tags(text, self._tags) if self._pattern is None else self._pattern.matches(text)
         return Grade(score=float(fits), parts={self._name: float(fits)}, format_ok=fits)
 
 

@@ -1,25 +1,25 @@
-"""What every grader is, and the one made from a Python callable."""
+"""What every grader is, and how samples are graded: one at a time, or many together."""
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
-from verifine.graders.sample import sample_fields
-from verifine.graders.scores import grade_from
-from verifine.types import Grade, GradeFault, Sample
+from verifine.errors import GraderError
+from verifine.graders.sample_error import SampleError
+from verifine.types import Grade, Sample
+
+Task = TypeVar("Task")
 
 
 class Grader(Protocol):
     """Scores answers.
 
-    A sample that cannot be scored gets an unscorable grade; GraderError is raised only for a grader that cannot be
-    used at all, and then when it is built.
+    A sample that cannot be scored gets an unscorable grade. GraderError is raised only when a grader is built, and
+    says that it cannot be used at all.
     """
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:
@@ -31,36 +31,71 @@ class Grader(Protocol):
         ...
 
 
-GradeFunction = Callable[[dict[str, Any], dict[str, Any]], float | Grade]
-"""`f(sample, item)`: sample holds what `sample_fields` gives, item the further fields of the row."""
+class PerSampleGrader:
+    """A grader that looks at one sample at a time and holds nothing."""
 
-
-class CallableGrader:
-    """A grader from a Python callable, called in this process and without a time limit."""
-
-    def __init__(self, function: GradeFunction, *, name: str = "callable") -> None:
-        self._function = function
-        self._name = name
+    def __init__(self, grade_one: Callable[[Sample], Grade], *, is_timed: bool = False) -> None:
+        """`grade_one` may raise SampleError. `is_timed`: grading takes long enough to be worth measuring."""
+        self._grade_one = grade_one
+        self._is_timed = is_timed
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        return [self._grade_one(sample) for sample in samples]
+        return [self._grade(sample) for sample in samples]
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _grade_one(self, sample: Sample) -> Grade:
+    def _grade(self, sample: Sample) -> Grade:
         started = time.perf_counter()
         try:
-            # The item is shared by the whole group: what one call does to its own must not reach the next.
-            item = copy.deepcopy(dict(sample.item))
-            value: object = self._function(sample_fields(sample), item)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's function may raise anything
-            reason, seconds = traceback.format_exception_only(error)[-1].strip(), time.perf_counter() - started
-            return Grade.unscorable(reason, GradeFault.PYTHON_RUNTIME, seconds)
-        seconds = time.perf_counter() - started
-        if not isinstance(value, Grade):
-            return grade_from(value, name=self._name, seconds=seconds)
-        if value.score is None or math.isfinite(value.score):
-            return value if value.seconds else replace(value, seconds=seconds)
-        reason = f"grade returned a Grade with the score {value.score}, which is not finite"
-        return Grade.unscorable(reason, GradeFault.PYTHON_RUNTIME, seconds)
+            grade = self._grade_one(sample)
+        except SampleError as error:
+            grade = error.grade()
+        if not self._is_timed or grade.seconds:
+            return grade
+        return replace(grade, seconds=time.perf_counter() - started)
+
+
+def grade_together(
+    samples: Sequence[Sample],
+    read: Callable[[Sample], Task | Grade],
+    grade: Callable[[list[Task]], list[Grade]],
+) -> list[Grade]:
+    """Grades at once all samples from which there is something to do.
+
+    `read` makes a task of a sample, or gives its grade where there is nothing to do; it may raise SampleError. `grade`
+    gives the grades of the tasks, in their order.
+    """
+    found = [_read(sample, read) for sample in samples]
+    grades = iter(grade([each for each in found if not isinstance(each, Grade)]))
+    return [each if isinstance(each, Grade) else next(grades) for each in found]
+
+
+def _read(sample: Sample, read: Callable[[Sample], Task | Grade]) -> Task | Grade:
+    try:
+        return read(sample)
+    except SampleError as error:
+        return error.grade()
+
+
+def grade_samples(grader: Grader, samples: Sequence[Sample]) -> list[Grade]:
+    """One grade a sample, in their order, each with a finite score or none.
+
+    Every grade enters here, so nothing behind it tests a score again.
+
+    Raises:
+        GraderError: the grader gave another number of grades than it was given samples.
+    """
+    grades = [_with_finite_score(grade) for grade in grader.grade(samples)]
+    if len(grades) != len(samples):
+        raise GraderError(
+            f"the grader gave {len(grades)} grades for {len(samples)} answers; it must give one for each, in order"
+        )
+    return grades
+
+
+def _with_finite_score(grade: Grade) -> Grade:
+    if grade.score is None or math.isfinite(grade.score):
+        return grade
+    reason = f"the grader gave the score {grade.score}, which is not finite"
+    return Grade.unscorable(reason, seconds=grade.seconds)

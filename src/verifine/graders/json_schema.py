@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from verifine.config.graders import JsonSchemaGraderConfig
 from verifine.data.strict_json import JsonError, parse_json
-from verifine.errors import GraderError
-from verifine.graders.schema import SchemaTimeoutError, SchemaValidator
-from verifine.graders.template import MissingFieldError, render
-from verifine.graders.timing import timed
-from verifine.types import Grade, GradeFault, Sample
+from verifine.graders.schema import SchemaValidator
+from verifine.graders.template import render
+from verifine.types import Grade, Sample
 
 
 class JsonSchemaGrader:
@@ -21,21 +17,9 @@ class JsonSchemaGrader:
         self._config = config
         self._schema = SchemaValidator(config.json_schema)
 
-    def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        return [timed(self._grade_one, sample) for sample in samples]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _grade_one(self, sample: Sample) -> Grade:
+    def grade_one(self, sample: Sample) -> Grade:
         try:
             fits = self._schema.fits(parse_json(render(self._config.input, sample)))
-        except MissingFieldError as error:
-            return error.grade()
         except JsonError:
             fits = False
-        except SchemaTimeoutError as error:
-            return Grade.unscorable(str(error), GradeFault.UNRESPONSIVE_REWARD)
-        except GraderError as error:
-            return Grade.unscorable(str(error))
         return Grade(score=float(fits), parts={self._config.name: float(fits)}, format_ok=fits)

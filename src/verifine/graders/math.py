@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from verifine.config.graders import MathGraderConfig
 from verifine.graders.equivalence import AnswerPair, Equivalence, MathComparison, MathVerdict
 from verifine.graders.extraction import extract_answer
+from verifine.graders.grader import grade_together
+from verifine.graders.sample_error import SampleError
 from verifine.graders.services import Services
-from verifine.graders.template import MissingFieldError, render
+from verifine.graders.template import render
 from verifine.types import Grade, GradeFault, Sample
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
-    """A sample that can be judged."""
-
-    pair: AnswerPair | None
-    """None: the text has not the right format."""
 
 
 class MathGrader:
@@ -29,31 +23,25 @@ class MathGrader:
         self._equivalence = Equivalence(timeout_s=config.timeout_s, services=services)
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        tasks = [self._read(sample) for sample in samples]
-        pairs = [task.pair for task in tasks if isinstance(task, _Task) and task.pair is not None]
-        compared = self._equivalence.compare(pairs)
-        return [self._grade(task, compared) if isinstance(task, _Task) else task for task in tasks]
+        return grade_together(samples, self._read, self._grade_pairs)
 
     def close(self) -> None:
         self._equivalence.close()
 
-    def _read(self, sample: Sample) -> _Task | Grade:
-        """What to compare, or the grade where there is nothing to compare."""
-        try:
-            # Before the answer, so that a broken row is unscorable whatever the model says.
-            reference = render(self._config.reference, sample)
-            if not reference.strip():
-                return Grade.unscorable("the reference is empty; mend the row", GradeFault.INVALID_VARIABLE)
-            text = render(self._config.input, sample)
-        except MissingFieldError as error:
-            return error.grade()
-        answer = extract_answer(text, self._config.answer_in)
-        return _Task(pair=None if answer is None else AnswerPair(answer=answer, reference=reference))
+    def _read(self, sample: Sample) -> AnswerPair | Grade:
+        """What to compare, or the grade of a text that has not the right format."""
+        # Before the answer, so that a broken row is unscorable whatever the model says.
+        reference = render(self._config.reference, sample)
+        if not reference.strip():
+            raise SampleError("the reference is empty; fix the row", GradeFault.INVALID_VARIABLE)
+        answer = extract_answer(render(self._config.input, sample), self._config.answer_in)
+        return self._scored(0.0, format_ok=False) if answer is None else AnswerPair(answer=answer, reference=reference)
 
-    def _grade(self, task: _Task, compared: Mapping[AnswerPair, MathComparison]) -> Grade:
-        if task.pair is None:
-            return self._scored(0.0, format_ok=False)
-        comparison = compared[task.pair]
+    def _grade_pairs(self, pairs: Sequence[AnswerPair]) -> list[Grade]:
+        compared = self._equivalence.compare(pairs)
+        return [self._grade(compared[pair]) for pair in pairs]
+
+    def _grade(self, comparison: MathComparison) -> Grade:
         if comparison.verdict is MathVerdict.FAILED:
             return Grade.unscorable(comparison.message, GradeFault.PYTHON_SERVER, comparison.seconds)
         is_late = comparison.verdict is MathVerdict.UNCHECKED
@@ -65,7 +53,7 @@ class MathGrader:
         )
 
     def _share(self, verdict: MathVerdict) -> float:
-        """How right an answer is. One that nobody can check in time is not right."""
+        """How right an answer is. One that cannot be checked in time is not right."""
         match verdict:
             case MathVerdict.EQUAL:
                 return 1.0

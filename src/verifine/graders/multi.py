@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from verifine.config.graders import MultiGraderConfig
 from verifine.config.graders.formula import FormulaError, evaluate_formula
-from verifine.graders.grader import Grader
-from verifine.graders.parts import Parts, carry, describe_failed, describe_unscorable, scores_of
-from verifine.types import Grade, GradeFault, Sample
+from verifine.graders.combined import describe_failed, describe_unscorable, scores_of
+from verifine.types import Grade, GradeFault
 
 
 class MultiGrader:
@@ -17,18 +16,10 @@ class MultiGrader:
     Unscorable where a part is, or where the formula has no finite value; 0 where the answer lacks what a part reads.
     """
 
-    def __init__(self, config: MultiGraderConfig, graders: Mapping[str, Grader]) -> None:
-        """`graders` are those of the config, built."""
+    def __init__(self, config: MultiGraderConfig) -> None:
         self._formula = config.formula
-        self._parts = Parts(graders)
 
-    def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        return [carry(self._combine(parts), parts) for parts in self._parts.grade(samples)]
-
-    def close(self) -> None:
-        self._parts.close()
-
-    def _combine(self, parts: Mapping[str, Grade]) -> Grade:
+    def combine(self, parts: Mapping[str, Grade]) -> Grade:
         """One answer's grades, by the names of the parts."""
         reason = describe_unscorable(parts)
         if reason is not None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from fractions import Fraction
 
 from verifine.config.graders import NumberGraderConfig
-from verifine.errors import GraderError
 from verifine.graders.numerals import parse_number
-from verifine.graders.template import MissingFieldError, render
+from verifine.graders.sample_error import SampleError
+from verifine.graders.template import render
 from verifine.types import Grade, Sample
 
 MAX_SHOWN = 60
@@ -34,21 +33,10 @@ class NumberGrader:
         self._tolerance = Fraction(str(config.tolerance))
         self._relative_tolerance = Fraction(str(config.relative_tolerance))
 
-    def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        return [self._grade_one(sample) for sample in samples]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _grade_one(self, sample: Sample) -> Grade:
-        try:
-            # The reference first: a row without it is unscorable, whatever the answer lacks.
-            wanted = self._reference(sample)
-            text = render(self._config.input, sample)
-        except MissingFieldError as error:
-            return error.grade()
-        except GraderError as error:
-            return Grade.unscorable(str(error))
+    def grade_one(self, sample: Sample) -> Grade:
+        # The reference first: a row without it is unscorable, whatever the answer lacks.
+        wanted = self._reference(sample)
+        text = render(self._config.input, sample)
         found = read_plain_number(text) if self._config.take == "whole" else find_last_number(text)
         is_right = found is not None and abs(found - wanted) <= self._allowed(wanted)
         return Grade(score=float(is_right), parts={self._config.name: float(is_right)}, answer_ok=is_right)
@@ -57,7 +45,7 @@ class NumberGrader:
         text = render(self._config.reference, sample)
         value = read_plain_number(text)
         if value is None:
-            raise GraderError(f'the reference "{text[:MAX_SHOWN]}" is not a number; mend the row')
+            raise SampleError(f'the reference "{text[:MAX_SHOWN]}" is not a number; fix the row')
         return value
 
     def _allowed(self, wanted: Fraction) -> Fraction:

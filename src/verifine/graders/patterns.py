@@ -2,7 +2,7 @@ r"""Python regular expressions in bounded time.
 
 Some expressions take exponential time on a text made for that, and Python's `re` cannot be stopped. The `regex` package
 can. It reads the same language but for fuzzy matching (`a{e}`) and classes by name (`[[:alpha:]]`), which `re` takes
-letter by letter: that is mended here. What remains: its `\w` holds combining marks, as in written Hindi, but not
+letter by letter: that is fixed here. What remains: its `\w` holds combining marks, as in written Hindi, but not
 superscript digits and fractions.
 """
 
@@ -13,6 +13,8 @@ import re
 import regex
 
 from verifine.errors import GraderError
+from verifine.graders.sample_error import SampleError
+from verifine.types import GradeFault
 
 TIMEOUT_S = 1.0
 """Processor time for one text. Sound expressions take microseconds, and milliseconds on a very long answer."""
@@ -22,8 +24,11 @@ _CLASS_BEGINNING = re.compile(r"\[\^?\]?")
 _BRACKETS = re.compile(r"\\.|\[", re.DOTALL)
 
 
-class PatternTimeoutError(GraderError):
+class PatternTimeoutError(SampleError):
     """An expression that took longer than it may."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, GradeFault.UNRESPONSIVE_REWARD)
 
 
 class BoundedPattern:

@@ -8,10 +8,12 @@ from contextlib import ExitStack
 
 from verifine.config.graders import PythonGraderConfig
 from verifine.errors import GraderError
+from verifine.graders.grader import grade_together
+from verifine.graders.returned import grade_from
 from verifine.graders.sample import sample_fields
+from verifine.graders.sample_error import SampleError
 from verifine.graders.sandbox import Call, CallFault, Limits, Outcome, Sandbox
 from verifine.graders.sandbox.programs import program_source
-from verifine.graders.scores import grade_from
 from verifine.graders.services import Services
 from verifine.types import Grade, GradeFault, Json, Sample
 
@@ -56,10 +58,7 @@ class PythonGrader:
             on_failure.pop_all()
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        calls = [self._call(sample) for sample in samples]
-        outcomes = iter(self._sandbox.run([call for call in calls if isinstance(call, Call)]))
-        name = self._config.name
-        return [grade_of(next(outcomes), name=name) if isinstance(call, Call) else call for call in calls]
+        return grade_together(samples, self._call, self._run)
 
     def close(self) -> None:
         self._sandbox.close()
@@ -79,16 +78,18 @@ class PythonGrader:
         (outcome,) = self._sandbox.run([call])
         problem = outcome.message if outcome.fault is not None else outcome.value
         if problem is not None:
-            raise GraderError(f'grader "{self._config.name}": its source cannot be loaded: {problem}; mend the source')
+            raise GraderError(f'grader "{self._config.name}": its source cannot be loaded: {problem}; fix the source')
 
-    def _call(self, sample: Sample) -> Call | Grade:
-        """The call, or the grade of a sample that cannot be sent."""
+    def _run(self, calls: Sequence[Call]) -> list[Grade]:
+        return [grade_of(outcome, name=self._config.name) for outcome in self._sandbox.run(calls)]
+
+    def _call(self, sample: Sample) -> Call:
         arguments = (sample_fields(sample), dict(sample.item))
         try:
             json.dumps(arguments)
         except (TypeError, ValueError, RecursionError) as error:
             reason = f"the row cannot be sent to the grader as JSON: {error}"
-            return Grade.unscorable(reason, GradeFault.INVALID_VARIABLE)
+            raise SampleError(reason, GradeFault.INVALID_VARIABLE) from error
         return Call(source=self._config.source, function="grade", arguments=arguments)
 
 

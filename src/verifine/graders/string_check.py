@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import assert_never
 
 from verifine.config.graders import StringCheckGraderConfig
-from verifine.graders.template import MissingFieldError, render
+from verifine.graders.template import render
 from verifine.types import Grade, Sample
 
 
@@ -16,19 +15,8 @@ class StringCheckGrader:
     def __init__(self, config: StringCheckGraderConfig) -> None:
         self._config = config
 
-    def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        return [self._grade_one(sample) for sample in samples]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _grade_one(self, sample: Sample) -> Grade:
-        try:
-            text = render(self._config.input, sample)
-            reference = render(self._config.reference, sample)
-        except MissingFieldError as error:
-            return error.grade()
-        holds = self._holds(text, reference)
+    def grade_one(self, sample: Sample) -> Grade:
+        holds = self._holds(render(self._config.input, sample), render(self._config.reference, sample))
         return Grade(score=float(holds), parts={self._config.name: float(holds)}, answer_ok=holds)
 
     def _holds(self, text: str, reference: str) -> bool:

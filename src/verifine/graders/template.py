@@ -11,24 +11,21 @@ from collections.abc import Mapping
 
 from verifine.config.graders.template import TemplateReference, parse_template
 from verifine.data.suggestion import did_you_mean
-from verifine.errors import GraderError
 from verifine.graders.sample import sample_fields
+from verifine.graders.sample_error import SampleError
 from verifine.types import Grade, GradeFault, Json, Sample
 
 
-class MissingFieldError(GraderError):
-    """A template names what this sample does not have."""
+class MissingFieldError(SampleError):
+    """A template names a field that this sample does not have."""
 
     def __init__(self, message: str, reference: TemplateReference, fault: GradeFault) -> None:
-        super().__init__(message)
-        self._is_answers_fault = reference.root == "sample"
-        self._fault = fault
+        super().__init__(message, fault)
+        self._is_missing_in_answer = reference.root == "sample"
 
     def grade(self) -> Grade:
-        """An answer that lacks what the grader reads scores 0; a row that does makes it unscorable."""
-        if self._is_answers_fault:
-            return Grade.failed(str(self), self._fault)
-        return Grade.unscorable(str(self), self._fault)
+        """0 where the answer lacks the field; unscorable where the row lacks it."""
+        return Grade.failed(str(self), self.fault) if self._is_missing_in_answer else super().grade()
 
 
 def render(template: str, sample: Sample) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from verifine.config.graders import TextSimilarityGraderConfig
 from verifine.errors import GraderError
+from verifine.graders.grader import grade_together
+from verifine.graders.sample_error import SampleError
 from verifine.graders.similarity import MAX_CHARACTERS, Embedder, cosine, embed_shortest, similarity
-from verifine.graders.template import MissingFieldError, render
-from verifine.graders.timing import timed
+from verifine.graders.template import render
 from verifine.types import Grade, GradeFault, Sample
 
 
@@ -23,7 +24,7 @@ class _Pair:
 
     @property
     def needs_vectors(self) -> bool:
-        """Equal texts are 1 and an empty one is 0, whatever the model of texts says of them."""
+        """Equal texts score 1 and an empty one 0, whatever the embedding model says of them."""
         return self.text != self.reference and min(len(self.text), len(self.reference)) > 0
 
     @property
@@ -32,11 +33,24 @@ class _Pair:
 
 
 class TextSimilarityGrader:
-    """How alike the input and the reference are, from 0 to 1; unscorable where they are too long to be compared."""
+    """How alike the input and the reference are, from 0 to 1, by every metric but cosine."""
 
-    def __init__(self, config: TextSimilarityGraderConfig, *, embedder: Embedder | None = None) -> None:
-        """GraderError without the embedder that the metric cosine needs; what is given is closed with the grader."""
-        if config.evaluation_metric == "cosine" and embedder is None:
+    def __init__(self, config: TextSimilarityGraderConfig) -> None:
+        self._config = config
+
+    def grade_one(self, sample: Sample) -> Grade:
+        assert self._config.evaluation_metric != "cosine"
+        pair = _render(self._config, sample)
+        score = similarity(self._config.evaluation_metric, pair.text, pair.reference)
+        return Grade(score=score, parts={self._config.name: score})
+
+
+class CosineSimilarityGrader:
+    """The cosine of the embeddings of input and reference."""
+
+    def __init__(self, config: TextSimilarityGraderConfig, *, embedder: Embedder | None) -> None:
+        """GraderError without an embedder. A given one is closed with the grader."""
+        if embedder is None:
             raise GraderError(
                 "the metric cosine compares embeddings; set `grading.embedder` to a server that makes them, or take "
                 "another metric, such as rouge_l"
@@ -45,58 +59,41 @@ class TextSimilarityGrader:
         self._embedder = embedder
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        if self._config.evaluation_metric == "cosine":
-            return self._grade_embedded(samples)
-        return [timed(self._grade_one, sample) for sample in samples]
-
-    def close(self) -> None:
-        if self._embedder is not None:
-            self._embedder.close()
-
-    def _grade_one(self, sample: Sample) -> Grade:
-        assert self._config.evaluation_metric != "cosine"
-        try:
-            pair = self._render(sample)
-            return self._scored(similarity(self._config.evaluation_metric, pair.text, pair.reference))
-        except MissingFieldError as error:
-            return error.grade()
-        except GraderError as error:
-            return Grade.unscorable(str(error))
-
-    def _grade_embedded(self, samples: Sequence[Sample]) -> list[Grade]:
-        """All texts are asked for at once, and the time is shared out among the samples."""
-        assert self._embedder is not None
+        """All texts are asked for at once, and the time is divided equally among the samples."""
         started = time.perf_counter()
-        pairs = [self._render_or_grade(sample) for sample in samples]
-        asked = [pair for pair in pairs if isinstance(pair, _Pair) and pair.needs_vectors and not pair.is_too_long]
-        texts = [text for pair in asked for text in (pair.text, pair.reference)]
-        vectors, reason = embed_shortest(self._embedder, texts)
-        grades = [self._compare(pair, vectors, reason) if isinstance(pair, _Pair) else pair for pair in pairs]
+        grades = grade_together(samples, self._read, self._grade_pairs)
         seconds = (time.perf_counter() - started) / max(1, len(grades))
         return [replace(grade, seconds=seconds) for grade in grades]
 
-    def _compare(self, pair: _Pair, vectors: Mapping[str, Sequence[float]], reason: str) -> Grade:
+    def close(self) -> None:
+        self._embedder.close()
+
+    def _read(self, sample: Sample) -> _Pair | Grade:
+        pair = _render(self._config, sample)
         if not pair.needs_vectors:
             return self._scored(float(pair.text == pair.reference))
         if pair.is_too_long:
-            return Grade.unscorable(f"a text is too long: at most {MAX_CHARACTERS} characters are compared")
+            raise SampleError(f"a text is too long: at most {MAX_CHARACTERS} characters are compared")
+        return pair
+
+    def _grade_pairs(self, pairs: Sequence[_Pair]) -> list[Grade]:
+        texts = [text for pair in pairs for text in (pair.text, pair.reference)]
+        vectors, reason = embed_shortest(self._embedder, texts)
+        return [self._compare(pair, vectors, reason) for pair in pairs]
+
+    def _compare(self, pair: _Pair, vectors: Mapping[str, Sequence[float]], reason: str) -> Grade:
         if pair.text not in vectors or pair.reference not in vectors:
             return Grade.unscorable(reason, GradeFault.MODEL_SERVER)
         try:
             return self._scored(cosine(vectors[pair.text], vectors[pair.reference]))
-        except GraderError as error:
-            return Grade.unscorable(str(error), GradeFault.MODEL_SERVER)
-
-    def _render_or_grade(self, sample: Sample) -> _Pair | Grade:
-        try:
-            return self._render(sample)
-        except MissingFieldError as error:
+        except SampleError as error:
             return error.grade()
-
-    def _render(self, sample: Sample) -> _Pair:
-        # The reference first: a row without it is unscorable, whatever the answer lacks.
-        reference = render(self._config.reference, sample)
-        return _Pair(text=render(self._config.input, sample).strip(), reference=reference.strip())
 
     def _scored(self, score: float) -> Grade:
         return Grade(score=score, parts={self._config.name: score})
+
+
+def _render(config: TextSimilarityGraderConfig, sample: Sample) -> _Pair:
+    # The reference first: a row without it is unscorable, whatever the answer lacks.
+    reference = render(config.reference, sample)
+    return _Pair(text=render(config.input, sample).strip(), reference=reference.strip())

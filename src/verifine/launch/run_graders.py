@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from verifine.config import AnyGrader
 from verifine.errors import ConfigError
-from verifine.graders import CallableGrader, GradeFunction, Grader, Services, build_grader
+from verifine.graders import GradeFunction, Grader, Services, build_grader, callable_grader
 from verifine.graders.sandbox import Level
 from verifine.launch.inputs import RunInputs
 
@@ -53,6 +53,6 @@ def open_graders(
         second_config = inputs.config.evaluation.grader
         second = None if second_config is None else build(second_config)
         if grader is not None:
-            yield RunGraders(grader=CallableGrader(grader) if callable(grader) else grader, config=None, second=second)
+            yield RunGraders(grader=callable_grader(grader) if callable(grader) else grader, config=None, second=second)
         elif inputs.grader is not None:
             yield RunGraders(grader=build(inputs.grader), config=inputs.grader, second=second)

@@ -11,7 +11,7 @@ from verifine.config import RunConfig
 from verifine.config.graders import CALLABLE_TRAITS, AnyGrader, GraderTraits
 from verifine.config.graders.fields import REFERENCE_FIELD
 from verifine.data import PromptSampler
-from verifine.graders import Grader
+from verifine.graders import Grader, grade_samples
 from verifine.graders.probes import (
     Probe,
     ProbeAnswer,
@@ -23,7 +23,6 @@ from verifine.graders.probes import (
 from verifine.insights.scores import collect_scores
 from verifine.preflight.grading import Field, GradingFacts, Repetition, Requests, changes
 from verifine.preflight.rows import RowFault, RowFaults, collect_faults, missing_fields
-from verifine.training.collect import grade_samples
 from verifine.types import Example, Grade
 
 PROBED_ROWS = 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -12,11 +11,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from verifine.batch import score
-from verifine.errors import GraderError
-from verifine.graders import Grader
+from verifine.graders import Grader, grade_samples
 from verifine.training.stopwatch import Stopwatch
 from verifine.training.trainer import Trainer
-from verifine.types import Grade, Group, Sample, Sampling
+from verifine.types import Group, Sample, Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,24 +71,3 @@ def grade_groups(grader: Grader, groups: Sequence[Group]) -> list[Group]:
     return [
         group.graded(grades[start : start + len(group.rollouts)]) for group, start in zip(groups, starts, strict=False)
     ]
-
-
-def grade_samples(grader: Grader, samples: Sequence[Sample]) -> list[Grade]:
-    """One grade a sample, in their order.
-
-    Raises:
-        GraderError: the grader gave another number of grades than it was given samples.
-    """
-    grades = [_scorable(grade) for grade in grader.grade(samples)]
-    if len(grades) != len(samples):
-        raise GraderError(
-            f"the grader gave {len(grades)} grades for {len(samples)} answers; it owes one for each, in order"
-        )
-    return grades
-
-
-def _scorable(grade: Grade) -> Grade:
-    """A score that is no finite number is none."""
-    if grade.score is None or math.isfinite(grade.score):
-        return grade
-    return Grade.unscorable(f"the grader gave the score {grade.score}, which is not finite")

@@ -12,7 +12,6 @@ from verifine.config.graders import LabelModelGraderConfig, ScoreModelGraderConf
 from verifine.config.grading import GradingConfig, ServiceConfig
 from verifine.errors import GraderError
 from verifine.graders import build_grader
-from verifine.graders.judge import LabelModelGrader, ScoreModelGrader
 from verifine.graders.services import Services
 from verifine.types import Grade, GradeFault, Sample, TokenUsage
 
@@ -244,7 +243,7 @@ def test_a_field_that_is_missing_is_not_asked_about(service: StubService, make_s
         Sample(output_text='{"a": 1}', item={"gt": float("nan")}),
         Sample(output_text='{"a": 1}', item={"gt": "\ud800"}),
     ]
-    grader = ScoreModelGrader(config, make_services())
+    grader = build_grader(config, make_services())
     grades = grader.grade(samples)
     grader.close()
     assert [each.score for each in grades] == [None, 0, 1, 1, None]
@@ -255,7 +254,7 @@ def test_a_field_that_is_missing_is_not_asked_about(service: StubService, make_s
 
 def test_answers_that_are_the_same_are_asked_about_once(service: StubService, make_services: MakeServices) -> None:
     service.answers(service.verdict(0.5), service.verdict(0.75), service.verdict(1.0))
-    grader = ScoreModelGrader(score_model(), make_services(max_concurrency=1))
+    grader = build_grader(score_model(), make_services(max_concurrency=1))
     first, second, again = grader.grade(answered("a", "b", "a"))
     later = grader.grade(answered("b", "a", "c"))
     grader.close()
@@ -268,7 +267,7 @@ def test_answers_that_are_the_same_are_asked_about_once(service: StubService, ma
 
 def test_what_is_unscorable_is_asked_again_the_next_time(service: StubService, make_services: MakeServices) -> None:
     service.answers(service.answer(status=400), service.completion("no"), service.verdict(0.5))
-    grader = ScoreModelGrader(score_model(), make_services())
+    grader = build_grader(score_model(), make_services())
     rounds = [grader.grade(answered("a", "a")) for _ in range(4)]
     grader.close()
     assert [[each.score for each in grades] for grades in rounds] == [
@@ -286,7 +285,7 @@ def test_a_remembered_label_still_says_whether_the_answer_is_right(
     service: StubService, make_services: MakeServices
 ) -> None:
     service.answers(service.verdict("rude"))
-    grader = LabelModelGrader(label_model(), make_services())
+    grader = build_grader(label_model(), make_services())
     grader.grade(answered("a"))
     (again,) = grader.grade(answered("a"))
     grader.close()
@@ -302,7 +301,7 @@ def test_a_server_that_refuses_a_response_format_is_asked_without_and_this_is_re
         return service.completion('Let me see.\n```json\n{"steps": [], "result": 0.5}\n```')
 
     service.respond = respond
-    grader = ScoreModelGrader(score_model(), make_services())
+    grader = build_grader(score_model(), make_services())
     (first,) = grader.grade(answered("a"))
     (second,) = grader.grade(answered("b"))
     grader.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from verifine.graders.judge.graders import LabelModelGrader, ScoreModelGrader
+from verifine.graders.judge.judging import JudgeGrader
+from verifine.graders.judge.label_model import label_question
+from verifine.graders.judge.score_model import score_question
 
-__all__ = ["LabelModelGrader", "ScoreModelGrader"]
+__all__ = ["JudgeGrader", "label_question", "score_question"]

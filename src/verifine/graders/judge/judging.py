@@ -8,11 +8,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from verifine.graders.grader import grade_together
 from verifine.graders.judge.chat import render_chat
 from verifine.graders.judge.question import Question, UnreadableResultError
 from verifine.graders.judge.verdict import VerdictError, read_completion, read_result
-from verifine.graders.remote import HttpFailure, HttpFailureKind, HttpReply, HttpRequest, Lease, Recent
-from verifine.graders.template import MissingFieldError
+from verifine.graders.remote import HttpFailure, HttpFailureKind, HttpReply, HttpRequest, Recent
+from verifine.graders.sample_error import SampleError
+from verifine.graders.services import Services
 from verifine.types import Grade, GradeFault, Json, Sample
 
 MAX_REMEMBERED = 100_000
@@ -29,46 +31,51 @@ class _Asked:
     messages: list[Json]
 
 
-class Judging:
-    """Remembers what was asked before, and whether the server can be told the form of its answer."""
+class JudgeGrader:
+    """Asks a model about each sample; unscorable where it gives no result that was asked for.
 
-    def __init__(self, question: Question, *, base_url: str, lease: Lease) -> None:
+    It remembers what was asked before, and whether the server can be told the form of its answer.
+    """
+
+    def __init__(self, question: Question, services: Services) -> None:
+        """GraderError if there is no judge to ask."""
+        server = services.judge()
         self._question = question
-        self._base_url = base_url
-        self._lease = lease
+        self._base_url = server.base_url
+        self._lease = services.lease(server)
         self._scores: Recent[bytes, float] = Recent(MAX_REMEMBERED)
         self._takes_response_format = True
 
     def grade(self, samples: Sequence[Sample]) -> list[Grade]:
-        rendered = [self._render(sample) for sample in samples]
-        asked = {each.key: each for each in rendered if isinstance(each, _Asked)}
-        known = {key: score for key in asked if (score := self._scores.get(key)) is not None}
-        fresh = [each for key, each in asked.items() if key not in known]
+        return grade_together(samples, self._render, self._grade_asked)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._lease.close()
+
+    def _render(self, sample: Sample) -> _Asked:
+        try:
+            messages = render_chat(self._question.messages, self._question.instruction, sample)
+            identity: list[Json] = [self._question.identity, self._base_url, messages]
+            return _Asked(key=hashlib.sha256(_json(identity)).digest(), messages=messages)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SampleError(f"the judge cannot be sent this as JSON: {error}") from error
+
+    def _grade_asked(self, asked: Sequence[_Asked]) -> list[Grade]:
+        """Each different chat is asked once."""
+        distinct = {each.key: each for each in asked}
+        known = {key: score for key in distinct if (score := self._scores.get(key)) is not None}
+        fresh = [each for key, each in distinct.items() if key not in known]
         answers = dict(zip((each.key for each in fresh), self._ask(fresh), strict=True))
         grades = []
-        for each in rendered:
-            if isinstance(each, Grade):
-                grades.append(each)
-            elif each.key in known:
+        for each in asked:
+            if each.key in known:
                 grades.append(self._scored(known[each.key]))
             else:
                 grades.append(answers[each.key])
                 # The tokens and the time were spent once, on the first.
                 answers[each.key] = replace(answers[each.key], usage={}, seconds=0.0)
         return grades
-
-    def close(self) -> None:
-        self._lease.close()
-
-    def _render(self, sample: Sample) -> _Asked | Grade:
-        try:
-            messages = render_chat(self._question.messages, self._question.instruction, sample)
-            identity: list[Json] = [self._question.identity, self._base_url, messages]
-            return _Asked(key=hashlib.sha256(_json(identity)).digest(), messages=messages)
-        except MissingFieldError as error:
-            return error.grade()
-        except (TypeError, ValueError, RecursionError) as error:
-            return Grade.unscorable(f"the judge cannot be sent this as JSON: {error}")
 
     def _ask(self, asked: Sequence[_Asked]) -> list[Grade]:
         answers = self._post(asked, with_format=self._takes_response_format)

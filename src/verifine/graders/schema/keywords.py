@@ -17,15 +17,18 @@ from typing import Any, Protocol
 
 from jsonschema import ValidationError
 
-from verifine.errors import GraderError
 from verifine.graders.patterns import BoundedPattern
-from verifine.types import Json
+from verifine.graders.sample_error import SampleError
+from verifine.types import GradeFault, Json
 
 _deadline: ContextVar[float] = ContextVar("deadline")
 
 
-class SchemaTimeoutError(GraderError):
+class SchemaTimeoutError(SampleError):
     """A validation that took longer than it may."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, GradeFault.UNRESPONSIVE_REWARD)
 
 
 class Validator(Protocol):

@@ -19,6 +19,7 @@ from referencing import Registry
 
 from verifine.errors import GraderError
 from verifine.graders.patterns import PatternTimeoutError
+from verifine.graders.sample_error import SampleError
 from verifine.graders.schema.check import check_json_schema
 from verifine.graders.schema.keywords import KEYWORDS, SchemaTimeoutError, bounded, limited
 from verifine.types import Json
@@ -67,14 +68,14 @@ class SchemaValidator:
             self.fits(probe)
 
     def fits(self, value: Json) -> bool:
-        """SchemaTimeoutError if nobody knows in time; GraderError if the value is nested too deep to look into."""
+        """SchemaTimeoutError if it takes too long; SampleError if the value is nested too deep."""
         try:
             with limited(self._timeout_s):
                 return self._validator.is_valid(value)
         except PatternTimeoutError as error:
             raise SchemaTimeoutError(str(error)) from error
         except RecursionError as error:
-            raise GraderError("the schema refers to itself without end, or the answer is nested too deep") from error
+            raise SampleError("the schema refers to itself without end, or the answer is nested too deep") from error
 
 
 def _bounded(draft: type[Validator]) -> type[Validator]:

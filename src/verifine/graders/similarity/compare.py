@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, assert_never
 
-from verifine.errors import GraderError
+from verifine.graders.sample_error import SampleError
 from verifine.graders.similarity.bleu import bleu
 from verifine.graders.similarity.fuzzy import weighted_ratio
 from verifine.graders.similarity.gleu import gleu
@@ -25,11 +25,11 @@ def similarity(metric: TextMetric, text: str, reference: str) -> float:
     empty texts too. A text without words is 0 against any other.
 
     Raises:
-        GraderError: a text is too long to be compared in a fraction of a second.
+        SampleError: a text is too long to be compared in a fraction of a second.
     """
     longest = max(len(text), len(reference))
     if longest > MAX_CHARACTERS:
-        raise GraderError(f"a text has {longest} characters; at most {MAX_CHARACTERS} are compared")
+        raise SampleError(f"a text has {longest} characters; at most {MAX_CHARACTERS} are compared")
     if text.strip() == reference.strip():
         return 1.0
     if metric == "fuzzy_match":

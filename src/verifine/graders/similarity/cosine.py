@@ -6,18 +6,21 @@ import math
 from collections.abc import Mapping, Sequence
 
 from verifine.errors import GraderError
+from verifine.graders.sample_error import SampleError
 from verifine.graders.similarity.embedder import Embedder
+from verifine.types import GradeFault
 
 
 def cosine(vector: Sequence[float], reference: Sequence[float]) -> float:
     """The cosine of the angle, with 0 for anything below it.
 
     Raises:
-        GraderError: the vectors have no angle, since their lengths differ or one has no direction.
+        SampleError: the vectors have no angle, since their lengths differ or one has no direction.
     """
     norms = math.hypot(*vector) * math.hypot(*reference)
     if len(vector) != len(reference) or not (0 < norms < math.inf):
-        raise GraderError("the embedder gave vectors that cannot be compared: of different lengths, or all zeros")
+        reason = "the embedder gave vectors that cannot be compared: of different lengths, or all zeros"
+        raise SampleError(reason, GradeFault.MODEL_SERVER)
     product = math.fsum(a * b for a, b in zip(vector, reference, strict=True))
     return min(1.0, max(0.0, product / norms))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rapidfuzz import fuzz, utils
 
-from verifine.errors import GraderError
+from verifine.graders.sample_error import SampleError
 
 MAX_AREA = 4 * 10**8
 """Letters of one text times those of the other: what a comparison may cost."""
@@ -19,13 +19,13 @@ def weighted_ratio(text: str, reference: str) -> float:
     """`rapidfuzz.fuzz.WRatio` of both in lower case, with blanks for all but letters and digits, in [0, 1].
 
     Raises:
-        GraderError: they are so long that it would take seconds, or minutes where their lengths differ.
+        SampleError: they are so long that it would take seconds, or minutes where their lengths differ.
     """
     left, right = utils.default_process(text), utils.default_process(reference)
     shorter, longer = sorted((len(left), len(right)))
     looks_for_parts = longer >= _LOOKS_FOR_PARTS * shorter
     if longer * shorter > MAX_AREA or (looks_for_parts and longer * shorter**2 > MAX_WORK):
-        raise GraderError(
+        raise SampleError(
             f"fuzzy_match of a text of {longer} characters with one of {shorter} takes too long; take rouge_l for "
             "long texts"
         )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import regex
 
-from verifine.errors import GraderError
+from verifine.graders.sample_error import SampleError
 
 MAX_WORDS = 20_000
 """The longest common subsequence of two texts takes time that grows with the product of their lengths."""
@@ -24,11 +24,11 @@ def split_words(text: str) -> list[str]:
     these are the words of the `rouge-score` package.
 
     Raises:
-        GraderError: there are more than MAX_WORDS.
+        SampleError: there are more than MAX_WORDS.
     """
     words: list[str] = _WORD.findall(unicodedata.normalize("NFC", text).lower())
     if len(words) > MAX_WORDS:
-        raise GraderError(f"a text has {len(words)} words; at most {MAX_WORDS} are compared")
+        raise SampleError(f"a text has {len(words)} words; at most {MAX_WORDS} are compared")
     return words
 
 

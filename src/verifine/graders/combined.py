@@ -1,36 +1,38 @@
-"""Graders that are asked the same samples, each under a name of its own."""
+"""Graders made of other graders."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 
-from verifine.graders.grader import Grader
+from verifine.graders.grader import Grader, grade_samples
 from verifine.types import Grade, Sample, TokenUsage
 
 
-class Parts:
-    """The graders inside another one."""
+class CombinedGrader:
+    """A grader made of others, each under a name of its own: asks them all, and combines what they say of an answer."""
 
-    def __init__(self, graders: Mapping[str, Grader]) -> None:
+    def __init__(self, graders: Mapping[str, Grader], combine: Callable[[Mapping[str, Grade]], Grade]) -> None:
+        """`combine` makes a grade of the parts' grades of one answer, by their names."""
         self._graders = graders
+        self._combine = combine
 
-    def grade(self, samples: Sequence[Sample]) -> list[Mapping[str, Grade]]:
-        """The grades of each sample by the graders' names.
-
-        The graders work at the same time, in a thread each: some of them wait for judges and sandboxes.
-        """
-        with ThreadPoolExecutor(max_workers=len(self._graders)) as threads:
-            futures = [threads.submit(grader.grade, samples) for grader in self._graders.values()]
-            columns = [future.result() for future in futures]
-        return [dict(zip(self._graders, row, strict=True)) for row in zip(*columns, strict=True)]
+    def grade(self, samples: Sequence[Sample]) -> list[Grade]:
+        return [carry(self._combine(parts), parts) for parts in self._grade_parts(samples)]
 
     def close(self) -> None:
         with ExitStack() as closing:  # the others are closed even if one fails
             for grader in self._graders.values():
                 closing.callback(grader.close)
+
+    def _grade_parts(self, samples: Sequence[Sample]) -> list[Mapping[str, Grade]]:
+        """The graders work at the same time, in a thread each: some of them wait for judges and sandboxes."""
+        with ThreadPoolExecutor(max_workers=len(self._graders)) as threads:
+            futures = [threads.submit(grade_samples, grader, samples) for grader in self._graders.values()]
+            columns = [future.result() for future in futures]
+        return [dict(zip(self._graders, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def scores_of(parts: Mapping[str, Grade]) -> dict[str, float]:
@@ -45,7 +47,7 @@ def describe_unscorable(parts: Mapping[str, Grade]) -> str | None:
 
 
 def describe_failed(parts: Mapping[str, Grade]) -> str | None:
-    """What went wrong in parts that have a score all the same, by the answer's own fault; None: nothing."""
+    """What went wrong in parts that have a score all the same, because the answer lacks something; None: nothing."""
     reasons = [f"{name}: {grade.reason}" for name, grade in parts.items() if grade.score is not None and grade.faults]
     return "; ".join(reasons) or None
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from verifine.graders import CallableGrader
-from verifine.graders.parts import Parts, carry, describe_failed, describe_unscorable, scores_of
+from verifine.graders import callable_grader
+from verifine.graders.combined import CombinedGrader, carry, describe_failed, describe_unscorable, scores_of
 from verifine.types import Grade, GradeFault, Sample, TokenUsage
 
 SAMPLES = [Sample(output_text=text, item={}) for text in ("a", "bb", "ccc")]
@@ -32,24 +32,39 @@ class Waiting:
             raise RuntimeError("it cannot be closed")
 
 
+def first(parts: Mapping[str, Grade]) -> Grade:
+    return next(iter(parts.values()))
+
+
 def test_parts_work_at_the_same_time_and_keep_their_order() -> None:
     barrier = threading.Barrier(3)
     graders = {name: Waiting(barrier, score) for name, score in (("z", 10), ("a", 20), ("m", 30))}
-    rows = Parts(graders).grade(SAMPLES)
+    rows: list[Mapping[str, Grade]] = []
+
+    def combine(parts: Mapping[str, Grade]) -> Grade:
+        rows.append(parts)
+        return Grade(score=float(len(rows)))
+
+    assert [grade.score for grade in CombinedGrader(graders, combine).grade(SAMPLES)] == [1, 2, 3]
     assert [list(row) for row in rows] == [["z", "a", "m"]] * 3
     assert [[grade.score for grade in row.values()] for row in rows] == [[11, 21, 31], [12, 22, 32], [13, 23, 33]]
     assert [grader.calls for grader in graders.values()] == [[SAMPLES]] * 3
 
 
 def test_no_samples_have_no_grades() -> None:
-    assert Parts({"a": CallableGrader(lambda sample, item: 1.0)}).grade([]) == []
+    assert CombinedGrader({"a": callable_grader(lambda sample, item: 1.0)}, first).grade([]) == []
+
+
+def test_a_part_without_a_finite_score_is_unscorable_before_it_is_combined() -> None:
+    (grade,) = CombinedGrader({"a": callable_grader(lambda sample, item: float("nan"))}, first).grade(SAMPLES[:1])
+    assert grade.score is None
 
 
 def test_all_are_closed_though_one_cannot_be() -> None:
     barrier = threading.Barrier(1)
     graders = [Waiting(barrier, score) for score in (1, 0, 2)]
     with pytest.raises(RuntimeError, match="cannot be closed"):
-        Parts({str(place): grader for place, grader in enumerate(graders)}).close()
+        CombinedGrader({str(place): grader for place, grader in enumerate(graders)}, first).close()
     assert [grader.closed for grader in graders] == [1, 1, 1]
 
 

@@ -15,8 +15,9 @@ from verifine.learner.local import LocalLearner
 from verifine.models.fingerprint import Fingerprint
 from verifine.models.load import LanguageModel, Weights
 from verifine.models.lora import adapters_off, attach_lora
+from verifine.models.policy import ModelPolicy
 from verifine.models.quantized import QuantizedCopy, int8_is_exact
-from verifine.rollout.canary import Canary, probe_interval, tolerance
+from verifine.rollout.canary import Canary, make_probes, probe_interval, tolerance
 from verifine.rollout.engine import RolloutEngine
 from verifine.rollout.mismatch import Cause
 from verifine.rollout.native.model_runner import ModelRunner, OwnWeightsRunner
@@ -30,6 +31,16 @@ NEVER = 1000
 """An interval in which no test falls."""
 
 needs_exact_int8 = pytest.mark.skipif(not int8_is_exact(), reason="this processor adds int8 products in 16 bits")
+
+
+def make_canary(model: LanguageModel, sampling: Sampling, interval: int = 1) -> Canary:
+    return Canary(
+        ModelPolicy(model),
+        make_probes(model.tokenizer, model.vocabulary_size),
+        sampling,
+        tolerance(model.compute_dtype, sampling),
+        interval,
+    )
 
 
 def own_copy(model: LanguageModel) -> LanguageModel:
@@ -219,7 +230,7 @@ def first_complaint(canary: Canary, engine: RolloutEngine, model: LanguageModel,
 def test_a_fault_is_caught_after_the_next_update_and_named(name: str, tmp_path: Path) -> None:
     make, temperature, cause, says = FAULTS[name]
     model = load_tiny_model(tmp_path / "base")
-    canary = Canary(model, replace(SAMPLING, temperature=temperature))
+    canary = make_canary(model, replace(SAMPLING, temperature=temperature))
     _, message = first_complaint(canary, make(model, tmp_path), model, temperature)
     assert f"the engine samples from {cause}: " in message
     assert says in message
@@ -230,7 +241,7 @@ def test_a_fault_is_caught_after_the_next_update_and_named(name: str, tmp_path: 
 def test_adapters_that_are_ignored_are_noticed(name: str, tmp_path: Path) -> None:
     make, cause, says = LORA_FAULTS[name]
     model = with_lora(tmp_path / "base")
-    canary = Canary(model, SAMPLING)
+    canary = make_canary(model, SAMPLING)
     if name != "adapters that never arrive":
         version, message = first_complaint(canary, make(model, tmp_path), model, 1.0)
         assert version == 1, "until they have learned something, adapters change nothing"
@@ -246,12 +257,12 @@ def test_adapters_that_are_ignored_are_noticed(name: str, tmp_path: Path) -> Non
 def test_adapters_that_are_missing_are_noticed_before_they_make_a_difference(tmp_path: Path) -> None:
     model = with_lora(tmp_path / "base")
     with pytest.raises(MismatchError, match=r"without its adapters: it does not have .*lora_A.* and 26 more tensors"):
-        Canary(model, SAMPLING).check(NativeEngine(load_tiny_model(tmp_path / "plain")), 0)
+        make_canary(model, SAMPLING).check(NativeEngine(load_tiny_model(tmp_path / "plain")), 0)
 
 
 def test_an_update_that_is_too_small_to_see_is_caught_by_the_fingerprint(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
-    engine, canary = Deaf(own_copy(model)), Canary(model, SAMPLING)
+    engine, canary = Deaf(own_copy(model)), make_canary(model, SAMPLING)
     canary.check(engine, 0)
     with torch.no_grad():
         for parameter in model.network.parameters():
@@ -286,7 +297,7 @@ KINDS = ("float32", "another temperature", "bfloat16", "lora", "fixed shapes", "
 @pytest.mark.parametrize("kind", [*KINDS, pytest.param("int8", marks=needs_exact_int8)])
 def test_an_honest_engine_is_never_complained_about(kind: str, architecture: Architecture, tmp_path: Path) -> None:
     model, sampling, engine = honest(kind, tmp_path, architecture)
-    canary, generator = Canary(model, sampling), torch.Generator().manual_seed(0)
+    canary, generator = make_canary(model, sampling), torch.Generator().manual_seed(0)
     for version in range(12):
         metrics = canary.check(engine, version, rollout_mismatch(model, engine, sampling), probe=True)
         assert metrics.keys() == {"mismatch/probe_mean", "mismatch/probe_max"}
@@ -321,7 +332,7 @@ def test_a_steps_own_rollouts_give_a_fault_away_where_no_probe_is_due(
     distort: Callable[[Tensor], Tensor], cause: Cause, tmp_path: Path
 ) -> None:
     model = load_tiny_model(tmp_path)
-    canary, engine = Canary(model, SAMPLING, NEVER), Faulty(model, distort)
+    canary, engine = make_canary(model, SAMPLING, NEVER), Faulty(model, distort)
     assert canary.check(engine, 1) == {}
     with pytest.raises(MismatchError, match=f"after update 1 the engine samples from {cause}"):
         canary.check(engine, 1, rollout_mismatch(model, engine, SAMPLING))
@@ -329,7 +340,7 @@ def test_a_steps_own_rollouts_give_a_fault_away_where_no_probe_is_due(
 
 def test_a_probe_is_due_at_every_interval_and_where_there_is_reason_to(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
-    canary, engine = Canary(model, SAMPLING, 3), NativeEngine(model)
+    canary, engine = make_canary(model, SAMPLING, 3), NativeEngine(model)
     assert [bool(canary.check(engine, version)) for version in range(7)] == [True, False, False] * 2 + [True]
     assert canary.check(engine, 1, probe=True)
     assert canary.check(engine, 1, 1e-4) == {}
@@ -340,13 +351,14 @@ def test_a_probe_is_due_at_every_interval_and_where_there_is_reason_to(tmp_path:
 def test_rollouts_that_differ_though_the_probe_does_not_point_to_decoding(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     with pytest.raises(MismatchError) as caught:
-        Canary(model, SAMPLING, NEVER).check(NativeEngine(model), 7, 0.25)
+        make_canary(model, SAMPLING, NEVER).check(NativeEngine(model), 7, 0.25)
     message = str(caught.value)
     assert message.startswith(
-        "canary: after update 7 the engine samples from something else while it decodes than when it reads: on the "
-        "rollouts of the step they differ by 0.25 nats on average. On 24 probe tokens its log-probabilities differ"
+        "canary: after update 7 the engine samples from something else while it decodes than when it scores given "
+        "tokens: on the rollouts of the step they differ by 0.25 nats on average. On 24 probe tokens its "
+        "log-probabilities differ"
     )
-    assert message.endswith("so look at its cache and its positions, and at how old the rollouts are.")
+    assert message.endswith("so check its KV cache and positions, and how old the rollouts are.")
 
 
 def test_looking_leaves_the_model_as_it_was(tmp_path: Path) -> None:
@@ -355,11 +367,11 @@ def test_looking_leaves_the_model_as_it_was(tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     state = torch.get_rng_state()
     with pytest.raises(MismatchError):
-        Canary(model, SAMPLING).check(WithoutAdapters(model), 1)
+        make_canary(model, SAMPLING).check(WithoutAdapters(model), 1)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.network.state_dict().items())
     assert all(parameter.grad is None or not parameter.grad.any() for parameter in model.network.parameters())
-    Canary(model, SAMPLING).check(NativeEngine(model), 1)
+    make_canary(model, SAMPLING).check(NativeEngine(model), 1)
 
 
 def test_a_low_temperature_magnifies_what_is_rounded() -> None:

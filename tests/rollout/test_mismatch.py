@@ -15,7 +15,7 @@ from verifine.rollout.mismatch import (
     ADVICE,
     Cause,
     Diagnosis,
-    Evidence,
+    ProbeEvidence,
     diagnose_logprobs,
     diagnose_weights,
     difference,
@@ -27,9 +27,9 @@ PROBABILITIES = torch.tensor([[0.5, 0.25, 0.15, 0.1]] * 3)
 TOKENS = torch.tensor([0, 2, 1])
 
 
-def evidence(engine: Sequence[float], temperature: float = 1.0) -> Evidence:
+def evidence(engine: Sequence[float], temperature: float = 1.0) -> ProbeEvidence:
     """Of an engine that gives the tokens these probabilities, where the learner gives 0.5, 0.15 and 0.25."""
-    return Evidence(
+    return ProbeEvidence(
         tokens=TOKENS,
         engine=torch.tensor(engine).log(),
         logits=PROBABILITIES.log() * temperature,
@@ -165,14 +165,14 @@ def test_every_cause_comes_with_advice() -> None:
 VOCABULARY = 60
 
 
-def random_evidence(seed: int, temperature: float, distort: Callable[[Tensor], Tensor]) -> Evidence:
+def random_evidence(seed: int, temperature: float, distort: Callable[[Tensor], Tensor]) -> ProbeEvidence:
     """Tokens drawn from an undecided model, and an engine that makes of its logits what `distort` says."""
     generator = torch.Generator().manual_seed(seed)
     logits = 2 * torch.randn(24, VOCABULARY, generator=generator)
     tokens = torch.multinomial(logits.softmax(dim=1), 1, generator=generator)
     engine = distort(logits / temperature).log_softmax(dim=1).gather(1, tokens).squeeze(1)
     noise = 1e-4 * torch.randn(24, generator=generator)
-    return Evidence(
+    return ProbeEvidence(
         tokens=tokens.squeeze(1),
         engine=engine + noise,
         logits=logits,

@@ -28,11 +28,12 @@ from verifine.models.chat import render_prompt
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.lora import attach_lora
 from verifine.models.oom import OomCounter
+from verifine.models.policy import ModelPolicy
 from verifine.models.provision import ProvisionedModel, cache_folder, provision_model
 from verifine.models.quantized import QuantizedCopy
 from verifine.models.shape import shape_of_config
 from verifine.models.threads import use_threads
-from verifine.rollout.canary import Canary, probe_interval
+from verifine.rollout.canary import Canary, make_probes, probe_interval, tolerance
 from verifine.rollout.engine import RolloutEngine
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.training.evaluate import EvalSet, eval_sampling
@@ -212,7 +213,7 @@ def assemble_trainer(
         grader=grader,
         algorithm=algorithm,
         learner=_build_learner(config, budget, model, auxiliary, oom_counter),
-        canary=Canary(model, sampling, probe_interval(config.sampling.prompts_per_step * _tokens_a_prompt(sampling))),
+        canary=_build_canary(model, sampling, config.sampling.prompts_per_step),
         sampling=sampling,
         prompts_per_step=config.sampling.prompts_per_step,
         max_resample=config.algorithm.max_resample,
@@ -242,9 +243,14 @@ def sampling_of(config: RunConfig) -> Sampling:
     )
 
 
-def _tokens_a_prompt(sampling: Sampling) -> int:
-    """At most."""
-    return sampling.group_size * sampling.max_new_tokens
+def _build_canary(model: LanguageModel, sampling: Sampling, prompts_per_step: int) -> Canary:
+    return Canary(
+        ModelPolicy(model),
+        make_probes(model.tokenizer, model.vocabulary_size),
+        sampling,
+        tolerance(model.compute_dtype, sampling),
+        probe_interval(prompts_per_step * sampling.group_size * sampling.max_new_tokens),
+    )
 
 
 def _build_learner(

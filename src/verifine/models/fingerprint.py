@@ -36,7 +36,7 @@ class Fingerprint:
 
 
 @torch.no_grad()
-def fingerprint(weights: Weights) -> Fingerprint:
+def take_fingerprint(weights: Weights) -> Fingerprint:
     """Looks at `weights` as they are now, compared as float32."""
     if not weights:
         return Fingerprint(digests={})

@@ -47,6 +47,10 @@ class LanguageModel:
         return device
 
     @property
+    def vocabulary_size(self) -> int:
+        return head_weight(self.network).shape[0]
+
+    @property
     def parameter_count(self) -> int:
         return sum(parameter.numel() for parameter in self.network.parameters())
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
 from verifine.learner.learner import LearnerState, TrainingBatch, UpdateOutcome, UpdateReport
-from verifine.models.fingerprint import Fingerprint, fingerprint
+from verifine.models.fingerprint import Fingerprint, take_fingerprint
 from verifine.models.load import Weights
 from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling
 
@@ -18,7 +18,7 @@ class ScriptedEngine:
     def __init__(self, answer: Callable[[Prompt, int], str]) -> None:
         self._answer = answer
         self.version = 0
-        self._fingerprint = fingerprint({})
+        self._fingerprint = take_fingerprint({})
         self.calls: list[tuple[tuple[str, ...], Sampling]] = []
         """The prompt ids and the sampling of every call."""
 
@@ -34,7 +34,7 @@ class ScriptedEngine:
 
     def load_weights(self, weights: Weights, version: int) -> None:
         """A script needs no weights, but it can say what it was given."""
-        self._fingerprint = fingerprint(weights)
+        self._fingerprint = take_fingerprint(weights)
         self.version = version
 
     def logprobs(self, rollouts: Sequence[Rollout], sampling: Sampling) -> list[list[float]]:  # noqa: ARG002

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from verifine.errors import EngineError
-from verifine.models.fingerprint import Fingerprint, fingerprint
+from verifine.models.fingerprint import Fingerprint, take_fingerprint
 from verifine.models.forward import head_weight, matmul_precision
 from verifine.models.load import LanguageModel, Weights
 from verifine.models.oom import OomCounter, OomRetry
@@ -113,7 +113,7 @@ class NativeEngine:
         return [[next(logprobs) for _ in rollout.token_ids] for rollout in rollouts]
 
     def fingerprint(self) -> Fingerprint:
-        return fingerprint(self._model.network.state_dict())
+        return take_fingerprint(self._model.network.state_dict())
 
     def _runner(self, sampling: Sampling) -> ModelRunner:
         quantized = self._quantized if sampling.in_int8 else None

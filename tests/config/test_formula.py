@@ -6,16 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.config.graders.formula import (
-    FUNCTIONS,
-    MAX_CHARACTERS,
-    MAX_DEPTH,
-    MAX_TOKENS,
-    FormulaError,
-    evaluate_formula,
-    names_in,
-    parse_formula,
-)
+from verifine.config.graders.expression import MAX_TOKENS, FormulaError
+from verifine.config.graders.formula import FUNCTIONS, GRAMMAR, evaluate_formula, names_in, parse_formula
 
 SCORES = {"a": 1.0, "b": 0.5, "zero": 0.0, "low": -8.0, "grader_2": 3.0}
 
@@ -150,8 +142,8 @@ def test_long_chains_are_read_to_their_end() -> None:
     assert value_of("1+" * 199 + "1") == 200
     assert value_of("1" + "*1" * 199) == 1
     assert value_of(f"max({', '.join(['a'] * 198)})") == 1
-    assert value_of("-" * MAX_DEPTH + "1") == 1
-    assert value_of("(" * MAX_DEPTH + "1" + ")" * MAX_DEPTH) == 1
+    assert value_of("-" * GRAMMAR.max_depth + "1") == 1
+    assert value_of("(" * GRAMMAR.max_depth + "1" + ")" * GRAMMAR.max_depth) == 1
 
 
 @pytest.mark.parametrize(
@@ -160,11 +152,14 @@ def test_long_chains_are_read_to_their_end() -> None:
         ("1+" * 200 + "1", f"the formula has more than {MAX_TOKENS} numbers, names and signs"),
         ("-" * 1000, f"the formula has more than {MAX_TOKENS} numbers"),
         ("(" * 1000, f"the formula has more than {MAX_TOKENS} numbers"),
-        ("-" * (MAX_DEPTH + 1) + "1", f"the formula is nested more than {MAX_DEPTH} levels deep"),
-        ("(" * 100 + "1" + ")" * 100, f"the formula is nested more than {MAX_DEPTH} levels deep"),
-        ("abs(" * 60 + "1" + ")" * 60, f"the formula is nested more than {MAX_DEPTH} levels deep"),
-        ("2^" * 60 + "1", f"the formula is nested more than {MAX_DEPTH} levels deep"),
-        ("1" + " " * MAX_CHARACTERS, f"the formula has 2001 characters; at most {MAX_CHARACTERS} are read"),
+        ("-" * (GRAMMAR.max_depth + 1) + "1", f"the formula is nested more than {GRAMMAR.max_depth} levels deep"),
+        ("(" * 100 + "1" + ")" * 100, f"the formula is nested more than {GRAMMAR.max_depth} levels deep"),
+        ("abs(" * 60 + "1" + ")" * 60, f"the formula is nested more than {GRAMMAR.max_depth} levels deep"),
+        ("2^" * 60 + "1", f"the formula is nested more than {GRAMMAR.max_depth} levels deep"),
+        (
+            "1" + " " * GRAMMAR.max_characters,
+            "the formula has 2001 characters; at most 2000 are read",
+        ),
     ],
 )
 def test_a_formula_beyond_the_limits_is_refused(formula: str, message: str) -> None:

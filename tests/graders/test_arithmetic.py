@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.graders.arithmetic import Evaluated, evaluate_arithmetic
+from verifine.graders.arithmetic import ArithmeticValue, evaluate_arithmetic
 
 NO_EXPRESSIONS = """+ 1+ *2 (1 1) () 2**3 2//1 1.5 1e3 x 3=3 +1 5%2 1,000 2^3 ² __import__('os') 1/0 1/(2-2)"""
 
@@ -28,7 +28,7 @@ NO_EXPRESSIONS = """+ 1+ *2 (1 1) () 2**3 2//1 1.5 1e3 x 3=3 +1 5%2 1,000 2^3 ²
     ],
 )
 def test_expression_has_value_and_literals(text: str, value: Fraction, literals: tuple[int, ...]) -> None:
-    assert evaluate_arithmetic(text) == Evaluated(value=value, literals=literals)
+    assert evaluate_arithmetic(text) == ArithmeticValue(value=value, literals=literals)
 
 
 @pytest.mark.parametrize(

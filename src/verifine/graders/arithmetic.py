@@ -1,109 +1,63 @@
-"""Integer arithmetic with + - * / and parentheses: parsed, never evaluated as code, and exact.
-
-sum      = product (("+" | "-") product)*
-product  = factor (("*" | "/") factor)*
-factor   = "-" factor | "(" sum ")" | integer
-"""
+"""Integer arithmetic with + - * / and parentheses: parsed, never evaluated as code, and exact."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-MAX_CHARACTERS = 200
-MAX_DEPTH = 20
+from verifine.config.graders.expression import Apply, Constant, FormulaError, Grammar, Name, Node, parse_expression
 
-_TOKEN = re.compile(r"\s*([0-9]+|[-+*/()])")
+GRAMMAR = Grammar(max_characters=200, max_depth=20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluated:
+class ArithmeticValue:
     """What an expression is worth, and the integers written in it, in order."""
 
     value: Fraction
     literals: tuple[int, ...]
 
 
-class _MalformedError(Exception):
-    """Not an expression, or one without a value."""
-
-
-def evaluate_arithmetic(text: str) -> Evaluated | None:
-    """None: not an expression, longer or deeper than the limits, or a division by zero."""
-    if len(text) > MAX_CHARACTERS:
-        return None
+def evaluate_arithmetic(text: str) -> ArithmeticValue | None:
+    """None: not such an expression, longer or deeper than the limits, or a division by zero."""
     try:
-        parser = _Parser(_tokens(text.rstrip()))
-        value = parser.whole()
-    except _MalformedError:
+        node = parse_expression(text, GRAMMAR)
+        return ArithmeticValue(value=_evaluate(node), literals=tuple(_literals(node)))
+    except (FormulaError, ZeroDivisionError):
         return None
-    return Evaluated(value=value, literals=tuple(parser.literals))
 
 
-def _tokens(text: str) -> list[str]:
-    tokens: list[str] = []
-    position = 0
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise _MalformedError
-        tokens.append(match[1])
-        position = match.end()
-    return tokens
+def _evaluate(node: Node) -> Fraction:
+    match node:
+        case Constant(text=text):
+            return Fraction(_integer(text))
+        case Apply(symbol="-", arguments=(value,)):
+            return -_evaluate(value)
+        case Apply(symbol="+", arguments=(left, right)):
+            return _evaluate(left) + _evaluate(right)
+        case Apply(symbol="-", arguments=(left, right)):
+            return _evaluate(left) - _evaluate(right)
+        case Apply(symbol="*", arguments=(left, right)):
+            return _evaluate(left) * _evaluate(right)
+        case Apply(symbol="/", arguments=(left, right)):
+            return _evaluate(left) / _evaluate(right)
+        case Apply() | Name():
+            raise FormulaError("arithmetic has integers, + - * / and parentheses, and nothing else")
 
 
-class _Parser:
-    def __init__(self, tokens: list[str]) -> None:
-        self.literals: list[int] = []
-        self._tokens = tokens
-        self._position = 0
+def _literals(node: Node) -> Iterator[int]:
+    match node:
+        case Constant(text=text):
+            yield _integer(text)
+        case Apply(arguments=arguments):
+            for argument in arguments:
+                yield from _literals(argument)
+        case Name():
+            return
 
-    def whole(self) -> Fraction:
-        value = self._sum(0)
-        if self._position < len(self._tokens):
-            raise _MalformedError
-        return value
 
-    def _sum(self, depth: int) -> Fraction:
-        value = self._product(depth)
-        while (operator := self._take("+", "-")) is not None:
-            right = self._product(depth)
-            value = value + right if operator == "+" else value - right
-        return value
-
-    def _product(self, depth: int) -> Fraction:
-        value = self._factor(depth)
-        while (operator := self._take("*", "/")) is not None:
-            right = self._factor(depth)
-            if operator == "/" and right == 0:
-                raise _MalformedError
-            value = value * right if operator == "*" else value / right
-        return value
-
-    def _factor(self, depth: int) -> Fraction:
-        if depth > MAX_DEPTH or self._position == len(self._tokens):
-            raise _MalformedError
-        if self._take("-"):
-            return -self._factor(depth + 1)
-        if self._take("("):
-            value = self._sum(depth + 1)
-            if not self._take(")"):
-                raise _MalformedError
-            return value
-        return self._literal()
-
-    def _literal(self) -> Fraction:
-        token = self._tokens[self._position]
-        if not token.isdigit():
-            raise _MalformedError
-        self._position += 1
-        self.literals.append(int(token))
-        return Fraction(int(token))
-
-    def _take(self, *wanted: str) -> str | None:
-        """The next token if it is one of these, and a step forward."""
-        if self._position == len(self._tokens) or self._tokens[self._position] not in wanted:
-            return None
-        self._position += 1
-        return self._tokens[self._position - 1]
+def _integer(text: str) -> int:
+    if not text.isdigit():
+        raise FormulaError(f"{text} is not an integer")
+    return int(text)

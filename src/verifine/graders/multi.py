@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from verifine.config.graders import MultiGraderConfig
-from verifine.config.graders.formula import FormulaError, evaluate_formula
+from verifine.config.graders.expression import FormulaError
+from verifine.config.graders.formula import evaluate_formula
 from verifine.graders.combined import describe_failed, describe_unscorable, scores_of
 from verifine.types import Grade, GradeFault
 

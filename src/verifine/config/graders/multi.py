@@ -9,7 +9,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from verifine.config.graders.base import BaseGraderConfig
-from verifine.config.graders.formula import FUNCTIONS, Node, names_in, parse_formula
+from verifine.config.graders.expression import Node
+from verifine.config.graders.formula import FUNCTIONS, names_in, parse_formula
 from verifine.config.graders.single import SingleGrader
 from verifine.config.graders.traits import GraderTraits, Recognition, combine_traits
 

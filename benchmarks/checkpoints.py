@@ -29,12 +29,12 @@ from workloads import MODEL, SMOKE, TINY, WORKLOADS, Workload
 
 from verifine.checkpoints.store import CheckpointStore
 from verifine.cli.memory import keep_freed_memory
+from verifine.config.memory import MemoryPlan
 from verifine.machine.disk import LOCAL_DISK
 from verifine.machine.waiting import wait_briefly
 from verifine.models.load import LanguageModel
 from verifine.runs.directory import RunDirectory
 from verifine.training.checkpointing import CarefulLearner, Saver, SavingPlan
-from verifine.training.memory import MemoryPlan
 from verifine.training.recorder import Recorder
 from verifine.training.state import RunState
 from verifine.training.step import train_step

@@ -32,7 +32,9 @@ from workloads import (
 
 from verifine.cli.memory import keep_freed_memory
 from verifine.config import RunConfig, build_config
-from verifine.launch.build import AuxiliaryModels, assemble_trainer
+from verifine.config.resolve import DataFacts
+from verifine.launch.build import RunModels, assemble_trainer
+from verifine.launch.facts import RunFacts, describe_model, find_machine_facts
 from verifine.launch.inputs import RunInputs
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.provision import ProvisionedModel
@@ -82,9 +84,20 @@ def make_trainer(workload: Workload, model: LanguageModel, clock: Callable[[], f
             "max_new_tokens": workload.max_new_tokens,
         },
     )
-    inputs = RunInputs(config=config, train=workload.examples(workload.prompts), held_out=[], grader=None)
+    inputs = RunInputs(
+        config=config,
+        train=workload.examples(workload.prompts),
+        held_out=[],
+        grader=None,
+        answer_tokens=workload.max_new_tokens,
+    )
+    facts = RunFacts(
+        model=describe_model(model.network.config, model.name, None),
+        machine=find_machine_facts(model.device),
+        data=DataFacts(answer_tokens=workload.max_new_tokens, longest_prompt=0),
+    )
     asked = model if workload.stops else replace(model, stop_token_ids=frozenset())
-    return assemble_trainer(inputs, asked, Alternating(), AuxiliaryModels(), clock).trainer
+    return assemble_trainer(inputs, facts, RunModels(policy=asked), Alternating(), clock=clock).trainer
 
 
 def take_steps(trainer: Trainer, count: int) -> list[StepResult]:

@@ -8,13 +8,11 @@ import pytest
 
 from verifine import RunConfig
 from verifine.config import build_config, load_config
-from verifine.config.dataset import HubDataset
 from verifine.data import summarize_data
 from verifine.errors import DataError
-from verifine.launch.build import resolve
 from verifine.launch.inputs import load_inputs
 from verifine.launch.session import train
-from verifine.testing import load_tiny_model, save_tiny_model
+from verifine.testing import save_tiny_model
 from verifine.types import Message
 
 
@@ -56,14 +54,10 @@ def test_what_is_held_out_is_not_trained_on_even_where_rows_repeat(tmp_path: Pat
     assert summary.overlap.count == 0
 
 
-def test_a_path_becomes_absolute_and_a_dataset_of_the_hub_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    config = config_of(train="hf://openai/gsm8k/main", eval="eval.csv")
-    data = resolve(config, load_tiny_model(tmp_path / "base")).data
-    assert data.train == HubDataset(name="openai/gsm8k", config="main")
-    assert data.eval == tmp_path / "eval.csv"
+def test_a_task_says_how_long_its_answers_are_and_files_get_a_default(tmp_path: Path) -> None:
+    assert load_inputs(build_config({"data": {"task": "largest"}})).answer_tokens == 16
+    train = write_csv(tmp_path / "train.csv", 5)
+    assert load_inputs(config_of(train=str(train), columns={"prompt": "question"})).answer_tokens == 256
 
 
 def test_a_run_on_a_mapped_csv_file_writes_a_config_that_can_be_run_again(tmp_path: Path) -> None:

@@ -2,21 +2,17 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from verifine import RunConfig, train
 from verifine.config import LoraConfig, build_config, load_config
 from verifine.config.recipes import RECIPES
 from verifine.errors import ConfigError, DataError, ModelError
-from verifine.launch.build import resolve
 from verifine.launch.checking import dry_run
-from verifine.launch.inputs import load_inputs
-from verifine.testing import load_tiny_model, save_tiny_model
+from verifine.testing import save_tiny_model
 
 
 def write_data(path: Path, rows: int = 24) -> Path:
@@ -144,19 +140,6 @@ def test_a_lora_target_the_model_does_not_have_is_refused_before_anything_is_wri
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("rows", "lora", "rate"), [(10, None, 1e-5), (10, {}, 1e-4), (20_000, None, 1e-6), (20_000, {}, 1e-5)]
-)
-def test_the_automatic_learning_rate_is_ten_times_as_much_with_lora(
-    rows: int, lora: dict[str, Any] | None, rate: float, tmp_path: Path
-) -> None:
-    with torch.device("meta"):
-        network = torch.nn.Linear(50_000, rows)
-    model = replace(load_tiny_model(tmp_path / "base"), network=network)
-    config = load_inputs(build_config({"data": {"task": "add"}, "model": {"lora": lora}})).config
-    assert resolve(config, model).optim.learning_rate == rate
-
-
 def test_data_without_a_grader_is_refused_before_a_model_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"grader: missing.*\{type: answer, compare: number\}"):
         train(own_data(tmp_path, model={"name": "nobody/nothing"}))
@@ -186,12 +169,6 @@ def test_a_rehearsal_shows_prompts_and_trains_nothing(tmp_path: Path) -> None:
 
 
 GRADED = {"data": {"train": "x.jsonl"}, "grader": {"type": "answer"}}
-
-
-def test_a_tasks_answer_length_is_used_unless_another_is_given() -> None:
-    assert load_inputs(build_config({"data": {"task": "largest"}})).config.sampling.max_new_tokens == 16
-    longer = build_config({"data": {"task": "largest"}, "sampling": {"max_new_tokens": 99}})
-    assert load_inputs(longer).config.sampling.max_new_tokens == 99
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,15 @@ import pytest
 from verifine.config import build_config
 from verifine.graders import build_grader
 from verifine.insights.findings import CheckVerdict
-from verifine.launch.build import AuxiliaryModels, assemble_trainer, resolve
+from verifine.launch.build import RunModels, assemble_trainer
+from verifine.launch.facts import find_facts
 from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.models.load import LanguageModel
 from verifine.models.provision import ProvisionedModel
-from verifine.models.shape import read_shape
 from verifine.preflight.check import (
     MOST_SAMPLES,
     Extent,
-    Loaded,
+    LoadedRun,
     NoGoError,
     check_inputs,
     check_memory,
@@ -85,12 +85,11 @@ def check(
     assert inputs.grader is not None
     grader, engine = build_grader(inputs.grader), ScriptedEngine(answer)
     report = check_inputs(inputs.config, inputs.train, inputs.held_out, grader, inputs.grader, lambda: 0.0)
-    report = check_memory(report, read_shape(ProvisionedModel(name="tiny", folder=folder, source="test"), None))
-    config = resolve(inputs.config, model)
-    assembly = assemble_trainer(replace(inputs, config=config), model, grader, AuxiliaryModels(), lambda: 0.0)
-    loaded = Loaded(
+    facts = find_facts(inputs, ProvisionedModel(name="tiny", folder=folder, source="test"))
+    report = check_memory(report, facts.resolve(inputs.config), facts.model, facts.machine)
+    assembly = assemble_trainer(inputs, facts, RunModels(policy=model), grader, clock=lambda: 0.0)
+    loaded = LoadedRun(
         config=assembly.config,
-        budget=assembly.budget,
         trainer=replace(assembly.trainer, engine=engine),
         model=model,
         held_out=len(assembly.held_out),
@@ -107,11 +106,12 @@ def test_a_model_that_is_sometimes_right_may_begin(tmp_path: Path, model: Langua
     assert refuse_no_go(report) is report
     assert report.sampling is not None
     assert report.sampling.prompt_rates == (0.25,) * 8
-    assert report.config.optim.learning_rate == 1e-5  # resolved
+    assert report.resolved is not None
+    assert report.resolved.optim.learning_rate == 1e-5
     assert report.lengths is not None
     assert report.lengths.prompts == 216
     assert report.memory is not None
-    assert report.memory.passing_at_most >= report.memory.passing > 0
+    assert report.memory.longest_step >= report.memory.step > 0
     ((ids, sampling),) = engine.calls
     assert (len(ids), sampling.group_size) == (8, 8)
 
@@ -196,9 +196,9 @@ def test_a_model_too_large_for_the_machine_is_refused_before_it_is_loaded(
     config_file.write_text(
         json.dumps({**config, "hidden_size": 65536, "intermediate_size": 262144, "num_hidden_layers": 16})
     )
-    huge = check_memory(
-        report, read_shape(ProvisionedModel(name="huge", folder=config_file.parent, source="test"), None)
-    )
+    inputs = read(tmp_path, rows(24))
+    facts = find_facts(inputs, ProvisionedModel(name="huge", folder=config_file.parent, source="test"))
+    huge = check_memory(report, facts.resolve(inputs.config), facts.model, facts.machine)
     (blocker,) = [finding for finding in huge.findings if finding.name == "memory"]
     assert blocker.severity.value == "blocker"
     assert "model.lora" in blocker.remedies[0]

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from verifine.config import build_config
+from verifine.config.memory import AvailableMemory, ModelShape
+from verifine.config.resolve import DataFacts, MachineFacts, ModelFacts, resolve
 from verifine.insights.findings import CheckVerdict, Severity
 from verifine.insights.scores import collect_scores
 from verifine.preflight.numbers import to_numbers, verdict_numbers
@@ -84,13 +87,28 @@ def test_saying_nothing_must_not_pay(empty: float, is_told: bool, report: Report
     assert [finding.evidence for finding in found] == ["empty text 0.51, the model 0.50"] * is_told
 
 
+MODEL = ModelFacts(
+    name="tiny",
+    shape=ModelShape(
+        parameters=1000, trainable=1000, linear_outputs=100, cached_bytes_per_token=64, head=200, layers=5, width=8
+    ),
+    context_length=256,
+)
+MACHINE = MachineFacts(
+    working_directory=Path("/work"),
+    memory=AvailableMemory(place="memory", size=16 << 30, is_main=True),
+    precision="float32",
+)
+
+
 def full(report: Report) -> Report:
     assert report.sampling is not None
     second = Span(low=1.0, high=2.0)
     return replace(
         report,
         lengths=PromptLengths(prompts=100, shortest=5, median=7, p95=11, longest=12),
-        context_length=256,
+        model=MODEL,
+        resolved=resolve(report.config, MODEL, MACHINE, DataFacts(answer_tokens=16, longest_prompt=12)),
         pace=Pace(sampling=second, grading=second, update=second, evaluation=second, total=Span(low=300, high=600)),
         sampling=replace(
             report.sampling,

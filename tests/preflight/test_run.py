@@ -147,8 +147,8 @@ def test_adapters_and_copies_of_the_model_are_checked_as_well(tmp_path: Path) ->
     config = make_config(tmp_path, algorithm={"name": "ppo", "beta": 0.1, "critic": {"kind": "model"}})
     report = check_run(config, grader=vowels)
     assert report.memory is not None
-    assert {"reference", "critic"} <= set(report.memory.lasting)
+    assert {"reference", "critic"} <= set(report.memory.resident)
     config = make_config(tmp_path, model={"name": str(tmp_path / "base"), "precision": "float32", "lora": {"rank": 2}})
     report = check_run(config, grader=vowels)
     assert report.memory is not None
-    assert report.memory.lasting["gradients"] < report.memory.lasting["weights"]
+    assert report.memory.resident["gradients"] < report.memory.resident["weights"]

@@ -14,6 +14,7 @@ from verifine.algorithms import Loss
 from verifine.algorithms.algorithm import default_algorithm
 from verifine.checkpoints.store import CheckpointStore
 from verifine.config import build_config
+from verifine.config.memory import MemoryPlan
 from verifine.errors import GraderError, StoppedError, TrainingError
 from verifine.graders import callable_grader
 from verifine.insights.diagnosis.monitor import Monitor
@@ -29,7 +30,6 @@ from verifine.testing import FakeLearner, ScriptedEngine, load_tiny_model
 from verifine.training.checkpointing import Saver, SavingPlan
 from verifine.training.evaluate import EvalSet, eval_sampling
 from verifine.training.loop import execute
-from verifine.training.memory import MemoryPlan
 from verifine.training.recorder import Recorder
 from verifine.training.run import Ending, Plan, Request, Run
 from verifine.training.source import PromptSource

@@ -10,15 +10,17 @@ import torch
 from torch import nn
 
 from verifine.config import build_config
+from verifine.config.memory import MAX_TOKENS
+from verifine.config.resolve import DataFacts
 from verifine.graders import callable_grader
-from verifine.launch.build import AuxiliaryModels, assemble_trainer, resolve
+from verifine.launch.build import RunModels, assemble_trainer
+from verifine.launch.facts import RunFacts, describe_model, find_machine_facts
 from verifine.launch.inputs import RunInputs
 from verifine.learner.learner import UpdateOutcome, UpdateReport
 from verifine.models.load import LanguageModel
 from verifine.runs.metrics import explain_metrics
 from verifine.testing import load_tiny_model
 from verifine.training.minibatches import merge_reports
-from verifine.training.planner import MOST_TOKENS
 from verifine.training.step import StepResult, train_step
 from verifine.training.trainer import Progress
 from verifine.types import Example, Message
@@ -41,8 +43,14 @@ def take_steps(model: LanguageModel, count: int, tokens: int | str = "auto") -> 
             "algorithm": {"name": "grpo", "epochs": 2, "mini_batches": 2},
         }
     )
-    inputs = RunInputs(config=resolve(config, model), train=EXAMPLES, held_out=[], grader=None)
-    trainer = assemble_trainer(inputs, model, callable_grader(vowels), AuxiliaryModels(), lambda: 0.0).trainer
+    inputs = RunInputs(config=config, train=EXAMPLES, held_out=[], grader=None, answer_tokens=8)
+    facts = RunFacts(
+        model=describe_model(model.network.config, model.name, None),
+        machine=find_machine_facts(),
+        data=DataFacts(answer_tokens=8, longest_prompt=0),
+    )
+    grader = callable_grader(vowels)
+    trainer = assemble_trainer(inputs, facts, RunModels(policy=model), grader, clock=lambda: 0.0).trainer
     results, progress = [], Progress()
     for _ in range(count):
         results.append(train_step(trainer, progress))
@@ -69,7 +77,7 @@ def test_a_run_goes_on_in_smaller_parts_and_says_so(tmp_path: Path) -> None:
     assert [each["updates"] + each["update_skipped"] for each in metrics] == [4, 4, 4]
     assert metrics[-1]["memory/shortages"] == metrics[0]["memory/shortages"] > 0
     assert metrics[-1]["memory/micro_batch_tokens"] < 100
-    assert undisturbed[0].report.metrics["memory/micro_batch_tokens"] >= MOST_TOKENS
+    assert undisturbed[0].report.metrics["memory/micro_batch_tokens"] >= MAX_TOKENS
     assert texts(results[0]) == texts(undisturbed[0])
     assert metrics[0]["loss"] == pytest.approx(undisturbed[0].report.metrics["loss"], abs=1e-5)
     ends = [torch.cat([each.flatten() for each in one.network.state_dict().values()]) for one in (free, model)]

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from verifine.checkpoints.store import CheckpointStore
+from verifine.config.memory import MemoryPlan
 from verifine.errors import DiskError
 from verifine.learner.learner import LearnerState
 from verifine.machine.blocks import Content
@@ -20,7 +21,6 @@ from verifine.runs.events import read_events
 from verifine.testing import FakeLearner, load_tiny_model
 from verifine.testing.disk import FULL, Fault, FaultyDisk
 from verifine.training.checkpointing import LEAST_S, CarefulLearner, Saver, SavingPlan
-from verifine.training.memory import MemoryPlan
 from verifine.training.recorder import Recorder
 from verifine.training.state import RunState
 from verifine.training.trainer import Progress

@@ -6,14 +6,15 @@ import time
 from dataclasses import dataclass
 
 from verifine.config import RunConfig
+from verifine.config.resolve import ResolvedConfig
 from verifine.graders import GradeFunction, Grader
 from verifine.launch.build import BuiltRun, build_run, fetch_model
+from verifine.launch.facts import find_facts
 from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.launch.observer import SILENT, Observer
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.models.chat import prompt_text
-from verifine.models.shape import read_shape
-from verifine.preflight.check import Extent, Loaded, NoGoError, check_inputs, check_memory, check_model, refuse_no_go
+from verifine.preflight.check import Extent, LoadedRun, NoGoError, check_inputs, check_memory, check_model, refuse_no_go
 from verifine.preflight.report import Report
 from verifine.runs.directory import RunDirectory
 
@@ -27,8 +28,7 @@ CHECKED_ROWS = 16
 class DryRun:
     """What `dry_run` found."""
 
-    config: RunConfig
-    """Resolved."""
+    config: ResolvedConfig
     model: str
     train_examples: int
     held_out_examples: int
@@ -45,14 +45,15 @@ def dry_run(config: RunConfig, observer: Observer = SILENT, *, unsafe_grader_exe
     RunDirectory.check_free(config.run.directory)
     inputs = load_inputs(config)
     with open_graders(inputs, None, unsafe_grader_exec) as graders:
-        built = build_run(inputs, graders, fetch_model(inputs.config, observer), observer)
+        files = fetch_model(inputs.config, observer)
+        built = build_run(inputs, graders, files, find_facts(inputs, files), observer)
     prompts = built.trainer.source.draw(0, SHOWN_PROMPTS)
     return DryRun(
         config=built.config,
         train_examples=len(inputs.train),
         held_out_examples=len(built.eval_set.prompts),
         prompt_texts=tuple(prompt_text(built.model, prompt) for prompt in prompts),
-        model=f"{built.model.name}, {built.model.parameter_count / 1e6:.0f} M weights, from the {built.source.source}",
+        model=f"{built.model.name}, {built.model.parameter_count / 1e6:.0f} M weights, from the {built.files.source}",
     )
 
 
@@ -101,12 +102,12 @@ def build_checked(
         )
     )
     files = fetch_model(inputs.config, observer)
-    report = refuse_no_go(check_memory(report, read_shape(files, inputs.config.model.lora)))
-    built = build_run(inputs, graders, files, observer)
+    facts = find_facts(inputs, files)
+    report = refuse_no_go(check_memory(report, facts.resolve(inputs.config), facts.model, facts.machine))
+    built = build_run(inputs, graders, files, facts, observer)
     observer.stage("asking the model before it has learned anything")
-    loaded = Loaded(
+    loaded = LoadedRun(
         config=built.config,
-        budget=built.budget,
         trainer=built.trainer,
         model=built.model,
         held_out=len(built.eval_set.prompts),

@@ -50,7 +50,7 @@ class EvalSpec:
     """The problems, the graders, and how answers are sampled: the same for every model."""
 
     config: RunConfig
-    """With the longest answer decided."""
+    max_new_tokens: int
     examples: Sequence[Example]
     place: str
     """What they are, such as `64 problems of sums.jsonl`."""
@@ -127,9 +127,9 @@ def _collect(subject: EvalTarget, questions: EvalSource, config: RunConfig) -> E
     except DataError as error:
         raise DataError(f"{error}; or give the problems to ask with --data") from error
     own = None if _brings_its_own(subject) else inputs.grader
-    longest = inputs.config.sampling.max_new_tokens
-    assert longest is not None
-    return _paper(questions, config, inputs.held_out, own, f"{subject.label} (held out)", longest)
+    return _paper(
+        questions, config, inputs.held_out, own, f"{subject.label} (held out)", longest or inputs.answer_tokens
+    )
 
 
 def _paper(
@@ -141,9 +141,9 @@ def _paper(
     longest: int,
 ) -> EvalSpec:
     chosen = examples[: questions.limit]
-    sampling = config.sampling.model_copy(update={"max_new_tokens": longest})
     return EvalSpec(
-        config=config.model_copy(update={"sampling": sampling}),
+        config=config,
+        max_new_tokens=longest,
         examples=chosen,
         place=f"{pluralize(len(chosen), 'problem')} of {place}",
         grader=questions.grader or own_grader,

@@ -12,7 +12,7 @@ import torch
 
 from verifine.errors import ConfigError
 from verifine.graders import GradeFunction, Grader
-from verifine.launch.build import build_eval_set, render_held_out
+from verifine.launch.build import build_eval_set, render_held_out, sampling_of
 from verifine.launch.eval_spec import EvalSpec, EvalTarget
 from verifine.launch.inputs import RunInputs
 from verifine.launch.observer import SILENT, Observer
@@ -60,7 +60,13 @@ def evaluate_models(
             "no grader to judge with: give --grader (a run that a Python program graded does not save its function)"
         )
     use_threads(decide_threads(), os.environ)
-    inputs = RunInputs(config=paper.config, train=(), held_out=paper.examples, grader=paper.grader)
+    inputs = RunInputs(
+        config=paper.config,
+        train=(),
+        held_out=paper.examples,
+        grader=paper.grader,
+        answer_tokens=paper.max_new_tokens,
+    )
     examined: list[ModelEvaluation] = []
     precision: Precision = paper.config.model.precision
     with open_graders(inputs, grader, unsafe_grader_exec) as graders:
@@ -78,11 +84,14 @@ def _examine(
     provisioned = provision_model(subject.model, cache_folder(), observer.progress)
     observer.stage(f"loading {subject.label}")
     model = load_model(provisioned, precision)
-    config = paper.config
-    longest = config.sampling.max_new_tokens
-    assert longest is not None, "a paper says how long answers may be"
-    prompts = render_held_out(paper.examples, model, longest)
-    eval_set = build_eval_set(config, replace(graders, config=paper.grader), NativeEngine(model), prompts)
+    prompts = render_held_out(paper.examples, model, paper.max_new_tokens)
+    eval_set = build_eval_set(
+        paper.config.evaluation,
+        sampling_of(paper.config, paper.max_new_tokens),
+        replace(graders, config=paper.grader),
+        NativeEngine(model),
+        prompts,
+    )
     observer.stage(f"asking {subject.label} {len(eval_set.prompts)} problems")
     began = time.monotonic()
     evaluation = evaluate_policy(eval_set, subject.label)

@@ -23,11 +23,12 @@ class RunInputs:
     """What a run is made from, read and checked; no model is loaded yet."""
 
     config: RunConfig
-    """Everything resolved that does not depend on the model."""
     train: Sequence[Example]
     held_out: Sequence[Example]
     grader: GraderConfig | None
     """None: the caller brings a grader of its own."""
+    answer_tokens: int
+    """Longest answer, in tokens, unless the config says otherwise."""
 
 
 def load_inputs(config: RunConfig) -> RunInputs:
@@ -41,10 +42,11 @@ def load_inputs(config: RunConfig) -> RunInputs:
             config.data.task, seed=config.run.seed, train_size=TASK_EXAMPLES, held_out_size=config.data.eval_size
         )
         return RunInputs(
-            config=_with_answer_length(config, task.max_new_tokens),
+            config=config,
             train=task.train,
             held_out=task.held_out,
             grader=task.grader,
+            answer_tokens=task.max_new_tokens,
         )
     assert config.data.train is not None
     examples = read_examples(config.data.train, config.data.columns, config.data.system_prompt)
@@ -61,13 +63,4 @@ def load_inputs(config: RunConfig) -> RunInputs:
             f"{config.data.train} leaves {len(train)} examples to train on, fewer than the "
             f"{config.sampling.prompts_per_step} of one step. Add examples or lower sampling.prompts_per_step."
         )
-    return RunInputs(
-        config=_with_answer_length(config, MAX_NEW_TOKENS), train=train, held_out=held_out, grader=config.grader
-    )
-
-
-def _with_answer_length(config: RunConfig, default: int) -> RunConfig:
-    if config.sampling.max_new_tokens is not None:
-        return config
-    sampling = config.sampling.model_copy(update={"max_new_tokens": default})
-    return config.model_copy(update={"sampling": sampling})
+    return RunInputs(config=config, train=train, held_out=held_out, grader=config.grader, answer_tokens=MAX_NEW_TOKENS)

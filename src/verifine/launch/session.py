@@ -13,12 +13,14 @@ from pathlib import Path
 
 from verifine.checkpoints.store import CheckpointStore
 from verifine.config import RunConfig, dump_config, load_config
+from verifine.config.resolve import ResolvedConfig
 from verifine.errors import ConfigError, StoppedError
 from verifine.graders import GradeFunction, Grader
 from verifine.insights.diagnosis.monitor import Monitor
 from verifine.insights.report import write_report
 from verifine.launch.build import BuiltRun, build_run, fetch_model
 from verifine.launch.checking import build_checked
+from verifine.launch.facts import find_facts
 from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.launch.observer import SILENT, Observer
 from verifine.launch.provenance import find_provenance
@@ -152,7 +154,7 @@ def train(
             raise StoppedError("stopped before training began; nothing was saved")
         directory = _make_directory(built.config, datetime.now(), disk)
         with hold(directory):
-            write_provenance(directory, find_provenance(inputs, built.source, grader, built.start))
+            write_provenance(directory, find_provenance(inputs, built.files, grader, built.start))
             _write_config(directory, built.config, _environment(grader, unsafe_grader_exec))
             session = _Session(
                 built=built,
@@ -163,7 +165,7 @@ def train(
                 began=started,
                 disk=disk,
             )
-            return session.carry_out(RunState(budget=built.budget))
+            return session.carry_out(RunState(budget=built.config.memory))
 
 
 def resume(
@@ -208,10 +210,11 @@ def resume(
         _refuse_nothing_to_do(directory, config, start)
         inputs = load_inputs(config)
         with open_graders(inputs, grader, unsafe_grader_exec) as graders:
-            built = build_run(inputs, graders, fetch_model(inputs.config, observer), observer, resumed=start)
-            provenance = find_provenance(inputs, built.source, grader, built.start)
+            files = fetch_model(config, observer)
+            built = build_run(inputs, graders, files, find_facts(inputs, files), observer, resumed=start)
+            provenance = find_provenance(inputs, built.files, grader, built.start)
             refuse_other_provenance(directory, provenance, begins=start is None)
-            start = RunState(budget=built.budget) if start is None else start
+            start = RunState(budget=built.config.memory) if start is None else start
             if learned is not None:
                 built.trainer.learner.restore(learned)
             observer.stage(f"going on from step {start.progress.step}")
@@ -237,7 +240,8 @@ def _build(
 ) -> tuple[BuiltRun, Report | None]:
     """Builds a run, and checks it on the way if `check`; the observer is told what came out either way."""
     if not check:
-        return build_run(inputs, graders, fetch_model(inputs.config, observer), observer), None
+        files = fetch_model(inputs.config, observer)
+        return build_run(inputs, graders, files, find_facts(inputs, files), observer), None
     try:
         built, report = build_checked(inputs, graders, observer, Extent())
     except NoGoError as error:
@@ -302,7 +306,7 @@ def _masked(directory: RunDirectory, disk: Disk) -> RunDirectory:
     return replace(directory, disk=MaskingDisk(disk, find_secrets(os.environ)))
 
 
-def _write_config(directory: RunDirectory, config: RunConfig, environment: Environment) -> None:
+def _write_config(directory: RunDirectory, config: ResolvedConfig, environment: Environment) -> None:
     """The config last: a directory that has one can be gone on with."""
     resolved = config.model_copy(update={"run": config.run.model_copy(update={"directory": directory.path})})
     write_environment(directory.environment, environment, directory.disk)

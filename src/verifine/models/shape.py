@@ -1,59 +1,21 @@
-"""What of a model takes memory, in numbers."""
+"""The sizes of a model that its use of memory follows from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from verifine.config import LoraConfig
-from verifine.errors import ModelError
-from verifine.models.provision import ProvisionedModel
+from verifine.config.memory import FLOAT_BYTES, ModelShape
 from verifine.models.recompute import find_layers
 
-FLOAT_BYTES = 4
-
 _KEYS_AND_VALUES = ("k_proj", "v_proj")
-"""What the layers are called that make them, in Llama, Qwen and their kin."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelShape:
-    """What of a model takes memory."""
-
-    parameters: int
-    """All of them, adapters included."""
-    trainable: int
-    """Those that learn."""
-    linear_outputs: int
-    """Outputs of all linear layers but the vocabulary head, for each token."""
-    cached_bytes_per_token: int
-    """What one token's keys and values take."""
-    head: int
-    """Weights of the vocabulary head."""
-    layers: int
-    """Decoder layers whose activations can be computed again; 0: none can."""
-    width: int
-    """Numbers that go from one of them to the next, for each token."""
-
-
-def read_shape(files: ProvisionedModel, lora: LoraConfig | None) -> ModelShape:
-    """The shape of a model that is not loaded: its config is read, and no weight.
-
-    Raises:
-        ModelError: the folder holds no model that transformers knows.
-    """
-    try:
-        config = AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
-        return shape_of_config(config, lora)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{files.folder} cannot be loaded: {error}") from error
+"""The layers that make keys and values, as Llama, Qwen and similar models call them."""
 
 
 def shape_of_config(config: PretrainedConfig, lora: LoraConfig | None) -> ModelShape:
-    """The shape of the model that a config describes, of which no weight is made.
+    """The shape of the model that a config describes; no weight is allocated.
 
     Raises:
         ValueError, KeyError: transformers knows no such model.

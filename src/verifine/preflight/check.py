@@ -7,20 +7,17 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from verifine.config import AnyGrader, RunConfig
+from verifine.config.resolve import MachineFacts, ModelFacts, ResolvedConfig
 from verifine.data.summary import summarize_data
 from verifine.errors import VerifineError
 from verifine.graders import Grader
 from verifine.insights.findings import CheckVerdict, Severity
-from verifine.models.available import available_memory
 from verifine.models.load import LanguageModel
-from verifine.models.shape import ModelShape
 from verifine.preflight.memory import Lengths, estimate_memory
 from verifine.preflight.pace import estimate_pace
 from verifine.preflight.probing import Tried, probe_grader
 from verifine.preflight.report import Report
 from verifine.preflight.trial import ask, measure, observe, work_of
-from verifine.training.memory import MemoryPlan
-from verifine.training.planner import plan
 from verifine.training.trainer import Trainer
 from verifine.types import Example
 
@@ -93,49 +90,45 @@ def check_inputs(
     )
 
 
-def check_memory(report: Report, shape: ModelShape) -> Report:
-    """What is known of memory before the model is loaded: what takes it all the time."""
-    available = available_memory()
+def check_memory(report: Report, config: ResolvedConfig, model: ModelFacts, machine: MachineFacts) -> Report:
+    """The memory that is taken all the time, which is known before the model is loaded."""
     nothing = Lengths(longest_prompt=0, usual_answer=0, longest_answer=0)
-    budget = plan(report.config, shape, 0, available)
-    return replace(report, shape=shape, memory=estimate_memory(report.config, shape, nothing, budget, available))
+    memory = estimate_memory(config.memory_needs(model.shape), nothing, config.memory, machine.memory)
+    return replace(report, resolved=config, model=model, memory=memory)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class LoadedRun:
     """A run that is ready to begin."""
 
-    config: RunConfig
-    """Resolved."""
-    budget: MemoryPlan
+    config: ResolvedConfig
     trainer: Trainer
     model: LanguageModel
     held_out: int
-    """Problems of an evaluation."""
+    """Prompts of an evaluation."""
 
 
-def check_model(report: Report, loaded: Loaded, extent: Extent) -> Report:
+def check_model(report: Report, loaded: LoadedRun, extent: Extent) -> Report:
     """Has the model answer some prompts, and estimates from that what a step takes. `report` has its memory already."""
     config, trainer = loaded.config, loaded.trainer
     assert report.memory is not None
-    assert report.shape is not None
-    assert config.sampling.max_new_tokens is not None
+    assert report.model is not None
     prompts = trainer.source.measure()
     rows = min(extent.rows or trainer.prompts_per_step, prompts.prompts)
     asked = ask(trainer, rows, extent.samples or min(trainer.sampling.group_size, MOST_SAMPLES))
     sampling = observe(asked.groups, trainer.algorithm, config.sampling.max_new_tokens)
-    timings = measure(asked, sampling, trainer, loaded.model, loaded.budget.micro_batch_tokens)
+    timings = measure(asked, sampling, trainer, loaded.model, config.optim.micro_batch_tokens)
     lengths = Lengths(
         longest_prompt=prompts.longest,
         usual_answer=sampling.mean_tokens,
         longest_answer=config.sampling.max_new_tokens,
     )
+    needs = config.memory_needs(report.model.shape)
     return replace(
         report,
-        config=config,
+        resolved=config,
         lengths=prompts,
-        context_length=loaded.model.context_length,
-        memory=estimate_memory(config, report.shape, lengths, loaded.budget, available_memory(loaded.model.device)),
+        memory=estimate_memory(needs, lengths, config.memory, report.memory.available),
         sampling=sampling,
         pace=estimate_pace(config, timings, work_of(trainer, config.algorithm), loaded.held_out),
     )

@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from verifine.config import RunConfig
+from verifine.config.memory import (
+    AvailableMemory,
+    MemoryNeeds,
+    MemoryPlan,
+    Workload,
+    peak_bytes,
+    resident_bytes,
+)
 from verifine.insights.findings import Finding, Severity
-from verifine.models.available import Available
-from verifine.models.shape import ModelShape
-from verifine.training.memory import MemoryPlan, Workload, peak_bytes, resident_bytes
 
 FULL_SHARE = 0.85
 
@@ -25,57 +30,53 @@ class Lengths:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class MemoryEstimate:
     """What a run takes at its peak, in bytes."""
 
-    place: str
-    """`memory`, or which accelerator's."""
-    available: int
-    """To this process, what it holds already included."""
-    lasting: Mapping[str, int]
-    """What is there all the time, by what it is."""
-    passing: int
-    """What a step takes on top of it where answers are as long as they usually are."""
-    passing_at_most: int
-    """The same where they are all as long as they may be."""
-    budget: MemoryPlan
+    available: AvailableMemory
+    resident: Mapping[str, int]
+    """What is there all the time, by name."""
+    step: int
+    """What a step takes on top of that with answers of the usual length."""
+    longest_step: int
+    """The same with answers that are all as long as they may be."""
+    plan: MemoryPlan
 
     @property
     def usual(self) -> int:
-        return sum(self.lasting.values()) + self.passing
+        return sum(self.resident.values()) + self.step
 
     @property
     def most(self) -> int:
-        return sum(self.lasting.values()) + self.passing_at_most
+        return sum(self.resident.values()) + self.longest_step
 
 
 def estimate_memory(
-    config: RunConfig, shape: ModelShape, lengths: Lengths, budget: MemoryPlan, available: Available
-) -> Memory:
-    """The parts of a run's memory, as it was planned."""
+    needs: MemoryNeeds, lengths: Lengths, plan: MemoryPlan, available: AvailableMemory
+) -> MemoryEstimate:
+    """What a run takes if it keeps to `plan`."""
     usual = Workload(prompt=lengths.longest_prompt, answer=lengths.usual_answer)
     longest = Workload(prompt=lengths.longest_prompt, answer=lengths.longest_answer)
-    return Memory(
-        place=available.place,
-        available=available.size,
-        lasting=resident_bytes(config, shape, is_main=available.is_main),
-        passing=peak_bytes(config, shape, usual, budget),
-        passing_at_most=peak_bytes(config, shape, longest, budget),
-        budget=budget,
+    return MemoryEstimate(
+        available=available,
+        resident=resident_bytes(needs, is_main=available.is_main),
+        step=peak_bytes(needs, usual, plan),
+        longest_step=peak_bytes(needs, longest, plan),
+        plan=plan,
     )
 
 
-def judge_memory(memory: Memory, config: RunConfig) -> list[Finding]:
+def judge_memory(memory: MemoryEstimate, config: RunConfig) -> list[Finding]:
     """A blocker if even answers of usual length do not fit."""
-    usual, most = describe_bytes(memory.usual), describe_bytes(memory.most)
+    usual, most, place = describe_bytes(memory.usual), describe_bytes(memory.most), memory.available.place
     evidence = (
         f"about {usual} with answers as long as now, {most} if all of them are as long as they may be; there are "
-        f"{describe_bytes(memory.available)} of {memory.place}"
+        f"{describe_bytes(memory.available.size)} of {place}"
     )
-    if memory.usual > memory.available:
-        severity, what = Severity.BLOCKER, f"A step does not fit the {memory.place} of this machine."
-    elif memory.most > FULL_SHARE * memory.available:
-        severity, what = Severity.WARNING, f"A step may not fit the {memory.place} of this machine."
+    if memory.usual > memory.available.size:
+        severity, what = Severity.BLOCKER, f"A step does not fit the {place} of this machine."
+    elif memory.most > FULL_SHARE * memory.available.size:
+        severity, what = Severity.WARNING, f"A step may not fit the {place} of this machine."
     else:
         return []
     return [
@@ -83,16 +84,16 @@ def judge_memory(memory: Memory, config: RunConfig) -> list[Finding]:
     ]
 
 
-def _smaller(memory: Memory, config: RunConfig) -> str:
+def _smaller(memory: MemoryEstimate, config: RunConfig) -> str:
     """What would take less, the largest saving first."""
     savings: list[tuple[int, str]] = []
-    learned = memory.lasting.get("gradients", 0) + memory.lasting.get("AdamW", 0)
+    learned = memory.resident.get("gradients", 0) + memory.resident.get("AdamW", 0)
     if config.model.lora is None:
         savings.append((learned, "train adapters alone (model.lora: {})"))
-    savings.append((memory.passing_at_most, _smaller_step(config)))
-    if reference := memory.lasting.get("reference"):
+    savings.append((memory.longest_step, _smaller_step(config)))
+    if reference := memory.resident.get("reference"):
         savings.append((reference, "do without a copy of the model for the KL penalty (algorithm.beta: 0)"))
-    if critic := memory.lasting.get("critic"):
+    if critic := memory.resident.get("critic"):
         savings.append((critic, "take a critic that is a head (algorithm.critic.kind: head)"))
     savings.append((0, "take a smaller model (model.name)"))
     ordered = ", or ".join(words for _, words in sorted(savings, key=lambda saving: saving[0], reverse=True))

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from verifine.insights.findings import finding_numbers
 from verifine.insights.scores import Scores
 from verifine.preflight.grading import GradingFacts
+from verifine.preflight.memory import MemoryEstimate
 from verifine.preflight.report import Report
 from verifine.preflight.sampling import SamplingFacts
 from verifine.types import Json
@@ -24,12 +25,12 @@ def to_numbers(report: Report) -> dict[str, Json]:
         **verdict_numbers(report),
         "data": asdict(report.data),
         "prompts": None if report.lengths is None else asdict(report.lengths),
-        "context_length": report.context_length,
+        "context_length": None if report.model is None else report.model.context_length,
         "grading": _grading(report.grading),
         "second_grading": None if report.second_grading is None else _grading(report.second_grading),
         "sampling": None if report.sampling is None else _sampling(report.sampling, report),
-        "model": None if report.shape is None else asdict(report.shape),
-        "memory": None if report.memory is None else asdict(report.memory),
+        "model": None if report.model is None else asdict(report.model.shape),
+        "memory": None if report.memory is None else _memory(report.memory),
         "pace": None if report.pace is None else {**asdict(report.pace), "step": asdict(report.pace.step)},
     }
 
@@ -66,6 +67,17 @@ def _sampling(facts: SamplingFacts, report: Report) -> dict[str, Json]:
         "mean_tokens": facts.mean_tokens,
         "different_texts": facts.different_texts,
         "shown": [asdict(answer) for answer in facts.shown],
+    }
+
+
+def _memory(memory: MemoryEstimate) -> dict[str, Json]:
+    return {
+        "place": memory.available.place,
+        "available": memory.available.size,
+        "lasting": dict(memory.resident),
+        "passing": memory.step,
+        "passing_at_most": memory.longest_step,
+        "budget": asdict(memory.plan),
     }
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from verifine.config import RunConfig
+from verifine.config.resolve import ModelFacts, ResolvedConfig
 from verifine.data.summary import DataSummary
 from verifine.insights.findings import CheckVerdict, Finding, Severity, conclude_check
-from verifine.models.shape import ModelShape
 from verifine.preflight.data import judge_data
 from verifine.preflight.grading import GradingFacts, judge_grading
-from verifine.preflight.memory import Memory, judge_memory
+from verifine.preflight.memory import MemoryEstimate, judge_memory
 from verifine.preflight.pace import Pace, judge_pace
 from verifine.preflight.sampling import SamplingFacts, judge_sampling
 from verifine.training.source import PromptLengths
@@ -22,15 +22,15 @@ class Report:
     """What is known so far; what a check did not come to is None."""
 
     config: RunConfig
+    """As it was given."""
     data: DataSummary
     grading: GradingFacts
     second_grading: GradingFacts | None = None
     """Of the second grader, on held-out rows; None too where there is none."""
-    shape: ModelShape | None = None
-    memory: Memory | None = None
+    resolved: ResolvedConfig | None = None
+    model: ModelFacts | None = None
+    memory: MemoryEstimate | None = None
     lengths: PromptLengths | None = None
-    context_length: int | None = None
-    """Tokens that the model reads."""
     sampling: SamplingFacts | None = None
     pace: Pace | None = None
 
@@ -41,7 +41,7 @@ class Report:
         if self.second_grading is not None:
             found += judge_grading(self.second_grading)
         if self.sampling is not None:
-            found += judge_sampling(self.sampling, self.config, self.grading.recognised)
+            found += judge_sampling(self.sampling, self.resolved or self.config, self.grading.recognised)
             found += _idle_answers(self.grading, self.sampling)
         if self.pace is not None:
             found += judge_pace(self.pace, self.config)

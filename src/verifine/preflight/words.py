@@ -10,7 +10,7 @@ from verifine.insights.outcome import pluralize
 from verifine.insights.scores import Scores
 from verifine.preflight.grading import GradingFacts, Repetition
 from verifine.preflight.histogram import draw_bars, mean_bars, share_bars
-from verifine.preflight.memory import Memory, describe_bytes
+from verifine.preflight.memory import MemoryEstimate, describe_bytes
 from verifine.preflight.pace import Pace, describe_span
 from verifine.preflight.report import Report
 from verifine.preflight.sampling import SamplingFacts
@@ -62,12 +62,13 @@ def _data(report: Report) -> Iterator[str]:
     yield f"{pluralize(data.train_rows, 'row')} to train on, {data.held_out_rows} held out{origin}"
     if data.fields:
         yield f"fields for the grader: {', '.join(data.fields)}"
-    lengths, context, most = report.lengths, report.context_length, report.config.sampling.max_new_tokens
-    if lengths is not None and context is not None:
+    lengths, model, config = report.lengths, report.model, report.resolved
+    if lengths is not None and model is not None and config is not None:
         span = f"{lengths.shortest} to {lengths.longest} tokens, half of them up to {lengths.median}"
         all_alike = lengths.shortest == lengths.longest
-        yield f"prompts have {f'{lengths.longest} tokens' if all_alike else span}; {most} more are kept for the answer"
-        yield f"the model reads {context} tokens"
+        prompts = f"{lengths.longest} tokens" if all_alike else span
+        yield f"prompts have {prompts}; {config.sampling.max_new_tokens} more are kept for the answer"
+        yield f"the model reads {model.context_length} tokens"
 
 
 def _grading(facts: GradingFacts) -> Iterator[str]:
@@ -150,12 +151,12 @@ def _pace(pace: Pace, steps: int | None) -> Iterator[str]:
         yield f"{pluralize(steps, 'step')} and the evaluations take {describe_span(pace.total)}"
 
 
-def _memory(memory: Memory) -> Iterator[str]:
+def _memory(memory: MemoryEstimate) -> Iterator[str]:
     usual, most = describe_bytes(memory.usual), describe_bytes(memory.most)
     span = usual if usual == most else f"{usual}, at most {most}"
-    yield f"{span} of {describe_bytes(memory.available)} {memory.place} (estimated):"
-    parts = [f"{name} {describe_bytes(size)}" for name, size in memory.lasting.items()]
-    yield f"{_INDENT}{', '.join([*parts, f'a step {describe_bytes(memory.passing)}'])}"
+    yield f"{span} of {describe_bytes(memory.available.size)} {memory.available.place} (estimated):"
+    parts = [f"{name} {describe_bytes(size)}" for name, size in memory.resident.items()]
+    yield f"{_INDENT}{', '.join([*parts, f'a step {describe_bytes(memory.step)}'])}"
 
 
 def _findings(findings: list[Finding]) -> Iterator[str]:

@@ -10,13 +10,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from verifine.checkpoints.store import Checkpoint, Draft
 from verifine.checkpoints.tensors import snapshot
+from verifine.config.memory import MemoryPlan
 from verifine.errors import CheckpointError
 from verifine.learner.learner import LearnerState
 from verifine.learner.micro_batch_limit import MicroBatchLimit
 from verifine.training.best import Best
 from verifine.training.budget import UnscorableBudget
 from verifine.training.health import HealthCounters
-from verifine.training.memory import MemoryPlan
 from verifine.training.trainer import Progress
 from verifine.types import Json
 

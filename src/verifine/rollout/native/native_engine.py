@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from verifine.config.memory import CACHE_BYTES
 from verifine.errors import EngineError
 from verifine.models.fingerprint import Fingerprint, take_fingerprint
 from verifine.models.forward import head_weight, matmul_precision
@@ -20,9 +21,6 @@ from verifine.rollout.native.model_runner import ModelRunner, OwnWeightsRunner
 from verifine.rollout.native.prefill import Prefill
 from verifine.rollout.native.static import StaticDecoding
 from verifine.types import Group, Prompt, Rollout, Sampling
-
-CACHE_BYTES = 1 << 30
-"""Memory for keys and values where no memory plan says otherwise."""
 
 LOGITS_BYTES = 1 << 28
 """Memory for the float32 logits of one token of every sample."""

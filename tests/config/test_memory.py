@@ -8,11 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifine.config import RunConfig, build_config
-from verifine.models.available import Available
-from verifine.models.shape import ModelShape
-from verifine.rollout.native.native_engine import CACHE_BYTES
-from verifine.training.memory import Workload, peak_bytes, resident_bytes
-from verifine.training.planner import MOST_CACHE_BYTES, MOST_TOKENS, MOST_TOKENS_ACCELERATED, SAFE_SHARE, plan
+from verifine.config.memory import (
+    ACCELERATED_CACHE_BYTES,
+    CACHE_BYTES,
+    MAX_TOKENS,
+    MAX_TOKENS_ACCELERATED,
+    SAFE_SHARE,
+    AvailableMemory,
+    MemoryNeeds,
+    MemoryPlan,
+    ModelShape,
+    Workload,
+    peak_bytes,
+    plan_memory,
+    resident_bytes,
+)
 
 GIB = 1 << 30
 
@@ -39,22 +49,30 @@ def make_config(tokens: int | str = "auto", **model: Any) -> RunConfig:
     )
 
 
-def main_memory(gib: float) -> Available:
-    return Available(place="memory", size=round(gib * GIB), is_main=True)
+def needs_of(config: RunConfig, shape: ModelShape) -> MemoryNeeds:
+    return MemoryNeeds.of(config, shape, precision="float32", max_new_tokens=256)
 
 
-def accelerator(gib: float) -> Available:
-    return Available(place="memory of a GPU", size=round(gib * GIB), is_main=False)
+def plan(config: RunConfig, shape: ModelShape, longest_prompt: int, available: AvailableMemory) -> MemoryPlan:
+    return plan_memory(needs_of(config, shape), longest_prompt, available, config.optim.micro_batch_tokens)
+
+
+def main_memory(gib: float) -> AvailableMemory:
+    return AvailableMemory(place="memory", size=round(gib * GIB), is_main=True)
+
+
+def accelerator(gib: float) -> AvailableMemory:
+    return AvailableMemory(place="memory of a GPU", size=round(gib * GIB), is_main=False)
 
 
 def test_a_small_model_on_a_large_machine_has_as_much_as_is_of_use() -> None:
     budget = plan(make_config(), SMALL, 100, main_memory(64))
-    assert budget.micro_batch_tokens == MOST_TOKENS
+    assert budget.micro_batch_tokens == MAX_TOKENS
     assert budget.cache_bytes == CACHE_BYTES
     assert not budget.recompute
     budget = plan(make_config(), SMALL, 100, accelerator(139))
-    assert budget.micro_batch_tokens == MOST_TOKENS_ACCELERATED
-    assert budget.cache_bytes == MOST_CACHE_BYTES
+    assert budget.micro_batch_tokens == MAX_TOKENS_ACCELERATED
+    assert budget.cache_bytes == ACCELERATED_CACHE_BYTES
 
 
 def test_what_room_is_left_over_decides_on_a_smaller_machine() -> None:
@@ -114,10 +132,10 @@ def test_a_plan_with_room_for_it_fits(gib: float, prompt: int, on_gpu: bool) -> 
     config = make_config()
     available = accelerator(gib) if on_gpu else main_memory(gib)
     budget = plan(config, SMALL, prompt, available)
-    lasting = sum(resident_bytes(config, SMALL, is_main=available.is_main).values())
+    lasting = sum(resident_bytes(needs_of(config, SMALL), is_main=available.is_main).values())
     least = plan(config, SMALL, prompt, replace(available, size=0))
-    one_rollout = peak_bytes(config, SMALL, Workload(prompt=prompt, answer=256), least)
+    one_rollout = peak_bytes(needs_of(config, SMALL), Workload(prompt=prompt, answer=256), least)
     if lasting + one_rollout <= SAFE_SHARE * available.size:
-        planned = peak_bytes(config, SMALL, Workload(prompt=prompt, answer=256), budget)
+        planned = peak_bytes(needs_of(config, SMALL), Workload(prompt=prompt, answer=256), budget)
         assert lasting + planned <= SAFE_SHARE * available.size + 1
     assert budget.micro_batch_tokens >= prompt + 256

@@ -1,0 +1,95 @@
+"""What a config is resolved with, found out once: about the model, the machine and the data of a run."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, PretrainedConfig
+
+from verifine.config import LoraConfig, RunConfig
+from verifine.config.memory import MemoryPlan, Precision
+from verifine.config.resolve import DataFacts, MachineFacts, ModelFacts, ResolvedConfig, longest_answer, resolve
+from verifine.errors import ModelError
+from verifine.launch.inputs import RunInputs
+from verifine.machine.threads import decide_threads
+from verifine.models.available import available_memory
+from verifine.models.load import fastest_dtype
+from verifine.models.provision import ProvisionedModel
+from verifine.models.shape import shape_of_config
+from verifine.models.threads import use_threads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """Everything that `resolve` needs beside the config."""
+
+    model: ModelFacts
+    machine: MachineFacts
+    data: DataFacts
+
+    def resolve(self, config: RunConfig, memory: MemoryPlan | None = None) -> ResolvedConfig:
+        """The config with everything decided; `memory` None: planned."""
+        return resolve(config, self.model, self.machine, self.data, memory=memory)
+
+    def longest_answer(self, config: RunConfig) -> int:
+        """How many tokens an answer may have."""
+        return longest_answer(config, self.data)
+
+    def with_longest_prompt(self, tokens: int) -> RunFacts:
+        """The same, once the prompts are measured."""
+        return replace(self, data=replace(self.data, longest_prompt=tokens))
+
+    def starting_from(self, checkpoint: Path) -> RunFacts:
+        """The same, once the checkpoint to start from is found."""
+        return replace(self, model=replace(self.model, start_from=checkpoint))
+
+
+def find_facts(inputs: RunInputs, files: ProvisionedModel) -> RunFacts:
+    """What is known before the model is loaded: prompts are not measured yet.
+
+    Raises:
+        ModelError: the folder holds no model that transformers knows.
+    """
+    # What is measured here is measured with the threads that the run has.
+    use_threads(decide_threads(), os.environ)
+    config = inputs.config
+    return RunFacts(
+        model=read_model_facts(files.folder, _absolute_folder(config.model.name), config.model.lora),
+        machine=find_machine_facts(),
+        data=DataFacts(answer_tokens=inputs.answer_tokens, longest_prompt=0),
+    )
+
+
+def read_model_facts(folder: Path, name: str, lora: LoraConfig | None) -> ModelFacts:
+    """What the config of a model says; no weight is read.
+
+    Raises:
+        ModelError: the folder holds no model that transformers knows.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return describe_model(config, name, lora)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder} cannot be loaded: {error}") from error
+
+
+def describe_model(config: PretrainedConfig, name: str, lora: LoraConfig | None) -> ModelFacts:
+    """The facts of the model that a config of transformers describes."""
+    return ModelFacts(name=name, shape=shape_of_config(config, lora), context_length=config.max_position_embeddings)
+
+
+def find_machine_facts(device: torch.device | None = None) -> MachineFacts:
+    """What this machine has now; `device` None: where models are trained on it."""
+    chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu") if device is None else device
+    precision: Precision = "bfloat16" if fastest_dtype(chosen, time.perf_counter) == torch.bfloat16 else "float32"
+    return MachineFacts(working_directory=Path.cwd(), memory=available_memory(chosen), precision=precision)
+
+
+def _absolute_folder(name: str) -> str:
+    """A model's folder by a path that means the same from everywhere; another name as it is."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.is_dir() else name

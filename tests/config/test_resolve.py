@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from verifine.config import build_config, dump_config, load_config
+from verifine.config.dataset import HubDataset
+from verifine.config.memory import AvailableMemory, MemoryPlan, ModelShape
+from verifine.config.recipes import RECIPES
+from verifine.config.resolve import DataFacts, MachineFacts, ModelFacts, ResolvedConfig, resolve
+
+SHAPE = ModelShape(
+    parameters=1000, trainable=1000, linear_outputs=100, cached_bytes_per_token=64, head=200, layers=5, width=8
+)
+MODEL = ModelFacts(name="tiny", shape=SHAPE, context_length=256)
+MACHINE = MachineFacts(
+    working_directory=Path("/work"),
+    memory=AvailableMemory(place="memory", size=16 << 30, is_main=True),
+    precision="bfloat16",
+)
+DATA = DataFacts(answer_tokens=16, longest_prompt=40)
+LARGE = replace(MODEL, shape=replace(SHAPE, parameters=1_000_000_000))
+
+
+def resolved(**sections: Any) -> ResolvedConfig:
+    return resolve(build_config({"data": {"task": "add"}, **sections}), MODEL, MACHINE, DATA)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_resolved_config_written_as_yaml_loads_back_and_resolves_to_itself(name: str, tmp_path: Path) -> None:
+    first = resolved(algorithm={"name": name}, data={"train": "some.jsonl"})
+    file = tmp_path / "config.yaml"
+    file.write_text(dump_config(first))
+    loaded = load_config(file)
+    assert loaded == first.to_run_config()
+    elsewhere = replace(MACHINE, working_directory=Path("/elsewhere"), precision="float32")
+    assert resolve(loaded, LARGE, elsewhere, replace(DATA, answer_tokens=99), memory=first.memory) == first
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_nothing_is_left_to_be_decided(name: str) -> None:
+    config = resolved(algorithm={"name": name})
+    dumped = config.model_dump(mode="json")
+    assert dumped["model"]["precision"] == "bfloat16"
+    assert dumped["sampling"]["max_new_tokens"] == 16
+    assert "auto" not in [*dumped["optim"].values(), *dumped["algorithm"].values()]
+    row = RECIPES[name]
+    assert (config.algorithm.clip_low, config.algorithm.clip_high) == (row.clip_low, row.clip_high)
+    assert (config.reward.overlong_share, config.reward.scaling) == (row.overlong_share, row.scaling)
+    assert (config.algorithm.critic is not None) == row.has_critic
+
+
+def test_what_the_user_set_stays() -> None:
+    config = resolved(
+        model={"precision": "float32"},
+        algorithm={"name": "ppo", "clip_high": 0.5, "importance_cap": 3, "critic": {"learning_rate": 1e-3}},
+        sampling={"max_new_tokens": 99, "precision": "int8"},
+        optim={"learning_rate": 0.5, "micro_batch_tokens": 7},
+        reward={"overlong_share": 0.1},
+    )
+    assert config.model.precision == "float32"
+    assert (config.algorithm.clip_high, config.algorithm.importance_cap) == (0.5, 3)
+    assert config.algorithm.critic is not None
+    assert config.algorithm.critic.learning_rate == 1e-3
+    assert (config.sampling.max_new_tokens, config.optim.learning_rate, config.optim.micro_batch_tokens) == (99, 0.5, 7)
+    assert config.reward.overlong_share == 0.1
+
+
+@pytest.mark.parametrize(
+    ("model", "lora", "rate"), [(MODEL, None, 1e-5), (MODEL, {}, 1e-4), (LARGE, None, 1e-6), (LARGE, {}, 1e-5)]
+)
+def test_the_automatic_learning_rate_is_ten_times_as_much_with_lora(
+    model: ModelFacts, lora: dict[str, Any] | None, rate: float
+) -> None:
+    config = build_config({"data": {"task": "add"}, "model": {"lora": lora}})
+    assert resolve(config, model, MACHINE, DATA).optim.learning_rate == rate
+
+
+@pytest.mark.parametrize(
+    ("kind", "lora", "rate", "expected"),
+    [
+        ("head", None, "auto", 50 * 1e-5),
+        ("model", None, "auto", 1e-5),
+        ("model", {}, "auto", 1e-5),
+        ("head", None, 2e-5, 50 * 2e-5),
+        ("model", {}, 2e-5, 1e-5),
+    ],
+)
+def test_a_critics_rate_follows_from_that_of_full_training(
+    kind: str, lora: dict[str, Any] | None, rate: float | str, expected: float
+) -> None:
+    config = build_config(
+        {
+            "data": {"task": "add"},
+            "model": {"lora": lora},
+            "algorithm": {"name": "ppo", "critic": {"kind": kind}},
+            "optim": {"learning_rate": rate},
+        }
+    )
+    critic = resolve(config, MODEL, MACHINE, DATA).algorithm.critic
+    assert critic is not None
+    assert critic.learning_rate == pytest.approx(expected)
+
+
+def test_int8_sampling_is_corrected_for_and_exact_sampling_is_not() -> None:
+    assert resolved(sampling={"precision": "int8"}).algorithm.importance_cap == 2
+    assert resolved().algorithm.importance_cap is None
+
+
+def test_paths_become_absolute_and_a_dataset_of_the_hub_stays() -> None:
+    config = resolved(data={"train": "hf://openai/gsm8k/main", "eval": "eval.csv"}, model={"start_from": "runs/first"})
+    assert config.data.train == HubDataset(name="openai/gsm8k", config="main")
+    assert config.data.eval == Path("/work/eval.csv")
+    assert config.model.start_from == Path("/work/runs/first")
+
+
+def test_the_checkpoint_that_was_found_stands_in_place_of_its_run() -> None:
+    config = build_config({"data": {"task": "add"}, "model": {"start_from": "runs/first"}})
+    found = replace(MODEL, start_from=Path("/runs/first/checkpoints/step-3"))
+    assert resolve(config, found, MACHINE, DATA).model.start_from == found.start_from
+
+
+def test_memory_is_divided_as_before_where_a_run_goes_on() -> None:
+    kept = MemoryPlan(micro_batch_tokens=77, cache_bytes=5, recompute=True)
+    config = resolve(build_config({"data": {"task": "add"}}), MODEL, MACHINE, DATA, memory=kept)
+    assert config.memory == kept
+    assert config.optim.micro_batch_tokens == 77
+    assert "memory" not in dump_config(config)

@@ -253,7 +253,7 @@ BAD_WORDS: Mapping[str, tuple[list[str], int, str]] = {
     "judge has no address": (
         ["--sample", "x", "--judge-url", "localhost"],
         2,
-        '--judge-url: "localhost" is no address',
+        '--judge-url: "localhost" is not an address',
     ),
     "key for nobody": (["--sample", "x", "--judge-key-env", "KEY"], 2, "--judge-key-env: there is no --judge-url"),
     "no sample": ([], 2, "--sample"),

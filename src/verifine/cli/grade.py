@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from verifine.cli.options import UnsafeGraderExec
+
+if TYPE_CHECKING:
+    from verifine.launch.grader_report import GraderReport
 
 app = typer.Typer(
     name="grade",
@@ -52,19 +55,21 @@ def run_grader(
     An answer that cannot be graded is a result too: its reward is 0, metadata.errors says why, and so does a line on
     standard error.
     """
-    from verifine.cli.grading import Means, explain, grade_all, open_grader, read_item, read_text, to_json
+    from verifine.cli.grader_options import GraderOptions, explain_grade, read_item, read_text, to_json
+    from verifine.config import GradingConfig
     from verifine.graders import load_grader_config
     from verifine.graders.result import describe_grade
+    from verifine.launch.grader_report import grade_all, open_grader
     from verifine.types import Sample
 
     config = load_grader_config(grader)
     answer = Sample(output_text=read_text(sample, "--sample"), item=read_item(item))
-    means = Means(judge_url=judge_url, judge_key_env=judge_key_env, is_unsafe=unsafe_grader_exec)
-    with open_grader(config, means.services(), grader) as scoring:
+    options = GraderOptions(judge_url=judge_url, judge_key_env=judge_key_env, is_unsafe=unsafe_grader_exec)
+    with open_grader(config, options.services(GradingConfig()), grader) as scoring:
         graded = grade_all(scoring, [answer])
     grade = graded.grades[0]
     print(to_json(describe_grade(config, grade, graded.seconds).model_dump(mode="json")))
-    if (explanation := explain(grade)) is not None:
+    if (explanation := explain_grade(grade)) is not None:
         print(explanation, file=sys.stderr)
 
 
@@ -83,12 +88,14 @@ def validate_grader(
 
     What is wrong is told all at once.
     """
-    from verifine.cli.grading import Means, open_grader, to_json
+    from verifine.cli.grader_options import GraderOptions, to_json
+    from verifine.config import GradingConfig
     from verifine.graders import load_grader_config
+    from verifine.launch.grader_report import open_grader
 
     config = load_grader_config(grader)
-    means = Means(judge_url=judge_url, judge_key_env=judge_key_env, is_unsafe=unsafe_grader_exec)
-    with open_grader(config, means.services(), grader):
+    options = GraderOptions(judge_url=judge_url, judge_key_env=judge_key_env, is_unsafe=unsafe_grader_exec)
+    with open_grader(config, options.services(GradingConfig()), grader):
         pass
     if as_json:
         print(to_json({"grader": config.model_dump(mode="json")}))
@@ -127,25 +134,38 @@ def try_grader(
     in the ways a model may write it, and the best of them counts. Empty text and nonsense are graded beside it. With
     --rollouts it grades what a model answered in a run, and compares the scores with those that were recorded.
     """
-    from verifine.cli.grading import Means, to_json
-    from verifine.cli.trial import check_plot, probe_data, rescore_run
-    from verifine.cli.trial_numbers import trial_numbers
-    from verifine.cli.trial_text import describe_trial
+    from verifine.cli.grader_options import GraderOptions, check_plot, progress_bar, to_json
+    from verifine.cli.grader_report_text import describe_grader_report
     from verifine.errors import ConfigError
+    from verifine.graders import load_grader_config
+    from verifine.launch.grader_report import GraderUse, report_on_rows, report_on_run
+    from verifine.launch.grader_report_numbers import grader_report_numbers
 
     check_plot(plot)
-    means = Means(judge_url=judge_url, judge_key_env=judge_key_env, is_unsafe=unsafe_grader_exec)
-    if rollouts is not None:
-        trial = rescore_run(rollouts, grader, data, means, limit)
-    elif grader is None or data is None:
-        raise ConfigError("nothing to grade: give --grader and --data, or --rollouts with a run directory")
-    else:
-        trial = probe_data(grader, data, answer_field, means, limit)
+    options = GraderOptions(judge_url=judge_url, judge_key_env=judge_key_env, is_unsafe=unsafe_grader_exec)
+    config = None if grader is None else load_grader_config(grader)
+    with progress_bar() as progress:
+        use = GraderUse(services=options.services, limit=limit, progress=progress)
+        if rollouts is not None:
+            report = report_on_run(rollouts, config, grader, data, use)
+        elif config is None or grader is None or data is None:
+            raise ConfigError("nothing to grade: give --grader and --data, or --rollouts with a run directory")
+        else:
+            report = report_on_rows(config, grader, data, answer_field, use)
     if plot is not None:
-        trial.draw(plot)
+        _draw(report, plot)
     if as_json:
-        print(to_json(trial_numbers(trial)))
+        print(to_json(grader_report_numbers(report)))
         return
-    print(describe_trial(trial))
+    print(describe_grader_report(report))
     if plot is not None:
         print(f"\n{plot}")
+
+
+def _draw(report: GraderReport, path: Path) -> None:
+    """The histogram as a PNG."""
+    from verifine.insights.charts import to_png
+    from verifine.insights.score_plot import draw_scores
+    from verifine.machine.disk import write_whole
+
+    write_whole(path, to_png(draw_scores(f"{report.grader.name} on {report.place}", report.series)))

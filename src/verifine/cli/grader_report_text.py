@@ -1,4 +1,4 @@
-"""A trial as text: histogram and numbers in one table, then what they say in a few sentences."""
+"""A grader's report as text: histogram and numbers in one table, then what they say in a few sentences."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from verifine.cli.one_line import one_line
-from verifine.cli.trial import RECORDED, Trial
 from verifine.config.graders.fields import REFERENCE_FIELD
 from verifine.graders.probes import ANSWER_FIELDS, Probe, ProbeResult
 from verifine.insights.outcome import pluralize
 from verifine.insights.scores import SAME_SCORE, SHOWN_REASONS, Scores
+from verifine.launch.grader_report import RECORDED, GraderReport
 from verifine.types import Example
 
 _WIDEST = 120
@@ -25,25 +25,27 @@ _LONGEST_REASON = 200
 _CONTROLS = (Probe.EMPTY, Probe.NONSENSE)
 
 
-def describe_trial(trial: Trial) -> str:
+def describe_grader_report(report: GraderReport) -> str:
     """Everything, in lines that fit the terminal."""
     width = min(_WIDEST, shutil.get_terminal_size().columns)
-    sentences = [*_probe_sentences(trial), *_agreement_sentences(trial), *_effort(trial)]
+    sentences = [*_probe_sentences(report), *_agreement_sentences(report), *_effort(report)]
     paragraphs = [line for sentence in sentences for line in textwrap.wrap(sentence, width, break_on_hyphens=False)]
-    title = f"{trial.grader.name} ({trial.grader.type}) on {trial.place}"
-    return "\n".join([title, "", *_table(trial, width), "", *paragraphs, *_errors(trial), *_differences(trial, width)])
+    title = f"{report.grader.name} ({report.grader.type}) on {report.place}"
+    return "\n".join(
+        [title, "", *_table(report, width), "", *paragraphs, *_errors(report), *_differences(report, width)]
+    )
 
 
-def _table(trial: Trial, width: int) -> list[str]:
+def _table(report: GraderReport, width: int) -> list[str]:
     """One column a series: a bar for every bin, then the numbers."""
-    series, digits = list(trial.series.values()), _digits(trial)
+    series, digits = list(report.series.values()), _digits(report)
     measured = [row for row in _measures(series, digits) if set(row[1:]) != {_NONE}]
     if any(scores.unscorable for scores in series):
         measured.insert(0, ("unscorable", *(str(scores.unscorable) for scores in series)))
-    labels = [_range(low, high, digits) for low, high in trial.bins.ranges]
+    labels = [_range(low, high, digits) for low, high in report.bins.ranges]
     names = max(map(len, [*labels, *(row[0] for row in measured)]))
-    bars = zip(labels, *_bars(trial, (width - names) // len(series) - len(_GAP)), strict=True)
-    rows = [("score", *trial.series), *bars, *([()] if labels else []), *measured]
+    bars = zip(labels, *_bars(report, (width - names) // len(series) - len(_GAP)), strict=True)
+    rows = [("score", *report.series), *bars, *([()] if labels else []), *measured]
     widths = [max(len(row[column]) for row in rows if row) for column in range(len(series) + 1)]
     return [_GAP.join(cell.ljust(size) for cell, size in zip(row, widths, strict=False)).rstrip() for row in rows]
 
@@ -58,9 +60,9 @@ def _measures(series: Sequence[Scores], digits: int) -> Iterator[tuple[str, ...]
     yield "time, 95 %", *(_time(scores.latency_s(0.95)) for scores in series)
 
 
-def _bars(trial: Trial, width: int) -> list[list[str]]:
+def _bars(report: GraderReport, width: int) -> list[list[str]]:
     """`████ 12` for every bin of every series, at most `width` letters; what is there at all is seen."""
-    counts = [trial.bins.count(scores.scored) for scores in trial.series.values()]
+    counts = [report.bins.count(scores.scored) for scores in report.series.values()]
     most = max((number for each in counts for number in each), default=0)
     longest = min(_WIDEST_BAR, width - len(f" {most}"))
     return [
@@ -73,24 +75,24 @@ def _range(low: float, high: float, digits: int) -> str:
     return _number(low, digits) if low == high else f"{_number(low, digits)} to {_number(high, digits)}"
 
 
-def _probe_sentences(trial: Trial) -> Iterator[str]:
-    right = [result for result in trial.probes if result.attempt.probe is Probe.RIGHT]
-    ways = ", ".join(f"{way} {number}" for way, number in trial.best_ways)
+def _probe_sentences(report: GraderReport) -> Iterator[str]:
+    right = [result for result in report.probes if result.attempt.probe is Probe.RIGHT]
+    ways = ", ".join(f"{way} {number}" for way, number in report.best_ways)
     if ways:
         yield (
             "Each row's right answer was written plain, in tags and in \\boxed{}; the way that scores most counts "
             f"({ways})."
         )
     if right:
-        yield _verdict(right, _digits(trial))
-    answered = {result.attempt.row.id for result in trial.probes if result.attempt.probe in (Probe.RIGHT, Probe.OWN)}
-    unanswered = [row for row in _rows(trial.probes) if row.id not in answered]
+        yield _verdict(right, _digits(report))
+    answered = {result.attempt.row.id for result in report.probes if result.attempt.probe in (Probe.RIGHT, Probe.OWN)}
+    unanswered = [row for row in _rows(report.probes) if row.id not in answered]
     if unanswered:
         yield (
             f"{pluralize(len(unanswered), 'row')} could not be answered: there is no {REFERENCE_FIELD}, and no field "
             f"that the grader compares with. Write an answer to grade into a field {ANSWER_FIELDS[0]}."
         )
-    for names, rows in _cheap_answers(trial.probes).items():
+    for names, rows in _cheap_answers(report.probes).items():
         finding = (
             f"Careful: {' and '.join(names)} {'scores' if len(names) == 1 else 'score'} as much as the right answer"
         )
@@ -101,7 +103,7 @@ def _probe_sentences(trial: Trial) -> Iterator[str]:
                 f"{finding} in every row. Either the grader pays for anything, or it wants a form that was not tried: "
                 f"write an answer that it should like into a field {ANSWER_FIELDS[0]}."
             )
-    own = trial.series.get(Probe.OWN.value)
+    own = report.series.get(Probe.OWN.value)
     if own is not None and len(own.scored) > 1 and own.lowest == own.highest:
         yield "Careful: all of these answers score the same, so a model could learn nothing from them."
 
@@ -146,8 +148,8 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN_ROWS]) + more
 
 
-def _agreement_sentences(trial: Trial) -> Iterator[str]:
-    agreement = trial.agreement
+def _agreement_sentences(report: GraderReport) -> Iterator[str]:
+    agreement = report.agreement
     if agreement is None:
         return
     if agreement.same == agreement.count:
@@ -162,18 +164,18 @@ def _agreement_sentences(trial: Trial) -> Iterator[str]:
         yield f"{pluralize(agreement.newly_unscorable, 'answer')} had a score and cannot be scored now."
     if agreement.newly_scorable:
         yield f"{pluralize(agreement.newly_scorable, 'answer')} had no score and can be scored now."
-    if trial.left_out:
-        yield f"{pluralize(trial.left_out, 'saved answer')} were left out: their rows are not in this dataset."
+    if report.left_out:
+        yield f"{pluralize(report.left_out, 'saved answer')} were left out: their rows are not in this dataset."
 
 
-def _effort(trial: Trial) -> Iterator[str]:
-    yield f"{pluralize(trial.graded, 'answer')} graded in {_time(trial.seconds)}."
+def _effort(report: GraderReport) -> Iterator[str]:
+    yield f"{pluralize(report.graded, 'answer')} graded in {_time(report.seconds)}."
 
 
-def _errors(trial: Trial) -> list[str]:
+def _errors(report: GraderReport) -> list[str]:
     """Why answers were unscorable, or lacked what is read; empty text and nonsense only add what is new."""
     reasons: Counter[str] = Counter()
-    for name, scores in trial.series.items():
+    for name, scores in report.series.items():
         if name == RECORDED:
             continue
         if name not in _CONTROLS or scores.unscorable:
@@ -183,12 +185,12 @@ def _errors(trial: Trial) -> list[str]:
     return ["", "Errors", *lines[:SHOWN_REASONS], *more] if lines else []
 
 
-def _differences(trial: Trial, width: int) -> list[str]:
-    if trial.agreement is None or not trial.agreement.largest:
+def _differences(report: GraderReport, width: int) -> list[str]:
+    if report.agreement is None or not report.agreement.largest:
         return []
-    digits = _digits(trial)
+    digits = _digits(report)
     lines = ["", "Where they differ most"]
-    for each in trial.agreement.largest:
+    for each in report.agreement.largest:
         scores = f"{_number(each.rollout.recorded.score, digits)} -> {_number(each.grade.score, digits)}"
         place = f"step {each.rollout.step}, {each.rollout.prompt_id}, sample {each.rollout.sample}"
         start = f"{_GAP}{scores}{_GAP}{place}{_GAP}"
@@ -202,9 +204,9 @@ def _extreme(scores: Scores, score: float | None, digits: int) -> str:
     return _NONE if share is None else f"{_number(score, digits)} ({share:.0%})"
 
 
-def _digits(trial: Trial) -> int:
+def _digits(report: GraderReport) -> int:
     """As many as tell two bins apart, and at least two."""
-    edges = trial.bins.edges
+    edges = report.bins.edges
     width = edges[1] - edges[0] if len(edges) > 1 else 0.0
     return min(6, max(2, 1 - math.floor(math.log10(width)))) if width > 0 else 2
 

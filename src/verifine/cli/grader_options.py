@@ -1,43 +1,39 @@
-"""What the three verbs of `grade` have in common: the grader that was asked for, what it may use, and the grading."""
+"""What the verbs of `grade` read from the command line, and how they show progress."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress as RichProgress
 
 from verifine.cli.options import warn_of
-from verifine.config import AnyGrader, GradingConfig, ServiceConfig
+from verifine.config import GradingConfig, ServiceConfig
 from verifine.data.strict_json import JsonError, parse_json
-from verifine.errors import ConfigError, GraderError
-from verifine.graders import Grader, Services, build_grader, grade_samples
+from verifine.errors import ConfigError
+from verifine.graders import Services
 from verifine.graders.sandbox.call import Level
-from verifine.types import Grade, Json, Sample
-
-BATCH = 256
-"""Answers that are graded between two moves of the progress bar."""
+from verifine.launch.grader_report import Progress
+from verifine.types import Grade, Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What a grader may work with, as the command line says it."""
+class GraderOptions:
+    """What the command line says of how a grader may work."""
 
     judge_url: str | None
     judge_key_env: str | None
     is_unsafe: bool
 
-    def services(self, grading: GradingConfig | None = None) -> Services:
-        """With what `grading` says where the command line says nothing; warns where code will not be held."""
-        grading = grading or GradingConfig()
+    def services(self, grading: GradingConfig) -> Services:
+        """With what `grading` says where the command line says nothing; warns where code runs outside the sandbox."""
         warn_of(self.is_unsafe)
         if self.judge_url is not None:
             grading = grading.model_copy(update={"judge": self._judge(self.judge_url)})
@@ -50,51 +46,28 @@ class Means:
             return ServiceConfig(base_url=url, api_key_env=self.judge_key_env)
         except ValidationError as error:
             raise ConfigError(
-                f'--judge-url: "{url}" is no address; write it up to /v1, such as http://127.0.0.1:8000/v1'
+                f'--judge-url: "{url}" is not an address; write it up to /v1, such as http://127.0.0.1:8000/v1'
             ) from error
 
 
+def check_plot(path: Path | None) -> None:
+    """ConfigError if an image cannot be written there."""
+    if path is not None and path.suffix.lower() != ".png":
+        raise ConfigError(f"--plot: {path} must end in .png, for it is a PNG image")
+    if path is not None and path.is_dir():
+        raise ConfigError(f"--plot: {path} is a folder; give the name of a file in it")
+
+
 @contextmanager
-def open_grader(config: AnyGrader, services: Services, name: str) -> Iterator[Grader]:
-    """The grader, closed at the end.
-
-    Raises:
-        GraderError: it cannot be used; the message begins with `name`, what the user called it.
-    """
-    try:
-        grader = build_grader(config, services)
-    except GraderError as error:
-        raise GraderError(f"{name}: {error}") from error
-    try:
-        yield grader
-    finally:
-        grader.close()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graded:
-    """Grades in the order of their samples."""
-
-    grades: tuple[Grade, ...]
-    seconds: float
-    """For all of them together."""
-
-
-def grade_all(grader: Grader, samples: Sequence[Sample]) -> Graded:
-    """Grades everything, with a progress bar where somebody waits and watches."""
-    starts = range(0, len(samples), BATCH)
+def progress_bar() -> Iterator[Progress]:
+    """A progress bar on a terminal, shown once something is left to do; nothing elsewhere."""
     console = Console(stderr=True)
-    is_silent = len(starts) < 2 or not console.is_terminal
-    grades: list[Grade] = []
-    seconds = 0.0
-    for start in track(starts, "grading", console=console, transient=True, disable=is_silent):
-        started = time.perf_counter()
-        grades += grade_samples(grader, samples[start : start + BATCH])
-        seconds += time.perf_counter() - started
-    return Graded(grades=tuple(grades), seconds=seconds)
+    with RichProgress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("grading", total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=done < total)
 
 
-def explain(grade: Grade) -> str | None:
+def explain_grade(grade: Grade) -> str | None:
     """Why an answer was not graded as it should be, in a line; None: it was."""
     if grade.score is None:
         return f"verifine: unscorable: {grade.reason}"
@@ -126,7 +99,7 @@ def read_item(value: str) -> dict[str, Json]:
     """The row of `--item`.
 
     Raises:
-        ConfigError: it is no JSON object.
+        ConfigError: it is not a JSON object.
     """
     text = read_text(value, "--item")
     try:

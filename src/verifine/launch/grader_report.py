@@ -1,21 +1,22 @@
-"""What `verifine grade test` finds out: a grader tried on a dataset, or on the saved answers of a run."""
+"""How a grader scores the rows of a dataset, or the saved answers of a run. Nothing here imports torch."""
 
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from verifine.cli.grading import Means, grade_all, open_grader
-from verifine.config import AnyGrader, RunConfig, load_config
+from verifine.config import AnyGrader, GradingConfig, RunConfig, load_config
 from verifine.config.dataset import parse_location
 from verifine.data import read_examples
 from verifine.data.suggestion import did_you_mean
-from verifine.errors import ConfigError, DataError
-from verifine.graders import load_grader_config
+from verifine.errors import ConfigError, DataError, GraderError
+from verifine.graders import Grader, Services, build_grader, grade_samples
 from verifine.graders.probes import Probe, ProbeResult, keep_best, plan_attempts
 from verifine.insights.outcome import pluralize
 from verifine.insights.rescoring import (
@@ -28,11 +29,13 @@ from verifine.insights.rescoring import (
     row_ids,
 )
 from verifine.insights.scores import Bins, Scores, collect_scores
-from verifine.machine.disk import write_whole
+from verifine.launch.inputs import load_inputs
 from verifine.runs.directory import RunDirectory
 from verifine.runs.environment import read_environment
-from verifine.types import Example, Sample
+from verifine.types import Example, Grade, Sample
 
+BATCH = 256
+"""Answers that are graded between two reports of progress."""
 SHOWN_DISAGREEMENTS = 5
 
 RECORDED, RESCORED = "recorded", "this grader"
@@ -41,14 +44,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class GraderReport:
     """A grader, and the scores it gave."""
 
     grader: AnyGrader
     place: str
     """What was graded, such as `12 rows of train.jsonl`."""
     series: Mapping[str, Scores]
-    """By what was graded; what the trial is about comes first."""
+    """By what was graded; what the report is about comes first."""
     graded: int
     """Answers, those of all series and those that were not the best together."""
     seconds: float
@@ -69,36 +72,78 @@ class Trial:
         right = (result for result in self.probes if result.attempt.probe is Probe.RIGHT)
         return Counter(result.attempt.way for result in right if result.grade.score is not None).most_common()
 
-    def draw(self, path: Path) -> None:
-        """The histogram as a PNG."""
-        from verifine.insights.charts import to_png
-        from verifine.insights.score_plot import draw_scores
 
-        write_whole(path, to_png(draw_scores(f"{self.grader.name} on {self.place}", self.series)))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """Grades in the order of their samples."""
 
-
-def check_plot(path: Path | None) -> None:
-    """ConfigError if an image cannot be written there."""
-    if path is not None and path.suffix.lower() != ".png":
-        raise ConfigError(f"--plot: {path} must end in .png, for it is a PNG image")
-    if path is not None and path.is_dir():
-        raise ConfigError(f"--plot: {path} is a folder; give the name of a file in it")
+    grades: tuple[Grade, ...]
+    seconds: float
+    """For all of them together."""
 
 
-def probe_data(spec: str, data: Path, field: str | None, means: Means, limit: int | None) -> Trial:
-    """Grades each row's answer (its own, or else the right one) beside empty text and nonsense."""
-    config = load_grader_config(spec)
+Progress = Callable[[int, int], None]
+"""`f(done, total)`: how many answers are graded, of how many."""
+
+
+def _ignore(_done: int, _total: int) -> None:
+    """Progress that is not shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraderUse:
+    """How a report may use the grader."""
+
+    services: Callable[[GradingConfig], Services]
+    """What the grader works with, by the `grading` section of the run; of the defaults where there is no run."""
+    limit: int | None = None
+    """Answers or rows that are graded at most, evenly spread; None: all."""
+    progress: Progress = _ignore
+
+
+@contextmanager
+def open_grader(config: AnyGrader, services: Services, name: str) -> Iterator[Grader]:
+    """The grader, closed at the end.
+
+    Raises:
+        GraderError: it cannot be used; the message begins with `name`, what the user called it.
+    """
+    try:
+        grader = build_grader(config, services)
+    except GraderError as error:
+        raise GraderError(f"{name}: {error}") from error
+    with closing(grader):
+        yield grader
+
+
+def grade_all(grader: Grader, samples: Sequence[Sample], progress: Progress = _ignore) -> Graded:
+    """Grades everything, some at a time."""
+    grades: list[Grade] = []
+    seconds = 0.0
+    for start in range(0, len(samples), BATCH):
+        started = time.perf_counter()
+        grades += grade_samples(grader, samples[start : start + BATCH])
+        seconds += time.perf_counter() - started
+        progress(len(grades), len(samples))
+    return Graded(grades=tuple(grades), seconds=seconds)
+
+
+def report_on_rows(config: AnyGrader, name: str, data: Path, field: str | None, use: GraderUse) -> GraderReport:
+    """Grades each row's answer (its own, or else the right one) beside empty text and nonsense.
+
+    `name` is what the user called the grader. `field` holds the rows' own answers; None: one of ANSWER_FIELDS.
+    """
     examples = read_examples(parse_location(str(data)))
-    rows = spread(examples, limit)
+    rows = spread(examples, use.limit)
     attempts = [attempt for row in rows for attempt in plan_attempts(config.traits, row, field)]
     if field is not None and all(attempt.probe is not Probe.OWN for attempt in attempts):
         raise DataError(f'{data}: no row has a text called "{field}"{did_you_mean(field, rows[0].item)}')
-    with open_grader(config, means.services(), spec) as grader:
-        graded = grade_all(grader, [attempt.sample for attempt in attempts])
+    with open_grader(config, use.services(GradingConfig()), name) as grader:
+        graded = grade_all(grader, [attempt.sample for attempt in attempts], use.progress)
     pairs = zip(attempts, graded.grades, strict=True)
     best = keep_best(ProbeResult(attempt=attempt, grade=grade) for attempt, grade in pairs)
     grades = {probe: [each.grade for each in best if each.attempt.probe is probe] for probe in Probe}
-    return Trial(
+    return GraderReport(
         grader=config,
         place=f"{_counted(len(rows), len(examples), 'row')} of {data}",
         series={probe.value: collect_scores(grades[probe]) for probe in Probe if grades[probe]},
@@ -108,15 +153,17 @@ def probe_data(spec: str, data: Path, field: str | None, means: Means, limit: in
     )
 
 
-def rescore_run(run_dir: Path, spec: str | None, data: Path | None, means: Means, limit: int | None) -> Trial:
-    """Grades the saved answers of a run with its own grader or another one, and compares the scores."""
+def report_on_run(
+    run_dir: Path, config: AnyGrader | None, name: str | None, data: Path | None, use: GraderUse
+) -> GraderReport:
+    """Grades the saved answers of a run with its own grader (`config` None) or another one, and compares the scores."""
     directory = RunDirectory.open(run_dir)
     run = load_config(directory.config)
     saved = read_saved_rollouts(directory.rollouts)
-    chosen = spread(saved, limit)
-    if spec is None and directory.environment.exists() and read_environment(directory.environment).own_grader:
+    chosen = spread(saved, use.limit)
+    if config is None and directory.environment.exists() and read_environment(directory.environment).own_grader:
         raise ConfigError("the run was graded by a Python program's own function, which is not saved; give --grader")
-    grader, rows = _materials(run, None if spec is None else load_grader_config(spec), data)
+    grader, rows = _grader_and_rows(run, config, data)
     wanted = {row_id for rollout in chosen for row_id in row_ids(rollout.prompt_id)}
     items = {row_id: row.item for row_id, row in rows if row_id in wanted}
     owners = [(rollout, find_item(rollout.prompt_id, items)) for rollout in chosen]
@@ -127,12 +174,12 @@ def rescore_run(run_dir: Path, spec: str | None, data: Path | None, means: Means
             f'the row "{chosen[0].prompt_id}"); give --data the file that the run was trained on'
         )
     samples = [Sample(output_text=rollout.text, item=item) for rollout, item in found]
-    with open_grader(grader, means.services(run.grading), spec or str(directory.config)) as scoring:
-        graded = grade_all(scoring, samples)
+    with open_grader(grader, use.services(run.grading), name or str(directory.config)) as scoring:
+        graded = grade_all(scoring, samples, use.progress)
     rescored = [
         Rescored(rollout=rollout, grade=grade) for (rollout, _), grade in zip(found, graded.grades, strict=True)
     ]
-    return Trial(
+    return GraderReport(
         grader=grader,
         place=f"{_counted(len(found), len(saved), 'saved answer')} of {run_dir}",
         series={
@@ -152,15 +199,13 @@ def spread(values: Sequence[T], limit: int | None) -> list[T]:
     return [values[position * len(values) // wanted] for position in range(wanted)]
 
 
-def _materials(
+def _grader_and_rows(
     run: RunConfig, grader: AnyGrader | None, data: Path | None
 ) -> tuple[AnyGrader, Iterator[tuple[str, Example]]]:
     """The grader and the rows by their ids: those that were given, else those the run was trained with."""
     grader = grader or run.grader
     if grader is not None and data is not None:
         return grader, _rows_of(data, run)
-    from verifine.launch.inputs import load_inputs
-
     try:
         inputs = load_inputs(run)
     except DataError as error:

@@ -1,27 +1,27 @@
-"""A trial for programs."""
+"""A grader's report for programs."""
 
 from __future__ import annotations
 
-from verifine.cli.trial import Trial
 from verifine.insights.rescoring import Agreement, Rescored
+from verifine.launch.grader_report import GraderReport
 from verifine.types import Json
 
 
-def trial_numbers(trial: Trial) -> dict[str, Json]:
+def grader_report_numbers(report: GraderReport) -> dict[str, Json]:
     """What `verifine grade test --json` prints."""
-    bins = trial.bins
+    bins = report.bins
     scores: dict[str, Json] = {
-        name: {**each.numbers(), "histogram": list(bins.count(each.scored))} for name, each in trial.series.items()
+        name: {**each.numbers(), "histogram": list(bins.count(each.scored))} for name, each in report.series.items()
     }
     return {
-        "grader": {"name": trial.grader.name, "type": trial.grader.type},
-        "graded": trial.graded,
-        "seconds": trial.seconds,
+        "grader": {"name": report.grader.name, "type": report.grader.type},
+        "graded": report.graded,
+        "seconds": report.seconds,
         "bin_edges": list(bins.edges),
         "scores": scores,
-        "best_ways": dict(trial.best_ways),
-        "agreement": None if trial.agreement is None else _agreement_numbers(trial.agreement),
-        "left_out": trial.left_out,
+        "best_ways": dict(report.best_ways),
+        "agreement": None if report.agreement is None else _agreement_numbers(report.agreement),
+        "left_out": report.left_out,
     }
 
 

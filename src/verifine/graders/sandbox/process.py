@@ -36,8 +36,8 @@ ENVIRONMENT = {
 }
 """All of it: keys and tokens are none of untrusted code's business."""
 
-_started = itertools.count(os.getpid())
-"""Where to begin differs between programs, so that their workers are different users too."""
+_started = itertools.count(89 * os.getpid())
+"""Where to begin is far apart even for programs that start one after the other: their workers are different users."""
 _INSIDE = Path(__file__).with_name("inside")
 _MODULES = ("kernel", "landlock", "namespaces", "frames", "guard", "untrusted", "zygote")
 """Each after those it needs; the last is the main one."""

@@ -2,6 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# As many processes as cores, each with one thread; the tests of a file stay in one process, with their fixtures.
+PYTEST := $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
+export OMP_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+# The tests start a hundred processes, and none should compile again what another has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: check install format lint types layers docs reference test test-all every-user clean
 
@@ -35,12 +41,12 @@ docs: install  ## the generated pages are those of the code
 	$(BIN)/python docs/generate.py --check
 
 test: install  ## the fast tests
-	$(BIN)/pytest -m 'not slow and not network'
+	$(PYTEST) -m 'not slow and not network' --hypothesis-profile quick
 
 test-all: install
-	$(BIN)/pytest
+	$(PYTEST)
 
-every-user: install  ## the sandbox once more, where root's own Python hides most of its tests
+every-user: install  ## the tests of the sandbox that root's own Python skips
 	tests/graders/sandbox/every_user.sh $(BIN)/python
 
 clean:

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("unhurried"), max_examples=15)
 settings.load_profile("unhurried")
 
 # Read by the hub's client when it is imported: no test asks the hub.

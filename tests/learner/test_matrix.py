@@ -82,9 +82,11 @@ def gradient(model: LanguageModel, groups: Sequence[Group], tokens: int) -> Tens
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("size", [2, 7])
-@pytest.mark.parametrize("length", [1, 5, 23])
-@pytest.mark.parametrize("texts", PROMPTS)
+@pytest.mark.parametrize("size", [2, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "length", [pytest.param(1, marks=pytest.mark.slow), 5, pytest.param(23, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("texts", ["alike", pytest.param("apart", marks=pytest.mark.slow)])
 def test_what_is_sampled_and_what_is_learned_are_those_of_one_sequence_at_a_time(
     architecture: Architecture, dtype: torch.dtype, size: int, length: int, texts: str, tmp_path: Path
 ) -> None:

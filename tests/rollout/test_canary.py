@@ -293,7 +293,9 @@ def honest(kind: str, folder: Path, architecture: Architecture) -> tuple[Languag
 KINDS = ("float32", "another temperature", "bfloat16", "lora", "fixed shapes", "a copy")
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "architecture", [pytest.param(each, marks=[] if each == "qwen3" else pytest.mark.slow) for each in ARCHITECTURES]
+)
 @pytest.mark.parametrize("kind", [*KINDS, pytest.param("int8", marks=needs_exact_int8)])
 def test_an_honest_engine_is_never_complained_about(kind: str, architecture: Architecture, tmp_path: Path) -> None:
     model, sampling, engine = honest(kind, tmp_path, architecture)

@@ -86,7 +86,7 @@ def test_a_blocker_in_the_data_is_found_without_the_model(
     assert code == 4
     assert 'item.answer does not exist (did you mean "gt_answer"?)' in " ".join(out.split())
     assert "... and 245 more" in out
-    assert "not asked: what stands below has to be mended first" in out
+    assert "not asked: fix the findings below first" in out
 
 
 def test_what_cannot_be_meant_is_refused_as_in_training(verifine: Command, run_options: list[str]) -> None:

@@ -152,7 +152,7 @@ def test_a_task_brings_its_problems_and_its_grader(verifine: Command, base: Path
         (["--task", "add", "--limit", "2"], 'no model "nobody"'),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_the_way_out(verifine: Command, words: list[str], message: str) -> None:
+def test_what_cannot_be_meant_is_refused_with_a_hint(verifine: Command, words: list[str], message: str) -> None:
     code, _, err = verifine("eval", "nobody", *words)
     assert code in (2, 3)
     assert message in err

@@ -68,7 +68,7 @@ def test_an_algorithm_is_known_by_the_names_of_other_programs(written: str, mean
         ({"algorithm": {"overlong_share": 0.2}}, "`algorithm.overlong_share` is unknown"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_the_way_out(sections: Mapping[str, Any], message: str) -> None:
+def test_what_cannot_be_meant_is_refused_with_a_hint(sections: Mapping[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         build_config({"data": {"task": "add"}, **sections})
     assert message in str(caught.value)

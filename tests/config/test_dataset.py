@@ -98,10 +98,10 @@ def test_a_dataset_has_a_name_for_the_run() -> None:
         ({"task": "add", "columns": {"prompt": "q"}}, "`data`: `columns` belongs to `train`; a built-in task has its"),
         ({"task": "add", "system_prompt": "x"}, "`data`: `system_prompt` belongs to `train`; a built-in task has its"),
         ({"train": "a.csv", "columns": {"prompt": ""}}, "`data`: `columns` has an empty name; write our field: their"),
-        ({"train": "a.csv", "columns": {"item": "x"}}, "`data`: `columns` cannot make a field item, since graders"),
+        ({"train": "a.csv", "columns": {"item": "x"}}, "`data`: `columns` cannot make a field item"),
         (
             {"train": "a.csv", "columns": {"prompt": "x", "messages": "y"}},
-            "`data`: `columns` makes both messages and a prompt, but a row has one of them; remove one",
+            "`data`: `columns` fills both messages and prompt",
         ),
         ({"train": "a.csv", "columns": {"prompt": 1}}, "`data.columns.prompt` is 1, but must be text, so put quotes"),
         ({"train": "a.csv", "columns": "question"}, "`data.columns` is 'question', but must be "),

@@ -71,7 +71,7 @@ def test_everything_can_be_said_and_is_written_down() -> None:
         ({"grader": {"type": "label_model"}}, {}, {}, r"evaluation\.grader"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_the_way_out(
+def test_what_cannot_be_meant_is_refused_with_a_hint(
     evaluation: dict[str, object], data: dict[str, object], run: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -154,7 +154,7 @@ def test_a_dumped_config_has_the_order_of_the_schema_and_keeps_source_readable()
     [
         ("data: {task: add}\nrun: [1\n", r"run\.yaml:3: this is not YAML"),
         ("data:\n\ttask: add\n", r"run\.yaml:2: this is not YAML: .* Indent with spaces, not tabs"),
-        ("data: {task: add}\ngrader: a: b\n", r"run\.yaml:2: .*needs quotes around it"),
+        ("data: {task: add}\ngrader: a: b\n", r"run\.yaml:2: .*quotes"),
         ("- data\n", r"run\.yaml: a configuration is a list of `key: value` lines"),
         ("data: \x00\n", r"run\.yaml: this is not YAML: .*Save it as plain UTF-8 text"),
         (

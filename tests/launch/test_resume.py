@@ -209,7 +209,7 @@ def test_a_run_whose_grader_a_program_brought_needs_that_program(model: Path, tm
         resume(run.path)
 
 
-def test_a_run_with_nothing_left_to_do_is_refused_with_the_way_out(model: Path, tmp_path: Path) -> None:
+def test_a_run_with_nothing_left_to_do_is_refused_with_a_hint(model: Path, tmp_path: Path) -> None:
     run = start(tiny_run(tmp_path, model)).directory
     with pytest.raises(ConfigError, match="has taken all its 3 steps; give it more, for example --steps 6"):
         resume(run.path, grader=grade)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifine.config import RunConfig, build_config
-from verifine.preflight.pace import Pace, Span, Timings, Work, describe_span, estimate_pace, judge_pace
+from verifine.preflight.pace import PaceEstimate, Span, Timings, Work, describe_span, estimate_pace, judge_pace
 
 
 def make_config(**run: object) -> RunConfig:
@@ -83,9 +83,9 @@ def test_no_span_ends_before_it_begins(
     assert all(0 <= span.low <= span.high for span in (pace.step, pace.evaluation, pace.total))
 
 
-def make_pace(grading_s: float = 1.0) -> Pace:
+def make_pace(grading_s: float = 1.0) -> PaceEstimate:
     second = Span(low=1.0, high=2.0)
-    return Pace(
+    return PaceEstimate(
         sampling=second,
         grading=Span(low=grading_s, high=grading_s),
         update=second,

@@ -1,4 +1,4 @@
-"""Where data stands: a file, or a dataset of the Hugging Face hub."""
+"""Where data comes from: a file, or a dataset of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class HubDataset:
 
     @property
     def stem(self) -> str:
-        """What a run on it is called, as `Path.stem` is for a file."""
+        """The name of a run on it, like `Path.stem` of a file."""
         return self.name.rpartition("/")[2]
 
 
@@ -41,7 +41,7 @@ def parse_location(value: object) -> Path | HubDataset:
     """A path, or a hub dataset where the text begins with `hf://`.
 
     Raises:
-        ValueError: it begins so and names no dataset.
+        ValueError: it begins with `hf://` and names no dataset.
     """
     if isinstance(value, HubDataset):
         return value

@@ -1,7 +1,7 @@
-"""A YAML text as values that remember which line they come from.
+"""Reads YAML into values with line numbers, and writes it.
 
-Scalars follow YAML 1.2: `1e-5` is a number, while `no`, `on` and dates stay the text they look like. (PyYAML
-follows YAML 1.1, which has all of these the other way round.)
+Scalars follow YAML 1.2: `1e-5` is a number, while `no`, `on` and dates are text. (PyYAML follows YAML 1.1, where it is
+the other way round.) docs/decisions/0009-yaml-is-read-by-pyyaml.md says why this is not ruamel.yaml.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = {}  # noqa: RUF012  # PyYAML's own way to state them
 
     def construct_text(self, node: yaml.ScalarNode) -> str:
-        # JSON writes an emoji as the two halves of a surrogate pair, and JSON is YAML.
+        # JSON is YAML, and JSON may write an emoji as the two halves of a surrogate pair.
         return str(self.construct_scalar(node)).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Keeps YAML 1.1's rules beside ours, so a text that either would misread is quoted."""
+    """Applies YAML 1.1's rules as well as ours, so that a text is quoted if either would misread it."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    needs_escapes = re.search("[\r\x85\u2028\u2029]", text)  # or YAML takes them for line ends
+    needs_escapes = re.search("[\r\x85\u2028\u2029]", text)  # YAML would take them for line ends
     style = '"' if needs_escapes else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -57,7 +57,7 @@ for _tag, _pattern, _first_characters in _SCALARS:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """What a YAML text says, and on which line (from 1) each key and list item stands."""
+    """The value of a YAML text, and the line (from 1) of each key and list item."""
 
     value: object
     lines: Mapping[KeyPath, int]
@@ -85,7 +85,7 @@ def parse_document(text: str, source: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{source}:{mark.line + 1}" if mark else source
-        raise ConfigError(f"{where}: this is not YAML: {error.problem or error.context}. {_way_out(error)}") from error
+        raise ConfigError(f"{where}: this is not YAML: {error.problem or error.context}. {_hint(error)}") from error
     except yaml.YAMLError as error:
         reason = str(error).replace("\n", " ")
         raise ConfigError(f"{source}: this is not YAML: {reason}. Save it as plain UTF-8 text.") from error
@@ -103,7 +103,7 @@ def dotted(path: KeyPath) -> str:
 
 
 def _walk(node: yaml.Node, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyPath, int]]:
-    if id(node) in seen:  # an alias: its lines are those of what it repeats, and it may even stand inside that
+    if id(node) in seen:  # an alias has the lines of its anchor, and may even be inside it
         return
     seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
@@ -117,9 +117,9 @@ def _walk(node: yaml.Node, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyP
             yield from _walk(child, (*path, position), seen)
 
 
-def _way_out(error: yaml.MarkedYAMLError) -> str:
+def _hint(error: yaml.MarkedYAMLError) -> str:
     if "'\\t'" in str(error.problem):
         return "Indent with spaces, not tabs."
     if "mapping values are not allowed" in str(error.problem):
-        return "A text that holds `: ` needs quotes around it; else check the indentation."
+        return "Put quotes around a text that contains `: `, or check the indentation."
     return "Check the indentation, and put quotes around texts with special characters."

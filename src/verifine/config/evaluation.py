@@ -1,4 +1,4 @@
-"""How a model is tried on held-out prompts: the `evaluation` section."""
+"""The `evaluation` section: how a model is evaluated on held-out prompts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from verifine.config.graders import AnyGrader, GraderConfig, Schema
 
 
 class EvaluationConfig(Schema):
-    """How held-out prompts are asked and judged, and what follows from that.
+    """How held-out prompts are answered and graded, and what follows from that.
 
     How often is `run.eval_interval`, and how many prompts `data.eval_size`.
     """
@@ -30,18 +30,18 @@ class EvaluationConfig(Schema):
     )
     grader: GraderConfig | None = Field(
         default=None,
-        description="A second grader that training never sees: it scores the same answers, and its word decides which "
+        description="A second grader that training never sees: it scores the same answers, and its scores decide which "
         "weights are best, when training stops early, and whether the model got better. null: the training grader's.",
     )
     pass_score: float | None = Field(
         default=None,
-        description="The score from which an answer counts as solved in pass@k, where the grader that decides does not "
-        "tell right from wrong itself; null: such answers have no pass@k.",
+        description="The score from which an answer counts as solved in pass@k, for graders that do not say themselves "
+        "whether an answer is right; null: no pass@k for such graders.",
     )
     patience: int | None = Field(
         default=None,
         ge=1,
-        description="Training stops after so many evaluations in a row without a new best; null: it goes on. Needs "
+        description="Training stops after so many evaluations in a row without a new best; null: it continues. Needs "
         "run.eval_interval.",
     )
     keep: Literal["last", "best"] = Field(
@@ -59,9 +59,9 @@ class EvaluationConfig(Schema):
         return self
 
     def passing(self, training: AnyGrader | None) -> float | None:
-        """The score from which an answer counts as solved; None: nobody says so.
+        """The score from which an answer counts as solved; None: it is not known.
 
-        `training` is the training grader, which decides where there is no second one; None: a program brought it.
+        `training` is the training grader, which decides if there is no second one; None: a program brought it.
         """
         decides = self.grader or training
         return self.pass_score if self.pass_score is not None or decides is None else decides.traits.passing_score

@@ -1,4 +1,4 @@
-"""From YAML, overrides or plain values to a RunConfig, and back to YAML."""
+"""Builds a RunConfig from YAML, overrides or plain values, and writes it as YAML."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from verifine.config.run import RunConfig
 from verifine.errors import ConfigError
 
 _NAMED_SECTIONS = ("algorithm", "model")
-"""Sections that may be written as a text, which is then their `name`."""
+"""Sections for which a text may be given, which is their `name`."""
 _SECTIONS = ("algorithm", "data", "evaluation", "model", "optim", "run", "sampling")
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a YAML file (None: an empty one) and apply overrides such as `algorithm.clip_high=0.28`; the last one wins.
+    """Reads a YAML file (None: an empty one) and applies overrides such as `algorithm.clip_high=0.28`; the last wins.
 
     Raises:
         ConfigError: with every problem found, one a line.
@@ -40,7 +40,7 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
 
 
 def build_config(values: Mapping[str, object]) -> RunConfig:
-    """Check nested values, as they come from a program rather than a file.
+    """Checks nested values that come from a program.
 
     Raises:
         ConfigError: with every problem found, one a line.
@@ -81,7 +81,7 @@ def _parse_override(override: str) -> tuple[KeyPath, object]:
 
 
 def _replaced(values: Mapping[str, object], path: KeyPath, value: object, override: str) -> dict[str, object]:
-    """`values` with `value` at `path`; sections on the way are made where there are none."""
+    """`values` with `value` at `path`; missing sections on the way are created."""
     key, rest = str(path[0]), path[1:]
     if not rest:
         return {**values, key: value}
@@ -94,7 +94,7 @@ def _replaced(values: Mapping[str, object], path: KeyPath, value: object, overri
 
 
 def _expand(values: Mapping[str, object]) -> dict[str, object]:
-    """Write out shorthand: a name for a section, and a section left empty (all its lines commented out)."""
+    """Expands shorthand: a name for a section, and an empty section (all its lines are commented out)."""
 
     def expanded(key: str, value: object) -> object:
         if isinstance(value, str) and key in _NAMED_SECTIONS:
@@ -116,7 +116,7 @@ def _validate(values: Mapping[str, object], places: Mapping[KeyPath, str], sourc
 
 
 def _placed(path: KeyPath, text: str, places: Mapping[KeyPath, str], source: str | None) -> str:
-    """`text` behind the closest place known for `path`: its own line, or that of the section around it."""
+    """`text` after the closest known place of `path`: its own line, or that of the section around it."""
     enclosing = (path[:length] for length in range(len(path), 0, -1))
     place = next((places[each] for each in enclosing if each in places), source)
     return f"{place}: {text}" if place else text

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a configuration, in words a user can act on."""
+"""Turns the errors that pydantic finds in a configuration into messages for users."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _EXPECTATIONS: Mapping[str, str] = {
     "model_type": "a section of `key: value` lines",
     "model_attributes_type": "a section of `key: value` lines",
 }
-"""pydantic's error types, as what should stand there; what is not listed keeps pydantic's own words."""
+"""What is expected, for each of pydantic's error types; other types keep pydantic's message."""
 
 FAMILIAR_NAMES: Mapping[str, str] = {
     "column_mapping": "data.columns",
@@ -60,12 +60,12 @@ FAMILIAR_NAMES: Mapping[str, str] = {
     "training_file": "data.train",
     "validation_file": "data.eval",
 }
-"""Names that other programs use, and ours for the same thing."""
+"""Names in other programs, and our name for the same setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """One thing to mend, and the key it is about."""
+class ConfigProblem:
+    """One thing to fix, and the key it is about."""
 
     path: KeyPath
     text: str
@@ -84,27 +84,27 @@ class _Spot:
     """What the schema wants there; None: nothing."""
 
 
-def find_problems(error: ValidationError, schema: object = RunConfig) -> list[Problem]:
-    """Everything `error` lists of a value of `schema`: a section, or a union of sections told apart by `type`.
+def find_problems(error: ValidationError, schema: object = RunConfig) -> list[ConfigProblem]:
+    """Everything that is wrong with a value of `schema`, which is a section, or a union of sections with a `type`.
 
-    What it says of one key is one problem: they are the ways to mend it.
+    All errors about one key are one problem.
     """
     details_at: dict[KeyPath, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
-            continue  # what is too short is what was left of it: the others have problems of their own
+            continue  # only too short because items with errors of their own were dropped
         details_at.setdefault(_locate(detail["loc"], schema).path, []).append(detail)
     return [_describe(_locate(details[0]["loc"], schema), details) for details in details_at.values()]
 
 
 def _locate(location: KeyPath, schema: object) -> _Spot:
-    """Follow pydantic's location through the schema, leaving out its labels of union members."""
+    """Follows pydantic's location through the schema, skipping its labels of union members."""
     spot = _Spot(path=(), section=RunConfig, field=None, annotation=schema)
     section, variants = _sections_at(schema)
     for part in location:
-        if isinstance(part, str) and part.startswith("<"):  # pydantic's label for one of several kinds of value
+        if isinstance(part, str) and part.startswith("<"):  # pydantic's label for one member of a union
             continue
-        if get_origin(spot.annotation) is Mapping:  # the key is a name of the user's own
+        if get_origin(spot.annotation) is Mapping:  # the keys are the user's own names
             spot = replace(spot, path=(*spot.path, part), annotation=get_args(spot.annotation)[1])
         elif isinstance(part, int):
             spot = replace(spot, path=(*spot.path, part))
@@ -119,50 +119,54 @@ def _locate(location: KeyPath, schema: object) -> _Spot:
 
 
 def _sections_at(annotation: object) -> tuple[type[BaseModel] | None, Mapping[str, type[BaseModel]]]:
-    """The section that stands there, or else those that may, by their `type`."""
+    """The section that is expected, or the possible ones by their `type`."""
     sections = _sections_in(annotation)
     if len(sections) == 1:
         return sections[0], {}
     return None, {_tag(section): section for section in sections}
 
 
-def _describe(spot: _Spot, details: list[ErrorDetails]) -> Problem:
+def _describe(spot: _Spot, details: list[ErrorDetails]) -> ConfigProblem:
     detail = details[0]
     match detail["type"]:
         case "extra_forbidden":
-            return Problem(path=spot.path, text=f"`{dotted(spot.path)}` is unknown; {_advise(spot)}")
+            return ConfigProblem(path=spot.path, text=f"`{dotted(spot.path)}` is unknown; {_advise(spot)}")
         case "missing":
-            return Problem(path=spot.path, text=f"`{dotted(spot.path)}` is missing.{_purpose(spot)}")
+            return ConfigProblem(path=spot.path, text=f"`{dotted(spot.path)}` is missing.{_purpose(spot)}")
         case "union_tag_invalid" | "union_tag_not_found":
             return _wrong_tag(spot, detail)
         case "value_error":
             return _broken_rule(spot, detail)
         case unforeseen if unforeseen not in _EXPECTATIONS:
-            return Problem(path=spot.path, text=f"`{dotted(spot.path)}` is {_shown(detail['input'])}: {detail['msg']}")
+            return ConfigProblem(
+                path=spot.path, text=f"`{dotted(spot.path)}` is {_shown(detail['input'])}: {detail['msg']}"
+            )
     expected = " or ".join(_expectation(each) for each in details)
     meant = _closest(str(detail["input"]), [str(value) for value in _literals_in(spot.field)])
     text = f"`{dotted(spot.path)}` is {_shown(detail['input'])}, but must be {expected}"
-    return Problem(path=spot.path, text=f"{text}; did you mean {meant!r}?" if meant else f"{text}.{_purpose(spot)}")
+    return ConfigProblem(
+        path=spot.path, text=f"{text}; did you mean {meant!r}?" if meant else f"{text}.{_purpose(spot)}"
+    )
 
 
-def _wrong_tag(spot: _Spot, detail: ErrorDetails) -> Problem:
+def _wrong_tag(spot: _Spot, detail: ErrorDetails) -> ConfigProblem:
     path = (*spot.path, "type")
     tags = list(dict.fromkeys(_tag(section) for section in _sections_in(spot.annotation)))
     listed = ", ".join(repr(tag) for tag in tags)
     if detail["type"] == "union_tag_not_found":
-        return Problem(path=path, text=f"`{dotted(path)}` is missing; it is one of {listed}")
+        return ConfigProblem(path=path, text=f"`{dotted(path)}` is missing; it is one of {listed}")
     given = detail["ctx"]["tag"]
     meant = _closest(given, tags)
     text = f"`{dotted(path)}` is {given!r}, but must be one of {listed}"
-    return Problem(path=path, text=f"{text}; did you mean {meant!r}?" if meant else text)
+    return ConfigProblem(path=path, text=f"{text}; did you mean {meant!r}?" if meant else text)
 
 
-def _broken_rule(spot: _Spot, detail: ErrorDetails) -> Problem:
-    """A rule of our own schema: it names its keys between backticks, so its line can be found."""
+def _broken_rule(spot: _Spot, detail: ErrorDetails) -> ConfigProblem:
+    """A rule of our own schema. Its message has the key in backticks, so that the line can be found."""
     text = str(detail["ctx"]["error"])
     named = re.search(r"`([\w.-]+)`", text)
     path = (*spot.path, *named.group(1).split(".")) if named else spot.path
-    return Problem(path=path, text=f"`{dotted(spot.path)}`: {text}" if spot.path else text)
+    return ConfigProblem(path=path, text=f"`{dotted(spot.path)}`: {text}" if spot.path else text)
 
 
 def _expectation(detail: ErrorDetails) -> str:
@@ -170,7 +174,7 @@ def _expectation(detail: ErrorDetails) -> str:
 
 
 def _purpose(spot: _Spot) -> str:
-    """What the key is for, as a further sentence."""
+    """What the key is for, as an additional sentence."""
     if spot.field is None:
         return ""
     inner = _sections_in(spot.field.annotation)
@@ -179,7 +183,7 @@ def _purpose(spot: _Spot) -> str:
 
 
 def _advise(spot: _Spot) -> str:
-    """Where an unknown key may have been meant to go."""
+    """Where an unknown key may belong."""
     name = str(spot.path[-1])
     if name in FAMILIAR_NAMES:
         return f"here it is called `{FAMILIAR_NAMES[name]}`"

@@ -77,11 +77,11 @@ class DataConfig(Schema):
     )
     columns: Mapping[str, str] = Field(
         default={},
-        description="Our field, and the column that it is, for example {prompt: question, gt_answer: answer}; the "
-        "others keep their names.",
+        description="Our field and the column that it comes from, for example {prompt: question, gt_answer: answer}; "
+        "other columns keep their names.",
     )
     system_prompt: str | None = Field(
-        default=None, description="Put as a system message before every chat that has none; null: none is added."
+        default=None, description="A system message for every chat that has none; null: none is added."
     )
 
     @model_validator(mode="after")
@@ -96,25 +96,27 @@ class DataConfig(Schema):
         return self
 
     @model_validator(mode="after")
-    def _columns_can_be_meant(self) -> Self:
+    def _columns_make_sense(self) -> Self:
         for ours, theirs in self.columns.items():
             if not ours or not theirs:
                 raise ValueError("`columns` has an empty name; write our field: their column")
             if ours in TEMPLATE_NAMES:
-                raise ValueError(f"`columns` cannot make a field {ours}, since graders call something else so")
+                raise ValueError(
+                    f"`columns` cannot make a field {ours}, because graders use that name for something else"
+                )
         if {"messages", "prompt"} <= set(self.columns):
-            raise ValueError("`columns` makes both messages and a prompt, but a row has one of them; remove one")
+            raise ValueError("`columns` fills both messages and prompt, but a row has one of them; remove one")
         return self
 
     @model_validator(mode="after")
-    def _system_prompt_says_something(self) -> Self:
+    def _system_prompt_is_not_empty(self) -> Self:
         if self.system_prompt is not None and not self.system_prompt.strip():
             raise ValueError("`system_prompt` is empty; write one, or remove it")
         return self
 
 
 class SamplingConfig(Schema):
-    """How many answers are sampled a step, and how."""
+    """How many answers a step samples, and how."""
 
     prompts_per_step: int = Field(default=8, ge=1, description="P: prompts a step.")
     group_size: int = Field(
@@ -138,7 +140,7 @@ class SamplingConfig(Schema):
 
 
 class OptimConfig(Schema):
-    """AdamW and what is around it."""
+    """AdamW and its settings."""
 
     learning_rate: LearningRate = Field(
         default="auto",
@@ -156,10 +158,10 @@ class OptimConfig(Schema):
 
 
 class RunSection(Schema):
-    """How long the run is, what it draws from, and where it writes."""
+    """How long the run is, its seed, and where it writes."""
 
-    directory: Path | None = Field(default=None, description="The run directory; null makes a new one under ./runs.")
-    seed: int = Field(default=0, ge=0, description="Every random number of the run follows from it.")
+    directory: Path | None = Field(default=None, description="The run directory; null creates a new one under ./runs.")
+    seed: int = Field(default=0, ge=0, description="Every random number of the run is derived from it.")
     steps: int | None = Field(default=100, ge=1, description="Training steps; null: as many as `minutes` allow.")
     minutes: float | None = Field(default=None, gt=0, description="Time limit, evaluations included; null: none.")
     eval_interval: int | None = Field(
@@ -170,9 +172,9 @@ class RunSection(Schema):
         description="Steps from one checkpoint to the next. auto: about one a minute, and fewer where they would take "
         "more than 2 % of the time. There is always one at the end.",
     )
-    keep_last: int = Field(default=2, ge=1, description="How many of the newest checkpoints stay.")
+    keep_last: int = Field(default=2, ge=1, description="How many of the newest checkpoints are kept.")
     keep_best: int = Field(
-        default=1, ge=0, description="How many of those with the best held-out result stay beside them."
+        default=1, ge=0, description="How many of those with the best held-out result are kept as well."
     )
 
     @model_validator(mode="after")
@@ -247,7 +249,7 @@ class RunConfig(Schema):
         return self
 
     @model_validator(mode="after")
-    def _there_are_evaluations_to_go_by(self) -> Self:
+    def _evaluations_are_there(self) -> Self:
         wish = self._needs_evaluations()
         if wish is not None and self.run.eval_interval is None:
             raise ValueError(
@@ -260,7 +262,7 @@ class RunConfig(Schema):
         return self
 
     def _needs_evaluations(self) -> str | None:
-        """What of `evaluation` goes by evaluations between the first and the last; None: nothing."""
+        """The setting that needs evaluations during training; None: there is none."""
         if self.evaluation.keep == "best":
             return "`evaluation.keep` best"
         return None if self.evaluation.patience is None else "`evaluation.patience`"

@@ -1,4 +1,4 @@
-"""The check, a stage at a time: data and grader, then memory, then the model. A blocker ends it."""
+"""The stages of the check: data and graders, then memory, then the model."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from verifine.training.trainer import Trainer
 from verifine.types import Example
 
 MOST_SAMPLES = 8
-"""Answers to a prompt that are enough to see whether they differ."""
+"""Answers to a prompt that are enough to see whether their rewards differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """How much the model is asked."""
+    """How much the check samples from the model."""
 
     rows: int | None = None
     """Prompts; None: those of one step."""
@@ -71,7 +71,7 @@ def check_inputs(
     *,
     second: Grader | None = None,
 ) -> Report:
-    """The data, and the graders without a model.
+    """Checks the data, and the graders without a model.
 
     `config` None is a grader that a Python program brought; `second` is the second grader, which sees held-out rows.
     """

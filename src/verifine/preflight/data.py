@@ -1,4 +1,4 @@
-"""What there is to say about the data of a run before it begins."""
+"""The check's findings about the data of a run."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _held_out(summary: DataSummary) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.WARNING,
             name="nothing_held_out",
-            what="Nothing is held out, so nobody will know whether the model got better at what it has not seen.",
+            what="Nothing is held out, so the run cannot show whether the model got better on prompts it has not seen.",
             evidence=f"{pluralize(summary.train_rows, 'row')} to train on",
             remedies=("Give data.eval, or at least 20 rows in data.train with data.eval_size above 0.",),
         )

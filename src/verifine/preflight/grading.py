@@ -1,4 +1,4 @@
-"""What trying a grader without a model showed, and what to make of it."""
+"""What the check found out about a grader without a model, and the findings that follow."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Requests:
     """What a grader asks of other machines."""
 
     per_answer: int
-    """0: it asks nobody."""
+    """0: it asks no other machine."""
     tokens_per_answer: float | None
     """What judges read and wrote in the check, on average; None: they did not say."""
     per_step: int
     """For the answers of one step."""
     per_step_at_most: int
-    """With those sampled in place of groups without signal."""
+    """With answers that are sampled in place of groups without signal."""
     per_run: int | None
-    """For all steps, evaluations and such further answers not included; None: nobody knows how many there will be."""
+    """For all steps, without evaluations and resampling; None: the number of steps is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +59,17 @@ class GradingFacts:
     rows: int
     """Rows whose right answer, empty text and nonsense were graded."""
     right: Scores | None
-    """Of the right answers, each in the way of writing it that scores best. None: they could not be tried."""
+    """Scores of the right answers, each written in the way that scores best. None: they could not be tried."""
     way: str
-    """How the right answer is written that scored best, most of the time."""
+    """The way of writing the right answer that scored best most often."""
     untried: str
     """Why the right answer could not be tried; empty: it was."""
     must_know: bool
-    """Whether a right answer that is written so has to score high with this kind of grader, whatever its settings."""
+    """Whether a right answer has to score high with this type of grader, whatever its settings."""
     empty: Scores
     nonsense: Scores
     every: Scores
-    """Of all that was graded, as often as it was."""
+    """All scores, of answers that were graded twice both."""
     repetition: Repetition | None
     """None: not tried, since the grader asks other machines, which may remember what they said."""
     seconds_per_answer: float
@@ -78,7 +78,7 @@ class GradingFacts:
 
     @property
     def trains(self) -> bool:
-        """Whether it is the one whose scores are learned from."""
+        """Whether it is the training grader."""
         return self.field == "grader"
 
     @property
@@ -87,19 +87,19 @@ class GradingFacts:
 
     @property
     def with_it(self) -> str:
-        """Said where the grader that trains goes without saying."""
+        """Added to a sentence if it is about the second grader."""
         return "" if self.trains else f" with the {self.name}"
 
     @property
     def unscored(self) -> str:
-        """What comes of answers that it cannot score."""
+        """The effect of answers that it cannot score."""
         if self.trains:
             return f"A run ends when more than {BUDGET_SHARE:.0%} of its answers cannot be scored."
         return "Evaluations leave out what it cannot score."
 
     @property
     def recognised(self) -> float | None:
-        """What a right answer scores; None: nobody knows, since it was not tried or does not stand out."""
+        """The score of a right answer; None: it was not tried, or is not above that of wrong answers."""
         right = None if self.right is None else self.right.mean
         wrong = [mean for mean in (self.empty.mean, self.nonsense.mean) if mean is not None]
         if not self.must_know or right is None or not wrong or right <= max(wrong):
@@ -108,11 +108,11 @@ class GradingFacts:
 
 
 def judge_grading(facts: GradingFacts) -> list[Finding]:
-    """Everything there is to say, the worst of each kind only."""
+    """All findings, of each kind only the worst."""
     found = [*_rows(facts), *_unscorable(facts), *_right(facts), *_repetition(facts), *_requests(facts.requests)]
     if facts.trains:
         return found
-    # A run trains without the second grader, so nothing about it stands in the way.
+    # A run trains without the second grader, so nothing about it is a blocker.
     return [
         replace(finding, name=f"second_{finding.name}", severity=Severity.WARNING)
         for finding in found
@@ -130,7 +130,7 @@ def _rows(facts: GradingFacts) -> Iterator[Finding]:
             "whatever the answer.",
             evidence=incomplete.describe(),
             remedies=(
-                f"Mend or remove these rows, or let the {facts.name} read what every row has ({facts.field}). "
+                f"Fix or remove these rows, or let the {facts.name} read what every row has ({facts.field}). "
                 f"{facts.unscored}",
             ),
         )
@@ -142,7 +142,7 @@ def _rows(facts: GradingFacts) -> Iterator[Finding]:
             f"nonsense{facts.with_it}.",
             evidence=disputed.describe(),
             remedies=(
-                f"Mend the right answers of these rows, or let the {facts.name} accept how they are written "
+                f"Fix the right answers of these rows, or let the {facts.name} accept how they are written "
                 f"({facts.field}).",
             ),
         )
@@ -155,12 +155,12 @@ def _unscorable(facts: GradingFacts) -> Iterator[Finding]:
     reasons = "\n".join(f"{reason} ({times} times)" for reason, times in every.reasons[:SHOWN_REASONS])
     if not every.scored:
         yield Finding(
-            # It may be right to refuse what is no answer; what the model itself writes is judged later.
+            # A grader may rightly refuse text that is no answer; the answers of the model are graded later.
             severity=Severity.WARNING if facts.right is None else Severity.BLOCKER,
             name="nothing_scorable",
             what=f"The {facts.name} could not score a single answer.",
             evidence=f"{pluralize(every.count, 'answer')}:\n{reasons}",
-            remedies=(f"Mend the {facts.name}; `verifine grade run` tries it on one answer.",),
+            remedies=(f"Fix the {facts.name}; `verifine grade run` tries it on one answer.",),
         )
     elif not facts.incomplete.count and every.unscorable > BUDGET_SHARE * every.count:
         yield Finding(
@@ -168,7 +168,7 @@ def _unscorable(facts: GradingFacts) -> Iterator[Finding]:
             name="unscorable_answers",
             what=f"The {facts.name} could not score {every.unscorable} of {every.count} answers.",
             evidence=reasons,
-            remedies=(f"Mend the {facts.name}. {facts.unscored}",),
+            remedies=(f"Fix the {facts.name}. {facts.unscored}",),
         )
 
 
@@ -206,7 +206,7 @@ def _right(facts: GradingFacts) -> Iterator[Finding]:
 
 
 def _undecided(facts: GradingFacts, evidence: str) -> Finding:
-    """The right answer does not stand out."""
+    """The right answer scores no higher than wrong ones."""
     if facts.must_know:
         return Finding(
             severity=Severity.BLOCKER,
@@ -224,7 +224,7 @@ def _undecided(facts: GradingFacts, evidence: str) -> Finding:
         what=f"The right answer scores no more than nonsense{facts.with_it}, in every way it was written.",
         evidence=evidence,
         remedies=(
-            "If the grader wants it written in another way, all is well; else mend it. `verifine grade run` shows "
+            "If the grader wants it written in another way, ignore this; else fix it. `verifine grade run` shows "
             "what it says of one answer.",
         ),
     )
@@ -241,7 +241,7 @@ def _repetition(facts: GradingFacts) -> Iterator[Finding]:
         evidence=f"{repetition.changed} of {pluralize(repetition.answers, 'answer')} graded twice changed, by up to "
         f"{repetition.largest:.2g}",
         remedies=(
-            "A grader should not draw random numbers, nor depend on the time or on what it graded before. What "
+            "A grader must not draw random numbers, nor depend on the time or on what it graded before. What "
             f"changes by chance {'is learned as if it were earned' if facts.trains else 'blurs what evaluations say'}.",
         ),
     )

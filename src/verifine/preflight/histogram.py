@@ -1,4 +1,4 @@
-"""How the prompts differ in what the model makes of them, as bars of text."""
+"""How many prompts the model finds easy or hard, as bars of text."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def judge_memory(memory: MemoryEstimate, config: RunConfig) -> list[Finding]:
     """A blocker if even answers of usual length do not fit."""
     usual, most, place = describe_bytes(memory.usual), describe_bytes(memory.most), memory.available.place
     evidence = (
-        f"about {usual} with answers as long as now, {most} if all of them are as long as they may be; there are "
+        f"about {usual} with answers as long as now, {most} if all are as long as allowed; available are "
         f"{describe_bytes(memory.available.size)} of {place}"
     )
     if memory.usual > memory.available.size:
@@ -85,7 +85,7 @@ def judge_memory(memory: MemoryEstimate, config: RunConfig) -> list[Finding]:
 
 
 def _smaller(memory: MemoryEstimate, config: RunConfig) -> str:
-    """What would take less, the largest saving first."""
+    """What would take less memory, the largest saving first."""
     savings: list[tuple[int, str]] = []
     learned = memory.resident.get("gradients", 0) + memory.resident.get("AdamW", 0)
     if config.model.lora is None:

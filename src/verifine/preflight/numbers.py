@@ -14,13 +14,13 @@ from verifine.types import Json
 
 
 def verdict_numbers(report: Report) -> dict[str, Json]:
-    """The verdict, and what it rests on."""
+    """The verdict and the findings."""
     findings: list[Json] = [finding_numbers(finding) for finding in report.findings]
     return {"verdict": report.verdict.value, "findings": findings}
 
 
 def to_numbers(report: Report) -> dict[str, Json]:
-    """Everything, for programs; null: the check did not come to it."""
+    """Everything, for programs; null: the check did not get there."""
     return {
         **verdict_numbers(report),
         "data": asdict(report.data),

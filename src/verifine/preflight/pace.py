@@ -1,4 +1,4 @@
-"""How long a step and a run will take: what was measured in the check, and what is estimated from it."""
+"""How long a step and a run will take, estimated from what the check measured."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ UPDATE_FORWARDS = (2.5, 4.0)
 """What an update costs in forward passes over the same tokens: one forward, about two backward, and the optimiser."""
 
 SPARED_UPDATE = 0.5
-"""What may be left of an update over a whole run: the more the model knows, the fewer groups teach it something."""
+"""The least that updates may cost over a whole run: the more a model knows, the fewer groups have signal."""
 
 QUICK_S = 1.0
-"""Grading that takes no longer than this a step is not worth a word."""
+"""Grading that takes no longer than this a step is not mentioned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """From the least to the most that something is expected to be."""
+    """The least and the most that something is expected to take."""
 
     low: float
     high: float
@@ -39,13 +39,13 @@ class Timings:
 
     groups: int
     answers: int
-    """That were sampled and graded."""
+    """The number that was sampled and graded."""
     sampling_s: float
     grading_s: float
     forward_s: float
-    """Of reading all groups once, estimated from some of them."""
+    """Of a forward pass over all groups, estimated from some of them."""
     signal_share: float
-    """Of groups."""
+    """The share of groups with signal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Work:
     """What the algorithm does in a step, in rounds of sampling and passes over its groups."""
 
     rounds: int
-    """Of sampling, at most."""
+    """The most rounds of sampling."""
     estimates: int
     """Forward passes before the update: old log-probabilities, the reference, a critic."""
     updates: int
@@ -63,24 +63,24 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class PaceEstimate:
     """How long things will take, in seconds."""
 
     sampling: Span
     grading: Span
     update: Span
     evaluation: Span
-    """Of the held-out problems, once."""
+    """Of one evaluation."""
     total: Span | None
-    """Of all steps and evaluations; None: `run.steps` is null, so only the time limit ends the run."""
+    """Of all steps and evaluations; None: `run.steps` is null, and only the time limit ends the run."""
 
     @property
     def step(self) -> Span:
         return self.sampling + self.grading + self.update
 
 
-def estimate_pace(config: RunConfig, timings: Timings, work: Work, held_out: int) -> Pace:
-    """Scales what was measured to a step of the run, and the step to the whole of it."""
+def estimate_pace(config: RunConfig, timings: Timings, work: Work, held_out: int) -> PaceEstimate:
+    """Scales what was measured to a step of the run, and that to the whole run."""
     prompts, run = config.sampling.prompts_per_step, config.run
     size = prompts * config.sampling.group_size / timings.answers
     forward = timings.forward_s * prompts / timings.groups
@@ -99,7 +99,7 @@ def estimate_pace(config: RunConfig, timings: Timings, work: Work, held_out: int
         spared = SPARED_UPDATE if work.is_saving else 1.0
         steps = sampling + grading + update.times(spared, 1)
         total = steps.times(run.steps, run.steps) + evaluation.times(2 + between, 2 + between)
-    return Pace(sampling=sampling, grading=grading, update=update, evaluation=evaluation, total=total)
+    return PaceEstimate(sampling=sampling, grading=grading, update=update, evaluation=evaluation, total=total)
 
 
 def _scaled(seconds: float, factor: float) -> Span:
@@ -107,11 +107,11 @@ def _scaled(seconds: float, factor: float) -> Span:
     return Span(low=seconds * min(factor, 1.0), high=seconds * max(factor, 1.0))
 
 
-def judge_pace(pace: Pace, config: RunConfig) -> list[Finding]:
+def judge_pace(pace: PaceEstimate, config: RunConfig) -> list[Finding]:
     return [*_slow_grading(pace), *_time_limit(pace, config)]
 
 
-def _slow_grading(pace: Pace) -> Iterator[Finding]:
+def _slow_grading(pace: PaceEstimate) -> Iterator[Finding]:
     if pace.grading.high <= max(pace.sampling.high, QUICK_S):
         return
     yield Finding(
@@ -126,7 +126,7 @@ def _slow_grading(pace: Pace) -> Iterator[Finding]:
     )
 
 
-def _time_limit(pace: Pace, config: RunConfig) -> Iterator[Finding]:
+def _time_limit(pace: PaceEstimate, config: RunConfig) -> Iterator[Finding]:
     minutes, steps = config.run.minutes, config.run.steps
     if minutes is None:
         return
@@ -135,7 +135,7 @@ def _time_limit(pace: Pace, config: RunConfig) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.WARNING,
             name="no_time",
-            what=f"{minutes:g} minutes are hardly enough for the evaluations before and after training and one step.",
+            what=f"{minutes:g} minutes are barely enough for the evaluations before and after training and one step.",
             evidence=f"an evaluation takes {describe_span(pace.evaluation)}, a step {describe_span(pace.step)}",
             remedies=("Raise run.minutes, or ask fewer held-out problems (data.eval_size).",),
         )

@@ -1,4 +1,4 @@
-"""Trying a grader without a model: on the fields of every row, and on answers whose worth is known."""
+"""Trying a grader without a model: on the fields of every row, and on answers that are known to be right or wrong."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from verifine.types import Example, Grade
 
 PROBED_ROWS = 16
 COSTLY_ROWS = 4
-"""In place of PROBED_ROWS, where grading asks other machines or runs a function that may."""
+"""In place of PROBED_ROWS if grading asks other machines, or runs a function that may do so."""
 
 ENOUGH_S = 10.0
-"""A grader that has taken this long is tried on no further rows."""
+"""A grader that has taken this long is not tried on more rows."""
 
 PLAIN = "plain"
-"""The one way in which the right answer is written where grading asks other machines."""
+"""The only way in which the right answer is written if grading asks other machines."""
 
 _BATCH = 256
 _SHOWN_CHARACTERS = 60
@@ -51,7 +51,7 @@ class Tried:
     """None: a Python program brought the grader."""
     run: RunConfig
     train: Sequence[Example]
-    """The rows from which those are drawn that are tried, if it costs much to try all."""
+    """The rows to draw from if trying all is too expensive."""
     held_out: Sequence[Example]
     clock: Callable[[], float]
     field: Field = "grader"
@@ -65,7 +65,7 @@ class Tried:
 def probe_grader(tried: Tried) -> GradingFacts:
     """Grades the right answer, empty text and nonsense on some rows, and looks at every row's fields.
 
-    A grader that asks nobody grades them twice.
+    A grader that asks no other machine grades them twice.
     """
     requests = tried.traits.requests_per_answer
     probed = _probe_rows(tried, is_costly=requests > 0)
@@ -144,7 +144,7 @@ def _attempts(traits: GraderTraits, row: Example, *, is_costly: bool) -> Iterato
 
 
 def _look_at_rows(tried: Tried, probed: Sequence[ProbeResult], way: str) -> tuple[RowFaults, RowFaults]:
-    """The rows that cannot be graded, and those whose right answer does not stand out.
+    """The rows that cannot be graded, and those with a right answer that scores no higher than nonsense.
 
     Every row's fields are looked at. Grades are those of `probed`, or where they cost nothing of every row.
     """
@@ -164,7 +164,7 @@ def _look_at_rows(tried: Tried, probed: Sequence[ProbeResult], way: str) -> tupl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RowGrades:
-    """What was said of the best right answer to a row, and of nonsense."""
+    """The grades of the best right answer to a row, and of nonsense."""
 
     row: Example
     right: ProbeResult | None

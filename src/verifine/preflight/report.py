@@ -12,31 +12,31 @@ from verifine.insights.findings import CheckVerdict, Finding, Severity, conclude
 from verifine.preflight.data import judge_data
 from verifine.preflight.grading import GradingFacts, judge_grading
 from verifine.preflight.memory import MemoryEstimate, judge_memory
-from verifine.preflight.pace import Pace, judge_pace
+from verifine.preflight.pace import PaceEstimate, judge_pace
 from verifine.preflight.sampling import SamplingFacts, judge_sampling
 from verifine.training.source import PromptLengths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What is known so far; what a check did not come to is None."""
+    """What is known so far; None: the check has not got there."""
 
     config: RunConfig
     """As it was given."""
     data: DataSummary
     grading: GradingFacts
     second_grading: GradingFacts | None = None
-    """Of the second grader, on held-out rows; None too where there is none."""
+    """Of the second grader, on held-out rows; None also if there is none."""
     resolved: ResolvedConfig | None = None
     model: ModelFacts | None = None
     memory: MemoryEstimate | None = None
     lengths: PromptLengths | None = None
     sampling: SamplingFacts | None = None
-    pace: Pace | None = None
+    pace: PaceEstimate | None = None
 
     @property
     def findings(self) -> list[Finding]:
-        """The worst first, and else in the order of the parts."""
+        """The worst first, otherwise in the order of the parts."""
         found = [*judge_data(self.data, self.config), *judge_grading(self.grading)]
         if self.second_grading is not None:
             found += judge_grading(self.second_grading)
@@ -56,7 +56,7 @@ class Report:
 
 
 def _idle_answers(grading: GradingFacts, sampling: SamplingFacts) -> Iterator[Finding]:
-    """What says nothing must not earn more than what the model says."""
+    """Empty text and nonsense must not earn more than the model's answers."""
     usual = sampling.scores.mean
     known = {"empty text": grading.empty.mean, "nonsense": grading.nonsense.mean}
     better = {name: mean for name, mean in known.items() if mean is not None and usual is not None and mean > usual}
@@ -65,7 +65,7 @@ def _idle_answers(grading: GradingFacts, sampling: SamplingFacts) -> Iterator[Fi
     yield Finding(
         severity=Severity.WARNING,
         name="idle_answers_pay",
-        what="Saying nothing scores higher than what the model says, so it may learn to say nothing.",
+        what="Empty text or nonsense scores higher than the model's answers, so it may learn to write just that.",
         evidence=", ".join([*(f"{name} {mean:.2f}" for name, mean in better.items()), f"the model {usual:.2f}"]),
-        remedies=("Let the grader give less for what is no answer.",),
+        remedies=("Let the grader give less for text that is no answer.",),
     )

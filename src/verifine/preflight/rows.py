@@ -1,4 +1,4 @@
-"""Whether a grader finds in every row what it reads: its templates are filled in for all of them, without a model."""
+"""Whether every row has the fields that a grader reads: its templates are filled in for each of them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def missing_fields(templates: Iterable[str]) -> Callable[[Example], RowFault | N
 
 
 def _alone(reference: TemplateReference) -> str:
-    """A template of one reference, so that one that cannot be filled in hides no other."""
+    """A template of one reference, so that each is tried on its own."""
     steps = (f"[{step}]" if isinstance(step, int) else _quoted(step) for step in reference.steps)
     return f"{{{{ {reference.root}{''.join(steps)} }}}}"
 

@@ -1,4 +1,4 @@
-"""What the base model answered, and what there is to learn from it."""
+"""What the base model answered, and whether it can learn from that."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from verifine.insights.scores import Scores
 from verifine.training.budget import BUDGET_SHARE
 
 SURE_GROUPS, SURE_ANSWERS = 32, 512
-"""As many groups and answers without any signal are no accident.
+"""With this many groups and answers, no signal at all is not an accident.
 
 The rule of three: what was not seen once in 512 answers is, with 95 % confidence, in fewer than 3 of 512 (0.6 %).
 """
 
 RIGHT_GROUPS, RIGHT_ANSWERS = 8, 64
-"""As many groups and answers are enough where every answer is right: prompts get no harder while a model learns."""
+"""With this many groups and answers that are all right, there is nothing to learn: prompts get no harder later."""
 
 LOW_SIGNAL = 0.25
-"""Below this share of groups with signal, most of a step's sampling is for nothing."""
+"""Below this share of groups with signal, most of a step's sampling is wasted."""
 
 EASY = 0.95
 """Share of right answers from which there is little left to learn."""
@@ -83,7 +83,7 @@ class SamplingFacts:
 
 
 def judge_sampling(facts: SamplingFacts, config: RunConfig, best: float | None) -> list[Finding]:
-    """Everything there is to say; `best` is what a right answer is known to score, None: nobody knows."""
+    """All findings; `best` is the score that a right answer is known to get, None: it is not known."""
     if not facts.scores.scored:
         return [*_unscorable(facts)]
     return [
@@ -106,7 +106,7 @@ def _unscorable(facts: SamplingFacts) -> Iterator[Finding]:
         name="model_answers_unscorable",
         what=f"The grader could not score {scores.unscorable} of the model's {scores.count} answers.",
         evidence=reasons,
-        remedies=(f"Mend the grader: a run ends when more than {BUDGET_SHARE:.0%} of its answers cannot be scored.",),
+        remedies=(f"Fix the grader: a run ends when more than {BUDGET_SHARE:.0%} of its answers cannot be scored.",),
     )
 
 
@@ -150,7 +150,7 @@ def _signal(facts: SamplingFacts, config: RunConfig, best: float | None) -> Iter
 
 
 def _share_right(facts: SamplingFacts, best: float | None) -> float | None:
-    """As far as somebody knows what is right; None: nobody does."""
+    """The share of right answers; None: it is not known what is right."""
     mean = facts.scores.mean
     if facts.scores.answer_accuracy is not None or mean is None or best is None or best <= 0:
         return facts.scores.answer_accuracy
@@ -261,7 +261,7 @@ def _sample_size(facts: SamplingFacts, config: RunConfig) -> Iterator[Finding]:
 
 
 def _finding(severity: Severity, name: str, what: str, facts: SamplingFacts, config: RunConfig, remedy: str) -> Finding:
-    """With the numbers that everything about signal rests on."""
+    """A finding about signal, with the numbers that all of them are based on."""
     parts = [f"mean score {facts.scores.mean:.2f}"]
     if config.algorithm.recipe.compares_groups:
         low, high = wilson_interval(facts.groups_with_signal, facts.prompts)

@@ -1,4 +1,4 @@
-"""Asking the base model as training will, and measuring how long that takes; nothing is learned."""
+"""Samples from the base model as training will, and measures how long that takes; nothing is learned."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from verifine.training.trainer import Trainer
 from verifine.types import Grade, Group
 
 PREFIX = "check/"
-"""Before the ids of the prompts that are asked, so that their answers draw random numbers of their own."""
+"""A prefix of prompt ids in the check, so that its answers draw random numbers of their own."""
 
 STEP = 0
-"""What the check is called where steps are counted; those of training begin at 1."""
+"""The step number of the check; those of training begin at 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Asked:
 def ask(trainer: Trainer, rows: int, samples: int) -> Asked:
     """Samples and grades the first prompts of training, under keys of the check's own.
 
-    They are asked as many at a time as in a step, so that the time is that of a step.
+    As many at a time as in a step, so that the time is that of a step.
     """
     prompts = [replace(prompt, id=PREFIX + prompt.id) for prompt in trainer.source.draw(0, rows)]
     sampling = replace(trainer.sampling, group_size=samples, step=STEP)
@@ -53,7 +53,7 @@ def ask(trainer: Trainer, rows: int, samples: int) -> Asked:
 
 
 def observe(groups: Sequence[Group], algorithm: Algorithm, max_new_tokens: int) -> SamplingFacts:
-    """What the answers say; rewards are shaped as the algorithm shapes them."""
+    """What the answers tell; rewards are shaped as the algorithm shapes them."""
     scores = score(groups)
     shaped = algorithm.shape(scores, max_new_tokens)
     rule = algorithm.estimator
@@ -121,7 +121,7 @@ def measure(
 
 @torch.no_grad()
 def _forward_seconds(groups: Sequence[Group], trainer: Trainer, model: LanguageModel, micro_batch_tokens: int) -> float:
-    """How long reading all groups once takes, as the quicker of two passes over the first micro-batch has it."""
+    """Seconds of a forward pass over all groups, from the faster of two passes over the first micro-batch."""
     scores = score(groups)
     batch = collate(groups, scores.rewards, scores.valid, trainer.sampling.max_new_tokens)
     parts = pack(batch, scores.valid.any(dim=1), micro_batch_tokens, model.device)
@@ -131,14 +131,14 @@ def _forward_seconds(groups: Sequence[Group], trainer: Trainer, model: LanguageM
     for _ in range(2):
         started = trainer.clock()
         logprobs, _ = tree_logprobs(model.network, parts[0].tree, trainer.sampling.temperature, model.compute_dtype)
-        logprobs.sum().item()  # an accelerator is only done when its numbers are asked for
+        logprobs.sum().item()  # waits until an accelerator is done
         seconds.append(trainer.clock() - started)
     tokens = [len(part.tree.token_ids) for part in parts]
     return min(seconds) * sum(tokens) / tokens[0]
 
 
 def work_of(trainer: Trainer, config: AlgorithmConfig) -> Work:
-    """What a step of this algorithm comes to."""
+    """The work of a step of this algorithm."""
     algorithm = trainer.algorithm
     has_critic_model = config.critic is not None and config.critic.kind == "model"
     estimates = (

@@ -1,4 +1,4 @@
-"""A report as text that needs no knowledge of the method: a section a part, then findings, then the verdict."""
+"""A report as text for readers who do not know the method: one section a part, then findings, then the verdict."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verifine.insights.scores import Scores
 from verifine.preflight.grading import GradingFacts, Repetition
 from verifine.preflight.histogram import draw_bars, mean_bars, share_bars
 from verifine.preflight.memory import MemoryEstimate, describe_bytes
-from verifine.preflight.pace import Pace, describe_span
+from verifine.preflight.pace import PaceEstimate, describe_span
 from verifine.preflight.report import Report
 from verifine.preflight.sampling import SamplingFacts
 
@@ -42,18 +42,18 @@ def describe_report(report: Report) -> str:
 
 
 def describe_verdict(report: Report) -> str:
-    """The last word, in a sentence."""
+    """The verdict in a sentence."""
     severities = [finding.severity for finding in report.findings]
     warnings = pluralize(severities.count(Severity.WARNING), "warning")
     match report.verdict:
         case CheckVerdict.GO:
-            return "CheckVerdict: go, nothing stands in the way of training."
+            return "Verdict: go, nothing stands in the way of training."
         case CheckVerdict.GO_WITH_WARNINGS:
-            return f"CheckVerdict: go, with {warnings}."
+            return f"Verdict: go, with {warnings}."
         case CheckVerdict.NO_GO:
             blockers = pluralize(severities.count(Severity.BLOCKER), "blocker")
             others = f" and {warnings}" if Severity.WARNING in severities else ""
-            return f"CheckVerdict: no-go, with {blockers} to mend first{others}."
+            return f"Verdict: no-go, with {blockers} to fix first{others}."
 
 
 def _data(report: Report) -> Iterator[str]:
@@ -73,7 +73,7 @@ def _data(report: Report) -> Iterator[str]:
 
 def _grading(facts: GradingFacts) -> Iterator[str]:
     if facts.incomplete.rows and not facts.incomplete.count:
-        yield f"finds in all {facts.incomplete.rows} rows what it reads"
+        yield f"finds the fields it reads in all {facts.incomplete.rows} rows"
     if facts.right is not None:
         yield f"right answer  {_score(facts.right.mean)}   (written as: {facts.way})"
     yield f"empty text    {_score(facts.empty.mean)}"
@@ -83,7 +83,7 @@ def _grading(facts: GradingFacts) -> Iterator[str]:
 
 def _repetition(repetition: Repetition | None) -> str:
     if repetition is None:
-        return "not graded a second time, since others are asked"
+        return "not graded a second time, because it asks a judge or a service"
     same = "the same scores" if not repetition.changed else f"{repetition.changed} other scores"
     return f"{same} the second time"
 
@@ -97,7 +97,7 @@ def _sampling(report: Report) -> Iterator[str]:
     facts = report.sampling
     if facts is None:
         if report.verdict is CheckVerdict.NO_GO:
-            yield "not asked: what stands below has to be mended first"
+            yield "not asked: fix the findings below first"
         return
     sampling, scores = report.config.sampling, facts.scores
     asked = f"{pluralize(facts.answers, 'answer')} to {pluralize(facts.prompts, 'prompt')}"
@@ -141,7 +141,7 @@ def _machine(report: Report) -> Iterator[str]:
         yield from _memory(report.memory)
 
 
-def _pace(pace: Pace, steps: int | None) -> Iterator[str]:
+def _pace(pace: PaceEstimate, steps: int | None) -> Iterator[str]:
     yield (
         f"a step takes {describe_span(pace.step)}: sampling {describe_span(pace.sampling)} and grading "
         f"{describe_span(pace.grading)} (measured),"

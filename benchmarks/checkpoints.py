@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from verifine.machine.disk import LOCAL_DISK
 from verifine.machine.waiting import wait_briefly
 from verifine.models.load import LanguageModel
 from verifine.runs.directory import RunDirectory
-from verifine.training.checkpointing import CarefulLearner, Saver, SavingPlan
+from verifine.training.checkpointing import Saver, SavingPlan
 from verifine.training.recorder import Recorder
 from verifine.training.state import RunState
 from verifine.training.step import train_step
@@ -66,7 +66,6 @@ def measure(workload: Workload, model: LanguageModel, rounds: int, folder: Path)
     store = CheckpointStore(folder / "checkpoints", LOCAL_DISK)
     plan = SavingPlan(interval=STEPS, keep_last=2, keep_best=0)
     saver = Saver(trainer.learner, store, plan, recorder, time.perf_counter)
-    trainer = replace(trainer, learner=CarefulLearner(trainer.learner, saver.take_back))
     progress = train_step(trainer, Progress()).progress
     without_s, with_s, write_s = [], [], []
     for _ in range(rounds):
@@ -92,7 +91,7 @@ def _take(trainer: Trainer, progress: Progress, saver: Saver | None) -> tuple[Pr
         budget = MemoryPlan(micro_batch_tokens=1, cache_bytes=1, recompute=False)
         saver.save(RunState(budget=budget, progress=progress), {})
     for _ in range(STEPS):
-        progress = train_step(trainer, progress).progress
+        progress = train_step(trainer, progress, None if saver is None else saver.take_back).progress
     if saver is not None:
         saver.finish()
     return progress, time.perf_counter() - begin

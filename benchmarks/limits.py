@@ -129,9 +129,9 @@ def decode_seconds(trainer: Trainer, model: LanguageModel) -> float:
 def update_seconds(trainer: Trainer, steps: int) -> tuple[float, Sequence[Group]]:
     """The median duration of an update, and the groups of one."""
     results = take_steps(trainer, steps)
-    lesson = results[-1].lesson
-    assert lesson is not None, "alternating grades give every group signal"
-    return statistics.median(each.report.metrics["timing/update_s"] for each in results), lesson.batch.groups
+    training_batch = results[-1].training_batch
+    assert training_batch is not None, "alternating grades give every group signal"
+    return statistics.median(each.report.metrics["timing/update_s"] for each in results), training_batch.batch.groups
 
 
 def update_flop(shape: Shape, groups: Sequence[Group], head_passes: int = 3) -> float:

@@ -130,7 +130,7 @@ def peak_of(device: torch.device) -> float:
 def measure(workload: Workload, model: LanguageModel, steps: int) -> Measurement:
     results = take_steps(make_trainer(workload, model, synchronized_clock(model.device)), steps)
     metrics = [result.report.metrics for result in results]
-    minibatches = [result.lesson for result in results if result.lesson is not None]
+    minibatches = [result.training_batch for result in results if result.training_batch is not None]
     assert len(minibatches) == steps, "alternating grades give every group signal"
     return Measurement(
         precision=str(model.compute_dtype).removeprefix("torch."),
@@ -138,10 +138,10 @@ def measure(workload: Workload, model: LanguageModel, steps: int) -> Measurement
         generate_s=[each["timing/generate_s"] for each in metrics],
         update_s=[each["timing/update_s"] for each in metrics],
         prompt_tokens=[
-            sum(len(group.prompt.token_ids) * len(group.rollouts) for group in lesson.batch.groups)
-            for lesson in minibatches
+            sum(len(group.prompt.token_ids) * len(group.rollouts) for group in training_batch.batch.groups)
+            for training_batch in minibatches
         ],
-        completion_tokens=[len(lesson.batch.tokens) for lesson in minibatches],
+        completion_tokens=[len(training_batch.batch.tokens) for training_batch in minibatches],
         peak_gib=peak_of(model.device),
     )
 

@@ -13,12 +13,69 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from verifine.types import Group
+from verifine.types import Group, Rollout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutBatch:
+    """The graded groups of a step, those that are not kept included: they were sampled for nothing."""
+
+    groups: tuple[Group, ...]
+    """In the order of their prompts."""
+    rewards: Float[Tensor, "P G"]
+    """The scores, once an algorithm has shaped them. 0 where there is no score."""
+    valid: Bool[Tensor, "P G"]
+    """The rollouts that count."""
+    keeps: Bool[Tensor, " P"]
+    """The groups to train on."""
+
+    @classmethod
+    def of(cls, groups: Sequence[Group]) -> RolloutBatch:
+        """Graded groups as they are: rewards are scores, and every group with a score is kept."""
+        valid = torch.tensor([[grade.valid for grade in group.grades] for group in groups])
+        return cls(
+            groups=tuple(groups),
+            rewards=torch.tensor([[grade.score or 0.0 for grade in group.grades] for group in groups]),
+            valid=valid,
+            keeps=valid.any(dim=1),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[RolloutBatch]) -> RolloutBatch:
+        """The groups of all parts, one part after the other."""
+        return cls(
+            groups=tuple(group for part in parts for group in part.groups),
+            rewards=torch.cat([part.rewards for part in parts]),
+            valid=torch.cat([part.valid for part in parts]),
+            keeps=torch.cat([part.keeps for part in parts]),
+        )
+
+    @property
+    def kept_groups(self) -> tuple[Group, ...]:
+        return tuple(group for group, is_kept in zip(self.groups, self.keeps.tolist(), strict=True) if is_kept)
+
+    @property
+    def tokens(self) -> int:
+        """Action tokens that were sampled."""
+        return int(self.lengths().sum())
+
+    def lengths(self) -> Int[Tensor, "P G"]:
+        return self._of_rollouts(lambda rollout: len(rollout.token_ids))
+
+    def truncated(self) -> Bool[Tensor, "P G"]:
+        return self._of_rollouts(lambda rollout: rollout.truncated)
+
+    def format_ok(self) -> Bool[Tensor, "P G"]:
+        """Where the grader does not judge the format, every format is right."""
+        return torch.tensor([[grade.format_ok is not False for grade in group.grades] for group in self.groups])
+
+    def _of_rollouts(self, read: Callable[[Rollout], int]) -> Tensor:
+        return torch.tensor([[read(rollout) for rollout in group.rollouts] for group in self.groups])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a step learns from; its parts are what one optimiser update sees."""
+    """The groups that a step learns from, as tensors."""
 
     groups: tuple[Group, ...]
     tokens: Int[Tensor, " N"]
@@ -54,25 +111,12 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """What grading says of groups, one value a rollout."""
-
-    rewards: Float[Tensor, "P G"]
-    """0 where unscorable."""
-    valid: Bool[Tensor, "P G"]
-    truncated: Bool[Tensor, "P G"]
-    format_ok: Bool[Tensor, "P G"]
-    """Where the grader does not judge the format, every format is right."""
-    lengths: Int[Tensor, "P G"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimates:
-    """What the learner says of a batch before it is updated."""
+    """What the learner estimates of a batch before the update."""
 
     old_logprobs: Float[Tensor, " N"] | None
-    """None: the policy that sampled the batch is the one that learns from it, once, so the update's own
-    log-probabilities, detached, are the old ones and every ratio is exactly 1."""
+    """None: the batch is used once, by the policy that sampled it. The update's own log-probabilities, detached, are
+    then the old ones, and every ratio is exactly 1."""
     reference_logprobs: Float[Tensor, " N"] | None
     """None: there is no KL penalty."""
     values: Float[Tensor, " N"] | None
@@ -101,30 +145,24 @@ class Advantages:
     returns: Float[Tensor, " N"] | None = None
     """What a critic learns to expect. None: there is no critic."""
 
-
-def score(groups: Sequence[Group]) -> Scores:
-    """Collects the grades of graded groups."""
-    return Scores(
-        rewards=torch.tensor([[grade.score or 0.0 for grade in group.grades] for group in groups]),
-        valid=torch.tensor([[grade.valid for grade in group.grades] for group in groups]),
-        truncated=torch.tensor([[rollout.truncated for rollout in group.rollouts] for group in groups]),
-        format_ok=torch.tensor([[grade.format_ok is not False for grade in group.grades] for group in groups]),
-        lengths=torch.tensor([[len(rollout.token_ids) for rollout in group.rollouts] for group in groups]),
-    )
+    def part(self, index: Int[Tensor, " n"]) -> Advantages:
+        """The advantages of some tokens."""
+        returns = None if self.returns is None else self.returns[index]
+        return Advantages(advantages=self.advantages[index], returns=returns)
 
 
-def collate(
-    groups: Sequence[Group], rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"], max_tokens: int
-) -> Batch:
-    """Lays the action tokens of valid rollouts end to end, by prompt and sample."""
-    rollouts = [rollout for group in groups for rollout in group.rollouts]
-    kept = [(row, rollouts[row]) for row in valid.flatten().nonzero().flatten().tolist()]
-    lengths = torch.tensor([len(rollout.token_ids) for _, rollout in kept], dtype=torch.long)
+def collate(rollouts: RolloutBatch, max_tokens: int) -> Batch:
+    """Lays the action tokens of the kept groups' valid rollouts end to end, by prompt and sample."""
+    groups, rewards, valid = rollouts.kept_groups, rollouts.rewards[rollouts.keeps], rollouts.valid[rollouts.keeps]
+    every = [rollout for group in groups for rollout in group.rollouts]
+    on_axis = [(row, every[row]) for row in valid.flatten().nonzero().flatten().tolist()]
+    lengths = torch.tensor([len(rollout.token_ids) for _, rollout in on_axis], dtype=torch.long)
+    behaviour = [logprob for _, rollout in on_axis for logprob in rollout.behaviour_logprobs]
     return Batch(
-        groups=tuple(groups),
-        tokens=torch.tensor([token for _, rollout in kept for token in rollout.token_ids], dtype=torch.long),
-        row=torch.repeat_interleave(torch.tensor([row for row, _ in kept], dtype=torch.long), lengths),
-        behaviour_logprobs=torch.tensor([value for _, rollout in kept for value in rollout.behaviour_logprobs]),
+        groups=groups,
+        tokens=torch.tensor([token for _, rollout in on_axis for token in rollout.token_ids], dtype=torch.long),
+        row=torch.repeat_interleave(torch.tensor([row for row, _ in on_axis], dtype=torch.long), lengths),
+        behaviour_logprobs=torch.tensor(behaviour, dtype=rewards.dtype),
         rewards=rewards,
         valid=valid,
         max_tokens=max_tokens,

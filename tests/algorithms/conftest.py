@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from verifine.testing.conformance import Exercise, Padded
-from verifine.testing.oracle_batch import Rollout
+from verifine.testing.oracle_batch import NaiveRollout
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def _trl_loss(
         "prompt_mask": prompt + 1,
         "completion_ids": padded.mask,
         "completion_mask": padded.mask,
-        "advantages": padded.first(exercise.credit.advantages),
+        "advantages": padded.first(exercise.advantages.advantages),
         "num_items_in_batch": padded.mask.sum(),
         "old_per_token_logps": padded.pad(old),
         "old_logps": (padded.pad(old) * padded.mask).sum(1),
@@ -115,13 +115,13 @@ GENERATION_SETTINGS: dict[str, Any] = {
 }
 
 
-def _trl_generated(trainer: Any, prompts: list[list[Rollout]], **settings: Any) -> dict[str, Tensor]:
+def _trl_generated(trainer: Any, prompts: list[list[NaiveRollout]], **settings: Any) -> dict[str, Tensor]:
     rollouts = [rollout for group in prompts for rollout in group]
     count = len(rollouts)
     ids = [[7] * len(rollout.logprobs) for rollout in rollouts]
     padded = Padded.of(torch.tensor([i for i, each in enumerate(ids) for _ in each]))
 
-    def lay(numbers: Callable[[Rollout], tuple[float, ...] | None]) -> Tensor:
+    def lay(numbers: Callable[[NaiveRollout], tuple[float, ...] | None]) -> Tensor:
         flat = [number for rollout in rollouts for number in numbers(rollout) or ()]
         return padded.pad(torch.tensor(flat, dtype=torch.float64))
 

@@ -21,8 +21,8 @@ from verifine.config import AlgorithmConfig, RewardConfig
 from verifine.config.recipes import RECIPES
 from verifine.testing import oracle, oracle_batch, oracle_rows
 from verifine.testing.conformance import work_out
-from verifine.testing.oracle_batch import Rollout, random_prompts
-from verifine.testing.oracle_rows import ROWS, Answer, Settings, default_settings
+from verifine.testing.oracle_batch import NaiveRollout, random_prompts
+from verifine.testing.oracle_rows import NAIVE_ROWS, NaiveSettings, NaiveStep, default_settings
 
 PRECISIONS = [(torch.float64, 1e-12), (torch.float32, 5e-6)]
 """And the largest difference allowed, as a share of the largest number compared."""
@@ -99,55 +99,57 @@ def as_tensors(arguments: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
 
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "batch_scaled": (algorithms.batch_scaled, oracle.batch_scaled),
-    "cispo": (algorithms.cispo, oracle.cispo),
-    "clipped": (algorithms.clipped, oracle.clipped),
-    "constant_length": (algorithms.constant_length, oracle.constant_length),
-    "drop_truncated": (algorithms.drop_truncated, oracle.drop_truncated),
-    "format_gate": (algorithms.format_gate, oracle.format_gate),
-    "gae": (algorithms.gae, oracle.gae),
-    "group_centered": (algorithms.group_centered, oracle.group_centered),
-    "group_normalized": (algorithms.group_normalized, oracle.group_normalized),
-    "has_signal": (algorithms.has_signal, oracle.has_signal),
-    "k1": (algorithms.k1, oracle.k1),
-    "k2": (algorithms.k2, oracle.k2),
-    "k3": (algorithms.k3, oracle.k3),
-    "leave_one_out": (algorithms.leave_one_out, oracle.leave_one_out),
-    "on_last_token": (algorithms.on_last_token, oracle.on_last_token),
-    "overlong_penalty": (algorithms.overlong_penalty, oracle.overlong_penalty),
-    "prompt_mean": (algorithms.prompt_mean, oracle.prompt_mean),
-    "reinforce": (algorithms.reinforce, oracle.reinforce),
-    "returns_to_go": (algorithms.returns_to_go, oracle.returns_to_go),
-    "rollout_sum": (algorithms.rollout_sum, oracle.rollout_sum),
-    "sequence_clipped": (algorithms.sequence_clipped, oracle.sequence_clipped),
-    "sequence_log_ratio": (algorithms.sequence_log_ratio, oracle.sequence_log_ratio),
-    "sequence_mean": (algorithms.sequence_mean, oracle.sequence_mean),
-    "token_mean": (algorithms.token_mean, oracle.token_mean),
-    "truncated_importance": (algorithms.truncated_importance, oracle.truncated_importance),
-    "value_loss": (algorithms.value_loss, oracle.value_loss),
-    "whitened": (algorithms.whitened, oracle.whitened),
+    "batch_scaled": (algorithms.batch_scaled, oracle.naive_batch_scaled),
+    "cispo": (algorithms.cispo, oracle.naive_cispo),
+    "clipped": (algorithms.clipped, oracle.naive_clipped),
+    "constant_length": (algorithms.constant_length, oracle.naive_constant_length),
+    "drop_truncated": (algorithms.drop_truncated, oracle.naive_drop_truncated),
+    "format_gate": (algorithms.format_gate, oracle.naive_format_gate),
+    "gae": (algorithms.gae, oracle.naive_gae),
+    "group_centered": (algorithms.group_centered, oracle.naive_group_centered),
+    "group_normalized": (algorithms.group_normalized, oracle.naive_group_normalized),
+    "has_signal": (algorithms.has_signal, oracle.naive_has_signal),
+    "k1": (algorithms.k1, oracle.naive_k1),
+    "k2": (algorithms.k2, oracle.naive_k2),
+    "k3": (algorithms.k3, oracle.naive_k3),
+    "leave_one_out": (algorithms.leave_one_out, oracle.naive_leave_one_out),
+    "on_last_token": (algorithms.on_last_token, oracle.naive_on_last_token),
+    "overlong_penalty": (algorithms.overlong_penalty, oracle.naive_overlong_penalty),
+    "prompt_mean": (algorithms.prompt_mean, oracle.naive_prompt_mean),
+    "reinforce": (algorithms.reinforce, oracle.naive_reinforce),
+    "returns_to_go": (algorithms.returns_to_go, oracle.naive_returns_to_go),
+    "rollout_sum": (algorithms.rollout_sum, oracle.naive_rollout_sum),
+    "sequence_clipped": (algorithms.sequence_clipped, oracle.naive_sequence_clipped),
+    "sequence_log_ratio": (algorithms.sequence_log_ratio, oracle.naive_sequence_log_ratio),
+    "sequence_mean": (algorithms.sequence_mean, oracle.naive_sequence_mean),
+    "token_mean": (algorithms.token_mean, oracle.naive_token_mean),
+    "truncated_importance": (algorithms.truncated_importance, oracle.naive_truncated_importance),
+    "value_loss": (algorithms.value_loss, oracle.naive_value_loss),
+    "whitened": (algorithms.whitened, oracle.naive_whitened),
 }
 
 GRADIENTS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "cispo": (algorithms.cispo, oracle.cispo_gradient),
-    "clipped": (algorithms.clipped, oracle.clipped_gradient),
-    "k1": (algorithms.k1, oracle.k1_gradient),
-    "k2": (algorithms.k2, oracle.k2_gradient),
-    "k3": (algorithms.k3, oracle.k3_gradient),
-    "reinforce": (algorithms.reinforce, lambda logprobs, advantages: oracle.reinforce_gradient(advantages)),
+    "cispo": (algorithms.cispo, oracle.naive_cispo_gradient),
+    "clipped": (algorithms.clipped, oracle.naive_clipped_gradient),
+    "k1": (algorithms.k1, oracle.naive_k1_gradient),
+    "k2": (algorithms.k2, oracle.naive_k2_gradient),
+    "k3": (algorithms.k3, oracle.naive_k3_gradient),
+    "reinforce": (algorithms.reinforce, lambda logprobs, advantages: oracle.naive_reinforce_gradient(advantages)),
     "sequence_clipped": (
         algorithms.sequence_clipped,
-        lambda row, **rest: oracle.sequence_clipped_gradient(row=row, weights=[1.0] * len(row), **rest),
+        lambda row, **rest: oracle.naive_sequence_clipped_gradient(row=row, weights=[1.0] * len(row), **rest),
     ),
-    "value_loss": (algorithms.value_loss, oracle.value_loss_gradient),
+    "value_loss": (algorithms.value_loss, oracle.naive_value_loss_gradient),
 }
 
 
 def test_every_public_function_and_every_row_is_in_the_tables() -> None:
     public = {name for name in verifine.algorithms.__all__ if inspect.isfunction(vars(verifine.algorithms)[name])}
     assert public == FUNCTIONS.keys()
-    assert RECIPES.keys() == ROWS.keys()
-    assert {name for name in vars(oracle) if name.endswith("_gradient")} == {f"{name}_gradient" for name in GRADIENTS}
+    assert RECIPES.keys() == NAIVE_ROWS.keys()
+    assert {name for name in vars(oracle) if name.endswith("_gradient")} == {
+        f"naive_{name}_gradient" for name in GRADIENTS
+    }
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
@@ -189,7 +191,7 @@ def first_of(value: Any) -> Any:
     return value
 
 
-def random_settings(name: str, random: Random) -> Settings:
+def random_settings(name: str, random: Random) -> NaiveSettings:
     """The row's own settings, or everything that can be chosen drawn anew."""
     settings = default_settings(name, MAX_TOKENS)
     if random.random() < 0.2:
@@ -214,7 +216,7 @@ def random_settings(name: str, random: Random) -> Settings:
     )
 
 
-def configured(name: str, settings: Settings) -> Algorithm:
+def configured(name: str, settings: NaiveSettings) -> Algorithm:
     """The row as a config with these settings has it."""
     critic = {
         "gamma": settings.gamma,
@@ -242,12 +244,12 @@ def configured(name: str, settings: Settings) -> Algorithm:
     return build_algorithm(AlgorithmConfig.model_validate(config), RewardConfig.model_validate(reward))
 
 
-def random_step(seed: int) -> list[list[Rollout]]:
+def random_step(seed: int) -> list[list[NaiveRollout]]:
     random = Random(seed)
     return random_prompts(random, prompts=random.randint(1, 5), group_size=random.randint(2, 6), max_tokens=MAX_TOKENS)
 
 
-def assert_answers_agree(got: Answer, want: Answer, tolerance: float, about: str) -> None:
+def assert_answers_agree(got: NaiveStep, want: NaiveStep, tolerance: float, about: str) -> None:
     assert (got.kept_prompts, got.row, got.valid) == (want.kept_prompts, want.row, want.valid), about
     assert (got.returns is None, got.value_gradient is None) == (want.returns is None, want.value_gradient is None)
     assert_near(got.shaped_rewards, want.shaped_rewards, tolerance, f"shaped rewards, {about}")
@@ -264,22 +266,22 @@ def assert_answers_agree(got: Answer, want: Answer, tolerance: float, about: str
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", NAIVE_ROWS)
 def test_a_row_as_it_stands_says_what_its_oracle_says(name: str, dtype: torch.dtype, tolerance: float) -> None:
     for seed in SEEDS:
         prompts = random_step(seed)
         got = work_out(default_algorithm(name), prompts, MAX_TOKENS, dtype)
-        want = ROWS[name](prompts, default_settings(name, MAX_TOKENS))
+        want = NAIVE_ROWS[name](prompts, default_settings(name, MAX_TOKENS))
         assert_answers_agree(got, want, tolerance, f"{name}, seed {seed}")
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", NAIVE_ROWS)
 def test_a_row_with_any_settings_says_what_its_oracle_says(name: str, dtype: torch.dtype, tolerance: float) -> None:
     for seed in SEEDS:
         prompts, settings = random_step(seed), random_settings(name, Random(seed))
         got = work_out(configured(name, settings), prompts, MAX_TOKENS, dtype)
-        want = ROWS[name](prompts, settings)
+        want = NAIVE_ROWS[name](prompts, settings)
         assert_answers_agree(got, want, tolerance, f"{name}, seed {seed}, {settings}")
 
 
@@ -320,4 +322,4 @@ def test_the_oracle_knows_nothing_of_tensors(module: Any) -> None:
 
 def test_kl_is_refused_where_the_row_has_none() -> None:
     with pytest.raises(ValueError, match="no KL"):
-        oracle_rows.dapo(random_step(0), Settings(max_tokens=MAX_TOKENS, beta=0.1))
+        oracle_rows.naive_dapo(random_step(0), NaiveSettings(max_tokens=MAX_TOKENS, beta=0.1))

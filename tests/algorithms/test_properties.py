@@ -30,9 +30,9 @@ from verifine.algorithms import (
 )
 from verifine.algorithms.algorithm import Algorithm, default_algorithm
 from verifine.config.recipes import RECIPES
-from verifine.testing.conformance import Exercise, prepare, work_out
-from verifine.testing.oracle_batch import Rollout, random_prompts
-from verifine.testing.oracle_rows import Answer
+from verifine.testing.conformance import Exercise, make_exercise, work_out
+from verifine.testing.oracle_batch import NaiveRollout, random_prompts
+from verifine.testing.oracle_rows import NaiveStep
 
 MAX_TOKENS = 10
 CREDITS = [group_normalized, group_centered, leave_one_out, batch_scaled]
@@ -63,7 +63,7 @@ def with_kl(name: str) -> Algorithm:
     return replace(row, loss=replace(row.loss, kl=kl, entropy_bonus=0.01, importance_cap=1.5))
 
 
-def step(seed: int, prompts: int = 3, group_size: int = 4) -> list[list[Rollout]]:
+def step(seed: int, prompts: int = 3, group_size: int = 4) -> list[list[NaiveRollout]]:
     return random_prompts(Random(seed), prompts=prompts, group_size=group_size, max_tokens=MAX_TOKENS)
 
 
@@ -146,9 +146,11 @@ def test_an_invalid_rollout_only_makes_its_group_smaller(credit: Advantages, bat
             torch.testing.assert_close(advantages[p, valid[p]], alone, rtol=1e-12, atol=1e-13)
 
 
-def by_rollout(answer: Answer, prompts: list[list[Rollout]]) -> dict[Rollout, tuple[list[float], list[float]]]:
+def by_rollout(
+    answer: NaiveStep, prompts: list[list[NaiveRollout]]
+) -> dict[NaiveRollout, tuple[list[float], list[float]]]:
     """The advantages and the gradient of every rollout that is on the axis."""
-    told: dict[Rollout, tuple[list[float], list[float]]] = {}
+    told: dict[NaiveRollout, tuple[list[float], list[float]]] = {}
     for i, advantage, slope in zip(answer.row, answer.advantages, answer.gradient, strict=True):
         group = prompts[answer.kept_prompts[i // len(prompts[0])]]
         advantages, gradient = told.setdefault(group[i % len(group)], ([], []))
@@ -204,7 +206,7 @@ def test_any_split_into_ranks_and_micro_batches_gives_the_same_gradient(
 ) -> None:
     row = with_kl(name)
     for seed in range(20):
-        exercise, random = prepare(row, step(seed, prompts=6), MAX_TOKENS, dtype), Random(seed)
+        exercise, random = make_exercise(row, step(seed, prompts=6), MAX_TOKENS, dtype), Random(seed)
         batch, count = exercise.batch, len(exercise.batch.row)
         weights = row.loss.weights(batch.row, batch.group_size, MAX_TOKENS, dtype)
         # A linear model of three parameters that every token depends on stands for the network.

@@ -28,8 +28,8 @@ from verifine.algorithms import (
     truncated_importance,
 )
 from verifine.algorithms.algorithm import Algorithm, default_algorithm
-from verifine.testing.conformance import Exercise, Padded, prepare
-from verifine.testing.oracle_batch import Rollout, random_prompts
+from verifine.testing.conformance import Exercise, Padded, make_exercise
+from verifine.testing.oracle_batch import NaiveRollout, random_prompts
 
 MAX_TOKENS = 10
 GROUP_SIZE = 4
@@ -38,17 +38,17 @@ TrlLoss = Callable[..., Tensor]
 TrlGenerated = Callable[..., dict[str, Tensor]]
 
 
-def all_valid(seed: int) -> list[list[Rollout]]:
+def all_valid(seed: int) -> list[list[NaiveRollout]]:
     """Three prompts of scorable rollouts, of which every group has differing rewards."""
     random = Random(seed)
     prompts = random_prompts(random, prompts=3, group_size=GROUP_SIZE, max_tokens=MAX_TOKENS)
     return [[replace(rollout, valid=True, reward=random.uniform(-1, 1)) for rollout in group] for group in prompts]
 
 
-def saying(reward: float, entropies: list[float], drift: float = 0.0) -> Rollout:
+def saying(reward: float, entropies: list[float], drift: float = 0.0) -> NaiveRollout:
     """A rollout whose every token has become exp(drift) times as likely."""
     old = (-1.0,) * len(entropies)
-    return Rollout(
+    return NaiveRollout(
         reward=reward,
         logprobs=(-1.0 + drift,) * len(entropies),
         old_logprobs=old,
@@ -115,7 +115,7 @@ AGREEMENTS: dict[str, tuple[Algorithm, dict[str, Any]]] = {
 def test_loss_and_gradient_are_those_of_trl(trl_loss: TrlLoss, case: str) -> None:
     row, settings = AGREEMENTS[case]
     for seed in range(10):
-        exercise = prepare(row, all_valid(seed), MAX_TOKENS, torch.float64)
+        exercise = make_exercise(row, all_valid(seed), MAX_TOKENS, torch.float64)
         theirs = trl_loss(GRPOTrainer, exercise, settings)
         ours = our_loss(row, exercise)
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
@@ -126,7 +126,7 @@ def test_loss_and_gradient_are_those_of_trl(trl_loss: TrlLoss, case: str) -> Non
 def test_the_off_policy_correction_is_that_of_trl_for_another_engine(trl_loss: TrlLoss, name: str) -> None:
     row = with_loss(name, importance_cap=1.5, kl=K3)
     _, settings = AGREEMENTS[name]
-    exercise = prepare(row, all_valid(1), MAX_TOKENS, torch.float64)
+    exercise = make_exercise(row, all_valid(1), MAX_TOKENS, torch.float64)
     assert exercise.estimates.old_logprobs is not None
     factor = truncated_importance(exercise.estimates.old_logprobs, exercise.batch.behaviour_logprobs, 1.5)
     assert (factor == 1.5).any()
@@ -143,7 +143,7 @@ def test_parts_of_a_batch_add_up_to_our_loss_in_dapo_and_not_in_bnpo(trl_loss: T
     We divide by those of the whole batch always: the split must not change a gradient.
     """
     row = default_algorithm("dapo")
-    exercise = prepare(row, all_valid(3), MAX_TOKENS, torch.float64)
+    exercise = make_exercise(row, all_valid(3), MAX_TOKENS, torch.float64)
     padded = Padded.of(exercise.batch.row)
     whole = {"num_items_in_batch": padded.mask.sum()}
     lines = torch.arange(len(padded.mask))
@@ -159,7 +159,7 @@ def test_parts_of_a_batch_add_up_to_our_loss_in_dapo_and_not_in_bnpo(trl_loss: T
                 entropies=exercise.entropies[index],
                 batch=replace(exercise.batch, row=exercise.batch.row[index]),
                 estimates=exercise.estimates.part(index),
-                credit=replace(exercise.credit, advantages=exercise.credit.advantages[index]),
+                advantages=replace(exercise.advantages, advantages=exercise.advantages.advantages[index]),
             )
             settings = {
                 "loss_type": loss_type,
@@ -178,12 +178,12 @@ def test_parts_of_a_batch_add_up_to_our_loss_in_dapo_and_not_in_bnpo(trl_loss: T
 def test_dapo_of_one_process_among_two_counts_for_half_of_the_batch(trl_loss: TrlLoss) -> None:
     """TRL multiplies by the number of processes, because the gradients of processes are then averaged."""
     row = default_algorithm("dapo")
-    exercise = prepare(row, all_valid(4), MAX_TOKENS, torch.float64)
+    exercise = make_exercise(row, all_valid(4), MAX_TOKENS, torch.float64)
     theirs = trl_loss(GRPOTrainer, exercise, {"loss_type": "dapo", "epsilon_high": 0.28, "processes": 2})
     torch.testing.assert_close(2 * our_loss(row, exercise), theirs)
 
 
-def scores_of(prompts: list[list[Rollout]]) -> tuple[Tensor, Tensor]:
+def scores_of(prompts: list[list[NaiveRollout]]) -> tuple[Tensor, Tensor]:
     rewards = torch.tensor([[rollout.reward for rollout in group] for group in prompts], dtype=torch.float64)
     return rewards, torch.tensor([[rollout.valid for rollout in group] for group in prompts])
 
@@ -208,10 +208,10 @@ def test_leave_one_out_with_kl_in_the_reward_is_that_of_trl(trl_generated: TrlGe
     row = with_loss("rloo", kl=KL(estimator="k1", place="reward", beta=beta))
     for seed in range(20):
         prompts = random_prompts(Random(seed), prompts=4, group_size=GROUP_SIZE, max_tokens=MAX_TOKENS)
-        exercise = prepare(row, prompts, MAX_TOKENS, torch.float64)
+        exercise = make_exercise(row, prompts, MAX_TOKENS, torch.float64)
         theirs = trl_generated(RLOOTrainer, prompts, beta=beta)["advantages"]
         place = torch.tensor([p * GROUP_SIZE + g for p in exercise.kept_prompts for g in range(GROUP_SIZE)])
-        ours, expected = exercise.credit.advantages, theirs[place][exercise.batch.row]
+        ours, expected = exercise.advantages.advantages, theirs[place][exercise.batch.row]
         torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
         if beta == 0:
             direct = leave_one_out(*scores_of(prompts)).flatten()
@@ -221,7 +221,7 @@ def test_leave_one_out_with_kl_in_the_reward_is_that_of_trl(trl_generated: TrlGe
 def test_the_importance_factor_is_trls_token_truncate(trl_generated: TrlGenerated) -> None:
     prompts = all_valid(5)
     theirs = trl_generated(GRPOTrainer, prompts, use_vllm=True, vllm_importance_sampling_clip_max=2.0)
-    exercise = prepare(default_algorithm("grpo"), prompts, MAX_TOKENS, torch.float64)
+    exercise = make_exercise(default_algorithm("grpo"), prompts, MAX_TOKENS, torch.float64)
     assert exercise.estimates.old_logprobs is not None
     ours = truncated_importance(exercise.estimates.old_logprobs, exercise.batch.behaviour_logprobs, 2.0)
     padded = Padded.of(exercise.batch.row)
@@ -245,11 +245,11 @@ def test_an_unscorable_rollout_is_outside_our_mean_and_inside_trls(
     """
     prompts = all_valid(6)
     prompts[1][2] = replace(prompts[1][2], valid=False, reward=float("nan"))
-    scored = prepare(default_algorithm("grpo"), prompts, MAX_TOKENS, torch.float64)
+    scored = make_exercise(default_algorithm("grpo"), prompts, MAX_TOKENS, torch.float64)
     theirs_of_all = trl_generated(GRPOTrainer, prompts)["advantages"]
     present = [[replace(rollout, valid=True) for rollout in group] for group in prompts]
-    everyone = prepare(default_algorithm("grpo"), present, MAX_TOKENS, torch.float64)
-    everyone = replace(everyone, credit=replace(everyone.credit, advantages=theirs_of_all[everyone.batch.row]))
+    everyone = make_exercise(default_algorithm("grpo"), present, MAX_TOKENS, torch.float64)
+    everyone = replace(everyone, advantages=replace(everyone.advantages, advantages=theirs_of_all[everyone.batch.row]))
     theirs = trl_loss(GRPOTrainer, everyone, {"loss_type": "grpo"})
     ours = our_loss(default_algorithm("grpo"), scored)
     torch.testing.assert_close(ours * 11 / 12, theirs, rtol=1e-6, atol=0)
@@ -257,7 +257,7 @@ def test_an_unscorable_rollout_is_outside_our_mean_and_inside_trls(
 
 def test_a_truncated_rollout_that_is_dropped_is_outside_our_mean_and_inside_trls(trl_loss: TrlLoss) -> None:
     """TRL's `mask_truncated_completions` takes its tokens from the sum, and leaves it among the rollouts divided by."""
-    exercise = prepare(default_algorithm("grpo"), all_valid(7), MAX_TOKENS, torch.float64)
+    exercise = make_exercise(default_algorithm("grpo"), all_valid(7), MAX_TOKENS, torch.float64)
     mask = Padded.of(exercise.batch.row).mask
     mask[5] = 0
     theirs = trl_loss(GRPOTrainer, exercise, {"loss_type": "grpo"}, {"completion_mask": mask})
@@ -275,7 +275,7 @@ def test_the_entropy_bonus_has_the_weights_of_the_row_and_in_trl_always_those_of
     With every term under one vector of weights a loss is one sum, so we take the row's.
     """
     row = with_loss("grpo", entropy_bonus=0.1)
-    exercise = prepare(row, [[saying(1.0, [2.0]), saying(1.0, [0.0] * 3)]], MAX_TOKENS, torch.float64)
+    exercise = make_exercise(row, [[saying(1.0, [2.0]), saying(1.0, [0.0] * 3)]], MAX_TOKENS, torch.float64)
     theirs = trl_loss(GRPOTrainer, exercise, {"loss_type": "grpo", "entropy_coef": 0.1})
     assert our_loss(row, exercise).item() == pytest.approx(-0.1 * 1.0)
     assert theirs.item() == pytest.approx(-0.1 * 0.5)
@@ -284,7 +284,7 @@ def test_the_entropy_bonus_has_the_weights_of_the_row_and_in_trl_always_those_of
 def test_rloo_has_trls_gradient_where_the_batch_is_used_once_and_another_loss(trl_loss: TrlLoss) -> None:
     """-A log p here, -ratio A with a ratio of 1 there: different numbers of the same slope."""
     prompts = [[replace(rollout, logprobs=rollout.old_logprobs) for rollout in group] for group in all_valid(8)]
-    exercise = prepare(default_algorithm("rloo"), prompts, MAX_TOKENS, torch.float64)
+    exercise = make_exercise(default_algorithm("rloo"), prompts, MAX_TOKENS, torch.float64)
     ours = our_loss(default_algorithm("rloo"), exercise)
     theirs = trl_loss(RLOOTrainer, exercise, {})
     torch.testing.assert_close(gradient(ours, exercise), gradient(theirs, exercise))
@@ -301,7 +301,7 @@ def test_rloo_used_again_clips_each_token_here_and_the_whole_response_in_trl(trl
     """
 
     row = with_loss("rloo", surrogate="clipped")
-    exercise = prepare(
+    exercise = make_exercise(
         row, [[saying(1.0, [0.0] * 2, drift=math.log(1.15)), saying(0.0, [0.0] * 2)]], MAX_TOKENS, torch.float64
     )
     theirs = gradient(trl_loss(RLOOTrainer, exercise, {}), exercise)

@@ -13,7 +13,7 @@ from verifine.config.recipes import RECIPES
 from verifine.learner.learner import LearnerState, UpdateOutcome
 from verifine.models.load import LanguageModel
 from verifine.testing import load_tiny_model
-from verifine.testing.training_batches import SETTINGS, make_learner, make_lesson, sample_groups
+from verifine.testing.training_batches import SETTINGS, make_learner, make_training_batch, sample_groups
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
 
@@ -32,10 +32,16 @@ def test_an_update_on_a_gpu_is_that_on_the_cpu_and_can_be_gone_on_from(name: str
     for device in ("cpu", "cuda"):
         model = on(device, tmp_path)
         learner = make_learner(model, replace(SETTINGS, learning_rate=1e-4), algorithm)
-        assert learner.update(make_lesson(learner, groups, algorithm), algorithm.loss).outcome is UpdateOutcome.APPLIED
+        assert (
+            learner.update(make_training_batch(learner, groups, algorithm), algorithm.loss).outcome
+            is UpdateOutcome.APPLIED
+        )
         saved = learner.state()
         on_disk = LearnerState(tensors={key: each.cpu() for key, each in saved.tensors.items()}, updates=saved.updates)
         learner.restore(on_disk)
-        assert learner.update(make_lesson(learner, groups, algorithm), algorithm.loss).outcome is UpdateOutcome.APPLIED
+        assert (
+            learner.update(make_training_batch(learner, groups, algorithm), algorithm.loss).outcome
+            is UpdateOutcome.APPLIED
+        )
         ends.append(torch.cat([tensor.flatten().cpu() for tensor in model.network.state_dict().values()]))
     assert ((ends[0] - ends[1]).norm() / ends[0].norm()).item() < 1e-4

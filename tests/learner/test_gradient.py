@@ -9,12 +9,12 @@ import torch
 
 from verifine.algorithms import group_normalized
 from verifine.algorithms.algorithm import Algorithm, default_algorithm
-from verifine.batch import score
+from verifine.batch import RolloutBatch
 from verifine.config.recipes import RECIPES
 from verifine.learner.optim import OptimSettings
 from verifine.models.load import LanguageModel
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
-from verifine.testing.training_batches import SETTINGS, make_learner, make_lesson, sample_groups
+from verifine.testing.training_batches import SETTINGS, make_learner, make_training_batch, sample_groups
 from verifine.types import Group
 
 
@@ -23,7 +23,7 @@ def gradients(
 ) -> dict[str, torch.Tensor]:
     """The gradient of one update by parameter, read off AdamW's first moment, which is then (1 - beta1) times it."""
     learner = make_learner(model, settings, algorithm)
-    learner.update(make_lesson(learner, groups, algorithm), algorithm.loss)
+    learner.update(make_training_batch(learner, groups, algorithm), algorithm.loss)
     tensors = learner.state().tensors
     return {
         f"{owner}/{name}": tensor / (1 - settings.betas[0])
@@ -39,9 +39,9 @@ def flat(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
 def naive_loss(model: LanguageModel, groups: Sequence[Group], name: str) -> torch.Tensor:
     """The papers' formulas as loops, at ratio 1, through transformers' own forward pass."""
-    scores = score(groups)
-    advantages = group_normalized(scores.rewards, scores.valid)
-    valid = [(p, g) for p in range(len(groups)) for g in range(4) if scores.valid[p, g]]
+    rollouts = RolloutBatch.of(groups)
+    advantages = group_normalized(rollouts.rewards, rollouts.valid)
+    valid = [(p, g) for p in range(len(groups)) for g in range(4) if rollouts.valid[p, g]]
     all_tokens = sum(len(groups[p].rollouts[g].token_ids) for p, g in valid)
     total = torch.zeros(())
     for p, g in valid:
@@ -106,7 +106,8 @@ def test_eight_times_the_micro_batch_leads_to_the_same_weights(name: str, tmp_pa
         learner = make_learner(model, settings, default_algorithm(name))
         for _ in range(3):
             learner.update(
-                make_lesson(learner, sample_groups(model), default_algorithm(name)), default_algorithm(name).loss
+                make_training_batch(learner, sample_groups(model), default_algorithm(name)),
+                default_algorithm(name).loss,
             )
         ends.append(torch.cat([tensor.flatten() for tensor in model.network.state_dict().values()]))
     assert ((ends[0] - ends[1]).norm() / ends[0].norm()).item() < 1e-5

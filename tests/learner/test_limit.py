@@ -18,8 +18,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from verifine.algorithms.algorithm import default_algorithm
-from verifine.batch import collate, score
-from verifine.learner.learner import Lesson
+from verifine.batch import RolloutBatch, collate
+from verifine.learner.learner import TrainingBatch
 from verifine.learner.local import LocalLearner
 from verifine.models.load import load_model
 from verifine.models.provision import ProvisionedModel
@@ -53,16 +53,15 @@ def make_groups():
 
 
 groups = list(make_groups())
-scores = score(groups)
-batch = collate(groups, scores.rewards, scores.valid, 150)
+batch = collate(RolloutBatch.of(groups), 150)
 recipe = default_algorithm("grpo")
 
 
 def train(model, tokens):
     learner = LocalLearner(model, replace(SETTINGS, micro_batch_tokens=tokens), 1.0)
     estimates = learner.estimate(batch)
-    lesson = Lesson(batch=batch, estimates=estimates, credit=recipe.credit(batch, estimates))
-    return learner.update(lesson, recipe.loss).metrics
+    training_batch = TrainingBatch(batch=batch, estimates=estimates, advantages=recipe.advantages(batch, estimates))
+    return learner.update(training_batch, recipe.loss).metrics
 
 
 def held():

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from verifine.algorithms.algorithm import default_algorithm
-from verifine.batch import Advantages, collate
+from verifine.batch import Advantages, RolloutBatch, collate
 from verifine.config.recipes import RECIPES
 from verifine.learner.learner import TrainingBatch, UpdateOutcome, UpdateReport
 from verifine.learner.local import LocalLearner
 from verifine.models.load import LanguageModel
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import load_tiny_model
-from verifine.testing.training_batches import SETTINGS, make_learner, make_lesson, sample_groups
+from verifine.testing.training_batches import SETTINGS, make_learner, make_training_batch, sample_groups
 from verifine.types import Group, Sampling
 
 SAMPLING = Sampling(group_size=1, max_new_tokens=1)
@@ -23,11 +23,11 @@ SAMPLING = Sampling(group_size=1, max_new_tokens=1)
 
 def update(model: LanguageModel, groups: Sequence[Group], temperature: float = 1.0) -> UpdateReport:
     learner = LocalLearner(model, SETTINGS, temperature)
-    return learner.update(make_lesson(learner, groups), default_algorithm("grpo").loss)
+    return learner.update(make_training_batch(learner, groups), default_algorithm("grpo").loss)
 
 
-def with_advantages(lesson: TrainingBatch, advantages: torch.Tensor) -> TrainingBatch:
-    return replace(lesson, credit=Advantages(advantages=advantages))
+def with_advantages(training_batch: TrainingBatch, advantages: torch.Tensor) -> TrainingBatch:
+    return replace(training_batch, advantages=Advantages(advantages=advantages))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
@@ -54,11 +54,14 @@ def test_in_bfloat16_engine_and_learner_still_agree_closely(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_batch_of_nothing_is_no_update(name: str, tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
-    batch = collate([], torch.zeros(0, 4), torch.zeros(0, 4, dtype=torch.bool), max_tokens=8)
+    groups = sample_groups(model)
+    batch = collate(replace(RolloutBatch.of(groups), keeps=torch.zeros(len(groups), dtype=torch.bool)), max_tokens=8)
     learner = make_learner(model, algorithm=default_algorithm(name))
     estimates = learner.estimate(batch)
-    lesson = TrainingBatch(batch=batch, estimates=estimates, credit=default_algorithm(name).credit(batch, estimates))
-    report = learner.update(lesson, default_algorithm(name).loss)
+    training_batch = TrainingBatch(
+        batch=batch, estimates=estimates, advantages=default_algorithm(name).advantages(batch, estimates)
+    )
+    report = learner.update(training_batch, default_algorithm(name).loss)
     assert report.outcome is UpdateOutcome.NO_SIGNAL
 
 
@@ -88,8 +91,8 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_alone(broken: float, tmp_p
     model = load_tiny_model(tmp_path)
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     learner = make_learner(model)
-    good = make_lesson(learner, sample_groups(model))
-    bad = with_advantages(good, torch.full_like(good.credit.advantages, broken))
+    good = make_training_batch(learner, sample_groups(model))
+    bad = with_advantages(good, torch.full_like(good.advantages.advantages, broken))
     report = learner.update(bad, default_algorithm("grpo").loss)
     assert report.outcome is UpdateOutcome.NOT_FINITE
     assert report.metrics["update_skipped"] == 1
@@ -102,18 +105,20 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_alone(broken: float, tmp_p
 def test_the_learning_rate_warms_up_and_stays(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     learner = make_learner(model, replace(SETTINGS, warmup_steps=4, learning_rate=4e-4))
-    lesson = make_lesson(learner, sample_groups(model))
-    rates = [learner.update(lesson, default_algorithm("grpo").loss).metrics["learning_rate"] for _ in range(6)]
+    training_batch = make_training_batch(learner, sample_groups(model))
+    rates = [learner.update(training_batch, default_algorithm("grpo").loss).metrics["learning_rate"] for _ in range(6)]
     assert rates == pytest.approx([1e-4, 2e-4, 3e-4, 4e-4, 4e-4, 4e-4])
 
 
 def test_old_logprobs_are_estimated_before_the_first_update(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     learner = LocalLearner(model, replace(SETTINGS, learning_rate=1e-2), 1.0, estimates_old=True)
-    lesson = make_lesson(learner, sample_groups(model))
-    assert lesson.estimates.old_logprobs is not None
-    torch.testing.assert_close(lesson.estimates.old_logprobs, lesson.batch.behaviour_logprobs, rtol=0, atol=1e-4)
-    reports = [learner.update(lesson, default_algorithm("grpo").loss) for _ in range(3)]
+    training_batch = make_training_batch(learner, sample_groups(model))
+    assert training_batch.estimates.old_logprobs is not None
+    torch.testing.assert_close(
+        training_batch.estimates.old_logprobs, training_batch.batch.behaviour_logprobs, rtol=0, atol=1e-4
+    )
+    reports = [learner.update(training_batch, default_algorithm("grpo").loss) for _ in range(3)]
     assert reports[0].metrics["ratio/max"] == pytest.approx(1, abs=1e-4)
     assert reports[2].metrics["ratio/max"] > 1.2 > 0.9 > reports[2].metrics["ratio/min"]
     assert reports[2].metrics["clip_ratio/region_mean"] > 0
@@ -122,9 +127,9 @@ def test_old_logprobs_are_estimated_before_the_first_update(tmp_path: Path) -> N
 def test_ratios_are_of_the_old_logprobs_where_there_are_some(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     learner = make_learner(model)
-    lesson = make_lesson(learner, sample_groups(model))
-    shifted = replace(lesson.estimates, old_logprobs=lesson.batch.behaviour_logprobs - 0.5)
-    report = learner.update(replace(lesson, estimates=shifted), default_algorithm("grpo").loss)
+    training_batch = make_training_batch(learner, sample_groups(model))
+    shifted = replace(training_batch.estimates, old_logprobs=training_batch.batch.behaviour_logprobs - 0.5)
+    report = learner.update(replace(training_batch, estimates=shifted), default_algorithm("grpo").loss)
     assert report.metrics["ratio/mean"] == pytest.approx(2.718281828**0.5, rel=1e-3)
     assert report.metrics["clip_ratio/high_mean"] > 0
     assert report.metrics["clip_ratio/low_mean"] == 0
@@ -133,10 +138,10 @@ def test_ratios_are_of_the_old_logprobs_where_there_are_some(tmp_path: Path) -> 
 def test_the_importance_cap_weighs_what_another_engine_sampled(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     learner = make_learner(model)
-    lesson = make_lesson(learner, sample_groups(model))
-    foreign = replace(lesson.batch, behaviour_logprobs=lesson.batch.behaviour_logprobs - 1.0)
+    training_batch = make_training_batch(learner, sample_groups(model))
+    foreign = replace(training_batch.batch, behaviour_logprobs=training_batch.batch.behaviour_logprobs - 1.0)
     loss = replace(default_algorithm("grpo").loss, importance_cap=2.0)
-    metrics = learner.update(replace(lesson, batch=foreign), loss).metrics
+    metrics = learner.update(replace(training_batch, batch=foreign), loss).metrics
     assert metrics["importance/mean"] == pytest.approx(2.718281828, rel=1e-3)
     assert metrics["importance/capped_mean"] == 1
     assert metrics["mismatch/mean"] == pytest.approx(1.0, rel=1e-3)
@@ -149,8 +154,8 @@ def test_an_entropy_bonus_keeps_the_policy_undecided(tmp_path: Path) -> None:
         groups = sample_groups(model)
         learner = make_learner(model)
         loss = replace(default_algorithm("grpo").loss, entropy_bonus=bonus)
-        lesson = make_lesson(learner, groups)
+        training_batch = make_training_batch(learner, groups)
         for _ in range(10):
-            report = learner.update(lesson, loss)
+            report = learner.update(training_batch, loss)
         entropies.append(report.metrics["entropy"])
     assert entropies[1] > entropies[0] + 0.1

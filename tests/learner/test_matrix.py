@@ -15,12 +15,12 @@ from torch import Tensor
 
 from verifine.algorithms import group_normalized
 from verifine.algorithms.algorithm import default_algorithm
-from verifine.batch import score
+from verifine.batch import RolloutBatch
 from verifine.learner.local import LocalLearner
 from verifine.models.load import LanguageModel
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
-from verifine.testing.training_batches import SETTINGS, make_lesson
+from verifine.testing.training_batches import SETTINGS, make_training_batch
 from verifine.types import Grade, Group, Prompt, Sampling
 
 PROMPTS = {
@@ -63,8 +63,8 @@ def naive_logprobs(model: LanguageModel, groups: Sequence[Group]) -> list[list[T
 
 def naive_gradient(model: LanguageModel, groups: Sequence[Group], logprobs: list[list[Tensor]]) -> Tensor:
     """Of GRPO's loss at ratio 1."""
-    scores = score(groups)
-    advantages = group_normalized(scores.rewards, scores.valid)
+    rollouts = RolloutBatch.of(groups)
+    advantages = group_normalized(rollouts.rewards, rollouts.valid)
     terms = [-advantages[p, g] * rollout.mean() for p, group in enumerate(logprobs) for g, rollout in enumerate(group)]
     torch.stack(terms).mean().backward()
     return torch.cat([each.grad.flatten() for each in model.network.parameters() if each.grad is not None])
@@ -73,7 +73,7 @@ def naive_gradient(model: LanguageModel, groups: Sequence[Group], logprobs: list
 def gradient(model: LanguageModel, groups: Sequence[Group], tokens: int) -> Tensor:
     """What one update moves by, read off AdamW's first moment."""
     learner = LocalLearner(model, replace(SETTINGS, micro_batch_tokens=tokens), 1.0)
-    learner.update(make_lesson(learner, groups), default_algorithm("grpo").loss)
+    learner.update(make_training_batch(learner, groups), default_algorithm("grpo").loss)
     moments = learner.state().tensors
     names = [name for name, _ in model.network.named_parameters()]
     flat = torch.cat([moments[f"policy/exp_avg/{name}"].flatten() for name in names])

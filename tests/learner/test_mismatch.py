@@ -21,6 +21,8 @@ def metrics_of(
         weights=torch.full((n,), 1 / n),
         row=torch.zeros(n, dtype=torch.long),
         advantages=torch.ones(n),
+        entropy=torch.zeros(n),
+        ratio=torch.zeros(n),
         returns=None,
         behaviour_logprobs=torch.tensor(behaviour),
         estimates=Estimates(
@@ -29,7 +31,7 @@ def metrics_of(
     )
     for part in parts:
         objective.evaluate(torch.tensor(part), reading([now[index] for index in part]))
-    return objective.tally.metrics()
+    return objective.metrics.read().metrics()
 
 
 def reading(logprobs: list[float]) -> ForwardOutput:

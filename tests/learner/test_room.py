@@ -21,7 +21,7 @@ from verifine.learner.micro_batch_limit import MicroBatchLimit
 from verifine.models.load import LanguageModel
 from verifine.models.oom import OomCounter
 from verifine.testing import load_tiny_model
-from verifine.testing.training_batches import SETTINGS, make_batch, make_lesson, sample_groups
+from verifine.testing.training_batches import SETTINGS, make_batch, make_training_batch, sample_groups
 from verifine.types import Group
 
 LOSS = default_algorithm("grpo").loss
@@ -73,7 +73,7 @@ def weights(model: LanguageModel) -> Tensor:
 def trained(folder: Path, groups: list[Group], tokens: int, **options: Any) -> Tensor:
     model = load_tiny_model(folder)
     learner = LocalLearner(model, replace(SETTINGS, micro_batch_tokens=tokens), 1.0, **options)
-    learner.update(make_lesson(learner, groups), LOSS)
+    learner.update(make_training_batch(learner, groups), LOSS)
     return weights(model)
 
 
@@ -81,7 +81,7 @@ def test_the_largest_part_is_read_first(tmp_path: Path, groups: list[Group]) -> 
     model = load_tiny_model(tmp_path)
     sizes = fail_where(model, lambda tokens: False)
     learner = LocalLearner(model, replace(SETTINGS, micro_batch_tokens=30), 1.0)
-    learner.update(make_lesson(learner, groups), LOSS)
+    learner.update(make_training_batch(learner, groups), LOSS)
     assert len(sizes) > 2
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > sizes[-1]
@@ -94,13 +94,13 @@ def test_what_does_not_fit_is_done_again_in_parts_of_half_the_size(
     sizes = fail_where(model, lambda tokens: tokens > 40)
     learner = LocalLearner(model, SETTINGS, 1.0)
     with caplog.at_level(logging.WARNING):
-        report = learner.update(make_lesson(learner, groups), LOSS)
+        report = learner.update(make_training_batch(learner, groups), LOSS)
     assert report.outcome is UpdateOutcome.APPLIED
     lowered = int(report.metrics["memory/micro_batch_tokens"])
     assert lowered <= 40
     # Half of what was read together, not of the ten thousand that would have been allowed.
-    assert f"of 10000 tokens; going on with micro-batches of {sizes[0] // 2} tokens" in caplog.messages[0]
-    assert f"going on with micro-batches of {lowered} tokens" in caplog.messages[-1]
+    assert f"of 10000 tokens; continuing with micro-batches of {sizes[0] // 2} tokens" in caplog.messages[0]
+    assert f"continuing with micro-batches of {lowered} tokens" in caplog.messages[-1]
     assert report.metrics["memory/shortages"] == len(caplog.messages) == 2
     assert torch.equal(weights(model), trained(tmp_path, groups, lowered))
 
@@ -110,13 +110,13 @@ def test_half_a_gradient_does_not_count(tmp_path: Path, groups: list[Group]) -> 
     calls = iter(range(100))
     fail_where(model, lambda tokens: next(calls) == 2)  # two parts have left their gradients by then
     learner = LocalLearner(model, replace(SETTINGS, micro_batch_tokens=30), 1.0)
-    report = learner.update(make_lesson(learner, groups), LOSS)
+    report = learner.update(make_training_batch(learner, groups), LOSS)
     assert report.metrics["memory/shortages"] == 1
     lowered = int(report.metrics["memory/micro_batch_tokens"])
     assert lowered < 30
     assert torch.equal(weights(model), trained(tmp_path, groups, lowered))
     whole = LocalLearner(load_tiny_model(tmp_path), SETTINGS, 1.0)
-    of_the_whole = whole.update(make_lesson(whole, groups), LOSS).metrics
+    of_the_whole = whole.update(make_training_batch(whole, groups), LOSS).metrics
     for name in ("loss", "entropy", "grad_norm"):
         assert report.metrics[name] == pytest.approx(of_the_whole[name], rel=1e-4, abs=1e-6)
 
@@ -137,9 +137,9 @@ def test_parts_stay_small_for_the_rest_of_the_run(tmp_path: Path, groups: list[G
     model = load_tiny_model(tmp_path)
     sizes = fail_where(model, lambda tokens: tokens > 40)
     learner = LocalLearner(model, SETTINGS, 1.0)
-    first = learner.update(make_lesson(learner, groups), LOSS)
+    first = learner.update(make_training_batch(learner, groups), LOSS)
     sizes.clear()
-    second = learner.update(make_lesson(learner, groups), LOSS)
+    second = learner.update(make_training_batch(learner, groups), LOSS)
     assert max(sizes) <= 40
     states = ("memory/micro_batch_tokens", "memory/shortages")
     assert [second.metrics[name] for name in states] == [first.metrics[name] for name in states]
@@ -148,10 +148,10 @@ def test_parts_stay_small_for_the_rest_of_the_run(tmp_path: Path, groups: list[G
 def test_activations_are_computed_again_where_one_rollout_is_too_much(tmp_path: Path, groups: list[Group]) -> None:
     model = load_tiny_model(tmp_path)
     learner = LocalLearner(model, SETTINGS, 1.0)
-    lesson = make_lesson(learner, groups)
+    training_batch = make_training_batch(learner, groups)
     # A rollout of some 30 tokens has more kept than this, and less with its layers' inputs alone.
     with memory_of(model, limit=400_000):
-        report = learner.update(lesson, LOSS)
+        report = learner.update(training_batch, LOSS)
     assert report.outcome is UpdateOutcome.APPLIED
     assert report.metrics["memory/shortages"] >= 3
     lowered = int(report.metrics["memory/micro_batch_tokens"])
@@ -165,13 +165,13 @@ def test_what_fits_in_no_way_ends_with_a_sentence_and_leaves_the_weights_alone(
     model = load_tiny_model(tmp_path)
     before = weights(model).clone()
     learner = LocalLearner(model, SETTINGS, 1.0)
-    lesson = make_lesson(learner, groups)
+    training_batch = make_training_batch(learner, groups)
     handle = model.network.base_model.register_forward_pre_hook(_refuse)
     with pytest.raises(TrainingError, match=r"\d+ tokens.*Lower sampling.max_new_tokens.*model.lora.*model.name"):
-        learner.update(lesson, LOSS)
+        learner.update(training_batch, LOSS)
     assert torch.equal(weights(model), before)
     handle.remove()
-    lowered = int(learner.update(lesson, LOSS).metrics["memory/micro_batch_tokens"])
+    lowered = int(learner.update(training_batch, LOSS).metrics["memory/micro_batch_tokens"])
     assert torch.equal(weights(model), trained(tmp_path, groups, lowered))
 
 
@@ -184,7 +184,7 @@ def test_another_error_is_not_taken_for_a_want_of_memory(tmp_path: Path, groups:
     sizes = fail_where(model, lambda tokens: True, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     learner = LocalLearner(model, SETTINGS, 1.0)
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
-        learner.update(make_lesson(learner, groups), LOSS)
+        learner.update(make_training_batch(learner, groups), LOSS)
     assert len(sizes) == 1
 
 

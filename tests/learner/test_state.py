@@ -14,7 +14,7 @@ from verifine.learner.learner import LearnerState
 from verifine.learner.local import LocalLearner
 from verifine.models.load import LanguageModel
 from verifine.testing import load_tiny_model
-from verifine.testing.training_batches import SETTINGS, make_learner, make_lesson, sample_groups
+from verifine.testing.training_batches import SETTINGS, make_learner, make_training_batch, sample_groups
 
 
 @pytest.mark.parametrize("kind", ["none", "head", "model"])
@@ -32,7 +32,7 @@ def test_a_restored_learner_goes_on_to_the_bit(kind: str, tmp_path: Path) -> Non
     algorithm = default_algorithm("grpo" if kind == "none" else "ppo")
 
     def go_on(model: LanguageModel, learner: LocalLearner) -> None:
-        learner.update(make_lesson(learner, sample_groups(model), algorithm), algorithm.loss)
+        learner.update(make_training_batch(learner, sample_groups(model), algorithm), algorithm.loss)
 
     first, learner = fresh()
     for _ in range(2):

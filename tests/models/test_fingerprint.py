@@ -10,7 +10,7 @@ from verifine.learner.learner import UpdateOutcome
 from verifine.models.fingerprint import NUMBERS, take_fingerprint
 from verifine.models.lora import attach_lora
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
-from verifine.testing.training_batches import make_learner, make_lesson, sample_groups
+from verifine.testing.training_batches import make_learner, make_training_batch, sample_groups
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -20,9 +20,9 @@ def test_an_update_changes_the_fingerprint_of_every_matrix_and_a_copy_has_the_sa
     model = load_tiny_model(tmp_path, architecture)
     learner = make_learner(model)
     before = take_fingerprint(learner.weights())
-    assert learner.update(make_lesson(learner, sample_groups(model)), default_algorithm("grpo").loss).outcome is (
-        UpdateOutcome.APPLIED
-    )
+    assert learner.update(
+        make_training_batch(learner, sample_groups(model)), default_algorithm("grpo").loss
+    ).outcome is (UpdateOutcome.APPLIED)
     after = take_fingerprint(learner.weights())
     matrices = {name for name, tensor in learner.weights().items() if tensor.dim() > 1}
     assert matrices <= set(after.differing(before))
@@ -35,7 +35,7 @@ def test_only_adapters_change_with_lora_and_a_model_without_them_misses_them(tmp
     model = attach_lora(load_tiny_model(tmp_path / "lora"), 4, 8, "all-linear", seed=0)
     learner = make_learner(model)
     before = take_fingerprint(learner.weights())
-    learner.update(make_lesson(learner, sample_groups(model)), default_algorithm("grpo").loss)
+    learner.update(make_training_batch(learner, sample_groups(model)), default_algorithm("grpo").loss)
     changed = take_fingerprint(learner.weights()).differing(before)
     assert changed
     assert all(".lora_" in name for name in changed)

@@ -18,7 +18,7 @@ from verifine.models.load import LanguageModel
 from verifine.models.recompute import find_layers, recomputed_layers
 from verifine.models.tree import Branch, Tree, grow_tree
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
-from verifine.testing.training_batches import SETTINGS, make_lesson, sample_groups
+from verifine.testing.training_batches import SETTINGS, make_training_batch, sample_groups
 
 
 def tree_of(model: LanguageModel) -> Tree:
@@ -117,7 +117,7 @@ def test_a_learner_that_recomputes_ends_with_the_same_weights(architecture: Arch
         model = load_tiny_model(tmp_path, architecture)
         learner = LocalLearner(model, SETTINGS, 1.0, recompute=recompute)
         for _ in range(2):
-            learner.update(make_lesson(learner, groups), default_algorithm("grpo").loss)
+            learner.update(make_training_batch(learner, groups), default_algorithm("grpo").loss)
         ends.append(torch.cat([tensor.flatten() for tensor in model.network.state_dict().values()]))
     assert torch.equal(*ends)
 
@@ -131,7 +131,7 @@ def test_a_critic_with_a_trunk_of_its_own_is_recomputed_as_well(tmp_path: Path) 
         learner = LocalLearner(model, SETTINGS, 1.0, critic=critic, recompute=recompute)
         with counted() as kept:
             for _ in range(2):
-                learner.update(make_lesson(learner, groups, algorithm), algorithm.loss)
+                learner.update(make_training_batch(learner, groups, algorithm), algorithm.loss)
         kept_by_each.append(len(kept))
         ends.append(torch.cat([tensor.flatten() for tensor in trunk.network.state_dict().values()]))
     assert torch.equal(*ends)

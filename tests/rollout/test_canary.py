@@ -23,7 +23,7 @@ from verifine.rollout.mismatch import Cause
 from verifine.rollout.native.model_runner import ModelRunner, OwnWeightsRunner
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
-from verifine.testing.training_batches import MAX_TOKENS, SETTINGS, make_lesson, sample_groups
+from verifine.testing.training_batches import MAX_TOKENS, SETTINGS, make_training_batch, sample_groups
 from verifine.types import Grade, Group, Prompt, Rollout, Sampling
 
 SAMPLING = Sampling(group_size=4, max_new_tokens=MAX_TOKENS)
@@ -129,7 +129,7 @@ def top_p(logits: Tensor) -> Tensor:
 def learn(model: LanguageModel, temperature: float = 1.0) -> LocalLearner:
     """One update, as a step makes it."""
     learner = LocalLearner(model, replace(SETTINGS, learning_rate=3e-3), temperature)
-    learner.update(make_lesson(learner, sample_groups(model, temperature)), default_algorithm("grpo").loss)
+    learner.update(make_training_batch(learner, sample_groups(model, temperature)), default_algorithm("grpo").loss)
     return learner
 
 
@@ -321,7 +321,7 @@ def rollout_mismatch(model: LanguageModel, engine: RolloutEngine, sampling: Samp
     ]
     untouched = own_copy(model)
     learner = LocalLearner(untouched, SETTINGS, sampling.temperature)
-    report = learner.update(make_lesson(learner, groups), default_algorithm("grpo").loss)
+    report = learner.update(make_training_batch(learner, groups), default_algorithm("grpo").loss)
     return report.metrics["mismatch/mean"]
 
 

@@ -16,13 +16,13 @@ from verifine.graders import callable_grader
 from verifine.launch.build import RunModels, assemble_trainer
 from verifine.launch.facts import RunFacts, describe_model, find_machine_facts
 from verifine.launch.inputs import RunInputs
-from verifine.learner.learner import UpdateOutcome, UpdateReport
+from verifine.learner.learner import UpdateOutcome
 from verifine.models.load import LanguageModel
 from verifine.runs.metrics import explain_metrics
 from verifine.testing import load_tiny_model
-from verifine.training.minibatches import merge_reports
 from verifine.training.step import StepResult, train_step
 from verifine.training.trainer import Progress
+from verifine.training.updates import merge_metrics
 from verifine.types import Example, Message
 
 EXAMPLES = [Example(id=str(n), messages=(Message(role="user", content=f"Say {n}"),), item={}) for n in range(12)]
@@ -59,7 +59,7 @@ def take_steps(model: LanguageModel, count: int, tokens: int | str = "auto") -> 
 
 
 def texts(result: StepResult) -> list[list[str]]:
-    return [[rollout.text for rollout in group.rollouts] for group in result.harvest.sampled]
+    return [[rollout.text for rollout in group.rollouts] for group in result.rollouts.groups]
 
 
 def test_a_run_goes_on_in_smaller_parts_and_says_so(tmp_path: Path) -> None:
@@ -86,12 +86,9 @@ def test_a_run_goes_on_in_smaller_parts_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_step_tells_what_its_last_update_was_left_with() -> None:
-    reports = [
-        UpdateReport(
-            outcome=UpdateOutcome.APPLIED,
-            metrics={"memory/micro_batch_tokens": tokens, "memory/shortages": oom_counter, "loss": 1.0},
-        )
-        for tokens, oom_counter in ((2048.0, 0.0), (512.0, 2.0))
+    updates = [
+        {"memory/micro_batch_tokens": tokens, "memory/shortages": shortages, "loss": 1.0}
+        for tokens, shortages in ((2048.0, 0.0), (512.0, 2.0))
     ]
-    merged = merge_reports(reports)
+    merged = merge_metrics([UpdateOutcome.APPLIED] * 2, updates)
     assert (merged["memory/micro_batch_tokens"], merged["memory/shortages"]) == (512, 2)

@@ -20,7 +20,7 @@ from verifine.runs.directory import RunDirectory
 from verifine.runs.events import read_events
 from verifine.testing import FakeLearner, load_tiny_model
 from verifine.testing.disk import FULL, Fault, FaultyDisk
-from verifine.training.checkpointing import LEAST_S, CarefulLearner, Saver, SavingPlan
+from verifine.training.checkpointing import LEAST_S, Saver, SavingPlan
 from verifine.training.recorder import Recorder
 from verifine.training.state import RunState
 from verifine.training.trainer import Progress
@@ -39,7 +39,7 @@ class Learner(FakeLearner):
         self.tensor = torch.zeros(1000)
 
     def state(self) -> LearnerState:
-        return LearnerState(tensors={"policy/weight": self.tensor}, updates=0, portion=None)
+        return LearnerState(tensors={"policy/weight": self.tensor}, updates=0, limit=None)
 
 
 @dataclass(slots=True)
@@ -137,8 +137,7 @@ def test_where_there_is_no_memory_for_a_copy_the_change_waits(tmp_path: Path) ->
 
 def test_nothing_is_copied_or_waited_for_where_nothing_is_being_saved(tmp_path: Path) -> None:
     scene = make_scene(tmp_path, unused=NOTHING)
-    careful = CarefulLearner(scene.learner, scene.saver.take_back)
-    careful.restore(LearnerState(tensors={}, updates=0, portion=None))
+    scene.saver.take_back()
     assert scene.saved() == []
 
 

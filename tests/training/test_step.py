@@ -54,8 +54,8 @@ def test_a_step_learns_from_what_it_sampled_and_tells_the_engine() -> None:
 
     assert [len(ids) for ids, _ in engine.calls] == [3]
     assert engine.calls[0][1].step == 5
-    (lesson,) = learner.lessons
-    batch, advantages = lesson.batch, lesson.credit.advantages
+    (training_batch,) = learner.training_batches
+    batch, advantages = training_batch.batch, training_batch.advantages.advantages
     assert batch.rewards.tolist() == [[1, 0, 1, 0]] * 3
     expected = 0.5 / ((1 / 3) ** 0.5 + 1e-4)
     # Every right answer is one character long, every wrong one five.
@@ -89,12 +89,12 @@ def test_an_update_that_was_not_applied_is_not_counted() -> None:
     assert result.outcomes == (UpdateOutcome.NOT_FINITE,)
 
 
-def test_unscorable_answers_are_left_out_of_credit_and_counted() -> None:
+def test_unscorable_answers_get_no_advantage_and_are_counted() -> None:
     trainer, _, learner = make_trainer(right_when_even)
     broken = callable_grader(lambda sample, item: 1 / 0 if sample["output_text"] == "wrong" else 1.0)
     result = train_step(replace(trainer, grader=broken), Progress())
-    assert result.harvest.valid.tolist() == [[True, False, True, False]] * 3
-    assert learner.lessons == [], "what is left scored the same"
+    assert result.rollouts.valid.tolist() == [[True, False, True, False]] * 3
+    assert learner.training_batches == [], "what is left scored the same"
     assert result.report.metrics["unscorable"] == 6
     assert result.report.metrics["reward"] == 1
 
@@ -110,8 +110,8 @@ def test_dapo_samples_new_prompts_in_place_of_groups_without_signal() -> None:
     drawn = [prompt_id for ids, _ in engine.calls for prompt_id in ids]
     assert len(engine.calls) > 1
     assert len(set(drawn)) == len(drawn)
-    (lesson,) = learner.lessons
-    batch = lesson.batch
+    (training_batch,) = learner.training_batches
+    batch = training_batch.batch
     assert [group.prompt.id for group in batch.groups] == [name for name in drawn if int(name[1]) % 2 == 0]
     assert len(batch.groups) == 3
     metrics = result.report.metrics
@@ -125,7 +125,7 @@ def test_dapo_trains_on_what_it_has_when_the_rounds_are_used_up() -> None:
     trainer, engine, learner = make_trainer(lambda prompt, _: str(prompt.item["want"]), "dapo")
     result = train_step(trainer, Progress())
     assert len(engine.calls) == 3
-    assert learner.lessons == []
+    assert learner.training_batches == []
     assert result.report.metrics["groups/trained"] == 0
     assert result.report.metrics["reward"] == 1
 
@@ -134,8 +134,8 @@ def test_dapo_filters_by_the_graders_scores_not_by_length() -> None:
     # All wrong, of lengths that the soft penalty tells apart.
     trainer, _, learner = make_trainer(lambda _, sample: "wrong" + "." * sample, "dapo")
     result = train_step(replace(trainer, max_resample=0), Progress())
-    assert learner.lessons == []
-    assert result.harvest.kept == ()
+    assert learner.training_batches == []
+    assert result.rollouts.kept_groups == ()
 
 
 @pytest.mark.parametrize(("count", "message"), [(5, "5 grades for 12"), (13, "13 grades for 12")])
@@ -161,7 +161,7 @@ def test_a_score_that_is_not_a_number_is_unscorable() -> None:
     trainer, _, _ = make_trainer(right_when_even)
     result = train_step(replace(trainer, grader=Undecided()), Progress())
     assert result.report.metrics["unscorable"] == 6
-    assert result.harvest.valid.tolist() == [[True, False, True, False]] * 3
+    assert result.rollouts.valid.tolist() == [[True, False, True, False]] * 3
 
 
 def test_filtered_prompts_come_back_in_a_later_epoch() -> None:
@@ -178,33 +178,35 @@ def test_the_overlong_penalty_and_dropping_reach_the_batch() -> None:
     trainer, _, learner = make_trainer(lambda prompt, sample: str(prompt.item["want"]) + "." * (2 * sample))
     soft = replace(trainer.algorithm, overlong_share=0.5)
     train_step(replace(trainer, algorithm=soft), Progress())
-    (lesson,) = learner.lessons
-    batch = lesson.batch
+    (training_batch,) = learner.training_batches
+    batch = training_batch.batch
     # Lengths 1, 3, 5, 7 of at most 8: the last four tokens cost a quarter each.
     assert batch.rewards.tolist() == [[1, 0, -0.25, -0.75]] * 3
     hard = replace(trainer.algorithm, drops_truncated=True)
     train_step(replace(trainer, algorithm=hard, sampling=replace(trainer.sampling, max_new_tokens=4)), Progress())
-    assert learner.lessons[1].batch.valid.tolist() == [[True, True, False, False]] * 3
+    assert learner.training_batches[1].batch.valid.tolist() == [[True, True, False, False]] * 3
 
 
 def test_several_updates_a_step_go_over_the_batch_in_shuffled_parts() -> None:
     trainer, engine, learner = make_trainer(right_when_even)
     result = train_step(replace(trainer, epochs=6, mini_batches=2), Progress(step=4, updates=2))
-    assert result.lesson is not None
-    asked = [[group.prompt.id for group in lesson.batch.groups] for lesson in learner.lessons]
-    everyone = sorted(group.prompt.id for group in result.lesson.batch.groups)
+    assert result.training_batch is not None
+    asked = [[group.prompt.id for group in training_batch.batch.groups] for training_batch in learner.training_batches]
+    everyone = sorted(group.prompt.id for group in result.training_batch.batch.groups)
     assert [len(part) for part in asked] == [2, 1] * 6
     assert all(sorted(asked[i] + asked[i + 1]) == everyone for i in range(0, 12, 2))
     assert len({tuple(part) for part in asked}) > 2, "each epoch is shuffled anew"
-    # Credit is that of the whole step, whatever part of it is seen.
-    for lesson in learner.lessons:
-        assert lesson.credit.advantages.abs().min() == result.lesson.credit.advantages.abs().max()
-        assert len(lesson.credit.advantages) == len(lesson.batch.tokens)
+    # Advantages are those of the whole step, whatever part of it is seen.
+    for training_batch in learner.training_batches:
+        assert (
+            training_batch.advantages.advantages.abs().min() == result.training_batch.advantages.advantages.abs().max()
+        )
+        assert len(training_batch.advantages.advantages) == len(training_batch.batch.tokens)
     assert result.progress.updates == engine.version == 2 + 12
     assert result.report.metrics["updates"] == 12
     again, _, other = make_trainer(right_when_even)
     train_step(replace(again, epochs=6, mini_batches=2), Progress(step=4, updates=2))
-    assert [[g.prompt.id for g in lesson.batch.groups] for lesson in other.lessons] == asked
+    assert [[g.prompt.id for g in training_batch.batch.groups] for training_batch in other.training_batches] == asked
 
 
 def test_the_format_gate_takes_the_reward_of_a_badly_formatted_answer() -> None:
@@ -225,7 +227,7 @@ def test_the_format_gate_takes_the_reward_of_a_badly_formatted_answer() -> None:
     trainer, _, learner = make_trainer(lambda _, sample: texts[sample])
     gated = replace(trainer.algorithm, gates_format=True)
     train_step(replace(trainer, grader=Lenient(), algorithm=gated), Progress())
-    assert learner.lessons[0].batch.rewards.tolist() == [[1, 0, -1, -1]] * 3
+    assert learner.training_batches[0].batch.rewards.tolist() == [[1, 0, -1, -1]] * 3
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -234,8 +236,8 @@ def test_a_step_whose_rewards_say_nothing_is_no_update_and_is_counted(name: str)
     kl = trainer.algorithm.loss.kl
     penalised = replace(trainer.algorithm, loss=replace(trainer.algorithm.loss, kl=kl and replace(kl, beta=0.1)))
     result = train_step(replace(trainer, algorithm=penalised), Progress(updates=2))
-    assert learner.lessons == []
-    assert (result.lesson, result.outcomes) == (None, ())
+    assert learner.training_batches == []
+    assert (result.training_batch, result.outcomes) == (None, ())
     assert result.report.metrics["update_skipped"] == 1
     assert result.report.metrics["updates"] == result.report.metrics["groups/trained"] == 0
     assert result.progress.updates == engine.version == 2
@@ -249,7 +251,7 @@ def test_algorithms_without_groups_learn_from_what_differs_between_prompts() -> 
     for name, learns in (("grpo", False), ("reinforce_pp_baseline", False), ("reinforce_pp", True)):
         trainer, _, learner = make_trainer(right_for_even_prompts, name)
         train_step(trainer, Progress())
-        assert bool(learner.lessons) == learns
+        assert bool(learner.training_batches) == learns
 
 
 def test_with_one_update_the_old_logprobs_are_the_updates_own() -> None:
@@ -261,7 +263,9 @@ def test_with_one_update_the_old_logprobs_are_the_updates_own() -> None:
     for epochs, kept in ((1, False), (2, True)):
         learner = Estimating()
         train_step(replace(trainer, learner=learner, epochs=epochs), Progress())
-        assert all((lesson.estimates.old_logprobs is not None) == kept for lesson in learner.lessons)
+        assert all(
+            (training_batch.estimates.old_logprobs is not None) == kept for training_batch in learner.training_batches
+        )
 
 
 def test_a_steps_shortfall_is_reported() -> None:

@@ -13,23 +13,12 @@ from verifine.algorithms.inputs import Clip
 from verifine.algorithms.kl import k1
 from verifine.algorithms.loss import KL, Loss, ValueTerm
 from verifine.algorithms.shaping import GROUP_FILTERS, drop_truncated, format_gate, overlong_penalty
-from verifine.batch import Advantages, Batch, Estimates, Scores
+from verifine.batch import Advantages, Batch, Estimates, RolloutBatch
 from verifine.config import AlgorithmConfig, CriticConfig, RewardConfig
 from verifine.config.recipes import SCALINGS, Recipe, Scaling, SurrogateName
 
 NO_LOWER_BOUND = 1.0
 """A ratio is never below 0, so this lower clip bounds nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shaped:
-    """Groups with the rewards that credit is given for."""
-
-    rewards: Float[Tensor, "P G"]
-    valid: Bool[Tensor, "P G"]
-    """The rollouts that count."""
-    keeps: Bool[Tensor, " P"]
-    """The groups worth training on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,19 +34,20 @@ class Algorithm:
     gates_format: bool
     """Whether an answer in the wrong format earns nothing."""
 
-    def shape(self, scores: Scores, max_tokens: int) -> Shaped:
-        """What the grader's scores come to, before the other groups of the step are known."""
-        valid = drop_truncated(scores.valid, scores.truncated) if self.drops_truncated else scores.valid
-        rewards = format_gate(scores.rewards, scores.format_ok) if self.gates_format else scores.rewards
+    def shape(self, rollouts: RolloutBatch, max_tokens: int) -> RolloutBatch:
+        """Scores become rewards, and it is decided which rollouts count and which groups are kept."""
+        valid = drop_truncated(rollouts.valid, rollouts.truncated()) if self.drops_truncated else rollouts.valid
+        rewards = format_gate(rollouts.rewards, rollouts.format_ok()) if self.gates_format else rollouts.rewards
         buffer = int(self.overlong_share * max_tokens)
-        return Shaped(
-            rewards=rewards + overlong_penalty(scores.lengths, max_tokens, buffer, dtype=rewards.dtype),
+        return RolloutBatch(
+            groups=rollouts.groups,
+            rewards=rewards + overlong_penalty(rollouts.lengths(), max_tokens, buffer, dtype=rewards.dtype),
             valid=valid,
-            # Before the length counts: a group whose answers differ in length alone says nothing of which is better.
+            # Of rewards without the penalty: a group whose answers differ in length alone says nothing of their worth.
             keeps=self._keeps(rewards, valid),
         )
 
-    def credit(self, batch: Batch, estimates: Estimates) -> Advantages:
+    def advantages(self, batch: Batch, estimates: Estimates) -> Advantages:
         """What each token of a step did for the reward."""
         return self.estimator(batch, estimates, self._penalty(estimates))
 

@@ -37,7 +37,7 @@ from verifine.runs.lock import hold
 from verifine.runs.provenance import refuse_other_provenance, write_provenance
 from verifine.runs.record import read_run
 from verifine.runs.rewind import rewind
-from verifine.training.checkpointing import CarefulLearner, Saver, SavingPlan
+from verifine.training.checkpointing import Saver, SavingPlan
 from verifine.training.loop import execute
 from verifine.training.recorder import Recorder
 from verifine.training.run import Ending, Plan, Request, Run, Summary
@@ -87,7 +87,7 @@ class _Session:
         store = CheckpointStore(self.directory.checkpoints, self.disk)
         saver = Saver(trainer.learner, store, plan, recorder, trainer.clock, saved=saved)
         run = Run(
-            trainer=replace(trainer, learner=CarefulLearner(trainer.learner, saver.take_back)),
+            trainer=trainer,
             model=self.built.model,
             eval_set=self.built.eval_set,
             plan=_plan(self.built.config),

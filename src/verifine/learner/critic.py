@@ -98,3 +98,12 @@ class _Linear:
 
     def parameters(self) -> dict[str, Parameter]:
         return {"weight": self._weight, "bias": self._bias}
+
+
+def explained_variance(values: Float[Tensor, " N"], returns: Float[Tensor, " N"]) -> float | None:
+    """1 - Var(return - value) / Var(return): 1 is a perfect critic, 0 one that always gives the mean return.
+
+    None: all returns are equal.
+    """
+    variance = returns.var(correction=0)
+    return None if variance <= 0 else (1 - (returns - values).var(correction=0) / variance).item()

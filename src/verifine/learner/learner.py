@@ -1,4 +1,4 @@
-"""The learner: what turns a lesson into better weights."""
+"""The learner: what turns a training batch into better weights."""
 
 from __future__ import annotations
 
@@ -13,34 +13,41 @@ from torch import Tensor
 
 from verifine.algorithms.loss import Loss
 from verifine.batch import Advantages, Batch, Estimates
+from verifine.learner.critic import explained_variance
+from verifine.learner.metric_sums import NO_METRICS, MetricSums
 from verifine.learner.micro_batch_limit import MicroBatchLimit
 from verifine.models.load import Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingBatch:
-    """Everything one optimiser update sees: a batch or a part of it, with its estimates and its credit."""
+    """Everything one optimiser update sees: a batch or some groups of it, with estimates and advantages."""
 
     batch: Batch
     estimates: Estimates
-    credit: Advantages
+    advantages: Advantages
 
     def moving_groups(self) -> Bool[Tensor, " P"]:
         """The groups in which some token has an advantage."""
         moves = torch.zeros(len(self.batch.groups))
-        moves.index_add_(0, self.batch.row // self.batch.group_size, (self.credit.advantages != 0).float())
+        moves.index_add_(0, self.batch.row // self.batch.group_size, (self.advantages.advantages != 0).float())
         return moves > 0
 
     def rollout_advantages(self) -> Float[Tensor, "P G"]:
         """The mean advantage of each rollout's tokens; 0 where it has none."""
         rollouts = self.batch.valid.numel()
         lengths = torch.bincount(self.batch.row, minlength=rollouts).clamp(min=1)
-        sums = torch.zeros(rollouts).index_add_(0, self.batch.row, self.credit.advantages.float())
+        sums = torch.zeros(rollouts).index_add_(0, self.batch.row, self.advantages.advantages.float())
         return (sums / lengths).view(self.batch.valid.shape)
 
+    def explained_variance(self) -> float | None:
+        """How well the critic foresaw the returns; None: there is no critic, or all returns are equal."""
+        values, returns = self.estimates.values, self.advantages.returns
+        return None if values is None or returns is None else explained_variance(values, returns)
+
     def tensors(self) -> dict[str, Tensor]:
-        """Everything there is a number of, by name, to be written down."""
-        batch, estimates, credit = self.batch, self.estimates, self.credit
+        """Every tensor by its name, to be written to a file."""
+        batch, estimates, advantages = self.batch, self.estimates, self.advantages
         named = {
             "tokens": batch.tokens,
             "row": batch.row,
@@ -50,26 +57,23 @@ class TrainingBatch:
             "old_logprobs": estimates.old_logprobs,
             "reference_logprobs": estimates.reference_logprobs,
             "values": estimates.values,
-            "advantages": credit.advantages,
-            "returns": credit.returns,
+            "advantages": advantages.advantages,
+            "returns": advantages.returns,
         }
         return {name: tensor.contiguous() for name, tensor in named.items() if tensor is not None}
 
-    def part(self, groups: Int[Tensor, " p"]) -> TrainingBatch:
-        """The lesson of some groups. Their credit stays what it was in the whole."""
+    def part(self, groups: Int[Tensor, " p"]) -> tuple[TrainingBatch, Int[Tensor, " n"]]:
+        """The training batch of some groups, and where its tokens stand on this one's axis.
+
+        Advantages stay what they were in the whole.
+        """
         batch, index = self.batch.part(groups)
-        returns = self.credit.returns
-        return TrainingBatch(
-            batch=batch,
-            estimates=self.estimates.part(index),
-            credit=Advantages(
-                advantages=self.credit.advantages[index], returns=None if returns is None else returns[index]
-            ),
-        )
+        part = TrainingBatch(batch=batch, estimates=self.estimates.part(index), advantages=self.advantages.part(index))
+        return part, index
 
 
 class UpdateOutcome(StrEnum):
-    """What became of an update."""
+    """How an update ended."""
 
     APPLIED = "applied"
     """The weights have changed."""
@@ -80,33 +84,53 @@ class UpdateOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenStatistics:
+    """What an update found of each action token. NaN: the token was not read, because it could move no weight."""
+
+    entropy: Float[Tensor, " N"]
+    """Of the policy where the token was sampled, in nats."""
+    ratio: Float[Tensor, " N"]
+    """That the loss clips: of the token, or of its rollout."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateReport:
     """What one update did; the metrics' names are those of `runs.metrics`."""
 
     outcome: UpdateOutcome
-    metrics: Mapping[str, float]
+    sums: MetricSums = NO_METRICS
+    """Of the tokens that were read. Those of ranks, each with a part of the training batch, add up."""
+    gauges: Mapping[str, float]
+    """Numbers of the update as a whole, such as the norm of the gradient: every rank has the same."""
+    tokens: TokenStatistics | None = None
+    """None: nothing was read."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        skipped = float(self.outcome is not UpdateOutcome.APPLIED)
+        return {**self.sums.metrics(), **self.gauges, "update_skipped": skipped}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnerState:
-    """All that a learner's next update depends on, beside the lesson: weights that learn, and the optimisers."""
+    """All that a learner's next update depends on, beside the training batch: its weights and its optimisers."""
 
     tensors: Mapping[str, Tensor]
     """By names such as `policy/weights/...`, `policy/exp_avg/...` and `critic/weights/...`."""
     updates: int
-    portion: MicroBatchLimit | None = None
-    """How much is read at a time, which rounds as it does; None: as planned."""
+    limit: MicroBatchLimit | None = None
+    """How much is read at a time, since other micro-batches round otherwise; None: as planned."""
 
 
 class Learner(Protocol):
     """Owns the weights that learn."""
 
     def estimate(self, batch: Batch) -> Estimates:
-        """What the loss and the credit compare with: log-probabilities and values before the update."""
+        """What loss and advantages compare with: log-probabilities and values before the update."""
         ...
 
-    def update(self, lesson: TrainingBatch, loss: Loss) -> UpdateReport:
-        """One optimiser step on the whole lesson."""
+    def update(self, training_batch: TrainingBatch, loss: Loss) -> UpdateReport:
+        """One optimiser step on the whole training batch."""
         ...
 
     def weights(self) -> Weights:
@@ -118,5 +142,5 @@ class Learner(Protocol):
         ...
 
     def restore(self, state: LearnerState) -> None:
-        """Goes on from where `state` was taken."""
+        """Continues from where `state` was taken."""
         ...

@@ -13,9 +13,10 @@ from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, Estimates
 from verifine.errors import CheckpointError, TrainingError
 from verifine.learner.critic import Critic
-from verifine.learner.learner import LearnerState, TrainingBatch, UpdateOutcome, UpdateReport
+from verifine.learner.learner import LearnerState, TokenStatistics, TrainingBatch, UpdateOutcome, UpdateReport
+from verifine.learner.metric_sums import MetricSums
 from verifine.learner.micro_batch_limit import MicroBatchLimit
-from verifine.learner.objective import ForwardOutput, Objective, explained_variance
+from verifine.learner.objective import ForwardOutput, Objective
 from verifine.learner.optim import Optimizer, OptimSettings, learning_rate
 from verifine.learner.packing import MicroBatch, longest_rollout, pack
 from verifine.learner.reference import Reference
@@ -56,8 +57,10 @@ class LocalLearner:
         self._reference = reference
         self._critic = critic
         self._estimates_old = estimates_old
-        self._shortages = OomCounter() if oom_counter is None else oom_counter
-        self._room = OomRetry(MicroBatchLimit(tokens=settings.micro_batch_tokens, recompute=recompute), self._shortages)
+        self._oom_counter = OomCounter() if oom_counter is None else oom_counter
+        self._retry = OomRetry(
+            MicroBatchLimit(tokens=settings.micro_batch_tokens, recompute=recompute), self._oom_counter
+        )
         parameters = {name: each for name, each in model.network.named_parameters() if each.requires_grad}
         self._optimizers = {"policy": Optimizer(parameters, settings)}
         if critic is not None:
@@ -79,7 +82,7 @@ class LocalLearner:
             for owner, optimizer in self._optimizers.items()
             for name, tensor in optimizer.state().items()
         }
-        return LearnerState(tensors=tensors, updates=self._updates, portion=self._room.size)
+        return LearnerState(tensors=tensors, updates=self._updates, limit=self._retry.size)
 
     def restore(self, state: LearnerState) -> None:
         owners = {name.partition("/")[0] for name in state.tensors}
@@ -93,23 +96,23 @@ class LocalLearner:
             own = {key.removeprefix(prefix): value for key, value in state.tensors.items() if key.startswith(prefix)}
             optimizer.restore(own)
         self._updates = state.updates
-        self._room.size = self._room.size if state.portion is None else state.portion
+        self._retry.size = self._retry.size if state.limit is None else state.limit
 
     @torch.no_grad()
     def estimate(self, batch: Batch) -> Estimates:
         everything = torch.ones(len(batch.groups), dtype=torch.bool)
-        return self._room.run(
-            lambda portion: self._estimate(batch, everything, portion),
-            lambda portion: self._smaller(batch, everything, portion),
+        return self._retry.run(
+            lambda limit: self._estimate(batch, everything, limit),
+            lambda limit: self._smaller(batch, everything, limit),
         )
 
-    def _estimate(self, batch: Batch, everything: Bool[Tensor, " P"], portion: MicroBatchLimit) -> Estimates:
+    def _estimate(self, batch: Batch, everything: Bool[Tensor, " P"], limit: MicroBatchLimit) -> Estimates:
         blank = torch.zeros(len(batch.tokens), dtype=self._dtype, device=self._model.device)
         old = blank.clone() if self._estimates_old else None
         values = None if self._critic is None else blank.clone()
         reference = None if self._reference is None else blank.clone()
         is_asked = old is not None or values is not None or reference is not None
-        for micro in self._pack(batch, everything, portion) if is_asked else []:
+        for micro in self._pack(batch, everything, limit) if is_asked else []:
             hidden = self._hidden(micro) if old is not None or self._shares_trunk else None
             if old is not None and hidden is not None:
                 old[micro.index] = self._logprobs(hidden, micro)[0]
@@ -120,18 +123,18 @@ class LocalLearner:
         # Credit is given where the batch lies; an update moves what it needs.
         return Estimates(old_logprobs=old, reference_logprobs=reference, values=values).to(batch.row.device)
 
-    def update(self, lesson: TrainingBatch, loss: Loss) -> UpdateReport:
+    def update(self, training_batch: TrainingBatch, loss: Loss) -> UpdateReport:
         rate = {"learning_rate": learning_rate(self._settings, self._updates)}
-        wanted = movable_groups(lesson, loss)
+        wanted = movable_groups(training_batch, loss)
         if not wanted.any():
-            return UpdateReport(outcome=UpdateOutcome.NO_SIGNAL, metrics={"update_skipped": 1.0, **rate})
-        metrics = self._room.run(
-            lambda portion: self._add_gradients(lesson, loss, wanted, portion),
-            lambda portion: self._smaller(lesson.batch, wanted, portion),
+            return UpdateReport(outcome=UpdateOutcome.NO_SIGNAL, gauges=rate)
+        sums, tokens = self._retry.run(
+            lambda limit: self._add_gradients(training_batch, loss, wanted, limit),
+            lambda limit: self._smaller(training_batch.batch, wanted, limit),
         )
         with raise_if_out_of_memory(TrainingError(_NO_ROOM_FOR_MOMENTS)):
             norms = {owner: optimizer.limit_gradient() for owner, optimizer in self._optimizers.items()}
-            is_finite = math.isfinite(metrics["loss"]) and all(map(math.isfinite, norms.values()))
+            is_finite = math.isfinite(sums.totals["loss"]) and all(map(math.isfinite, norms.values()))
             if is_finite:
                 for optimizer in self._optimizers.values():
                     optimizer.step(self._updates)
@@ -139,34 +142,34 @@ class LocalLearner:
         self._clear_gradients()
         return UpdateReport(
             outcome=UpdateOutcome.APPLIED if is_finite else UpdateOutcome.NOT_FINITE,
-            metrics={
-                **metrics,
-                **_critic_metrics(lesson, norms),
+            sums=sums,
+            gauges={
                 **rate,
                 "grad_norm": norms["policy"],
-                "update_skipped": float(not is_finite),
-                "memory/micro_batch_tokens": float(self._room.size.tokens),
-                "memory/shortages": float(self._shortages.count),
+                **({"critic/grad_norm": norms["critic"]} if "critic" in norms else {}),
+                "memory/micro_batch_tokens": float(self._retry.size.tokens),
+                "memory/shortages": float(self._oom_counter.count),
             },
+            tokens=tokens,
         )
 
     def _add_gradients(
-        self, lesson: TrainingBatch, loss: Loss, wanted: Bool[Tensor, " P"], portion: MicroBatchLimit
-    ) -> dict[str, float]:
-        """The gradients of the whole lesson, into the parameters; returns what was noted on the way."""
-        objective = Objective.of(lesson, loss, self._model.device, self._dtype)
+        self, training_batch: TrainingBatch, loss: Loss, wanted: Bool[Tensor, " P"], limit: MicroBatchLimit
+    ) -> tuple[MetricSums, TokenStatistics]:
+        """Adds the gradients of the whole training batch to the parameters, and returns what was found meanwhile."""
+        objective = Objective.of(training_batch, loss, self._model.device, self._dtype)
         with ExitStack() as stack:
-            for network in self._networks if portion.recompute else ():
+            for network in self._networks if limit.recompute else ():
                 stack.enter_context(recomputed_layers(network))
-            for micro in self._pack(lesson.batch, wanted, portion):
-                objective.evaluate(micro.index, self._read(micro)).backward()
-        return objective.tally.metrics()
+            for micro in self._pack(training_batch.batch, wanted, limit):
+                objective.evaluate(micro.index, self._forward(micro)).backward()
+        return objective.metrics.read(), objective.token_statistics()
 
-    def _smaller(self, batch: Batch, wanted: Bool[Tensor, " P"], portion: MicroBatchLimit) -> MicroBatchLimit:
+    def _smaller(self, batch: Batch, wanted: Bool[Tensor, " P"], limit: MicroBatchLimit) -> MicroBatchLimit:
         """What to read at a time after memory ran out; half a gradient is no gradient."""
         self._clear_gradients()
-        largest = self._pack(batch, wanted, portion)[0].tokens
-        return portion.smaller(largest, longest_rollout(batch, wanted))
+        largest = self._pack(batch, wanted, limit)[0].tokens
+        return limit.smaller(largest, longest_rollout(batch, wanted))
 
     def _clear_gradients(self) -> None:
         for optimizer in self._optimizers.values():
@@ -181,10 +184,10 @@ class LocalLearner:
     def _shares_trunk(self) -> bool:
         return self._critic is not None and self._critic.network is None
 
-    def _pack(self, batch: Batch, wanted: Bool[Tensor, " P"], portion: MicroBatchLimit) -> list[MicroBatch]:
-        return pack(batch, wanted, portion.tokens, self._model.device)
+    def _pack(self, batch: Batch, wanted: Bool[Tensor, " P"], limit: MicroBatchLimit) -> list[MicroBatch]:
+        return pack(batch, wanted, limit.tokens, self._model.device)
 
-    def _read(self, micro: MicroBatch) -> ForwardOutput:
+    def _forward(self, micro: MicroBatch) -> ForwardOutput:
         hidden = self._hidden(micro)
         logprobs, entropy = self._logprobs(hidden, micro)
         values = None if self._critic is None else self._critic.values(micro.tree, hidden)
@@ -200,15 +203,6 @@ class LocalLearner:
         return predicted_logprobs(self._model.network, hidden, micro.tree, self._temperature)
 
 
-def movable_groups(lesson: TrainingBatch, loss: Loss) -> Bool[Tensor, " P"]:
-    """The groups whose tokens have a gradient: those with an advantage, or all of them."""
-    return lesson.batch.valid.any(dim=1) if loss.moves_every_token else lesson.moving_groups()
-
-
-def _critic_metrics(lesson: TrainingBatch, norms: dict[str, float]) -> dict[str, float]:
-    values, returns = lesson.estimates.values, lesson.credit.returns
-    if values is None or returns is None:
-        return {}
-    explained = explained_variance(values, returns)
-    known = {} if explained is None else {"critic/explained_variance": explained}
-    return {"critic/grad_norm": norms["critic"], **known}
+def movable_groups(training_batch: TrainingBatch, loss: Loss) -> Bool[Tensor, " P"]:
+    """The groups whose tokens have a gradient: those with an advantage, or all with a valid rollout."""
+    return training_batch.batch.valid.any(dim=1) if loss.moves_every_token else training_batch.moving_groups()

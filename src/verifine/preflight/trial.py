@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from verifine.algorithms.algorithm import Algorithm
-from verifine.batch import collate, score
+from verifine.batch import RolloutBatch, collate
 from verifine.config import AlgorithmConfig
 from verifine.insights.scores import collect_scores, mean
 from verifine.learner.packing import pack
@@ -54,8 +54,7 @@ def ask(trainer: Trainer, rows: int, samples: int) -> Asked:
 
 def observe(groups: Sequence[Group], algorithm: Algorithm, max_new_tokens: int) -> SamplingFacts:
     """What the answers tell; rewards are shaped as the algorithm shapes them."""
-    scores = score(groups)
-    shaped = algorithm.shape(scores, max_new_tokens)
+    shaped = algorithm.shape(RolloutBatch.of(groups), max_new_tokens)
     rule = algorithm.estimator
     with_signal = [
         bool(kept) and rule.has_signal(shaped.rewards[index : index + 1], shaped.valid[index : index + 1])
@@ -69,8 +68,8 @@ def observe(groups: Sequence[Group], algorithm: Algorithm, max_new_tokens: int) 
         prompt_rates=tuple(rate for rate in rates if rate is not None),
         groups_with_signal=sum(with_signal),
         has_signal=rule.has_signal(shaped.rewards[shaped.keeps], shaped.valid[shaped.keeps]),
-        truncated=scores.truncated.float().mean().item(),
-        mean_tokens=scores.lengths.float().mean().item(),
+        truncated=shaped.truncated().float().mean().item(),
+        mean_tokens=shaped.lengths().float().mean().item(),
         different_texts=sum(_different(group) for group in groups) / len(groups),
         shown=_shown(groups),
     )
@@ -122,9 +121,8 @@ def measure(
 @torch.no_grad()
 def _forward_seconds(groups: Sequence[Group], trainer: Trainer, model: LanguageModel, micro_batch_tokens: int) -> float:
     """Seconds of a forward pass over all groups, from the faster of two passes over the first micro-batch."""
-    scores = score(groups)
-    batch = collate(groups, scores.rewards, scores.valid, trainer.sampling.max_new_tokens)
-    parts = pack(batch, scores.valid.any(dim=1), micro_batch_tokens, model.device)
+    batch = collate(RolloutBatch.of(groups), trainer.sampling.max_new_tokens)
+    parts = pack(batch, batch.valid.any(dim=1), micro_batch_tokens, model.device)
     if not parts:
         return 0.0
     seconds = []

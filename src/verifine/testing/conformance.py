@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -12,9 +12,10 @@ from torch import Tensor
 from verifine.algorithms.algorithm import Algorithm
 from verifine.algorithms.inputs import LossInputs
 from verifine.algorithms.loss import Loss
-from verifine.batch import Advantages, Batch, Estimates, Scores
-from verifine.testing.oracle_batch import Rollout
-from verifine.testing.oracle_rows import Answer
+from verifine.batch import Advantages, Batch, Estimates, RolloutBatch, collate
+from verifine.testing.oracle_batch import NaiveRollout
+from verifine.testing.oracle_rows import NaiveStep
+from verifine.types import FinishReason, Grade, Group, Prompt, Rollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,31 +25,31 @@ class Exercise:
     kept_prompts: tuple[int, ...]
     batch: Batch
     estimates: Estimates
-    credit: Advantages
+    advantages: Advantages
     logprobs: Float[Tensor, " N"]
     entropies: Float[Tensor, " N"]
     values: Float[Tensor, " N"] | None
     """None: the row has no critic."""
 
-    def tokens(self, index: Int[Tensor, " n"]) -> LossInputs:
+    def inputs(self, index: Int[Tensor, " n"]) -> LossInputs:
         """What the loss compares some tokens with."""
         estimates = self.estimates.part(index)
         assert estimates.old_logprobs is not None
         return LossInputs(
             row=self.batch.row[index],
-            advantages=self.credit.advantages[index],
+            advantages=self.advantages.part(index).advantages,
             old_logprobs=estimates.old_logprobs,
             behaviour_logprobs=self.batch.behaviour_logprobs[index],
             reference_logprobs=estimates.reference_logprobs,
             old_values=estimates.values,
-            returns=None if self.credit.returns is None else self.credit.returns[index],
+            returns=self.advantages.part(index).returns,
         )
 
     def terms(self, loss: Loss, index: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         """The terms of some tokens, which are those of whole rollouts."""
-        tokens = self.tokens(index)
-        terms = loss.policy_terms(self.logprobs[index], self.entropies[index], tokens)
-        return terms if self.values is None else terms + loss.value_terms(self.values[index], tokens)
+        inputs = self.inputs(index)
+        terms = loss.policy_terms(self.logprobs[index], self.entropies[index], inputs)
+        return terms if self.values is None else terms + loss.value_terms(self.values[index], inputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,37 +78,26 @@ class Padded:
         return self.pad(values)[:, 0]
 
 
-def prepare(
-    algorithm: Algorithm, prompts: Sequence[Sequence[Rollout]], max_tokens: int, dtype: torch.dtype
+def make_exercise(
+    algorithm: Algorithm, prompts: Sequence[Sequence[NaiveRollout]], max_tokens: int, dtype: torch.dtype
 ) -> Exercise:
-    """Shapes, filters, lays out and gives credit. The log-probabilities, entropies and values require a gradient."""
-    scores = Scores(
-        rewards=torch.tensor([[rollout.reward for rollout in group] for group in prompts], dtype=dtype),
-        valid=torch.tensor([[rollout.valid for rollout in group] for group in prompts]),
-        truncated=torch.tensor([[rollout.truncated for rollout in group] for group in prompts]),
-        format_ok=torch.tensor([[rollout.format_ok for rollout in group] for group in prompts]),
-        lengths=torch.tensor([[len(rollout.logprobs) for rollout in group] for group in prompts]),
-    )
-    shaped = algorithm.shape(scores, max_tokens)
-    rewards, valid, keeps = shaped.rewards[shaped.keeps], shaped.valid[shaped.keeps], shaped.keeps
-    kept_prompts = tuple(keeps.nonzero().flatten().tolist())
-    numbered = list(enumerate(rollout for p in kept_prompts for rollout in prompts[p]))
-    on_axis = [(i, rollout) for i, rollout in numbered if valid.flatten()[i]]
+    """Shapes, filters, lays out and computes advantages, as a step does.
 
-    def lay(numbers: Callable[[Rollout], Sequence[float] | None]) -> Float[Tensor, " N"]:
-        return torch.tensor([number for _, rollout in on_axis for number in numbers(rollout) or ()], dtype=dtype)
+    The log-probabilities, entropies and values require a gradient.
+    """
+    graded = RolloutBatch.of([_group(number, group) for number, group in enumerate(prompts)])
+    # Where there is no score, whatever stands there must not matter.
+    rewards = torch.tensor([[rollout.reward for rollout in group] for group in prompts], dtype=dtype)
+    rollouts = algorithm.shape(replace(graded, rewards=rewards), max_tokens)
+    batch = collate(rollouts, max_tokens)
+    kept_prompts = tuple(rollouts.keeps.nonzero().flatten().tolist())
+    every = [rollout for p in kept_prompts for rollout in prompts[p]]
+    on_axis = [every[i] for i in batch.row.unique_consecutive().tolist()]
 
-    row = torch.tensor([i for i, rollout in on_axis for _ in rollout.logprobs], dtype=torch.long)
-    batch = Batch(
-        groups=(),
-        tokens=torch.zeros_like(row),
-        row=row,
-        behaviour_logprobs=lay(lambda rollout: rollout.behaviour_logprobs),
-        rewards=rewards,
-        valid=valid,
-        max_tokens=max_tokens,
-    )
-    has_critic = algorithm.loss.value is not None
+    def lay(numbers: Callable[[NaiveRollout], Sequence[float] | None]) -> Float[Tensor, " N"]:
+        return torch.tensor([number for rollout in on_axis for number in numbers(rollout) or ()], dtype=dtype)
+
+    has_critic = algorithm.recipe.has_critic
     estimates = Estimates(
         old_logprobs=lay(lambda rollout: rollout.old_logprobs),
         reference_logprobs=lay(lambda rollout: rollout.reference_logprobs) if algorithm.needs_reference else None,
@@ -117,29 +107,50 @@ def prepare(
         kept_prompts=kept_prompts,
         batch=batch,
         estimates=estimates,
-        credit=algorithm.credit(batch, estimates),
+        advantages=algorithm.advantages(batch, estimates),
         logprobs=lay(lambda rollout: rollout.logprobs).requires_grad_(),
         entropies=lay(lambda rollout: rollout.entropies).requires_grad_(),
         values=lay(lambda rollout: rollout.values).requires_grad_() if has_critic else None,
     )
 
 
-def work_out(algorithm: Algorithm, prompts: Sequence[Sequence[Rollout]], max_tokens: int, dtype: torch.dtype) -> Answer:
+def _group(number: int, rollouts: Sequence[NaiveRollout]) -> Group:
+    prompt = Prompt(id=str(number), token_ids=(0,), item={})
+    sampled = [
+        Rollout(
+            prompt=prompt,
+            token_ids=(0,) * len(rollout.logprobs),
+            behaviour_logprobs=rollout.behaviour_logprobs,
+            text="",
+            finish_reason=FinishReason.LENGTH if rollout.truncated else FinishReason.STOP,
+            policy_version=0,
+        )
+        for rollout in rollouts
+    ]
+    grades = [
+        Grade(score=rollout.reward if rollout.valid else None, format_ok=rollout.format_ok) for rollout in rollouts
+    ]
+    return Group(prompt=prompt, rollouts=tuple(sampled)).graded(grades)
+
+
+def work_out(
+    algorithm: Algorithm, prompts: Sequence[Sequence[NaiveRollout]], max_tokens: int, dtype: torch.dtype
+) -> NaiveStep:
     """What the tensors of a row make of a step, in the words of the oracle; gradients are autograd's."""
-    exercise = prepare(algorithm, prompts, max_tokens, dtype)
-    batch, credit = exercise.batch, exercise.credit
+    exercise = make_exercise(algorithm, prompts, max_tokens, dtype)
+    batch, advantages = exercise.batch, exercise.advantages
     weights = algorithm.loss.weights(batch.row, batch.group_size, max_tokens, dtype)
     terms = exercise.terms(algorithm.loss, torch.arange(len(batch.row)))
     loss = (weights * terms).sum()
     leaves = [exercise.logprobs, exercise.entropies] + ([] if exercise.values is None else [exercise.values])
     gradients = torch.autograd.grad(loss, leaves, materialize_grads=True, allow_unused=True)
-    return Answer(
+    return NaiveStep(
         kept_prompts=exercise.kept_prompts,
         row=batch.row.tolist(),
         shaped_rewards=batch.rewards.tolist(),
         valid=batch.valid.tolist(),
-        advantages=credit.advantages.tolist(),
-        returns=None if credit.returns is None else credit.returns.tolist(),
+        advantages=advantages.advantages.tolist(),
+        returns=None if advantages.returns is None else advantages.returns.tolist(),
         terms=terms.tolist(),
         weights=weights.tolist(),
         loss=loss.item(),

@@ -61,21 +61,21 @@ class FakeLearner:
 
     def __init__(self, outcome: UpdateOutcome = UpdateOutcome.APPLIED) -> None:
         self._outcome = outcome
-        self.lessons: list[TrainingBatch] = []
+        self.training_batches: list[TrainingBatch] = []
         """What each update was given."""
 
     def estimate(self, batch: Batch) -> Estimates:  # noqa: ARG002
         return Estimates(old_logprobs=None, reference_logprobs=None, values=None)
 
-    def update(self, lesson: TrainingBatch, loss: Loss) -> UpdateReport:  # noqa: ARG002
-        self.lessons.append(lesson)
-        return UpdateReport(outcome=self._outcome, metrics={"loss": 0.0, "learning_rate": 0.0})
+    def update(self, training_batch: TrainingBatch, loss: Loss) -> UpdateReport:  # noqa: ARG002
+        self.training_batches.append(training_batch)
+        return UpdateReport(outcome=self._outcome, gauges={"loss": 0.0, "learning_rate": 0.0})
 
     def weights(self) -> Weights:
         return {}
 
     def state(self) -> LearnerState:
-        return LearnerState(tensors={}, updates=len(self.lessons))
+        return LearnerState(tensors={}, updates=len(self.training_batches))
 
     def restore(self, state: LearnerState) -> None:
         """Nothing was changed."""

@@ -16,14 +16,14 @@ from statistics import mean, pstdev, stdev
 Rewards = Sequence[Sequence[float]]
 """`[p][g]`; what stands at an invalid rollout is never read."""
 Valid = Sequence[Sequence[bool]]
-Tokens = Sequence[float]
+PerToken = Sequence[float]
 """One number a token."""
 
 
 # `statistics` computes with fractions and rounds once: equal rewards have exactly their own value as mean, and std 0.
 
 
-def group_normalized(rewards: Rewards, valid: Valid, epsilon: float = 1e-4) -> list[list[float]]:
+def naive_group_normalized(rewards: Rewards, valid: Valid, epsilon: float = 1e-4) -> list[list[float]]:
     """Reward minus the group's mean, over its unbiased std + epsilon (GRPO, arXiv:2402.03300, section 4.1.2).
 
     A group with fewer than two valid rollouts gets 0.
@@ -41,7 +41,7 @@ def group_normalized(rewards: Rewards, valid: Valid, epsilon: float = 1e-4) -> l
     return advantages
 
 
-def group_centered(rewards: Rewards, valid: Valid) -> list[list[float]]:
+def naive_group_centered(rewards: Rewards, valid: Valid) -> list[list[float]]:
     """Reward minus the group's mean, not divided by anything (Dr. GRPO, arXiv:2503.20783)."""
     advantages = []
     for group, group_valid in zip(rewards, valid, strict=True):
@@ -50,7 +50,7 @@ def group_centered(rewards: Rewards, valid: Valid) -> list[list[float]]:
     return advantages
 
 
-def batch_scaled(rewards: Rewards, valid: Valid, epsilon: float = 1e-4) -> list[list[float]]:
+def naive_batch_scaled(rewards: Rewards, valid: Valid, epsilon: float = 1e-4) -> list[list[float]]:
     """Reward minus the group's mean, over the unbiased std of all rewards of the batch + epsilon (arXiv:2508.08221).
 
     A batch with fewer than two valid rollouts gets 0.
@@ -61,10 +61,10 @@ def batch_scaled(rewards: Rewards, valid: Valid, epsilon: float = 1e-4) -> list[
     if len(everyone) < 2:
         return [[0.0] * len(group) for group in rewards]
     scale = stdev(everyone) + epsilon
-    return [[advantage / scale for advantage in group] for group in group_centered(rewards, valid)]
+    return [[advantage / scale for advantage in group] for group in naive_group_centered(rewards, valid)]
 
 
-def leave_one_out(rewards: Rewards, valid: Valid) -> list[list[float]]:
+def naive_leave_one_out(rewards: Rewards, valid: Valid) -> list[list[float]]:
     """Reward minus the mean of the other valid rewards of the group (RLOO, arXiv:2402.14740).
 
     A rollout without a valid sibling gets 0.
@@ -79,12 +79,12 @@ def leave_one_out(rewards: Rewards, valid: Valid) -> list[list[float]]:
     return advantages
 
 
-def rewards_differ(rewards: Rewards, valid: Valid) -> list[bool]:
+def naive_rewards_differ(rewards: Rewards, valid: Valid) -> list[bool]:
     """Whether the valid rewards of each group are not all the same."""
     return [len(set(_kept(group, group_valid))) > 1 for group, group_valid in zip(rewards, valid, strict=True)]
 
 
-def whitened(advantages: Tokens, epsilon: float = 1e-8) -> list[float]:
+def naive_whitened(advantages: PerToken, epsilon: float = 1e-8) -> list[float]:
     """(A - mean) / (population std + epsilon) over all tokens of the batch (REINFORCE++, arXiv:2501.03262)."""
     if not advantages:
         return []
@@ -92,15 +92,15 @@ def whitened(advantages: Tokens, epsilon: float = 1e-8) -> list[float]:
     return [(advantage - center) / scale for advantage in advantages]
 
 
-def gae(
-    rewards: Tokens, values: Tokens, row: Sequence[int], gamma: float, lam: float
+def naive_gae(
+    rewards: PerToken, values: PerToken, row: Sequence[int], gamma: float, lam: float
 ) -> tuple[list[float], list[float]]:
     """Generalized advantage estimates and the returns A + V (arXiv:1506.02438, equation 16).
 
     delta_t = r_t + gamma V_(t+1) - V_t and A_t = delta_t + gamma lam A_(t+1), both 0 after the rollout's last token.
     """
     advantages = [0.0] * len(row)
-    for positions in rollout_positions(row):
+    for positions in naive_rollout_positions(row):
         next_value = next_advantage = 0.0
         for n in reversed(positions):
             delta = rewards[n] + gamma * next_value - values[n]
@@ -109,10 +109,10 @@ def gae(
     return advantages, [advantage + value for advantage, value in zip(advantages, values, strict=True)]
 
 
-def returns_to_go(rewards: Tokens, row: Sequence[int], gamma: float) -> list[float]:
+def naive_returns_to_go(rewards: PerToken, row: Sequence[int], gamma: float) -> list[float]:
     """R_t = r_t + gamma R_(t+1) within each rollout (REINFORCE++, arXiv:2501.03262)."""
     returns = [0.0] * len(row)
-    for positions in rollout_positions(row):
+    for positions in naive_rollout_positions(row):
         following = 0.0
         for n in reversed(positions):
             following = rewards[n] + gamma * following
@@ -120,35 +120,35 @@ def returns_to_go(rewards: Tokens, row: Sequence[int], gamma: float) -> list[flo
     return returns
 
 
-def k1(logprobs: Tokens, reference_logprobs: Tokens) -> list[float]:
+def naive_k1(logprobs: PerToken, reference_logprobs: PerToken) -> list[float]:
     """D, the log-ratio of policy and reference (http://joschu.net/blog/kl-approx.html)."""
     return [logprob - reference for logprob, reference in zip(logprobs, reference_logprobs, strict=True)]
 
 
-def k2(logprobs: Tokens, reference_logprobs: Tokens) -> list[float]:
+def naive_k2(logprobs: PerToken, reference_logprobs: PerToken) -> list[float]:
     """D^2 / 2, d as in `k1`."""
-    return [d * d / 2 for d in k1(logprobs, reference_logprobs)]
+    return [d * d / 2 for d in naive_k1(logprobs, reference_logprobs)]
 
 
-def k3(logprobs: Tokens, reference_logprobs: Tokens) -> list[float]:
+def naive_k3(logprobs: PerToken, reference_logprobs: PerToken) -> list[float]:
     """exp(-d) - 1 + d, d as in `k1` (GRPO, arXiv:2402.03300, equation 4)."""
-    return [math.expm1(-d) + d for d in k1(logprobs, reference_logprobs)]
+    return [math.expm1(-d) + d for d in naive_k1(logprobs, reference_logprobs)]
 
 
-def k1_gradient(logprobs: Tokens, reference_logprobs: Tokens) -> list[float]:
-    return [1.0 for _ in k1(logprobs, reference_logprobs)]
+def naive_k1_gradient(logprobs: PerToken, reference_logprobs: PerToken) -> list[float]:
+    return [1.0 for _ in naive_k1(logprobs, reference_logprobs)]
 
 
-def k2_gradient(logprobs: Tokens, reference_logprobs: Tokens) -> list[float]:
-    return k1(logprobs, reference_logprobs)
+def naive_k2_gradient(logprobs: PerToken, reference_logprobs: PerToken) -> list[float]:
+    return naive_k1(logprobs, reference_logprobs)
 
 
-def k3_gradient(logprobs: Tokens, reference_logprobs: Tokens) -> list[float]:
-    return [-math.expm1(-d) for d in k1(logprobs, reference_logprobs)]
+def naive_k3_gradient(logprobs: PerToken, reference_logprobs: PerToken) -> list[float]:
+    return [-math.expm1(-d) for d in naive_k1(logprobs, reference_logprobs)]
 
 
-def clipped(
-    logprobs: Tokens, old_logprobs: Tokens, advantages: Tokens, low: float, high: float, dual: float | None = None
+def naive_clipped(
+    logprobs: PerToken, old_logprobs: PerToken, advantages: PerToken, low: float, high: float, dual: float | None = None
 ) -> list[float]:
     """-min(ratio A, clip(ratio, 1-low, 1+high) A) of each token (PPO, arXiv:1707.06347, equation 7).
 
@@ -164,8 +164,8 @@ def clipped(
     return terms
 
 
-def clipped_gradient(
-    logprobs: Tokens, old_logprobs: Tokens, advantages: Tokens, low: float, high: float, dual: float | None = None
+def naive_clipped_gradient(
+    logprobs: PerToken, old_logprobs: PerToken, advantages: PerToken, low: float, high: float, dual: float | None = None
 ) -> list[float]:
     """Of each term by its own logprob: -A ratio, or 0 where a clip holds the token."""
     gradient = []
@@ -176,52 +176,52 @@ def clipped_gradient(
     return gradient
 
 
-def reinforce(logprobs: Tokens, advantages: Tokens) -> list[float]:
+def naive_reinforce(logprobs: PerToken, advantages: PerToken) -> list[float]:
     """-A logprob of each token (Williams 1992; RLOO, arXiv:2402.14740)."""
     return [-advantage * logprob for logprob, advantage in zip(logprobs, advantages, strict=True)]
 
 
-def reinforce_gradient(advantages: Tokens) -> list[float]:
+def naive_reinforce_gradient(advantages: PerToken) -> list[float]:
     return [-advantage for advantage in advantages]
 
 
-def sequence_log_ratio(logprobs: Tokens, old_logprobs: Tokens, row: Sequence[int]) -> list[float]:
+def naive_sequence_log_ratio(logprobs: PerToken, old_logprobs: PerToken, row: Sequence[int]) -> list[float]:
     """For each token the mean of logprob - old_logprob over its rollout (GSPO, arXiv:2507.18071, equation 7)."""
     log_ratios = [0.0] * len(row)
-    for positions in rollout_positions(row):
+    for positions in naive_rollout_positions(row):
         mean_difference = math.fsum(logprobs[n] - old_logprobs[n] for n in positions) / len(positions)
         for n in positions:
             log_ratios[n] = mean_difference
     return log_ratios
 
 
-def sequence_clipped(
-    logprobs: Tokens, old_logprobs: Tokens, advantages: Tokens, row: Sequence[int], low: float, high: float
+def naive_sequence_clipped(
+    logprobs: PerToken, old_logprobs: PerToken, advantages: PerToken, row: Sequence[int], low: float, high: float
 ) -> list[float]:
     """The clipped term with one ratio a rollout, repeated at its tokens (GSPO, arXiv:2507.18071, equation 5)."""
-    ratios = [math.exp(log_ratio) for log_ratio in sequence_log_ratio(logprobs, old_logprobs, row)]
+    ratios = [math.exp(log_ratio) for log_ratio in naive_sequence_log_ratio(logprobs, old_logprobs, row)]
     return [
         -min(ratio * advantage, _clip(ratio, 1 - low, 1 + high) * advantage)
         for ratio, advantage in zip(ratios, advantages, strict=True)
     ]
 
 
-def sequence_clipped_gradient(
-    logprobs: Tokens,
-    old_logprobs: Tokens,
-    advantages: Tokens,
+def naive_sequence_clipped_gradient(
+    logprobs: PerToken,
+    old_logprobs: PerToken,
+    advantages: PerToken,
     row: Sequence[int],
     low: float,
     high: float,
-    weights: Tokens,
+    weights: PerToken,
 ) -> list[float]:
     """Of the weighted sum of the terms: every token of a rollout moves the ratio, and so every term of the rollout.
 
     d ratio_i / d logprob = ratio_i / |o_i|, the same for all tokens of the rollout (arXiv:2507.18071, equation 10).
     """
-    ratios = [math.exp(log_ratio) for log_ratio in sequence_log_ratio(logprobs, old_logprobs, row)]
+    ratios = [math.exp(log_ratio) for log_ratio in naive_sequence_log_ratio(logprobs, old_logprobs, row)]
     gradient = [0.0] * len(row)
-    for positions in rollout_positions(row):
+    for positions in naive_rollout_positions(row):
         moving = [n for n in positions if not _is_held(ratios[n], advantages[n], low, high)]
         total = math.fsum(-weights[n] * advantages[n] * ratios[n] for n in moving)
         for n in positions:
@@ -229,15 +229,17 @@ def sequence_clipped_gradient(
     return gradient
 
 
-def cispo(logprobs: Tokens, old_logprobs: Tokens, advantages: Tokens, high: float) -> list[float]:
+def naive_cispo(logprobs: PerToken, old_logprobs: PerToken, advantages: PerToken, high: float) -> list[float]:
     """-detach(min(ratio, 1+high)) A logprob of each token (CISPO, arXiv:2506.13585, equations 4 and 5)."""
     return [
         gradient * logprob
-        for gradient, logprob in zip(cispo_gradient(logprobs, old_logprobs, advantages, high), logprobs, strict=True)
+        for gradient, logprob in zip(
+            naive_cispo_gradient(logprobs, old_logprobs, advantages, high), logprobs, strict=True
+        )
     ]
 
 
-def cispo_gradient(logprobs: Tokens, old_logprobs: Tokens, advantages: Tokens, high: float) -> list[float]:
+def naive_cispo_gradient(logprobs: PerToken, old_logprobs: PerToken, advantages: PerToken, high: float) -> list[float]:
     """-min(ratio, 1+high) A: the ratio is a constant, and no token is held."""
     return [
         -min(math.exp(logprob - old), 1 + high) * advantage
@@ -245,7 +247,7 @@ def cispo_gradient(logprobs: Tokens, old_logprobs: Tokens, advantages: Tokens, h
     ]
 
 
-def value_loss(values: Tokens, old_values: Tokens, returns: Tokens, clip: float) -> list[float]:
+def naive_value_loss(values: PerToken, old_values: PerToken, returns: PerToken, clip: float) -> list[float]:
     """0.5 max((V-R)^2, (clip(V, V_old +- clip) - R)^2) of each token (PPO as in openai/baselines `ppo2`)."""
     losses = []
     for value, old, target in zip(values, old_values, returns, strict=True):
@@ -254,7 +256,7 @@ def value_loss(values: Tokens, old_values: Tokens, returns: Tokens, clip: float)
     return losses
 
 
-def value_loss_gradient(values: Tokens, old_values: Tokens, returns: Tokens, clip: float) -> list[float]:
+def naive_value_loss_gradient(values: PerToken, old_values: PerToken, returns: PerToken, clip: float) -> list[float]:
     """Of each loss by its own value: V - R, or 0 where the clipped value is further from the return."""
     gradient = []
     for value, old, target in zip(values, old_values, returns, strict=True):
@@ -263,7 +265,7 @@ def value_loss_gradient(values: Tokens, old_values: Tokens, returns: Tokens, cli
     return gradient
 
 
-def truncated_importance(old_logprobs: Tokens, behaviour_logprobs: Tokens, cap: float) -> list[float]:
+def naive_truncated_importance(old_logprobs: PerToken, behaviour_logprobs: PerToken, cap: float) -> list[float]:
     """min(exp(old - behaviour), cap) of each token: what the learner would have sampled, over what the engine did.
 
     Truncated importance sampling (Ionides 2008; for engines that differ from their learner,
@@ -274,34 +276,34 @@ def truncated_importance(old_logprobs: Tokens, behaviour_logprobs: Tokens, cap: 
     ]
 
 
-def token_mean(row: Sequence[int]) -> list[float]:
+def naive_token_mean(row: Sequence[int]) -> list[float]:
     """1 / N for every token (DAPO, arXiv:2503.14476, equation 12)."""
     return [1 / len(row) for _ in row]
 
 
-def sequence_mean(row: Sequence[int]) -> list[float]:
+def naive_sequence_mean(row: Sequence[int]) -> list[float]:
     """1 / (B |o_i|): the mean over rollouts of each one's mean over tokens (GRPO, arXiv:2402.03300, equation 3)."""
     lengths = _counts(row)
     return [1 / (len(lengths) * lengths[i]) for i in row]
 
 
-def prompt_mean(row: Sequence[int], group_size: int) -> list[float]:
+def naive_prompt_mean(row: Sequence[int], group_size: int) -> list[float]:
     """1 / (P * tokens of the group): the mean over prompts of each group's mean over tokens."""
     tokens = _counts([i // group_size for i in row])
     return [1 / (len(tokens) * tokens[i // group_size]) for i in row]
 
 
-def constant_length(row: Sequence[int], max_tokens: int) -> list[float]:
+def naive_constant_length(row: Sequence[int], max_tokens: int) -> list[float]:
     """1 / (B max_tokens), whatever the rollout's length (Dr. GRPO, arXiv:2503.20783)."""
     return [1 / (len(set(row)) * max_tokens) for _ in row]
 
 
-def rollout_sum(row: Sequence[int]) -> list[float]:
+def naive_rollout_sum(row: Sequence[int]) -> list[float]:
     """1 / B: the mean over rollouts of each one's sum over tokens (RLOO, arXiv:2402.14740)."""
     return [1 / len(set(row)) for _ in row]
 
 
-def overlong_penalty(lengths: Sequence[Sequence[int]], max_tokens: int, buffer: int) -> list[list[float]]:
+def naive_overlong_penalty(lengths: Sequence[Sequence[int]], max_tokens: int, buffer: int) -> list[list[float]]:
     """0 up to max_tokens - buffer, then linear to -1 at max_tokens (DAPO, arXiv:2503.14476, equation 13).
 
     A buffer of 0 is no penalty.
@@ -313,7 +315,7 @@ def overlong_penalty(lengths: Sequence[Sequence[int]], max_tokens: int, buffer: 
     ]
 
 
-def drop_truncated(valid: Valid, truncated: Sequence[Sequence[bool]]) -> list[list[bool]]:
+def naive_drop_truncated(valid: Valid, truncated: Sequence[Sequence[bool]]) -> list[list[bool]]:
     """Valid and not cut off at the limit (DAPO, arXiv:2503.14476, section 3.4, overlong filtering)."""
     return [
         [ok and not cut for ok, cut in zip(group, group_truncated, strict=True)]
@@ -321,12 +323,12 @@ def drop_truncated(valid: Valid, truncated: Sequence[Sequence[bool]]) -> list[li
     ]
 
 
-def has_signal(rewards: Rewards, valid: Valid) -> list[bool]:
+def naive_has_signal(rewards: Rewards, valid: Valid) -> list[bool]:
     """Whether a group's valid rewards differ (DAPO, arXiv:2503.14476, equation 11, dynamic sampling)."""
-    return rewards_differ(rewards, valid)
+    return naive_rewards_differ(rewards, valid)
 
 
-def format_gate(rewards: Rewards, format_ok: Sequence[Sequence[bool]]) -> list[list[float]]:
+def naive_format_gate(rewards: Rewards, format_ok: Sequence[Sequence[bool]]) -> list[list[float]]:
     """The reward, but no more than 0 where the format is wrong."""
     return [
         [reward if ok else min(reward, 0.0) for reward, ok in zip(group, group_ok, strict=True)]
@@ -334,16 +336,16 @@ def format_gate(rewards: Rewards, format_ok: Sequence[Sequence[bool]]) -> list[l
     ]
 
 
-def on_last_token(rewards: Rewards, row: Sequence[int]) -> list[float]:
+def naive_on_last_token(rewards: Rewards, row: Sequence[int]) -> list[float]:
     """The rollout's reward at its last token, 0 at the others."""
     flat = [reward for group in rewards for reward in group]
     tokens = [0.0] * len(row)
-    for positions in rollout_positions(row):
+    for positions in naive_rollout_positions(row):
         tokens[positions[-1]] = flat[row[positions[-1]]]
     return tokens
 
 
-def rollout_positions(row: Sequence[int]) -> list[list[int]]:
+def naive_rollout_positions(row: Sequence[int]) -> list[list[int]]:
     """The positions of each rollout's tokens on the flat axis, in the order of `row`."""
     positions: dict[int, list[int]] = {}
     for n, i in enumerate(row):

@@ -9,7 +9,7 @@ from random import Random
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
+class NaiveRollout:
     """One answer to a prompt: its grade, and a number a token of everything that is known."""
 
     reward: float
@@ -31,14 +31,14 @@ class Rollout:
     """Of the critic at the beginning of the step; None without one."""
 
 
-Prompts = Sequence[Sequence[Rollout]]
+Prompts = Sequence[Sequence[NaiveRollout]]
 """The rollouts of each prompt, equally many for all."""
 
 DRIFTS = (0.0, 2e-4, 0.05, 0.3, 1.5)
 """How far the log-probabilities of a rollout have moved since it was sampled: from not at all to beyond every clip."""
 
 
-def random_prompts(random: Random, *, prompts: int, group_size: int, max_tokens: int) -> list[list[Rollout]]:
+def random_prompts(random: Random, *, prompts: int, group_size: int, max_tokens: int) -> list[list[NaiveRollout]]:
     """A step with everything that goes wrong in one.
 
     Groups of equal rewards, unscorable rollouts (whose reward is not a number) and groups of them, wrong formats,
@@ -48,7 +48,7 @@ def random_prompts(random: Random, *, prompts: int, group_size: int, max_tokens:
     return [_random_group(random, group_size, max_tokens) for _ in range(prompts)]
 
 
-def _random_group(random: Random, group_size: int, max_tokens: int) -> list[Rollout]:
+def _random_group(random: Random, group_size: int, max_tokens: int) -> list[NaiveRollout]:
     rewards = random.choice(
         [
             [float(random.random() < 0.5) for _ in range(group_size)],
@@ -60,12 +60,12 @@ def _random_group(random: Random, group_size: int, max_tokens: int) -> list[Roll
     return [_random_rollout(random, reward, random.random() < share_valid, max_tokens) for reward in rewards]
 
 
-def _random_rollout(random: Random, reward: float, valid: bool, max_tokens: int) -> Rollout:
+def _random_rollout(random: Random, reward: float, valid: bool, max_tokens: int) -> NaiveRollout:
     length = random.choice([1, max_tokens, random.randint(1, max_tokens), random.randint(1, max_tokens)])
     drift = random.choice(DRIFTS)
     old_logprobs = [-random.expovariate(1.0) for _ in range(length)]
     old_values = [random.gauss(0, 1) for _ in range(length)]
-    return Rollout(
+    return NaiveRollout(
         reward=reward if valid else float("nan"),
         valid=valid,
         truncated=length == max_tokens and random.random() < 0.7,

@@ -1,11 +1,11 @@
-"""Lessons made by hand: what a tiny model samples, graded as a test wants it."""
+"""Training batches made by hand: what a tiny model samples, graded as a test wants it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from verifine.algorithms.algorithm import Algorithm, default_algorithm
-from verifine.batch import Batch, collate, score
+from verifine.batch import Batch, RolloutBatch, collate
 from verifine.learner.critic import ValueHead
 from verifine.learner.learner import TrainingBatch
 from verifine.learner.local import LocalLearner
@@ -54,12 +54,11 @@ def make_learner(model: LanguageModel, settings: OptimSettings = SETTINGS, algor
 
 def make_batch(groups: Sequence[Group]) -> Batch:
     """Every scorable rollout of `groups`, with its score as its reward."""
-    scores = score(groups)
-    return collate(groups, scores.rewards, scores.valid, MAX_TOKENS)
+    return collate(RolloutBatch.of(groups), MAX_TOKENS)
 
 
-def make_lesson(learner: LocalLearner, groups: Sequence[Group], algorithm: Algorithm = GRPO) -> TrainingBatch:
+def make_training_batch(learner: LocalLearner, groups: Sequence[Group], algorithm: Algorithm = GRPO) -> TrainingBatch:
     """What `learner` would be given in a step with these groups."""
     batch = make_batch(groups)
     estimates = learner.estimate(batch)
-    return TrainingBatch(batch=batch, estimates=estimates, credit=algorithm.credit(batch, estimates))
+    return TrainingBatch(batch=batch, estimates=estimates, advantages=algorithm.advantages(batch, estimates))

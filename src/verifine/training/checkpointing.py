@@ -7,14 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from verifine.algorithms.loss import Loss
-from verifine.batch import Batch, Estimates
 from verifine.checkpoints.retention import kept_steps
 from verifine.checkpoints.store import CheckpointStore, Draft
 from verifine.checkpoints.tensors import TensorSnapshot
-from verifine.learner.learner import Learner, LearnerState, TrainingBatch, UpdateReport
+from verifine.learner.learner import Learner
 from verifine.machine.memory import read_unused
-from verifine.models.load import Weights
 from verifine.training.recorder import Recorder
 from verifine.training.state import RunState, from_checkpoint, to_draft
 
@@ -41,7 +38,7 @@ class SavingPlan:
 class Saver:
     """Writes checkpoints in threads of its own, from the weights themselves, while the next step samples and grades.
 
-    What is not written when the weights are about to change is copied then, which `CarefulLearner` sees to.
+    What is not written when the weights are about to change is copied then: whoever changes them calls `take_back`.
     """
 
     def __init__(
@@ -130,6 +127,7 @@ class Saver:
             CheckpointError: it is damaged or not there.
         """
         _, state = from_checkpoint(self._store.load(step))
+        self.take_back()
         self._learner.restore(state)
 
     def _write(self, draft: Draft, scores: Mapping[int, float]) -> float:
@@ -139,28 +137,3 @@ class Saver:
         kept = kept_steps(self._store.steps(), scores, last=self._plan.keep_last, best=self._plan.keep_best)
         self._store.prune(kept)
         return self._clock() - start
-
-
-class CarefulLearner:
-    """A learner that changes no weights from which a checkpoint is being written."""
-
-    def __init__(self, learner: Learner, take_back: Callable[[], None]) -> None:
-        self._learner = learner
-        self._take_back = take_back
-
-    def estimate(self, batch: Batch) -> Estimates:
-        return self._learner.estimate(batch)
-
-    def update(self, lesson: TrainingBatch, loss: Loss) -> UpdateReport:
-        self._take_back()
-        return self._learner.update(lesson, loss)
-
-    def weights(self) -> Weights:
-        return self._learner.weights()
-
-    def state(self) -> LearnerState:
-        return self._learner.state()
-
-    def restore(self, state: LearnerState) -> None:
-        self._take_back()
-        self._learner.restore(state)

@@ -84,13 +84,13 @@ def _train(run: Run, state: RunState) -> tuple[Ending, RunState]:
         ending = _ending(run, state, pace)
         if ending is not None:
             return ending, state
-        result = train_step(run.trainer, state.progress)
+        result = train_step(run.trainer, state.progress, run.saver.take_back)
         run.recorder.step(result)
         state = replace(
             state,
             progress=result.progress,
             patience=state.patience.note(result.outcomes),
-            grading=state.grading.spend(result.harvest.sampled),
+            grading=state.grading.spend(result.rollouts.groups),
             seconds=pace.note(result.report.metrics["step_time"]),
         )
         run.observer.stepped(result.report, pace.eta_s(state.progress.step))

@@ -44,25 +44,26 @@ class Recorder:
 
     def step(self, result: StepResult) -> None:
         """Rollouts first, so that a step with a metrics row is a step with its rollouts."""
-        harvest, lesson = result.harvest, result.lesson
-        advantages = [] if lesson is None else lesson.rollout_advantages().tolist()
-        by_prompt = {group.prompt.id: row for group, row in zip(harvest.kept, advantages, strict=lesson is not None)}
+        rollouts, training_batch = result.rollouts, result.training_batch
+        advantages = [] if training_batch is None else training_batch.rollout_advantages().tolist()
+        kept = () if training_batch is None else rollouts.kept_groups
+        by_prompt = {group.prompt.id: row for group, row in zip(kept, advantages, strict=True)}
         write_rollouts(
             self._directory.rollouts,
             result.progress.step,
-            harvest.sampled,
+            rollouts.groups,
             # A group that was left out has no advantage: it moved nothing.
-            [by_prompt.get(group.prompt.id, [0.0] * len(group.rollouts)) for group in harvest.sampled],
-            [prompt_text(self._model, group.prompt) for group in harvest.sampled],
+            [by_prompt.get(group.prompt.id, [0.0] * len(group.rollouts)) for group in rollouts.groups],
+            [prompt_text(self._model, group.prompt) for group in rollouts.groups],
             self._directory.disk,
         )
         self._metrics.append(result.report)
 
     def dump(self, result: StepResult) -> Path:
         """Everything the updates of a step saw, for whoever looks for what went wrong."""
-        assert result.lesson is not None, "an update that was not finite had a lesson"
+        assert result.training_batch is not None, "an update that was not finite had a training batch"
         path = self._directory.dumps / f"step-{result.progress.step:06d}.safetensors"
-        write_whole(path, save(result.lesson.tensors()), self._directory.disk)
+        write_whole(path, save(result.training_batch.tensors()), self._directory.disk)
         return path
 
     def evaluation(self, evaluation: Evaluation) -> None:

@@ -43,7 +43,7 @@ class _Facts:
 
     run: RunState
     updates: int
-    portion: MicroBatchLimit | None
+    limit: MicroBatchLimit | None
 
 
 _FACTS = TypeAdapter(_Facts)
@@ -53,7 +53,7 @@ def to_draft(state: RunState, learner: LearnerState) -> Draft:
     """A checkpoint that borrows the learner's tensors."""
     # What graders complained of may quote anything, and a checkpoint holds numbers only.
     counts = replace(state, grading=replace(state.grading, examples=()))
-    facts = _Facts(run=counts, updates=learner.updates, portion=learner.portion)
+    facts = _Facts(run=counts, updates=learner.updates, limit=learner.limit)
     return Draft(
         step=state.progress.step,
         tensors=snapshot(learner.tensors),
@@ -74,4 +74,4 @@ def from_checkpoint(checkpoint: Checkpoint) -> tuple[RunState, LearnerState]:
             f"the checkpoint of step {checkpoint.step} was written by another version of Verifine; use that one, or "
             "start a new run from its weights (model.start_from)"
         ) from error
-    return facts.run, LearnerState(tensors=checkpoint.tensors, updates=facts.updates, portion=facts.portion)
+    return facts.run, LearnerState(tensors=checkpoint.tensors, updates=facts.updates, limit=facts.limit)

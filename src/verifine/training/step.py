@@ -5,15 +5,16 @@ prompts -> rollouts -> grades -> groups to train on -> advantages -> updates -> 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from verifine.batch import collate
-from verifine.learner.learner import TrainingBatch, UpdateOutcome
-from verifine.training.collect import Harvest, collect
-from verifine.training.minibatches import merge_reports, minibatches
+from verifine.batch import Batch, RolloutBatch, collate
+from verifine.learner.learner import TokenStatistics, TrainingBatch, UpdateOutcome
+from verifine.training.collect import collect
 from verifine.training.stopwatch import Stopwatch
 from verifine.training.summary import summarize
 from verifine.training.trainer import Progress, Trainer
+from verifine.training.updates import make_updates
 from verifine.types import StepReport
 
 
@@ -24,58 +25,65 @@ class StepResult:
     progress: Progress
     report: StepReport
     outcomes: tuple[UpdateOutcome, ...]
-    """Of each update; none without a lesson."""
-    harvest: Harvest
-    lesson: TrainingBatch | None
-    """Of the harvest's kept groups. None: their rewards say nothing."""
+    """Of each update; none without a training batch."""
+    rollouts: RolloutBatch
+    training_batch: TrainingBatch | None
+    """Of the groups that are kept. None: their rewards say nothing."""
+    tokens: TokenStatistics | None
+    """On the token axis of `training_batch`. None: there is none."""
 
 
-def train_step(trainer: Trainer, progress: Progress) -> StepResult:
-    """Samples, grades, gives credit and learns; from then on the engine samples from what was learned."""
+def train_step(trainer: Trainer, progress: Progress, before_update: Callable[[], None] | None = None) -> StepResult:
+    """Samples, grades, estimates advantages and learns; from then on the engine samples from what was learned.
+
+    `before_update` is called when the weights are about to change. None: nothing else uses them.
+    """
     step = progress.step + 1
     sampling = replace(trainer.sampling, step=step)
     watch = Stopwatch(trainer.clock)
 
-    harvest = collect(trainer, sampling, progress.position, watch)
-    batch = collate(harvest.kept, harvest.rewards, harvest.valid, sampling.max_new_tokens)
-    lesson = None
-    if trainer.algorithm.estimator.has_signal(batch.rewards, batch.valid):
-        with watch.measure("estimate"):
-            estimates = trainer.learner.estimate(batch)
-        lesson = TrainingBatch(batch=batch, estimates=estimates, credit=trainer.algorithm.credit(batch, estimates))
+    rollouts = collect(trainer, sampling, progress.position, watch)
+    training_batch = _training_batch(trainer, collate(rollouts, sampling.max_new_tokens), watch)
     with watch.measure("update"):
-        parts = minibatches(lesson, trainer.epochs, trainer.mini_batches, key=(sampling.seed, step))
-        updates = [trainer.learner.update(part, trainer.algorithm.loss) for part in parts]
-        outcomes = tuple(update.outcome for update in updates)
-        version = progress.updates + outcomes.count(UpdateOutcome.APPLIED)
+        if before_update is not None and training_batch is not None:
+            before_update()
+        updates = make_updates(trainer, training_batch, key=(sampling.seed, step))
+        version = progress.updates + updates.applied
         trainer.engine.load_weights(trainer.learner.weights(), version=version)
-        learned, seen = merge_reports(updates), {}
+        compared = {}
         if trainer.canary is not None:
-            seen = trainer.canary.check(trainer.engine, version, learned.get("mismatch/mean"))
+            compared = trainer.canary.check(trainer.engine, version, updates.metrics.get("mismatch/mean"))
 
-    tokens = progress.tokens + _count_tokens(harvest)
-    position = progress.position + len(harvest.sampled)
+    tokens = progress.tokens + rollouts.tokens
+    prompts, kept = len(rollouts.groups), len(rollouts.kept_groups)
     return StepResult(
-        progress=Progress(step=step, position=position, updates=version, tokens=tokens),
+        progress=Progress(step=step, position=progress.position + prompts, updates=version, tokens=tokens),
         report=StepReport(
             step=step,
             metrics={
-                **summarize(harvest.sampled),
-                **learned,
-                **seen,
-                "groups/trained": 0.0 if lesson is None else float(lesson.moving_groups().sum()),
-                "groups/resampled": float(len(harvest.sampled) - trainer.prompts_per_step),
-                "groups/missing": float(trainer.prompts_per_step - len(harvest.kept)),
+                **summarize(rollouts.groups),
+                **updates.metrics,
+                **compared,
+                "groups/trained": 0.0 if training_batch is None else float(training_batch.moving_groups().sum()),
+                "groups/resampled": float(prompts - trainer.prompts_per_step),
+                "groups/missing": float(trainer.prompts_per_step - kept),
                 "num_tokens": float(tokens),
-                "tokens_per_second": watch.rate("generate", _count_tokens(harvest)),
+                "tokens_per_second": watch.rate("generate", rollouts.tokens),
                 **watch.metrics(),
             },
         ),
-        outcomes=outcomes,
-        harvest=harvest,
-        lesson=lesson,
+        outcomes=updates.outcomes,
+        rollouts=rollouts,
+        training_batch=training_batch,
+        tokens=updates.tokens,
     )
 
 
-def _count_tokens(harvest: Harvest) -> int:
-    return sum(len(rollout.token_ids) for group in harvest.sampled for rollout in group.rollouts)
+def _training_batch(trainer: Trainer, batch: Batch, watch: Stopwatch) -> TrainingBatch | None:
+    """The batch with estimates and advantages; None: its rewards do not say which answers were better."""
+    if not trainer.algorithm.estimator.has_signal(batch.rewards, batch.valid):
+        return None
+    with watch.measure("estimate"):
+        estimates = trainer.learner.estimate(batch)
+    advantages = trainer.algorithm.advantages(batch, estimates)
+    return TrainingBatch(batch=batch, estimates=estimates, advantages=advantages)

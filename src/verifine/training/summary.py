@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifine.batch import score
+from verifine.batch import RolloutBatch
 from verifine.insights.scores import quantile
 from verifine.types import Grade, GradeFault, Group
 
@@ -16,19 +16,19 @@ def summarize(groups: Sequence[Group]) -> dict[str, float]:
     deviation within a group, averaged over the groups with two scores or more. A judgement that no grade makes is
     left out.
     """
-    scores = score(groups)
-    rewards = [row[ok] for row, ok in zip(scores.rewards, scores.valid, strict=True) if ok.any()]
+    rollouts = RolloutBatch.of(groups)
+    rewards = [row[ok] for row, ok in zip(rollouts.rewards, rollouts.valid, strict=True) if ok.any()]
     spreads = [row.std().item() for row in rewards if len(row) > 1]
     every_reward = [value for row in rewards for value in row.tolist()]
-    lengths = scores.lengths.float()
+    lengths = rollouts.lengths().float()
     every_grade = [grade for group in groups for grade in group.grades]
     grades = [grade for grade in every_grade if grade.valid]
     metrics = {
-        "unscorable": float((~scores.valid).sum()),
+        "unscorable": float((~rollouts.valid).sum()),
         "completions/mean_length": lengths.mean().item(),
         "completions/min_length": lengths.min().item(),
         "completions/max_length": lengths.max().item(),
-        "completions/clipped_ratio": scores.truncated.float().mean().item(),
+        "completions/clipped_ratio": rollouts.truncated().float().mean().item(),
     }
     optional = {
         "reward": _mean(every_reward),

@@ -46,7 +46,7 @@ def native(job: Job, *, in_int8: bool = False) -> list[Speed]:
     model = load(job.folder, job.precision, torch.device("cpu"))
     quantized = QuantizedCopy(model.network, head=True) if in_int8 else None
     engine = NativeEngine(replace(model, stop_token_ids=frozenset()), quantized=quantized)
-    sampling = Sampling(group_size=job.group_size, max_new_tokens=job.new_tokens, in_int8=in_int8)
+    sampling = Sampling(group_size=job.group_size, max_new_tokens=job.new_tokens)
 
     def generate(prompts: Prompts) -> int:
         asked = [Prompt(id=str(index), token_ids=tuple(ids), item={}) for index, ids in enumerate(prompts)]

@@ -72,8 +72,8 @@ class Sampling:
     """A rollout ends with the token that completes one of these; the text is kept."""
     seed: int = 0
     step: int = 0
-    in_int8: bool = False
-    """Whether an engine that has an int8 copy of the policy samples from that."""
+    is_exact: bool = False
+    """Whether to sample from the policy itself even if the engine otherwise samples from an approximation of it."""
 
 
 class FinishReason(StrEnum):

@@ -144,7 +144,7 @@ def test_a_dumped_config_has_the_order_of_the_schema_and_keeps_source_readable()
     text = dump_config(build_config({"grader": {"type": "python", "source": source}, "data": {"train": "a.jsonl"}}))
     sections = [line.removesuffix(":") for line in text.splitlines() if line.endswith(":") and line[0] != " "]
     assert sections == [
-        "model", "data", "grader", "grading", "algorithm", "reward", "sampling", "optim", "evaluation", "run",
+        "model", "data", "grader", "grading", "algorithm", "reward", "sampling", "engine", "optim", "evaluation", "run",
     ]  # fmt: skip
     assert "source: |\n    def grade(sample, item):\n        return 1.0\n" in text
 

@@ -70,6 +70,7 @@ def test_a_missing_key_is_told_what_it_is_for(tmp_path: Path) -> None:
         ("sampling", "compare", "it belongs to a `grader` of type 'answer'"),
         ("model", "zzz", "the keys here are name, precision, start_from, lora"),
         ("model", "lora_alpha", "here it is called `model.lora.alpha`"),
+        ("sampling", "precision", "here it is called `engine.precision`"),
     ],
 )
 def test_an_unknown_key_is_shown_the_way(section: str, key: str, advice: str) -> None:

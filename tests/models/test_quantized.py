@@ -248,7 +248,7 @@ def test_a_quantized_copy_can_be_sampled_under_autocast(tmp_path: Path) -> None:
 
 def test_other_devices_are_refused(tmp_path: Path) -> None:
     network = load_tiny_model(tmp_path).network.to("meta")
-    with pytest.raises(ModelError, match="int8 rollouts are for CPUs, and this model is on meta"):
+    with pytest.raises(ModelError, match="engine.precision"):
         QuantizedCopy(network, head=False)
 
 

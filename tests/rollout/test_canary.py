@@ -18,7 +18,7 @@ from verifine.models.lora import adapters_off, attach_lora
 from verifine.models.policy import ModelPolicy
 from verifine.models.quantized import QuantizedCopy, int8_is_exact
 from verifine.rollout.canary import Canary, make_probes, probe_interval, tolerance
-from verifine.rollout.engine import RolloutEngine
+from verifine.rollout.engine import EngineTraits, RolloutEngine, rounding_nats
 from verifine.rollout.mismatch import Cause
 from verifine.rollout.native.model_runner import ModelRunner, OwnWeightsRunner
 from verifine.rollout.native.native_engine import NativeEngine
@@ -38,7 +38,6 @@ def make_canary(model: LanguageModel, sampling: Sampling, interval: int = 1) -> 
         ModelPolicy(model),
         make_probes(model.tokenizer, model.vocabulary_size),
         sampling,
-        tolerance(model.compute_dtype, sampling),
         interval,
     )
 
@@ -279,7 +278,7 @@ def honest(kind: str, folder: Path, architecture: Architecture) -> tuple[Languag
         case "bfloat16":
             model = replace(model, compute_dtype=torch.bfloat16)
         case "int8":
-            sampling = replace(sampling, in_int8=True, temperature=0.7)
+            sampling = replace(sampling, temperature=0.7)
             return model, sampling, NativeEngine(model, quantized=QuantizedCopy(model.network, head=True))
         case "lora":
             attach_lora(model, 4, 8, "all-linear", seed=0)
@@ -303,7 +302,7 @@ def test_an_honest_engine_is_never_complained_about(kind: str, architecture: Arc
     for version in range(12):
         metrics = canary.check(engine, version, rollout_mismatch(model, engine, sampling), probe=True)
         assert metrics.keys() == {"mismatch/probe_mean", "mismatch/probe_max"}
-        assert metrics["mismatch/probe_mean"] < tolerance(model.compute_dtype, sampling) / 3
+        assert metrics["mismatch/probe_mean"] < tolerance(engine.traits, sampling.temperature) / 3
         assert (metrics["mismatch/probe_max"] > 1e-3) == (kind == "int8")
         with torch.no_grad():
             for parameter in model.network.parameters():
@@ -377,10 +376,14 @@ def test_looking_leaves_the_model_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_low_temperature_magnifies_what_is_rounded() -> None:
-    assert tolerance(torch.float32, SAMPLING) == tolerance(torch.float64, replace(SAMPLING, temperature=2.0)) == 1e-3
-    assert tolerance(torch.float32, replace(SAMPLING, temperature=0.5)) == 2e-3
-    assert tolerance(torch.bfloat16, SAMPLING) == 0.2
-    assert tolerance(torch.float32, replace(SAMPLING, in_int8=True)) == 0.6
+    traits = EngineTraits(is_exact=True, shares_weights=True, resident_bytes=0, rounding_nats=1e-3)
+    assert tolerance(traits, 1.0) == tolerance(traits, 2.0) == 1e-3
+    assert tolerance(traits, 0.5) == 2e-3
+
+
+def test_float32_and_float64_round_less_than_bfloat16() -> None:
+    assert rounding_nats(torch.float32) == rounding_nats(torch.float64) == 1e-3
+    assert rounding_nats(torch.bfloat16) == 0.2
 
 
 @pytest.mark.parametrize(("tokens", "updates"), [(1024, 13), (12_800, 1), (6_400, 2), (10**6, 1), (0, 12_800)])

@@ -14,7 +14,7 @@ from verifine.testing import ScriptedEngine, load_tiny_model
 from verifine.training.evaluate import EvalSet, eval_sampling, evaluate_policy
 from verifine.types import Grade, Prompt, Sample, Sampling
 
-TRAINED = Sampling(group_size=4, max_new_tokens=8, temperature=0.7, stop=("#",), seed=5, step=12, in_int8=True)
+TRAINED = Sampling(group_size=4, max_new_tokens=8, temperature=0.7, stop=("#",), seed=5, step=12)
 PROMPTS = [Prompt(id=f"held-out/{i}", token_ids=(5, 6 + i), item={"gt_answer": i}, question="?") for i in range(3)]
 
 
@@ -42,10 +42,10 @@ def build_eval_set(
 
 def test_one_answer_is_greedy_and_several_are_drawn_as_in_training() -> None:
     greedy = eval_sampling(TRAINED, 1, None)
-    assert (greedy.group_size, greedy.temperature, greedy.step, greedy.in_int8) == (1, 0.0, 0, False)
+    assert (greedy.group_size, greedy.temperature, greedy.step, greedy.is_exact) == (1, 0.0, 0, True)
     assert (greedy.max_new_tokens, greedy.stop, greedy.seed) == (8, ("#",), 5)
     several = eval_sampling(TRAINED, 8, None)
-    assert (several.group_size, several.temperature, several.step, several.in_int8) == (8, 0.7, 0, False)
+    assert (several.group_size, several.temperature, several.step, several.is_exact) == (8, 0.7, 0, True)
     assert eval_sampling(TRAINED, 8, 1.5).temperature == 1.5
 
 
@@ -124,7 +124,7 @@ def test_the_same_weights_give_the_same_answers_whatever_was_sampled_before(tmp_
     engine = NativeEngine(load_tiny_model(tmp_path / "base"))
     eval_set = replace(build_eval_set(judge(lambda text: float(len(text))), samples=3), engine=engine)
     first = evaluate_policy(eval_set, "baseline")
-    engine.generate(PROMPTS, replace(TRAINED, step=1, in_int8=False))
+    engine.generate(PROMPTS, replace(TRAINED, step=1))
     again = evaluate_policy(replace(eval_set, prompts=PROMPTS[::-1]), "baseline")
     assert {(each.prompt_id, each.sample): each.text for each in first.samples} == {
         (each.prompt_id, each.sample): each.text for each in again.samples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from verifine.config.algorithm import AlgorithmConfig, CriticConfig, RewardConfig
+from verifine.config.engine import EngineConfig, NativeEngineConfig
 from verifine.config.evaluation import EvaluationConfig
 from verifine.config.graders import GRADER_PRESETS, REWARD_TYPES, AnyGrader, GraderConfig
 from verifine.config.grading import EmbedderConfig, GradingConfig, ServiceConfig
@@ -26,11 +27,13 @@ __all__ = [
     "CriticConfig",
     "DataConfig",
     "EmbedderConfig",
+    "EngineConfig",
     "EvaluationConfig",
     "GraderConfig",
     "GradingConfig",
     "LoraConfig",
     "ModelConfig",
+    "NativeEngineConfig",
     "OptimConfig",
     "RewardConfig",
     "RunConfig",

@@ -15,7 +15,7 @@ from verifine.errors import ConfigError
 
 _NAMED_SECTIONS = ("algorithm", "model")
 """Sections for which a text may be given, which is their `name`."""
-_SECTIONS = ("algorithm", "data", "evaluation", "model", "optim", "run", "sampling")
+_SECTIONS = ("algorithm", "data", "engine", "evaluation", "model", "optim", "run", "sampling")
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:

@@ -100,7 +100,8 @@ class MemoryNeeds:
     shape: ModelShape
     precision: Precision
     has_adapters: bool
-    has_int8_copy: bool
+    engine_copy_bytes: int
+    """What a copy of the weights takes that an engine samples from; 0: it samples from the weights themselves."""
     has_reference: bool
     """Whether a frozen copy of the starting model is kept; the adapters of a model can be switched off instead."""
     has_critic_model: bool
@@ -117,7 +118,7 @@ class MemoryNeeds:
             shape=shape,
             precision=precision,
             has_adapters=config.model.lora is not None,
-            has_int8_copy=config.sampling.precision == "int8",
+            engine_copy_bytes=config.engine.copy_bytes(shape.parameters),
             has_reference=config.algorithm.beta > 0 and config.model.lora is None,
             has_critic_model=critic is not None and critic.kind == "model",
             prompts_per_step=config.sampling.prompts_per_step,
@@ -134,7 +135,7 @@ def resident_bytes(needs: MemoryNeeds, *, is_main: bool) -> Mapping[str, int]:
         "the program": PROGRAM_BYTES if is_main else 0,
         "weights": copy_bytes,
         "gradients": FLOAT_BYTES * shape.trainable,
-        "int8 copy": shape.parameters if needs.has_int8_copy else 0,
+        "int8 copy": needs.engine_copy_bytes,
         "AdamW": ADAMW_FLOATS * FLOAT_BYTES * shape.trainable,
         "reference": copy_bytes if needs.has_reference else 0,
         "critic": (2 + ADAMW_FLOATS) * copy_bytes if needs.has_critic_model else 0,

@@ -55,12 +55,13 @@ FAMILIAR_NAMES: Mapping[str, str] = {
     "max_completion_length": "sampling.max_new_tokens",
     "max_grad": "optim.max_grad_norm",
     "num_generations": "sampling.group_size",
+    "sampling.precision": "engine.precision",
     "target_modules": "model.lora.targets",
     "train_dataset": "data.train",
     "training_file": "data.train",
     "validation_file": "data.eval",
 }
-"""Names in other programs, and our name for the same setting."""
+"""Names in other programs, or in earlier versions (with dots), and our name for the same setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,8 +186,9 @@ def _purpose(spot: _Spot) -> str:
 def _advise(spot: _Spot) -> str:
     """Where an unknown key may belong."""
     name = str(spot.path[-1])
-    if name in FAMILIAR_NAMES:
-        return f"here it is called `{FAMILIAR_NAMES[name]}`"
+    ours = FAMILIAR_NAMES.get(dotted(spot.path)) or FAMILIAR_NAMES.get(name)
+    if ours is not None:
+        return f"here it is called `{ours}`"
     homes = [label for label, section in _all_sections() if name in section.model_fields]
     if len(homes) in {1, 2}:
         return f"it belongs {' or '.join(homes)}"

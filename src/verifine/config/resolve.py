@@ -167,7 +167,7 @@ def longest_answer(config: RunConfig, data: DataFacts) -> int:
 def _resolve_algorithm(config: RunConfig, model: ModelFacts) -> ResolvedAlgorithm:
     algorithm = config.algorithm.decided()
     # Where sampling is not exact, a sampled token is weighed by how likely the learner finds it.
-    cap = IMPORTANCE_CAP if config.sampling.precision == "int8" else None
+    cap = None if config.engine.is_exact else IMPORTANCE_CAP
     return _with(
         ResolvedAlgorithm,
         algorithm,

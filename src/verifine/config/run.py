@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from verifine.config.algorithm import WITHOUT_GROUPS, AlgorithmConfig, LearningRate, RewardConfig
 from verifine.config.dataset import DataLocation
+from verifine.config.engine import EngineConfig
 from verifine.config.evaluation import EvaluationConfig
 from verifine.config.graders import GraderConfig, Schema
 from verifine.config.graders.template import TEMPLATE_NAMES
@@ -129,11 +130,6 @@ class SamplingConfig(Schema):
         default=None, ge=1, description="Longest answer, in tokens; null: what a built-in task needs, else 256."
     )
     temperature: float = Field(default=1.0, gt=0, le=10, description="Divides the logits, in sampling and in training.")
-    precision: Literal["same", "int8"] = Field(
-        default="same",
-        description="What answers to learn from are sampled in. same: as model.precision. int8: faster on processors "
-        "with VNNI, and algorithm.importance_cap (then 2 unless you set it) corrects for the difference.",
-    )
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         default=(), description="An answer ends where it has written one of these."
     )
@@ -196,6 +192,7 @@ class RunConfig(Schema):
     algorithm: AlgorithmConfig = AlgorithmConfig()
     reward: RewardConfig = RewardConfig()
     sampling: SamplingConfig = SamplingConfig()
+    engine: EngineConfig = EngineConfig()
     optim: OptimConfig = OptimConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     run: RunSection = RunSection()

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from verifine.algorithms.algorithm import Algorithm, build_algorithm
-from verifine.config import EvaluationConfig, RunConfig
-from verifine.config.memory import MemoryPlan
+from verifine.config import EngineConfig, EvaluationConfig, RunConfig
+from verifine.config.memory import CACHE_BYTES, MemoryPlan
 from verifine.config.resolve import ResolvedConfig, ResolvedCritic, ResolvedOptim
 from verifine.data import Problems
 from verifine.errors import DataError
@@ -30,7 +30,7 @@ from verifine.models.oom import OomCounter
 from verifine.models.policy import ModelPolicy
 from verifine.models.provision import ProvisionedModel, cache_folder, provision_model
 from verifine.models.quantized import QuantizedCopy
-from verifine.rollout.canary import Canary, make_probes, probe_interval, tolerance
+from verifine.rollout.canary import Canary, make_probes, probe_interval
 from verifine.rollout.engine import RolloutEngine
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.training.evaluate import EvalSet, eval_sampling
@@ -186,7 +186,7 @@ def assemble_trainer(
     sampling = sampling_of(config, longest)
     trainer = Trainer(
         source=source,
-        engine=NativeEngine(model, config.memory.cache_bytes, oom_counter, quantized=_quantized_copy(config, model)),
+        engine=build_engine(config.engine, model, config.memory.cache_bytes, oom_counter),
         grader=grader,
         algorithm=algorithm,
         learner=_build_learner(config, algorithm, models, oom_counter),
@@ -209,7 +209,6 @@ def sampling_of(config: RunConfig, max_new_tokens: int) -> Sampling:
         temperature=config.sampling.temperature,
         stop=config.sampling.stop,
         seed=config.run.seed,
-        in_int8=config.sampling.precision == "int8",
     )
 
 
@@ -235,7 +234,6 @@ def _build_canary(model: LanguageModel, sampling: Sampling, prompts_per_step: in
         ModelPolicy(model),
         make_probes(model.tokenizer, model.vocabulary_size),
         sampling,
-        tolerance(model.compute_dtype, sampling),
         probe_interval(prompts_per_step * sampling.group_size * sampling.max_new_tokens),
     )
 
@@ -256,8 +254,16 @@ def _build_learner(
     )
 
 
-def _quantized_copy(config: RunConfig, model: LanguageModel) -> QuantizedCopy | None:
-    return QuantizedCopy(model.network, head=True) if config.sampling.precision == "int8" else None
+def build_engine(
+    config: EngineConfig, model: LanguageModel, cache_bytes: int = CACHE_BYTES, oom_counter: OomCounter | None = None
+) -> RolloutEngine:
+    """The engine that samples from `model`.
+
+    Raises:
+        ModelError: this machine cannot sample in the precision of `config`.
+    """
+    quantized = None if config.is_exact else QuantizedCopy(model.network, head=True)
+    return NativeEngine(model, cache_bytes, oom_counter, quantized=quantized)
 
 
 def _build_reference(algorithm: Algorithm, models: RunModels) -> Reference | None:

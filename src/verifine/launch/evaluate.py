@@ -10,9 +10,10 @@ from typing import Literal
 
 import torch
 
+from verifine.config import EngineConfig
 from verifine.errors import ConfigError
 from verifine.graders import GradeFunction, Grader
-from verifine.launch.build import build_eval_set, render_held_out, sampling_of
+from verifine.launch.build import build_engine, build_eval_set, render_held_out, sampling_of
 from verifine.launch.eval_spec import EvalSpec, EvalTarget
 from verifine.launch.inputs import RunInputs
 from verifine.launch.observer import SILENT, Observer
@@ -21,7 +22,6 @@ from verifine.machine.threads import decide_threads
 from verifine.models.load import load_model
 from verifine.models.provision import cache_folder, provision_model
 from verifine.models.threads import use_threads
-from verifine.rollout.native.native_engine import NativeEngine
 from verifine.runs.evaluations import Evaluation
 from verifine.training.evaluate import evaluate_policy
 
@@ -89,7 +89,7 @@ def _examine(
         paper.config.evaluation,
         sampling_of(paper.config, paper.max_new_tokens),
         replace(graders, config=paper.grader),
-        NativeEngine(model),
+        build_engine(EngineConfig(), model),
         prompts,
     )
     observer.stage(f"asking {subject.label} {len(eval_set.prompts)} problems")

@@ -44,12 +44,12 @@ class QuantizedCopy:
         """
         if network.device.type != "cpu":
             raise ModelError(
-                f"int8 rollouts are for CPUs, and this model is on {network.device}; set sampling.precision to same."
+                f"int8 sampling needs a CPU, and this model is on {network.device}; set engine.precision to same."
             )
         if not int8_is_exact():
             raise ModelError(
-                "this processor adds int8 products in 16 bits, which overflow (it lacks VNNI); set sampling.precision "
-                "to same."
+                "this processor adds int8 products in 16 bits, which overflow (it lacks VNNI); set engine.precision to "
+                "same."
             )
         tensors = [*network.parameters(), *network.buffers()]
         self._original = network
@@ -59,6 +59,12 @@ class QuantizedCopy:
         self._layers = list(_replace_linears(network.base_model, self.network.base_model, sizes))
         self._head = Int8Linear(head_weight(network).shape[0], None, hidden_sizes) if head else None
         self.refresh()
+
+    @property
+    def resident_bytes(self) -> int:
+        """What it holds besides the original's own tensors."""
+        layers = [layer for _, layer in self._layers] + ([] if self._head is None else [self._head])
+        return sum(layer.resident_bytes for layer in layers)
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -87,6 +93,10 @@ class Int8Linear(nn.Module):
         self.weight = torch.zeros(outputs, len(sizes), dtype=torch.int8)
         self.scale = torch.zeros(outputs)
         self.bias = bias
+
+    @property
+    def resident_bytes(self) -> int:
+        return sum(each.nbytes for each in (self.weight, self.scale, self.damping, self.raising))
 
     def quantize(self, weight: Float[Tensor, "O I"]) -> None:
         numbers, scale = quantize_rows(weight.float() * self.raising)

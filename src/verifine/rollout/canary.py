@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from verifine.errors import MismatchError
 from verifine.models.fingerprint import Fingerprint
 from verifine.models.policy import Policy
-from verifine.rollout.engine import RolloutEngine
+from verifine.rollout.engine import EngineTraits, RolloutEngine
 from verifine.rollout.mismatch import (
     ADVICE,
     Cause,
@@ -30,13 +30,6 @@ from verifine.rollout.mismatch import (
     difference,
 )
 from verifine.types import FinishReason, Prompt, Rollout, Sampling
-
-FLOAT32_TOLERANCE, BFLOAT16_TOLERANCE, INT8_TOLERANCE = 1e-3, 0.2, 0.6
-"""Mean differences of log-probabilities that rounding does not reach, in nats at temperature 1.
-
-Measured with SmolLM2-135M at temperature 1: in float32 1e-6 on the probe and 3e-6 on rollouts, in bfloat16 0.02 on
-rollouts, in int8 0.2 on the probe. The wrong temperature, 0.8 for 1, is 1.1 on the probe.
-"""
 
 SUSPICIOUS = 0.25
 """The part of the tolerance from which the mismatch of a step's rollouts is a reason to probe."""
@@ -59,16 +52,12 @@ class _Past:
     """None: there was no probe."""
 
 
-def tolerance(compute_dtype: torch.dtype, sampling: Sampling) -> float:
+def tolerance(traits: EngineTraits, temperature: float) -> float:
     """How far engine and learner may differ on average because of rounding alone, in nats.
 
     Rounding changes logits, and low temperatures magnify that.
     """
-    if sampling.in_int8:
-        rounding = INT8_TOLERANCE
-    else:
-        rounding = FLOAT32_TOLERANCE if compute_dtype in (torch.float32, torch.float64) else BFLOAT16_TOLERANCE
-    return rounding / min(sampling.temperature, 1.0)
+    return traits.rounding_nats / min(temperature, 1.0)
 
 
 def probe_interval(tokens_per_step: int) -> int:
@@ -97,14 +86,11 @@ def _probe(tokens: tuple[int, ...]) -> Rollout:
 class Canary:
     """Compares an engine with the policy that is trained."""
 
-    def __init__(
-        self, policy: Policy, probes: Sequence[Rollout], sampling: Sampling, tolerance: float, interval: int = 1
-    ) -> None:
+    def __init__(self, policy: Policy, probes: Sequence[Rollout], sampling: Sampling, interval: int = 1) -> None:
         """`sampling` is that of the run. Updates whose number is a multiple of `interval` are always probed."""
         self._policy = policy
         self._probes = probes
         self._sampling = sampling
-        self._tolerance = tolerance
         self._interval = interval
         self._past: dict[int, _Past] = {}
 
@@ -122,9 +108,10 @@ class Canary:
         Raises:
             MismatchError: they differ by more than rounding; the message names the cause.
         """
+        allowed = tolerance(engine.traits, self._sampling.temperature)
         weights = self._policy.fingerprint()
         wrong = diagnose_weights(weights, engine.fingerprint(), self._earlier_weights(version))
-        far = 0.0 if rollout_mismatch is None else rollout_mismatch / self._tolerance
+        far = 0.0 if rollout_mismatch is None else rollout_mismatch / allowed
         # NaN is suspicious, but no proof: it may come from the learner, which skips such updates.
         is_suspicious = wrong is not None or not far <= SUSPICIOUS
         if not (probe or is_suspicious or version % self._interval == 0):
@@ -134,17 +121,21 @@ class Canary:
         given = _flat(engine.logprobs(self._probes, self._sampling))
         apart = difference(learner, given)
         mean, largest = apart.mean().item(), apart.max().item()
-        if wrong is None and not mean <= self._tolerance:
-            wrong = self._diagnose(given, version)
+        if wrong is None and not mean <= allowed:
+            wrong = self._diagnose(given, version, allowed)
         elif wrong is None and far > 1:
             says = f"on the rollouts of the step they differ by {rollout_mismatch:.3g} nats on average"
             wrong = Diagnosis(cause=Cause.DECODING, evidence=says)
         if wrong is not None:
-            raise MismatchError(self._message(wrong, version, mean, largest))
+            raise MismatchError(
+                f"canary: after update {version} the engine samples from {wrong.cause}: {wrong.evidence}. On "
+                f"{len(apart)} probe tokens its log-probabilities differ from the learner's by {mean:.3g} nats on "
+                f"average and {largest:.3g} at most; rounding explains {allowed:.3g} on average. {ADVICE[wrong.cause]}"
+            )
         self._remember(version, _Past(weights=weights, logprobs=learner))
         return {"mismatch/probe_mean": mean, "mismatch/probe_max": largest}
 
-    def _diagnose(self, given: Float[Tensor, " n"], version: int) -> Diagnosis:
+    def _diagnose(self, given: Float[Tensor, " n"], version: int, allowed: float) -> Diagnosis:
         starting = self._policy.starting_logprobs(self._probes, self._sampling)
         return diagnose_logprobs(
             ProbeEvidence(
@@ -152,7 +143,7 @@ class Canary:
                 engine=given,
                 logits=self._policy.logits(self._probes).cpu(),
                 temperature=self._sampling.temperature,
-                tolerance=self._tolerance,
+                tolerance=allowed,
                 earlier=self._earlier_logprobs(version),
                 without_adapters=None if starting is None else _flat(starting),
             )
@@ -169,14 +160,6 @@ class Canary:
         self._past[version] = past
         for old in sorted(self._past)[1:-REMEMBERED]:
             del self._past[old]
-
-    def _message(self, diagnosis: Diagnosis, version: int, mean: float, largest: float) -> str:
-        count = sum(len(probe.token_ids) for probe in self._probes)
-        return (
-            f"canary: after update {version} the engine samples from {diagnosis.cause}: {diagnosis.evidence}. On "
-            f"{count} probe tokens its log-probabilities differ from the learner's by {mean:.3g} nats on average and "
-            f"{largest:.3g} at most; rounding explains {self._tolerance:.3g} on average. {ADVICE[diagnosis.cause]}"
-        )
 
 
 def _flat(rows: Sequence[Sequence[float]]) -> Float[Tensor, " n"]:

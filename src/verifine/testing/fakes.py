@@ -9,6 +9,7 @@ from verifine.batch import Batch, Estimates
 from verifine.learner.learner import LearnerState, TrainingBatch, UpdateOutcome, UpdateReport
 from verifine.models.fingerprint import Fingerprint, take_fingerprint
 from verifine.models.load import Weights
+from verifine.rollout.engine import FLOAT32_ROUNDING_NATS, EngineTraits
 from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling
 
 
@@ -21,6 +22,10 @@ class ScriptedEngine:
         self._fingerprint = take_fingerprint({})
         self.calls: list[tuple[tuple[str, ...], Sampling]] = []
         """The prompt ids and the sampling of every call."""
+
+    @property
+    def traits(self) -> EngineTraits:
+        return EngineTraits(is_exact=True, shares_weights=False, resident_bytes=0, rounding_nats=FLOAT32_ROUNDING_NATS)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Group]:
         self.calls.append((tuple(prompt.id for prompt in prompts), sampling))
@@ -42,6 +47,8 @@ class ScriptedEngine:
 
     def fingerprint(self) -> Fingerprint:
         return self._fingerprint
+
+    def close(self) -> None: ...
 
     def _rollout(self, prompt: Prompt, sample: int, sampling: Sampling) -> Rollout:
         text = self._answer(prompt, sample)

@@ -33,10 +33,10 @@ def eval_sampling(sampling: Sampling, samples: int, temperature: float | None) -
     """How held-out prompts are answered in a run that samples like this: once and greedily, or several times.
 
     Step 0 is no step of training, so the random numbers are no step's, and the same at every evaluation: two of them
-    differ by the weights alone. They are the policy's own answers, never those of an int8 copy.
+    differ by the weights alone. They are the policy's own answers, never those of a quantized copy.
     """
     drawn = sampling.temperature if temperature is None else temperature
-    return replace(sampling, group_size=samples, temperature=drawn if samples > 1 else 0.0, step=0, in_int8=False)
+    return replace(sampling, group_size=samples, temperature=drawn if samples > 1 else 0.0, step=0, is_exact=True)
 
 
 def evaluate_policy(eval_set: EvalSet, name: str) -> Evaluation:

@@ -12,7 +12,7 @@ Findings = Callable[..., dict[str, Finding]]
 
 FLOAT32 = {"model": {"precision": "float32"}}
 BFLOAT16 = {"model": {"precision": "bfloat16"}}
-INT8 = {"sampling": {"precision": "int8"}}
+INT8 = {"engine": {"precision": "int8"}}
 CORRECTED = {"algorithm": {"name": "grpo", "importance_cap": 2}}
 
 
@@ -55,9 +55,9 @@ def test_a_sampler_that_disagrees_with_the_learner_by_more_than_rounding_is_told
 
 
 def test_what_they_may_disagree_about_is_named(findings: Findings) -> None:
-    sections = {"sampling": {"precision": "int8"}, "model": {"precision": "bfloat16"}}
+    sections = {"engine": {"precision": "int8"}, "model": {"precision": "bfloat16"}}
     changes = findings({"mismatch/mean": 0.5}, sections=sections)["mismatch"].remedies
-    assert "sampling.precision to same" in changes[0]
+    assert "engine.precision to same" in changes[0]
     assert "model.precision to float32" in changes[1]
     assert "algorithm.importance_cap to 2" in changes[2]
     settled = {**CORRECTED, "model": {"precision": "float32"}}

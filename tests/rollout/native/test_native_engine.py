@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from verifine.config import NativeEngineConfig
 from verifine.errors import EngineError
 from verifine.models.forward import tree_logprobs
 from verifine.models.load import LanguageModel
@@ -72,12 +73,15 @@ def test_ended_answers_make_room_for_waiting_prompts_with_the_same_rollouts(
     assert tokens(narrow) == tokens(NativeEngine(model).generate(asked, sampling))
 
 
-def test_an_int8_copy_is_sampled_from_where_it_is_asked_for(tmp_path: Path) -> None:
+EXACT = replace(SAMPLING, is_exact=True)
+
+
+def test_an_int8_copy_is_sampled_from_unless_the_policy_itself_is_asked_for(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     quantized = QuantizedCopy(model.network, head=True)
     engine = NativeEngine(model, quantized=quantized)
     asked = prompts(model, ["abc", "zz"])
-    assert tokens(engine.generate(asked, SAMPLING)) == tokens(NativeEngine(model).generate(asked, SAMPLING))
+    assert tokens(engine.generate(asked, EXACT)) == tokens(NativeEngine(model).generate(asked, SAMPLING))
     assert 1e-4 < mismatch(engine, asked) < 0.2
     with torch.no_grad():
         for parameter in model.network.parameters():
@@ -89,14 +93,25 @@ def test_an_int8_copy_is_sampled_from_where_it_is_asked_for(tmp_path: Path) -> N
 
 def mismatch(engine: NativeEngine, asked: list[Prompt]) -> float:
     """The mean difference of log-probabilities between int8 sampling and the model itself."""
-    groups = engine.generate(asked, replace(SAMPLING, in_int8=True))
+    groups = engine.generate(asked, SAMPLING)
     rollouts = [rollout for group in groups for rollout in group.rollouts]
-    return mean_difference(rollouts, engine.logprobs(rollouts, SAMPLING))
+    return mean_difference(rollouts, engine.logprobs(rollouts, EXACT))
 
 
 def mean_difference(rollouts: list[Rollout], logprobs: list[list[float]]) -> float:
     behaviour = torch.tensor([value for rollout in rollouts for value in rollout.behaviour_logprobs])
     return (behaviour - torch.tensor([value for row in logprobs for value in row])).abs().mean().item()
+
+
+def test_an_engine_tells_what_its_copy_takes_and_rounds(tmp_path: Path) -> None:
+    model = load_tiny_model(tmp_path)
+    plain = NativeEngine(model).traits
+    assert (plain.is_exact, plain.resident_bytes, plain.rounding_nats) == (True, 0, 1e-3)
+    copied = NativeEngine(model, quantized=QuantizedCopy(model.network, head=True)).traits
+    assert (copied.is_exact, copied.rounding_nats) == (False, 0.6)
+    # A byte a weight, besides the scales, which are much of a model that is 64 wide.
+    planned = NativeEngineConfig(precision="int8").copy_bytes(model.parameter_count)
+    assert planned <= copied.resident_bytes <= 1.25 * planned
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -122,9 +137,9 @@ def learners_logprobs(model: LanguageModel, rollouts: list[Rollout], temperature
 def test_logprobs_are_those_of_what_is_sampled_from(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     engine = NativeEngine(model, quantized=QuantizedCopy(model.network, head=True))
-    sampling = replace(SAMPLING, in_int8=True, temperature=0.7)
+    sampling = replace(SAMPLING, temperature=0.7)
     rollouts = [r for g in engine.generate(prompts(model, ["abc", "zz"]), sampling) for r in g.rollouts]
-    exact = replace(sampling, in_int8=False)
+    exact = replace(sampling, is_exact=True)
     apart = mean_difference(rollouts, engine.logprobs(rollouts, sampling))
     # Not to rounding: where a processor rounds activations to another int8 number, a token moves by some 0.02 nats.
     assert apart < 0.1 * mean_difference(rollouts, engine.logprobs(rollouts, exact))

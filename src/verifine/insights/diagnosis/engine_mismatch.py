@@ -64,15 +64,15 @@ RULES = (judge_mismatch, judge_capping)
 
 
 def _limit(history: RunHistory) -> float:
-    if history.config.sampling.precision == "int8":
+    if not history.config.engine.is_exact:
         return INT8_MISMATCH
     return FLOAT32_MISMATCH if history.config.model.precision == "float32" else BFLOAT16_MISMATCH
 
 
 def _agree(history: RunHistory) -> tuple[str, ...]:
     config, changes = history.config, []
-    if config.sampling.precision == "int8":
-        changes.append("Set sampling.precision to same: int8 is what they disagree about.")
+    if not config.engine.is_exact:
+        changes.append("Set engine.precision to same: int8 is what they disagree about.")
     if config.model.precision != "float32":
         changes.append("Set model.precision to float32.")
     if config.algorithm.importance_cap is None:

@@ -5,7 +5,7 @@ VerifineError
 ├── SetupError        exit 3: something this machine should have is missing
 │   ├── ModelError    exit 3: a model cannot be found, fetched or used
 │   ├── DiskError     exit 3: a file cannot be written
-│   └── SandboxUnavailableError  exit 3: this machine cannot hold untrusted code
+│   └── SandboxUnavailableError  exit 3: this machine cannot isolate untrusted code
 ├── DataError         exit 4: a data file is not what it should be
 ├── GraderError       exit 4: a grader cannot be used
 ├── EngineError       exit 5: sampling failed
@@ -53,7 +53,7 @@ class DiskError(SetupError):
 
 
 class SandboxUnavailableError(SetupError):
-    """Untrusted code cannot be held here; the message begins with `sandbox_unavailable` and names what is missing."""
+    """Untrusted code cannot be isolated; the message begins with `sandbox_unavailable` and names what is missing."""
 
 
 class DataError(VerifineError):

@@ -412,7 +412,7 @@ def test_a_grader_that_pays_for_anything_or_knows_no_form_tried_is_told_of(verif
     _, out, _ = verifine("grade", "test", "--grader", write(tmp_path / "g.json", pattern), "--data", data)
     told = " ".join(out.split())
     assert "Careful: empty text and nonsense score as much as the right answer in every row." in told
-    assert "write an answer that it should like into a field model_sample" in told
+    assert "write an answer that it should reward into a field model_sample" in told
 
 
 def test_rows_that_reward_the_right_answer_less_are_named(

@@ -131,7 +131,7 @@ def test_combined_graders_stand_at_the_top_only(name: str) -> None:
         ),
         ({"type": "number", "tolerance": -1}, "`tolerance` is -1, but must be at least 0."),
         ({"type": "choice", "choices": ["yes"]}, "`choices` is ['yes'], but must be a list of at least 2"),
-        ({"type": "choice", "choices": ["a", "A"]}, "`choices` holds one twice; upper and lower case are the same"),
+        ({"type": "choice", "choices": ["a", "A"]}, "`choices` has a duplicate; upper and lower case are the same"),
         ({"type": "format"}, "give either `pattern` (a regular expression) or `template` (tags with ... between them)"),
         ({"type": "format", "pattern": "a", "template": "<a>...</a>"}, "give either `pattern`"),
         ({"type": "format", "pattern": "("}, "`pattern` is not a regular expression: missing )"),

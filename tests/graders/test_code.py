@@ -53,7 +53,7 @@ def test_a_right_program_scores_one(grader: CodeGrader) -> None:
 def test_a_wrong_program_scores_nothing_and_says_which_test_it_fails(grader: CodeGrader) -> None:
     result = grade(grader, "a, b = map(int, input().split())\nprint(a + b if a < 10 else 1)")
     assert (result.score, result.format_ok, result.answer_ok) == (0.0, True, False)
-    assert result.reason == "test 3 of 3: it gave something else than expected"
+    assert result.reason == "test 3 of 3: its output is not the expected one"
     assert result.faults == frozenset()
 
 
@@ -100,8 +100,8 @@ def test_functions_are_called_with_arguments(grader: CodeGrader) -> None:
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
-        ("def double(numbers): return [2.0 * n for n in numbers]", "it gave something else than expected"),
-        ("def double(numbers): print([2 * n for n in numbers])", "it gave something else than expected"),
+        ("def double(numbers): return [2.0 * n for n in numbers]", "its output is not the expected one"),
+        ("def double(numbers): print([2 * n for n in numbers])", "its output is not the expected one"),
         ("def double(): return [2, 4]", "TypeError: double() takes 0 positional arguments but 1 was given"),
         ("def halve(numbers): return numbers", "the program has no function `double`, and no class `Solution` with it"),
         ("def double(numbers): return {2, 4}", "it returned set, which is not JSON"),

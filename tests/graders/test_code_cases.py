@@ -41,7 +41,7 @@ def test_a_list_with_one_element_wraps_the_result_and_json_text_does_not() -> No
         ("[", "it is not JSON: Expecting value"),
         ({}, "it must have the lists `inputs` and `outputs`"),
         ({"inputs": ["1"], "outputs": "1"}, "it must have the lists"),
-        ({"inputs": [], "outputs": []}, "it has 0 inputs and 0 outputs; give as many of each, and one at least"),
+        ({"inputs": [], "outputs": []}, "it has 0 inputs and 0 outputs; give as many of each, and at least one"),
         ({"inputs": ["1"], "outputs": ["1", "2"]}, "it has 1 inputs and 2 outputs"),
         ({"inputs": ["1", 2], "outputs": ["1", "2"]}, "its inputs[1] must be text, or a list of lines"),
         ({"inputs": ["1"], "outputs": [1.0]}, "its outputs[0] must be text"),

@@ -66,7 +66,7 @@ def test_a_folder_is_no_grader(tmp_path: Path) -> None:
     [
         ('{"type":\n  answer}', "line 2 column 3 is not JSON: Expecting value; fix the file"),
         ('{"type": "answer", "type": "python"}', 'is not JSON: the key "type" stands twice in one object'),
-        ("[]", 'holds no grader; write an object such as {"type": "answer", "compare": "number"}'),
+        ("[]", 'does not hold a grader; write an object such as {"type": "answer", "compare": "number"}'),
         ("{}", f"`type` is missing; it is one of {TYPES}, 'multi', 'weighted'"),
         ('{"type": "lambda"}', f"`type` is 'lambda', but must be one of {TYPES}, 'multi', 'weighted'"),
         ('{"type": "pyton"}', "'multi', 'weighted'; did you mean 'python'?"),

@@ -65,5 +65,5 @@ def test_an_answer_nested_too_deep_to_look_into_is_unscorable() -> None:
 
 
 def test_a_schema_that_is_none_is_refused_when_built() -> None:
-    with pytest.raises(GraderError, match=r"`json_schema\.type` is no JSON Schema"):
+    with pytest.raises(GraderError, match=r"`json_schema\.type` is not a JSON Schema"):
         build_grader(JsonSchemaGraderConfig(type="json_schema", json_schema={"type": "objct"}))

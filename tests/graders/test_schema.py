@@ -76,23 +76,23 @@ def test_a_schema_may_name_its_draft() -> None:
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        ({"type": "objct"}, "`json_schema.type` is no JSON Schema: 'objct' is not valid"),
+        ({"type": "objct"}, "`json_schema.type` is not a JSON Schema: 'objct' is not valid"),
         (
             {"properties": {"x": {"minimum": "3"}}},
-            "`json_schema.properties.x.minimum` is no JSON Schema: '3' is not of",
+            "`json_schema.properties.x.minimum` is not a JSON Schema: '3' is not of",
         ),
-        ({"allOf": [{"pattern": "("}]}, "`json_schema.allOf[0].pattern` is no JSON Schema: '(' is not a 'regex'"),
-        ({"$ref": "#/$defs/x"}, "`json_schema` refers to '#/$defs/x', which does not stand in it"),
+        ({"allOf": [{"pattern": "("}]}, "`json_schema.allOf[0].pattern` is not a JSON Schema: '(' is not a 'regex'"),
+        ({"$ref": "#/$defs/x"}, "`json_schema` refers to '#/$defs/x', which is not in it"),
         (
             {"items": {"$ref": "https://example.com/x.json"}},
             "`json_schema` refers to 'https://example.com/x.json', which",
         ),
         ({"$ref": "https://json-schema.org/draft/2020-12/schema"}, "`json_schema` refers to 'https://json-schema.org"),
-        ({"$dynamicRef": "#x"}, "`json_schema` refers to '#x', which does not stand in it"),
-        ({"$ref": "#/x", "x": {"type": 5}}, "`json_schema.type` is no JSON Schema: 5 is not valid"),
+        ({"$dynamicRef": "#x"}, "`json_schema` refers to '#x', which is not in it"),
+        ({"$ref": "#/x", "x": {"type": 5}}, "`json_schema.type` is not a JSON Schema: 5 is not valid"),
         ({"$ref": "#/x", "x": {"items": {"$ref": "#/y"}}}, "`json_schema` refers to '#/y', which"),
-        ({"$ref": "#/x", "x": 5}, "`json_schema` is no JSON Schema: 5 is not of type 'object', 'boolean'"),
-        ({"$ref": "#"}, "the schema refers to itself without end"),
+        ({"$ref": "#/x", "x": 5}, "`json_schema` is not a JSON Schema: 5 is not of type 'object', 'boolean'"),
+        ({"$ref": "#"}, "the schema refers to itself endlessly"),
         (
             {"$schema": "http://example.com/mine"},
             "`json_schema.$schema` is 'http://example.com/mine', but must be one of",

@@ -50,7 +50,7 @@ def run_grader(
     judge_key_env: _JudgeKey = None,
     unsafe_grader_exec: UnsafeGraderExec = False,
 ) -> None:
-    """Grade one answer and print the result, as JSON exactly like that of OpenAI's graders/run.
+    """Grade one answer and print the result as JSON, in the form of OpenAI's graders/run.
 
     An answer that cannot be graded is a result too: its reward is 0, metadata.errors says why, and so does a line on
     standard error.
@@ -86,7 +86,7 @@ def validate_grader(
 ) -> None:
     """Say whether a grader can be used: its fields, its templates, and its code, which is loaded in the sandbox.
 
-    What is wrong is told all at once.
+    All problems are shown at once.
     """
     from verifine.cli.grader_options import GraderOptions, to_json
     from verifine.config import GradingConfig
@@ -113,22 +113,22 @@ def try_grader(
         Path | None, typer.Option(help="The dataset whose rows are graded; with --rollouts, the run's own.")
     ] = None,
     rollouts: Annotated[
-        Path | None, typer.Option(metavar="RUN_DIR", help="Grade the saved answers of this run once more.")
+        Path | None, typer.Option(metavar="RUN_DIR", help="Grade the saved answers of this run again.")
     ] = None,
     answer_field: Annotated[
         str | None,
         typer.Option(metavar="FIELD", help="The field with an answer to grade; else model_sample or output_text."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Grade at most so many rows, or saved answers, evenly spread.")
+        int | None, typer.Option(min=1, help="Grade at most this many rows, or saved answers, evenly spread.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the histogram as an image, too.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw the histogram as an image.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     judge_url: _JudgeUrl = None,
     judge_key_env: _JudgeKey = None,
     unsafe_grader_exec: UnsafeGraderExec = False,
 ) -> None:
-    """Show what a grader makes of a whole dataset, or of the saved answers of a run.
+    """Show how a grader scores a whole dataset, or the saved answers of a run.
 
     Without --rollouts it grades the answer of each row; a row without one is answered with its right answer, written
     in the ways a model may write it, and the best of them counts. Empty text and nonsense are graded beside it. With

@@ -68,7 +68,7 @@ def progress_bar() -> Iterator[Progress]:
 
 
 def explain_grade(grade: Grade) -> str | None:
-    """Why an answer was not graded as it should be, in a line; None: it was."""
+    """Why an answer could not be graded properly, in a line; None: it could."""
     if grade.score is None:
         return f"verifine: unscorable: {grade.reason}"
     return f"verifine: scored {grade.score:g}: {grade.reason}" if grade.faults else None
@@ -116,5 +116,5 @@ _ITEM_FORM = 'write an object such as \'{"gt_answer": "12"}\', or @FILE with one
 
 
 def to_json(value: object) -> str:
-    """For people where they look at a terminal, else in one line."""
+    """Indented on a terminal, else in one line."""
     return json.dumps(value, indent=2 if sys.stdout.isatty() else None, allow_nan=False)

@@ -61,7 +61,7 @@ def _measures(series: Sequence[Scores], digits: int) -> Iterator[tuple[str, ...]
 
 
 def _bars(report: GraderReport, width: int) -> list[list[str]]:
-    """`████ 12` for every bin of every series, at most `width` letters; what is there at all is seen."""
+    """`████ 12` for every bin of every series, at most `width` letters; a count above 0 always shows."""
     counts = [report.bins.count(scores.scored) for scores in report.series.values()]
     most = max((number for each in counts for number in each), default=0)
     longest = min(_WIDEST_BAR, width - len(f" {most}"))
@@ -100,8 +100,8 @@ def _probe_sentences(report: GraderReport) -> Iterator[str]:
             yield f"{finding} in {len(rows)} of {len(right)} rows ({_listed(rows)}); a model would learn to write that."
         else:
             yield (
-                f"{finding} in every row. Either the grader pays for anything, or it wants a form that was not tried: "
-                f"write an answer that it should like into a field {ANSWER_FIELDS[0]}."
+                f"{finding} in every row. Either the grader rewards anything, or it wants a form that was not tried: "
+                f"write an answer that it should reward into a field {ANSWER_FIELDS[0]}."
             )
     own = report.series.get(Probe.OWN.value)
     if own is not None and len(own.scored) > 1 and own.lowest == own.highest:
@@ -139,7 +139,7 @@ def _rows(results: Sequence[ProbeResult]) -> list[Example]:
 
 
 def _line(row: Example) -> str:
-    """`line 17`, for the file is named already."""
+    """`line 17`; the file is named elsewhere."""
     return " ".join(row.place.split()[-2:])
 
 
@@ -173,7 +173,7 @@ def _effort(report: GraderReport) -> Iterator[str]:
 
 
 def _errors(report: GraderReport) -> list[str]:
-    """Why answers were unscorable, or lacked what is read; empty text and nonsense only add what is new."""
+    """Why answers were unscorable or lacked a field; empty text and nonsense only add new reasons."""
     reasons: Counter[str] = Counter()
     for name, scores in report.series.items():
         if name == RECORDED:
@@ -205,7 +205,7 @@ def _extreme(scores: Scores, score: float | None, digits: int) -> str:
 
 
 def _digits(report: GraderReport) -> int:
-    """As many as tell two bins apart, and at least two."""
+    """As many as are needed to tell two bins apart, and at least two."""
     edges = report.bins.edges
     width = edges[1] - edges[0] if len(edges) > 1 else 0.0
     return min(6, max(2, 1 - math.floor(math.log10(width)))) if width > 0 else 2

@@ -15,8 +15,8 @@ class ServiceConfig(Schema):
         default=None, description="The environment variable that holds its key; null sends none."
     )
     timeout_s: float = Field(default=60.0, gt=0, le=3600, description="Seconds one request may take.")
-    max_concurrency: int = Field(default=8, ge=1, le=256, description="Requests under way at once.")
-    max_retries: int = Field(default=4, ge=0, le=10, description="Times a failed request is made again, ever later.")
+    max_concurrency: int = Field(default=8, ge=1, le=256, description="Requests in progress at once.")
+    max_retries: int = Field(default=4, ge=0, le=10, description="Retries of a failed request, with growing pauses.")
 
 
 class EmbedderConfig(ServiceConfig):
@@ -26,7 +26,7 @@ class EmbedderConfig(ServiceConfig):
 
 
 class GradingConfig(Schema):
-    """What graders work with; it changes how fast they are, and which judge they ask."""
+    """What graders work with: how many run at once, and which servers they ask."""
 
     workers: int | None = Field(
         default=None,

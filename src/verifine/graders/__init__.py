@@ -1,4 +1,4 @@
-"""Scoring answers: the grader protocol, and how each kind of `verifine.config.graders` is executed."""
+"""Scoring answers: the grader protocol, and the runtime of each grader type of `verifine.config.graders`."""
 
 from __future__ import annotations
 

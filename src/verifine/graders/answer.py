@@ -1,4 +1,4 @@
-"""What stands inside `<answer>...</answer>`: is it well formed, and is it right?"""
+"""The text inside `<answer>...</answer>`: whether its format and the answer are right."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class AnswerGrader:
 
     def __init__(self, config: AnswerGraderConfig) -> None:
         self._config = config
-        # By way of its decimal form: Fraction(0.3) is a little below 0.3 and would refuse a difference of 0.3.
+        # Through its decimal form: Fraction(0.3) is a little below 0.3 and would refuse a difference of 0.3.
         self._tolerance = Fraction(str(config.tolerance))
 
     def grade_one(self, sample: Sample) -> Grade:

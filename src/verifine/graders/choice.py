@@ -1,4 +1,4 @@
-"""Whether the answer decides for the right choice."""
+"""Whether the answer names the right choice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_SHOWN = 60
 
 
 class ChoiceGrader:
-    """`format_weight` for deciding, and the rest for deciding right."""
+    """`format_weight` for naming one choice, and the rest for naming the right one."""
 
     def __init__(self, config: ChoiceGraderConfig) -> None:
         self._config = config
@@ -36,5 +36,5 @@ class ChoiceGrader:
         choice = self._choices.find(text)
         if choice is None:
             known = ", ".join(self._config.choices)
-            raise SampleError(f'the reference "{text[:MAX_SHOWN]}" is none of {known}; fix the row, or `choices`')
+            raise SampleError(f'the reference "{text[:MAX_SHOWN]}" is not one of {known}; fix the row, or `choices`')
         return choice

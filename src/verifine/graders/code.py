@@ -1,4 +1,4 @@
-"""Whether the Python program that the answer holds passes the row's tests. It sees inputs only; we compare."""
+"""Whether the Python program in the answer passes the row's tests. It gets only inputs; outputs are compared here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from verifine.types import Grade, GradeFault, Sample
 MAX_CHARACTERS = 100_000
 """A longer program is not run."""
 MAX_FAILED_TIMEOUTS = 2
-"""A program whose failed tests took this many times `timeout_s` is not run on the others; it fails them."""
+"""A program whose failed tests took this many times `timeout_s` fails the others without being run."""
 SPARE_BYTES = 64 << 10
 """What a program may print or return beyond the length of the expected output."""
 
@@ -70,7 +70,7 @@ class CodeGrader:
         self._sandbox.close()
 
     def _read(self, sample: Sample) -> _Task | Grade:
-        """What to run, or the grade where there is nothing to run."""
+        """What to run, or the grade of an answer without a program."""
         name = self._config.tests
         if name not in sample.item:
             raise SampleError(f'the row has no field "{name}" with test cases', GradeFault.INVALID_VARIABLE)
@@ -89,7 +89,7 @@ class CodeGrader:
         return _Task(program=program, tests=tests)
 
     def _run(self, tasks: Sequence[_Task]) -> list[Grade]:
-        """In waves of all tasks at once, so that a program that fails early costs little, and nobody waits in line."""
+        """In waves over all tasks, so that a program that fails early costs little and the workers stay busy."""
         results: list[list[CaseResult]] = [[] for _ in tasks]
         while wave := [
             (task, done, case)
@@ -106,7 +106,7 @@ class CodeGrader:
         ]
 
     def _next_cases(self, task: _Task, done: Sequence[CaseResult]) -> Sequence[Case]:
-        """One test, then as many as there were so far; none once the grade is certain."""
+        """One test, then as many again as were run so far; none once the grade is known."""
         failed = [result.outcome for result in done if not result.passed]
         is_failed = self._config.scoring == "all" and bool(failed)
         is_broken = any(outcome.fault is CallFault.SANDBOX for outcome in failed)
@@ -126,7 +126,7 @@ class CodeGrader:
 
 
 def grade_cases(results: Sequence[CaseResult], *, total: int, config: CodeGraderConfig) -> Grade:
-    """The grade of a program; of the `total` tests, those that were not run count as failed."""
+    """The grade of a program. Tests that were not run count as failed."""
     seconds = sum(result.outcome.seconds for result in results)
     broken = next((result for result in results if result.outcome.fault is CallFault.SANDBOX), None)
     is_wrong = any(not result.passed and result.outcome.fault is not CallFault.SANDBOX for result in results)
@@ -150,4 +150,4 @@ def _scored(share: float, *, format_ok: bool, config: CodeGraderConfig) -> Grade
 
 
 def _problem(outcome: Outcome) -> str:
-    return outcome.message if outcome.fault is not None else "it gave something else than expected"
+    return outcome.message if outcome.fault is not None else "its output is not the expected one"

@@ -1,4 +1,4 @@
-"""The test cases of a row, and whether what came of a program passes them."""
+"""The test cases of a row, and whether the outcome of a program passes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class CasesError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What goes in, and what must come out. The program sees only the first."""
+    """An input and the expected output. The program sees only the input."""
 
     stdin: str = ""
     arguments: tuple[Json, ...] = ()
@@ -53,7 +53,7 @@ def parse_cases(value: Json) -> Cases:
     or text with one JSON value a line; an output is JSON text, or a list with one element, or else the value itself.
 
     Raises:
-        CasesError: it is nothing of the sort.
+        CasesError: the value does not have this form.
     """
     fields = _parsed(value, "it") if isinstance(value, str) else value
     if not isinstance(fields, dict):
@@ -63,7 +63,7 @@ def parse_cases(value: Json) -> Cases:
         raise CasesError("it must have the lists `inputs` and `outputs`")
     if not inputs or len(inputs) != len(outputs):
         raise CasesError(
-            f"it has {len(inputs)} inputs and {len(outputs)} outputs; give as many of each, and one at least"
+            f"it has {len(inputs)} inputs and {len(outputs)} outputs; give as many of each, and at least one"
         )
     if not isinstance(function, str | None):
         raise CasesError("its `fn_name` must be the name of a function")
@@ -115,5 +115,5 @@ def _same(left: Json, right: Json) -> bool:
 
 
 def _lines(text: str) -> Sequence[str]:
-    """The lines without blanks at their ends, and without blank ones at the end."""
+    """The lines without trailing blanks, and without blank lines at the end."""
     return [line.rstrip() for line in text.rstrip().split("\n")]

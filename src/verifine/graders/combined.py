@@ -12,10 +12,10 @@ from verifine.types import Grade, Sample, TokenUsage
 
 
 class CombinedGrader:
-    """A grader made of others, each under a name of its own: asks them all, and combines what they say of an answer."""
+    """A grader made of others, each with its own name. It combines their grades of an answer."""
 
     def __init__(self, graders: Mapping[str, Grader], combine: Callable[[Mapping[str, Grade]], Grade]) -> None:
-        """`combine` makes a grade of the parts' grades of one answer, by their names."""
+        """`combine` gets the grades of one answer by the names of the parts."""
         self._graders = graders
         self._combine = combine
 
@@ -41,13 +41,13 @@ def scores_of(parts: Mapping[str, Grade]) -> dict[str, float]:
 
 
 def describe_unscorable(parts: Mapping[str, Grade]) -> str | None:
-    """Why parts have no score, by their names; None: all have one."""
+    """Why some parts have no score; None: all have one."""
     reasons = [f"{name}: {grade.reason}" for name, grade in parts.items() if grade.score is None]
     return "; ".join(reasons) or None
 
 
 def describe_failed(parts: Mapping[str, Grade]) -> str | None:
-    """What went wrong in parts that have a score all the same, because the answer lacks something; None: nothing."""
+    """What went wrong in parts that have a score nevertheless, because the answer lacks something; None: nothing."""
     reasons = [f"{name}: {grade.reason}" for name, grade in parts.items() if grade.score is not None and grade.faults]
     return "; ".join(reasons) or None
 

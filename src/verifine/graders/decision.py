@@ -1,7 +1,7 @@
-r"""Which of several choices a text decides for.
+r"""Which of several choices a text names.
 
-The last `<answer>...</answer>` decides, else the last `\boxed{}`, else the last "answer is ..." or "answer: ...", else
-the text if it is a choice and nothing else, else its last line. What decides must name one choice and no other.
+The last `<answer>...</answer>` counts, else the last `\boxed{}`, else the last "answer is ..." or "answer: ...", else
+the text if it is a choice and nothing else, else its last line. What counts must name exactly one choice.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _STATED = re.compile(
     r"(?:(?:the|option|choice|letter)\s{1,4}){0,2}[*_(\[{\"'`$]{0,4}",
     re.IGNORECASE,
 )
-"""What stands before the choice in a statement."""
+"""The text before the choice in a statement."""
 _JOINED = re.compile(
     r"[*_)\]}\"'`\s]{0,4}(?:[,/|&]|\bor\b|\band\b)[*_(\[{\"'`\s]{0,4}(?:option\s{1,4})?[(]?", re.IGNORECASE
 )
-"""What stands between two choices of one statement."""
+"""The text between two choices of one statement."""
 _DENIED_BEFORE = re.compile(
     r"(?:\b(?:not|never|nor|neither|except|than)|n['\u2019]t)\s{1,4}(?:(?:the|option|choice)\s{1,4}){0,2}\W{0,3}$",
     re.IGNORECASE,
@@ -31,12 +31,12 @@ _DENIED_AFTER = re.compile(
 _LONGEST_DENIAL = 40
 _ENDS_CLAUSE = re.compile(r"[*_\"'`$]{0,4}(?:[.,;:!?)\]}<]|\s*\n|\s*\Z)")
 _BEHIND_AN_ARTICLE = re.compile(r"\s+(?!(?:or|and|nor|is|because|since|as|but|vs)\b)\w", re.IGNORECASE)
-"""What stands behind the article A and the pronoun I, and seldom behind the choices of these names."""
+"""What follows the article A and the pronoun I, and seldom follows choices with these names."""
 _WRAPPING = " \t\r\n.,;:!()[]{}<>*_`\"'$\\"
 
 
 class Choices:
-    """What can be decided for; upper and lower case are the same."""
+    """The choices there are; upper and lower case are the same."""
 
     def __init__(self, choices: Sequence[str]) -> None:
         self._by_key = {choice.casefold(): choice for choice in choices}
@@ -48,14 +48,14 @@ class Choices:
         )
 
     def find(self, text: str) -> str | None:
-        """The choice that the text is, but for case and outer punctuation."""
+        """The choice that equals the text, apart from case and outer punctuation."""
         for each in (text.strip(), text.strip(_WRAPPING)):
             if each.casefold() in self._by_key:
                 return self._by_key[each.casefold()]
         return None
 
     def decide(self, text: str) -> str | None:
-        """The choice that the text decides for; None if it decides for none, or for more than one."""
+        """The choice that the text names; None if it names none, or more than one."""
         for explicit in (_TAGGED, _BOXED):
             places = explicit.findall(text)
             if places:
@@ -84,7 +84,7 @@ class Choices:
         return statement
 
     def _joined_to(self, mention: re.Match[str]) -> list[str]:
-        """The choices in "or B", "and (B)" and the like behind a mention."""
+        """The choices in "or B", "and (B)" and the like after a mention."""
         text, others = mention.string, []
         while (joined := _JOINED.match(text, mention.end())) is not None:
             following = self._mention.match(text, joined.end())
@@ -103,7 +103,7 @@ def _only(choices: Sequence[str]) -> str | None:
 
 
 def _is_meant(mention: re.Match[str]) -> bool:
-    """Whether it is no plain word of the sentence: single letters must be capitals, or in brackets."""
+    """Whether it is more than a word of the sentence: single letters must be capitals, or in brackets."""
     text, letter, (start, end) = mention.string, mention[0], mention.span()
     if len(letter) > 1 or not letter.isalpha():
         return True
@@ -115,7 +115,7 @@ def _is_meant(mention: re.Match[str]) -> bool:
 
 
 def _is_stated(mention: re.Match[str]) -> bool:
-    """Whether a single letter behind "answer is" is the choice: "the answer is a dog" does not state one."""
+    """Whether a single letter after "answer is" is the choice: "the answer is a dog" does not state one."""
     return mention[0] == mention[0].upper() or _ENDS_CLAUSE.match(mention.string, mention.end()) is not None
 
 

@@ -24,7 +24,7 @@ class RemoteEmbedder:
     """Asks for each text once, as long as it is remembered."""
 
     def __init__(self, config: EmbedderConfig, services: Services) -> None:
-        """GraderError if the server's address is none, or the environment lacks its key."""
+        """GraderError if the server's address is not valid, or the environment lacks its key."""
         self._config = config
         self._lease = services.lease(config, max_reply_bytes=MAX_REPLY_BYTES)
         self._vectors: Recent[str, array[float]] = Recent(MAX_REMEMBERED_NUMBERS, size=len)
@@ -67,7 +67,9 @@ class RemoteEmbedder:
         for entry in data if isinstance(data, list) else []:
             index, vector = _entry(entry)
             if vector is None or index in vectors or not 0 <= index < count:
-                raise self._error(f"entry {index} of its answer is no vector of finite numbers, or one too many")
+                raise self._error(
+                    f"entry {index} of its answer is not a vector of finite numbers, or was not asked for"
+                )
             vectors[index] = vector
         if len(vectors) < count:
             raise self._error(f"it was asked for {count} vectors, and gave {len(vectors)}")
@@ -78,7 +80,7 @@ class RemoteEmbedder:
 
 
 def _entry(entry: Json) -> tuple[int, array[float] | None]:
-    """Which text it is of, and its vector; None: it is none."""
+    """The index of the text, and its vector; None: not a vector."""
     index = entry.get("index") if isinstance(entry, dict) else None
     numbers = entry.get("embedding") if isinstance(entry, dict) else None
     if not isinstance(index, int) or not isinstance(numbers, list) or not numbers:

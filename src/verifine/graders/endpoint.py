@@ -38,7 +38,7 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class EndpointAnswer(BaseModel):
-    """What the service answers; nothing else may stand in it, since a misspelt key would be ignored in silence."""
+    """What the service answers. No other keys are allowed, since a misspelt one would be ignored silently."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -60,7 +60,7 @@ class EndpointGrader:
         *,
         new_id: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
-        """GraderError if the address or a header is none, or the environment lacks the token or the secret."""
+        """GraderError if the address or a header is not valid, or the environment lacks the token or the secret."""
         self._config = config
         self._new_id = new_id
         check_address(config.url)

@@ -1,4 +1,4 @@
-"""Whether an answer and its reference are the same mathematics: by sight where that is enough, else in the sandbox."""
+"""Whether answer and reference are the same mathematics: by their texts where that is enough, else in the sandbox."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AnswerPair:
 
 
 class MathVerdict(StrEnum):
-    """What became of a pair."""
+    """The result of comparing a pair."""
 
     EQUAL = "equal"
     TEXT_EQUAL = "text equal"
@@ -39,12 +39,12 @@ class MathVerdict(StrEnum):
     UNCHECKED = "unchecked"
     """Comparing took longer, or more memory, than it may."""
     FAILED = "failed"
-    """The sandbox failed; nobody knows."""
+    """The sandbox failed, so the answer is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MathComparison:
-    """A verdict, and what it took."""
+    """A verdict, and how long it took."""
 
     verdict: MathVerdict
     message: str = ""
@@ -53,7 +53,7 @@ class MathComparison:
 
 
 class Equivalence:
-    """Compares pairs. Plain numbers and words take no time; Math-Verify reads everything else, in the sandbox."""
+    """Compares pairs. Plain numbers and words are compared here; Math-Verify reads everything else, in the sandbox."""
 
     def __init__(self, *, timeout_s: float, services: Services) -> None:
         self._source = program_source("algebra")
@@ -65,8 +65,8 @@ class Equivalence:
         )
 
     def compare(self, pairs: Sequence[AnswerPair]) -> dict[AnswerPair, MathComparison]:
-        """The comparison of each pair; one that comes twice is made once."""
-        seen = {pair: _by_sight(pair) for pair in pairs}
+        """The comparison of each different pair."""
+        seen = {pair: _by_text(pair) for pair in pairs}
         found = {pair: _comparison(verdict) for pair, verdict in seen.items() if verdict is not None}
         return found | self._ask([pair for pair, verdict in seen.items() if verdict is None], at_once=_PAIRS_A_CALL)
 
@@ -74,7 +74,7 @@ class Equivalence:
         self._sandbox.close()
 
     def _ask(self, pairs: Sequence[AnswerPair], *, at_once: int) -> dict[AnswerPair, MathComparison]:
-        """A pair that harms those it shares a process with is found by asking for each of them alone."""
+        """Where a process fails, each of its pairs is asked again alone, so that one pair cannot harm the others."""
         shares = [pairs[start : start + at_once] for start in range(0, len(pairs), at_once)]
         outcomes = self._sandbox.run([self._call(share) for share in shares])
         found: dict[AnswerPair, MathComparison] = {}
@@ -97,8 +97,8 @@ class Equivalence:
         return Call(source=self._source, function="compare_all", arguments=(texts,))
 
 
-def _by_sight(pair: AnswerPair) -> MathVerdict | None:
-    """None: algebra must tell."""
+def _by_text(pair: AnswerPair) -> MathVerdict | None:
+    """None: algebra has to decide."""
     if pair.answer.strip() == pair.reference.strip():
         return MathVerdict.EQUAL
     if len(pair.answer) > MAX_CHARACTERS:
@@ -133,7 +133,7 @@ def _unreadable_answer(pair: AnswerPair) -> MathVerdict:
 
 
 def _words(outcome: Outcome, count: int) -> list[str] | None:
-    """What the sandbox said of each pair; None if it did not say it of all."""
+    """The sandbox's result for each pair; None if one is missing."""
     if outcome.fault is not None or not isinstance(outcome.value, list) or len(outcome.value) != count:
         return None
     return [str(word) for word in outcome.value]
@@ -152,7 +152,7 @@ def _verdict(word: str, pair: AnswerPair) -> MathVerdict:
 
 
 def unanswered(pair: AnswerPair, outcome: Outcome) -> MathComparison:
-    """The comparison of a pair that made the sandbox say nothing."""
+    """The comparison of a pair for which the sandbox gave no result."""
     match outcome.fault:
         case CallFault.TIMEOUT | CallFault.MEMORY:
             verdict = MathVerdict.UNCHECKED

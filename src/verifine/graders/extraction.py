@@ -1,4 +1,4 @@
-r"""Where an answer stands in a text: in the last `\boxed{}`, in tags, on the last line, in a block of code."""
+r"""Finding an answer in a text: in the last `\boxed{}`, in tags, on the last line, in a block of code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NEXT_FENCE = re.compile(r"^[ \t]*```", re.MULTILINE)
 
 
 def extract_answer(text: str, place: AnswerPlace) -> str | None:
-    """The answer without outer blanks, which may be empty; None where the text has not the format of that place."""
+    """The answer without outer blanks, which may be empty; None where the text does not have that format."""
     match place:
         case "boxed":
             answer = find_boxed(text)
@@ -32,7 +32,7 @@ def extract_answer(text: str, place: AnswerPlace) -> str | None:
 
 
 def find_boxed(text: str) -> str | None:
-    r"""What stands in the last `\boxed{}`; None if there is none, or the last one is never closed."""
+    r"""The content of the last `\boxed{}`; None if there is none, or the last one is never closed."""
     opening = text.rfind(_BOX)
     if opening < 0:
         return None
@@ -42,7 +42,7 @@ def find_boxed(text: str) -> str | None:
 
 
 def find_tagged(text: str, *, tag: str) -> str | None:
-    """What stands between the tags; None unless there is exactly one pair of them and the text ends with it."""
+    """The text between the tags; None unless there is exactly one pair of them and the text ends with it."""
     opening, closing = f"<{tag}>", f"</{tag}>"
     if text.count(opening) != 1 or text.count(closing) != 1 or not text.rstrip().endswith(closing):
         return None
@@ -58,7 +58,7 @@ def find_after_thinking(text: str) -> str | None:
 
 
 def find_anywhere(text: str) -> str | None:
-    r"""The last `\boxed{}`, else the `<answer>` tags, else the last line; None for a text of blanks."""
+    r"""The last `\boxed{}`, else the `<answer>` tags, else the last line; None for a blank text."""
     for found in (find_boxed(text), find_tagged(text, tag="answer")):
         if found is not None:
             return found
@@ -67,7 +67,7 @@ def find_anywhere(text: str) -> str | None:
 
 
 def find_program(text: str) -> str | None:
-    """What stands between the last fence of Python code and the next fence; None without both, or if it is blank."""
+    """The text between the last fence of Python code and the next fence; None without both, or if it is blank."""
     fences = list(_CODE_FENCE.finditer(text))
     if not fences:
         return None

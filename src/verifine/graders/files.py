@@ -16,10 +16,10 @@ _ADAPTER: TypeAdapter[AnyGrader] = TypeAdapter(GraderConfig)
 
 
 def load_grader_config(spec: str) -> AnyGrader:
-    """The grader that `--grader SPEC` means. A preset goes before a file of the same name.
+    """The grader that `--grader SPEC` means. A preset takes precedence over a file of the same name.
 
     Raises:
-        GraderError: there is no such preset or file, or the file holds no grader; all its faults at once.
+        GraderError: there is no such preset or file, or the file does not hold a grader; all its faults at once.
     """
     if spec in GRADER_PRESETS:
         return GRADER_PRESETS[spec]
@@ -46,7 +46,9 @@ def _parse(text: str, path: Path) -> AnyGrader:
         place = "" if error.line is None else f" line {error.line} column {error.column}"
         raise GraderError(f"{path}{place} is not JSON: {error}; fix the file") from error
     if not isinstance(value, dict):
-        raise GraderError(f'{path} holds no grader; write an object such as {{"type": "answer", "compare": "number"}}')
+        raise GraderError(
+            f'{path} does not hold a grader; write an object such as {{"type": "answer", "compare": "number"}}'
+        )
     try:
         return _ADAPTER.validate_python(value)
     except ValidationError as error:

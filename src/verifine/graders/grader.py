@@ -61,9 +61,9 @@ def grade_together(
     read: Callable[[Sample], Task | Grade],
     grade: Callable[[list[Task]], list[Grade]],
 ) -> list[Grade]:
-    """Grades at once all samples from which there is something to do.
+    """Grades all samples with one call, apart from those whose grade is known already.
 
-    `read` makes a task of a sample, or gives its grade where there is nothing to do; it may raise SampleError. `grade`
+    `read` makes a task of a sample, or gives its grade where nothing is left to do; it may raise SampleError. `grade`
     gives the grades of the tasks, in their order.
     """
     found = [_read(sample, read) for sample in samples]
@@ -81,7 +81,7 @@ def _read(sample: Sample, read: Callable[[Sample], Task | Grade]) -> Task | Grad
 def grade_samples(grader: Grader, samples: Sequence[Sample]) -> list[Grade]:
     """One grade a sample, in their order, each with a finite score or none.
 
-    Every grade enters here, so nothing behind it tests a score again.
+    All grades enter here, so scores are not tested again later.
 
     Raises:
         GraderError: the grader gave another number of grades than it was given samples.

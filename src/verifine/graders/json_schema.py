@@ -10,10 +10,10 @@ from verifine.types import Grade, Sample
 
 
 class JsonSchemaGrader:
-    """1 if the text is strict JSON and fits, else 0: text that is no JSON is a wrong answer, not a fault."""
+    """1 if the text is strict JSON and fits, else 0: text that is not JSON is a wrong answer, not a fault."""
 
     def __init__(self, config: JsonSchemaGraderConfig) -> None:
-        """GraderError if the schema is none, or refers to what does not stand in it."""
+        """GraderError if it is not a schema, or refers to something outside itself."""
         self._config = config
         self._schema = SchemaValidator(config.json_schema)
 

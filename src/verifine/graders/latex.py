@@ -1,6 +1,6 @@
 r"""Short answers as mathematicians and models write them, read without an algebra system.
 
-Plain numbers are read exactly, and other texts compared, so that most answers need nothing else. Nothing here makes
+Plain numbers are read exactly and other texts compared, which is enough for most answers. Nothing here makes
 two different answers equal: `\frac{1}{23}` stays another text than `\frac{12}{3}`, and `1,2` another one than `12`.
 """
 
@@ -13,12 +13,12 @@ from fractions import Fraction
 from verifine.graders.numerals import parse_number
 
 ROUNDED_DIGITS = 6
-"""A decimal with at least so many digits equals the fraction that it is the rounding of: 0.333333 is 1/3."""
+"""A decimal with at least this many digits equals a fraction that rounds to it: 0.333333 is 1/3."""
 
 MAX_WRAPPERS = 8
-"""Pairs around each other that are taken off; thousands of them would cost time."""
+"""Nested pairs that are removed; thousands of them would take time."""
 MAX_DEPTH = 20
-"""Brackets inside each other that algebra is asked to read; each takes longer than the one around it."""
+"""Nested brackets that algebra is asked to read; each level takes longer."""
 
 _REWRITTEN = (
     (re.compile(r"\{,\}"), ","),
@@ -29,7 +29,7 @@ _REWRITTEN = (
     (re.compile("\u2212"), "-"),
     (re.compile("\u00b0"), r"^\\circ"),
 )
-"""Spellings that mean the same, and the one that is kept."""
+"""Spellings with the same meaning, and the one that is kept."""
 _PAIRS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"))
 _WRAPPERS = (r"\boxed{", r"\text{", r"\textbf{", r"\mathrm{", r"\mathbf{", r"\mbox{", "{")
 
@@ -54,7 +54,7 @@ class WrittenNumber:
 
     @property
     def is_worked_out(self) -> bool:
-        """Whether nothing is left to do: 10/2 still has to be divided."""
+        """Whether nothing is left to calculate: 10/2 still has to be divided."""
         return self.is_decimal or self.value.denominator > 1
 
 
@@ -95,7 +95,7 @@ def same_number(answer: WrittenNumber, reference: WrittenNumber) -> bool:
 
 
 def same_text(answer: str, reference: str) -> bool:
-    """Whether two `plain` texts differ in blanks and braces only, and in no place where these separate words."""
+    """Whether two `plain` texts differ in blanks and braces only, and not where these separate words."""
     return _without_blanks(answer) == _without_blanks(reference)
 
 
@@ -114,7 +114,7 @@ def is_beyond_algebra(text: str) -> bool:
 
 
 def find_closing_brace(text: str, start: int) -> int | None:
-    """Where the brace closes that was opened right before `start`; escaped braces are text."""
+    """The position of the brace that closes the one right before `start`; escaped braces are text."""
     depth, position = 1, start
     while position < len(text):
         character = text[position]
@@ -126,7 +126,7 @@ def find_closing_brace(text: str, start: int) -> int | None:
 
 
 def _unwrapped(text: str) -> str | None:
-    """What stands inside the outermost pair; None where there is none around the whole text."""
+    """The text inside the outermost pair; None if no pair encloses the whole text."""
     if len(text) > 1 and text.endswith(".") and not text.endswith(".."):
         return text[:-1]
     for opening, closing in _PAIRS:

@@ -1,4 +1,4 @@
-"""Whether the answer stands where it should, and is the reference as mathematics."""
+"""Whether the answer is in the right place, and equals the reference as mathematics."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class MathGrader:
         self._equivalence.close()
 
     def _read(self, sample: Sample) -> AnswerPair | Grade:
-        """What to compare, or the grade of a text that has not the right format."""
+        """What to compare, or the grade of a text in the wrong format."""
         # Before the answer, so that a broken row is unscorable whatever the model says.
         reference = render(self._config.reference, sample)
         if not reference.strip():

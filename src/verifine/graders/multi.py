@@ -42,6 +42,6 @@ class MultiGrader:
 
 
 def _unanimous(judgements: Sequence[bool | None]) -> bool | None:
-    """What all say who judge; None where they differ, since a formula may add what one says and take away the other."""
+    """What all judging parts agree on; None where they differ, since a formula may add one and subtract another."""
     made = {judgement for judgement in judgements if judgement is not None}
     return made.pop() if len(made) == 1 else None

@@ -16,7 +16,7 @@ MAX_SHOWN = 60
 _MINUS = str.maketrans({"\N{MINUS SIGN}": "-"})
 _INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)"
 _NUMBER = re.compile(
-    # A sign behind a word, a number or a bracket is an operator; digits inside words are none; 1/2/2024 is a date.
+    # A sign after a word, a number or a bracket is an operator; digits inside words do not count; 1/2/2024 is a date.
     rf"""(?<![\w.]) (?P<sign>(?:(?<![\w)\]}}])[+-])?) [$€£¥]?
     (?P<digits> (?<![0-9]/)[0-9]+/[0-9]+(?![0-9]|/[0-9]|[.,][0-9])
               | (?:{_INTEGER}(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{{1,3}}(?![0-9]))? )""",
@@ -25,11 +25,11 @@ _NUMBER = re.compile(
 
 
 class NumberGrader:
-    """1 if the number is within the tolerance of the reference, else 0. No number is a wrong one."""
+    """1 if the number is within the tolerance of the reference, else 0, also where there is no number."""
 
     def __init__(self, config: NumberGraderConfig) -> None:
         self._config = config
-        # By way of its decimal form: Fraction(0.3) is a little below 0.3 and would refuse a difference of 0.3.
+        # Through its decimal form: Fraction(0.3) is a little below 0.3 and would refuse a difference of 0.3.
         self._tolerance = Fraction(str(config.tolerance))
         self._relative_tolerance = Fraction(str(config.relative_tolerance))
 
@@ -60,8 +60,8 @@ def read_plain_number(text: str) -> Fraction | None:
 def find_last_number(text: str) -> Fraction | None:
     """The value of the last number in the text: an integer, a decimal, or a fraction such as 3/4 without blanks.
 
-    Commas may set off thousands; units, currencies and % are passed over, so 50% is 50 and -$5 is -5. Digits inside a
-    word are no number, and a minus behind a digit or a letter is no sign: the last number of x2-5 is 5.
+    Commas may set off thousands; units, currencies and % are ignored, so 50% is 50 and -$5 is -5. Digits inside a
+    word do not count, and a minus after a digit or a letter is not a sign: the last number of x2-5 is 5.
     """
     last = None
     for last in _NUMBER.finditer(text.translate(_MINUS)):  # noqa: B007 - the last one is wanted

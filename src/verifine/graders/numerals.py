@@ -16,7 +16,7 @@ def parse_number(text: str) -> Fraction | None:
     """The value of an integer, a decimal or a fraction such as 3/4; None for anything else.
 
     Thousands may be set off by commas. Exact, so 0.1 + 0.2 would be 0.3 here; the exponent has at most three digits,
-    so no short text makes a giant number.
+    so a short text cannot make a giant number.
     """
     stripped = text.strip()
     if len(stripped) > MAX_CHARACTERS:

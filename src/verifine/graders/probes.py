@@ -1,4 +1,4 @@
-"""Answers that show what a grader rewards: the right one in the ways a model may write it, none, and nonsense."""
+"""Answers that show what a grader rewards: the right one in the ways a model may write it, empty text, and nonsense."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Probe(StrEnum):
     """What kind of answer a row is given."""
 
     OWN = "own answer"
-    """The one that the row brings."""
+    """The answer in the row."""
     RIGHT = "right answer"
-    """For a row that brings none."""
+    """For a row without an answer of its own."""
     EMPTY = "empty text"
     NONSENSE = "nonsense"
 
@@ -48,14 +48,14 @@ class ProbeAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResult:
-    """An attempt and its grade."""
+    """A probe answer and its grade."""
 
     attempt: ProbeAnswer
     grade: Grade
 
 
 def plan_attempts(traits: GraderTraits, row: Example, field: str | None) -> list[ProbeAnswer]:
-    """What is tried on a row; `field` holds its own answer, None: one of ANSWER_FIELDS."""
+    """The answers to try on a row; `field` holds its own answer, None: one of ANSWER_FIELDS."""
     own = find_own_answer(row.item, field)
     if own is None:
         return [*right_attempts(traits, row), *idle_attempts(row)]
@@ -63,20 +63,20 @@ def plan_attempts(traits: GraderTraits, row: Example, field: str | None) -> list
 
 
 def right_attempts(traits: GraderTraits, row: Example) -> Iterator[ProbeAnswer]:
-    """The right answers of a row, each in every way; none where the row brings none."""
+    """The right answers of a row, each written in every way."""
     for reference in find_references(traits, row.item):
         for way, text in write_right_answers(traits, reference).items():
             yield ProbeAnswer(row=row, probe=Probe.RIGHT, way=way, text=text)
 
 
 def idle_attempts(row: Example) -> Iterator[ProbeAnswer]:
-    """What costs nothing to write."""
+    """Answers without any work in them."""
     yield ProbeAnswer(row=row, probe=Probe.EMPTY, way="", text="")
     yield ProbeAnswer(row=row, probe=Probe.NONSENSE, way="", text=NONSENSE)
 
 
 def keep_best(results: Iterable[ProbeResult]) -> list[ProbeResult]:
-    """Of each row and probe the attempt with the highest score, the first one where several have it."""
+    """The result with the highest score of each row and probe; the first of equals."""
     best: dict[tuple[str, Probe], ProbeResult] = {}
     for result in results:
         key = (result.attempt.row.id, result.attempt.probe)
@@ -90,7 +90,7 @@ def _rank(grade: Grade) -> tuple[bool, float]:
 
 
 def find_own_answer(item: Mapping[str, Json], field: str | None) -> str | None:
-    """The answer that a row brings: in `field`, or with None in one of ANSWER_FIELDS."""
+    """The answer that a row holds in `field`; None: in one of ANSWER_FIELDS."""
     values = (item.get(name) for name in ((field,) if field else ANSWER_FIELDS))
     return next((value for value in values if isinstance(value, str)), None)
 
@@ -98,7 +98,7 @@ def find_own_answer(item: Mapping[str, Json], field: str | None) -> str | None:
 def find_references(traits: GraderTraits, item: Mapping[str, Json]) -> list[str]:
     """The right answers of a row: those the grader compares with, and that in `gt_answer`.
 
-    A reference that is made from the answer to judge is no right answer.
+    A reference that is made from the answer itself does not count.
     """
     sample = Sample(output_text="", item=item)
     found = []

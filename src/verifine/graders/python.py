@@ -1,4 +1,4 @@
-"""OpenAI's Python grader, executed: the user's `grade(sample, item)` in the sandbox, a fresh process a sample."""
+"""OpenAI's Python grader, executed: `grade(sample, item)` in the sandbox, in a fresh process for each sample."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ PRELOADED = (
     "sympy",
     "yaml",
 )
-"""Packages that take long to import. What a source imports of them is imported once, not once a sample."""
+"""Packages that take long to import. Those that a source imports are imported once, not for each sample."""
 
 
 class PythonGrader:
-    """Loads the source once to see that it grades, then again for each sample, so no sample sees another's traces."""
+    """Loads the source once to check it, then again for each sample, so that samples cannot affect each other."""
 
     def __init__(self, config: PythonGraderConfig, services: Services) -> None:
         self._config = config
@@ -94,7 +94,7 @@ class PythonGrader:
 
 
 def grade_of(outcome: Outcome, *, name: str) -> Grade:
-    """The grade for what came of a call of `grade`."""
+    """The grade for the outcome of a call of `grade`."""
     match outcome.fault:
         case None:
             return grade_from(outcome.value, name=name, seconds=outcome.seconds)

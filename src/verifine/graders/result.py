@@ -28,7 +28,7 @@ class JudgeUsage(_Answer):
 
 
 class GraderErrors(_Answer):
-    """What went wrong; every key is always there. The flags are those of `GradeFault`."""
+    """What went wrong; every key is always there. The flags are the values of `GradeFault`."""
 
     formula_parse_error: bool
     sample_parse_error: bool
@@ -55,7 +55,7 @@ class GraderMetadata(_Answer):
     """In seconds."""
     scores: Mapping[str, float]
     token_usage: int | None
-    """Of all judges; None: none was asked."""
+    """Of all judges; None: no judge was asked."""
     sampled_model_name: str | None
     errors: GraderErrors
 
@@ -101,7 +101,7 @@ def describe_grade(config: AnyGrader, grade: Grade, seconds: float) -> GraderRes
 def _errors(grade: Grade) -> GraderErrors:
     faults: Collection[GradeFault] = grade.faults
     if grade.score is None and not faults:
-        faults = {GradeFault.OTHER}  # a reward of 0 that nobody gave is never without an error
+        faults = {GradeFault.OTHER}  # a reward of 0 that no grader gave always has an error
     flags = {fault.value: fault in faults for fault in GradeFault}
     details = {key: grade.reason if fault in faults else None for fault, key in _DETAILS.items()}
     return GraderErrors.model_validate({**flags, **details})

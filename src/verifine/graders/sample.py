@@ -12,7 +12,7 @@ def sample_fields(sample: Sample) -> dict[str, Json]:
     """The answer as OpenAI's graders see it; the names are those of `SAMPLE_FIELDS`.
 
     `output_json` is None where the answer is not JSON. `output_tools` are the calls that stand between `<tool_call>`
-    tags, as Qwen, SmolLM and their kin write them.
+    tags, as Qwen, SmolLM and similar models write them.
     """
     text = sample.output_text
     blocks = (block.partition("</tool_call>") for block in text.split("<tool_call>")[1:])
@@ -29,7 +29,7 @@ def sample_fields(sample: Sample) -> dict[str, Json]:
 
 
 def _tool_call(value: Json) -> Json:
-    """A call in OpenAI's form, its arguments as JSON text; None if it is no call."""
+    """A call in OpenAI's form, its arguments as JSON text; None if it is not a call."""
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return None
     arguments = value.get("arguments", {})

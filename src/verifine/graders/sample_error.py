@@ -14,5 +14,5 @@ class SampleError(GraderError):
         self.fault = fault
 
     def grade(self) -> Grade:
-        """The grade that says so."""
+        """The unscorable grade for it."""
         return Grade.unscorable(str(self), self.fault)

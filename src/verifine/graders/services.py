@@ -1,4 +1,4 @@
-"""What graders work with beside the sample: the sandbox's level, and the servers they may ask."""
+"""What graders use besides the sample: the sandbox's level, and the servers they may ask."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from verifine.graders.sandbox.call import Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Given to `build_grader` by whoever starts a run."""
+    """Built once for a run or a command, and given to `build_grader`."""
 
     grading: GradingConfig = field(default_factory=GradingConfig)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Where keys and secrets are looked up by name; they are never written anywhere."""
     level: Level | None = None
-    """What untrusted code is held with; None: the best this machine has. UNSAFE is for the machine's owner to say."""
+    """How strongly untrusted code is isolated; None: as this machine can. Only its owner may choose UNSAFE."""
     clients: SharedClients = field(default_factory=SharedClients, repr=False, compare=False)
-    """The connections to judges and embedders; whoever has a lease closes it, and the last one closes the client."""
+    """The connections to judges and embedders, shared by all graders; a client is closed with its last lease."""
     clock: Clock = field(default=Clock(), repr=False, compare=False)
 
     def judge(self) -> ServiceConfig:
-        """The server that judges are asked at.
+        """The server of the judge models.
 
-        Without `grading.judge` it is the one that OpenAI's own clients would ask, if the environment says which;
-        OpenAI itself is asked only by somebody who writes its address down.
+        Without `grading.judge` it is the server in OPENAI_BASE_URL. OpenAI's own server is asked only where its address
+        is given.
 
         Raises:
-            GraderError: nobody says which.
+            GraderError: none is given.
         """
         if self.grading.judge is not None:
             return self.grading.judge
@@ -48,13 +48,13 @@ class Services:
         try:
             return ServiceConfig(base_url=base_url, api_key_env="OPENAI_API_KEY" if has_key else None)
         except ValidationError as error:
-            raise GraderError("OPENAI_BASE_URL is no address; set it as in http://127.0.0.1:8000/v1") from error
+            raise GraderError("OPENAI_BASE_URL is not an address; set it as in http://127.0.0.1:8000/v1") from error
 
     def lease(self, server: ServiceConfig, *, max_reply_bytes: int = MAX_REPLY_BYTES) -> Lease:
-        """A client of the server, shared with all who ask the same one.
+        """A client of the server, shared by all graders that ask it.
 
         Raises:
-            GraderError: its address is none, or the environment lacks its key.
+            GraderError: its address is not valid, or the environment lacks its key.
         """
         check_address(server.base_url)
         key = None if server.api_key_env is None else read_secret(self.environment, server.api_key_env)
@@ -75,4 +75,4 @@ class Services:
 
 
 ALONE = Services()
-"""No servers to ask, and the best sandbox there is."""
+"""No servers, and the strongest isolation this machine has."""

@@ -1,6 +1,6 @@
 """Filling in `{{ item.field }}` and `{{ sample.output_text }}` in a grader's texts.
 
-One pass from left to right: what is put in is never looked at again, so an answer that contains `{{ item.gt_answer }}`
+One pass from left to right: inserted text is not searched again, so an answer that contains `{{ item.gt_answer }}`
 stays the text it is.
 """
 

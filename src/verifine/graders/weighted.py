@@ -21,7 +21,9 @@ class WeightedGrader:
             return Grade(score=None, reason=reason)
         scores = scores_of(parts)
         score = sum(self._weights[name] * value for name, value in scores.items())
-        judges = [grade for name, grade in parts.items() if self._weights[name] >= 0]  # what is penalised is not wanted
+        judges = [
+            grade for name, grade in parts.items() if self._weights[name] >= 0
+        ]  # a penalty does not say what is wanted
         return Grade(
             score=score,
             reason=describe_failed(parts),

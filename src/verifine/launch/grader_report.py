@@ -53,7 +53,7 @@ class GraderReport:
     series: Mapping[str, Scores]
     """By what was graded; what the report is about comes first."""
     graded: int
-    """Answers, those of all series and those that were not the best together."""
+    """All answers that were graded, also those that were not the best."""
     seconds: float
     probes: Sequence[ProbeResult] = ()
     """The best result of each row and probe; empty: saved answers were graded."""
@@ -68,7 +68,7 @@ class GraderReport:
 
     @property
     def best_ways(self) -> list[tuple[str, int]]:
-        """In how many rows each way of writing the right answer was the best, the most frequent first."""
+        """How often each way of writing the right answer was the best, the most frequent first."""
         right = (result for result in self.probes if result.attempt.probe is Probe.RIGHT)
         return Counter(result.attempt.way for result in right if result.grade.score is not None).most_common()
 
@@ -92,7 +92,7 @@ def _ignore(_done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraderUse:
-    """How a report may use the grader."""
+    """How to make a report: what the grader uses, how much is graded, and who is told."""
 
     services: Callable[[GradingConfig], Services]
     """What the grader works with, by the `grading` section of the run; of the defaults where there is no run."""

@@ -321,7 +321,7 @@ def test_a_proxy_that_cannot_be_used_is_told_when_the_client_is_made(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "gopher://127.0.0.1")
-    with pytest.raises(GraderError, match=r"^http://judge\.invalid/v1 cannot be asked by way of .* proxy: "):
+    with pytest.raises(GraderError, match=r"^http://judge\.invalid/v1 cannot be asked through .* proxy: "):
         make_client(url="http://judge.invalid/v1")
 
 

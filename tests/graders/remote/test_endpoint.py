@@ -218,7 +218,7 @@ def test_a_row_that_json_cannot_say_is_unscorable_and_not_sent(service: StubServ
         ({"token_env": "TOKEN"}, {}, "variable TOKEN is not set"),
         ({"secret_env": "SECRET"}, {}, "variable SECRET is not set"),
         ({"secret_env": "SECRET"}, {"SECRET": "hunter2"}, r"secret_env: SECRET: must be whsec_"),
-        ({"token_env": "TOKEN"}, {"TOKEN": "hunter2\nx: y"}, "variable TOKEN holds more than plain ASCII"),
+        ({"token_env": "TOKEN"}, {"TOKEN": "hunter2\nx: y"}, "variable TOKEN is not plain ASCII"),
         ({"headers": {"x y": "1"}}, {}, r"headers\.x y: not a header"),
         ({"headers": {"x": "1\r\ny: 2"}}, {}, r"headers\.x: not a header"),
         ({"headers": {"Content-Length": "1"}}, {}, r"headers\.Content-Length: set by Verifine itself"),

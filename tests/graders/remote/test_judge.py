@@ -382,7 +382,7 @@ def test_the_configuration_goes_before_the_environment(service: StubService, mak
 @pytest.mark.parametrize(
     ("judge", "environment", "told"),
     [
-        (None, {"OPENAI_BASE_URL": "judge:8000"}, "OPENAI_BASE_URL is no address"),
+        (None, {"OPENAI_BASE_URL": "judge:8000"}, "OPENAI_BASE_URL is not an address"),
         (ServiceConfig(base_url="http://judge/v1", api_key_env="JUDGE_KEY"), {}, "variable JUDGE_KEY is not set"),
     ],
 )

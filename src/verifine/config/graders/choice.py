@@ -14,21 +14,23 @@ from verifine.config.graders.traits import GraderTraits, Recognition
 
 
 class ChoiceGraderConfig(BaseGraderConfig):
-    """1 if the answer decides for the right choice, and for no other, else 0. The format is right if it decides."""
+    """1 if the answer names the right choice and no other, else 0. The format is right if it names exactly one."""
 
     type: Literal["choice"]
     name: str = "choice"
     input: Template = INPUT
     reference: Template = REFERENCE
     choices: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=2)] = Field(
-        default=("A", "B", "C", "D"), description="What can be chosen; upper and lower case are the same."
+        default=("A", "B", "C", "D"), description="The choices; upper and lower case are the same."
     )
-    format_weight: Share = Field(default=0.0, description="The part of the score that deciding earns, right or wrong.")
+    format_weight: Share = Field(
+        default=0.0, description="The part of the score for naming exactly one choice, right or wrong."
+    )
 
     @model_validator(mode="after")
     def _choices_differ(self) -> Self:
         if len({choice.casefold() for choice in self.choices}) < len(self.choices):
-            raise ValueError("`choices` holds one twice; upper and lower case are the same")
+            raise ValueError("`choices` has a duplicate; upper and lower case are the same")
         return self
 
     @property

@@ -12,7 +12,7 @@ from verifine.config.graders.traits import GraderTraits, Recognition
 
 
 class CodeGraderConfig(BaseGraderConfig):
-    """Runs a Python program that the answer holds on the row's test cases, in the sandbox.
+    """Runs the Python program in the answer on the row's test cases, in the sandbox.
 
     The program gets inputs and gives back outputs; they are compared outside, so it cannot forge a verdict. The score
     is `format_weight` for a code block plus the rest for passing.

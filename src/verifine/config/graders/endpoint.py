@@ -24,12 +24,12 @@ class EndpointGraderConfig(BaseGraderConfig):
     )
     secret_env: str | None = Field(
         default=None,
-        description="The environment variable with the secret (whsec_...) that requests are signed with, as the "
-        "Standard Webhooks specification has it.",
+        description="The environment variable with the secret (whsec_...) that requests are signed with, by the "
+        "Standard Webhooks specification.",
     )
     timeout_s: float = Field(default=30.0, gt=0, le=600, description="Seconds one request may take.")
-    max_concurrency: int = Field(default=8, ge=1, le=256, description="Requests under way at once.")
-    max_retries: int = Field(default=3, ge=0, le=10, description="Times a failed request is made again.")
+    max_concurrency: int = Field(default=8, ge=1, le=256, description="Requests in progress at once.")
+    max_retries: int = Field(default=3, ge=0, le=10, description="Retries of a failed request.")
 
     @property
     def traits(self) -> GraderTraits:

@@ -136,7 +136,7 @@ class _Parser:
     def _call(self, token: _Token, depth: int) -> Node:
         if token.text not in self._grammar.functions:
             known = ", ".join(self._grammar.functions)
-            raise FormulaError(f"column {token.column}: {token.text} is no function; there are {known}")
+            raise FormulaError(f"column {token.column}: {token.text} is not a function; there are {known}")
         arguments = [self._sum(depth + 1)]
         while self._take(","):
             arguments.append(self._sum(depth + 1))
@@ -146,7 +146,7 @@ class _Parser:
         return Apply(symbol=token.text, arguments=tuple(arguments))
 
     def _take(self, *wanted: str) -> str | None:
-        """The next symbol if it is one of these, and a step forward."""
+        """Consume and return the next symbol if it is one of these."""
         if self._next.kind not in wanted:
             return None
         self._position += 1
@@ -173,7 +173,7 @@ def _tokens(text: str) -> list[_Token]:
             return [*tokens, _Token(text="", column=position + 1, kind="end")]
         match = _TOKEN.match(text, position)
         if match is None:
-            raise FormulaError(f'column {position + 1}: "{text[position]}" means nothing in a formula')
+            raise FormulaError(f'column {position + 1}: "{text[position]}" has no meaning in a formula')
         tokens.append(_Token(text=match[0], column=position + 1, kind=match.lastgroup or match[0]))
         position = match.end()
     raise FormulaError(f"the formula has more than {MAX_TOKENS} numbers, names and signs")

@@ -23,7 +23,7 @@ class FormatGraderConfig(BaseGraderConfig):
     template: str | None = Field(
         default=None,
         description="In place of `pattern`: tags with ... between them, such as "
-        "`<think>...</think><answer>...</answer>`. Each tag must stand exactly once, in this order, with something "
+        "`<think>...</think><answer>...</answer>`. Each tag must stand exactly once, in this order, with text "
         "inside and only blanks outside.",
     )
 
@@ -36,7 +36,7 @@ class FormatGraderConfig(BaseGraderConfig):
     @model_validator(mode="after")
     def _pattern_compiles(self) -> Self:
         try:
-            with warnings.catch_warnings(action="ignore"):  # of what a later Python may read otherwise
+            with warnings.catch_warnings(action="ignore"):  # about syntax that a later Python may read differently
                 re.compile(self.pattern or "")
         except re.error as error:
             raise ValueError(f"`pattern` is not a regular expression: {error}") from error
@@ -70,7 +70,7 @@ _TAG_PAIR = re.compile(r"\s*<(?P<tag>[A-Za-z][\w-]*)>\s*(?:\.\.\.|…)\s*</(?P=t
 
 
 def tags_of(template: str) -> tuple[str, ...]:
-    """The tags of `<think>...</think><answer>...</answer>`, in order; empty if it is no such template."""
+    """The tags of `<think>...</think><answer>...</answer>`, in order; empty if the text is not such a template."""
     tags: list[str] = []
     position = 0
     while position < len(template):

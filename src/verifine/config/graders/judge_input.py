@@ -79,7 +79,7 @@ class JudgeSampling(Schema):
     top_p: float | None = Field(default=None, gt=0, le=1)
     temperature: float | None = Field(default=None, ge=0)
     max_completions_tokens: int | None = Field(
-        default=None, ge=1, description="Longest verdict, in tokens; OpenAI writes it with this s."
+        default=None, ge=1, description="Longest verdict, in tokens (the name is OpenAI's)."
     )
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
 

@@ -18,7 +18,7 @@ from verifine.config.graders.traits import GraderTraits, Recognition, combine_tr
 class MultiGraderConfig(BaseGraderConfig):
     """OpenAI's multi grader: a formula of the scores of several graders.
 
-    `graders` may also be a list, whose graders go by their names.
+    `graders` may also be a list, in which each grader has a `name`.
     """
 
     type: Literal["multi"]

@@ -23,9 +23,9 @@ class NumberGraderConfig(BaseGraderConfig):
     take: Literal["whole", "last"] = Field(
         default="last", description="whole: the text is the number and nothing else; last: the last number in it."
     )
-    tolerance: float = Field(default=0.0, ge=0, description="Largest difference that is right.")
+    tolerance: float = Field(default=0.0, ge=0, description="Largest accepted difference.")
     relative_tolerance: float = Field(
-        default=0.0, ge=0, description="The same as a share of the reference; the wider of the two holds."
+        default=0.0, ge=0, description="The same as a share of the reference; the larger of the two counts."
     )
 
     @property

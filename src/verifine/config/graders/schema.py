@@ -11,7 +11,7 @@ from verifine.config.graders.template import check_template
 
 
 class Schema(BaseModel):
-    """Strict at the border: an unknown field is an error, and a parsed value does not change."""
+    """Strict: an unknown field is an error, and a parsed value does not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -35,6 +35,6 @@ def _without_secrets(url: str) -> str:
 
 
 Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_without_secrets)]
-"""Of a web service."""
+"""The address of a web service."""
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -19,7 +19,7 @@ class ScoreModelGraderConfig(BaseGraderConfig):
     name: str = "score_model"
     model: str = Field(min_length=1, description="The judge, as the server of `grading.judge` calls it.")
     input: Judged = Field(description="The chat that the judge reads; what it should value is written here.")
-    range: tuple[float, float] = Field(default=(0.0, 1.0), description="Lowest and highest score; beyond is clipped.")
+    range: tuple[float, float] = Field(default=(0.0, 1.0), description="Lowest and highest score; others are clipped.")
     sampling_params: JudgeSampling | None = Field(default=None, description="How the judge is sampled.")
     pass_threshold: float | None = PASS_THRESHOLD
 

@@ -30,7 +30,7 @@ class TemplateReference:
     steps: tuple[str | int, ...]
 
     def path(self, depth: int | None = None) -> str:
-        """The path as far as `depth` steps (None: all), as one would write it."""
+        """The path as far as `depth` steps (None: all), as it is written in a template."""
         steps = self.steps[:depth]
         return self.root + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
 
@@ -42,7 +42,7 @@ def check_template(template: str) -> None:
 
 @lru_cache(maxsize=256)
 def parse_template(template: str) -> tuple[str | TemplateReference, ...]:
-    """The template's texts and references in turn; what stands in the texts is never looked at again.
+    """The template's texts and references in turn; the texts are not searched again.
 
     Raises:
         ValueError: naming what cannot be read.

@@ -16,7 +16,7 @@ class WeightedGraderConfig(BaseGraderConfig):
     """Several graders at once: the score is the sum of theirs, each times its weight.
 
     An answer is in the right format, or right, if all graders that judge that say so; one with a negative weight is a
-    penalty and judges neither. An answer is unscorable if it is for any of them. The score that each one gave is
+    penalty and judges neither. An answer is unscorable if it is for any of them. Each grader's score is
     logged as `rewards/<name>`.
     """
 
@@ -24,8 +24,8 @@ class WeightedGraderConfig(BaseGraderConfig):
     name: str = "weighted"
     graders: Mapping[str, SingleGrader] = Field(description="The graders, each under a name of its own.")
     weights: Mapping[str, float] = Field(
-        description="What the score of each grader is multiplied with, by the same names. A negative weight takes "
-        "away; with 0 the grader still judges format and answer, but adds nothing to the score."
+        description="The factor of each grader's score, by the same names. A negative weight is a "
+        "penalty; with 0 the grader still judges format and answer, but adds nothing to the score."
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The chat that a judge reads, as `POST /chat/completions` wants it."""
+"""The chat that a judge reads, as `POST /chat/completions` takes it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def render_chat(messages: Sequence[JudgeMessage], instruction: str, sample: Samp
 def _message(message: JudgeMessage, sample: Sample) -> dict[str, Json]:
     content = message.content
     parts = [_part(part, sample) for part in (content if isinstance(content, tuple) else (content,))]
-    if len(parts) == 1 and parts[0]["type"] == "text":  # as it is, since not every server reads parts
+    if len(parts) == 1 and parts[0]["type"] == "text":  # as text, since not every server reads parts
         return {"role": message.role, "content": parts[0]["text"]}
     return {"role": message.role, "content": list(parts)}
 

@@ -18,7 +18,7 @@ from verifine.graders.services import Services
 from verifine.types import Grade, GradeFault, Json, Sample
 
 MAX_REMEMBERED = 100_000
-"""Scores kept, some 20 MB of them."""
+"""Scores that are kept: about 20 MB."""
 
 _FORMAT_REFUSED = re.compile(r"response_format|json_schema|structured|guided|grammar", re.IGNORECASE)
 
@@ -32,7 +32,7 @@ class _Asked:
 
 
 class JudgeGrader:
-    """Asks a model about each sample; unscorable where it gives no result that was asked for.
+    """Asks a model about each sample; unscorable where its result is not one that was asked for.
 
     It remembers what was asked before, and whether the server can be told the form of its answer.
     """
@@ -162,5 +162,5 @@ def _object(properties: dict[str, Json]) -> dict[str, Json]:
 
 
 def _json(value: Json) -> bytes:
-    """ValueError for what JSON cannot say: NaN, or half a character."""
+    """ValueError for what JSON cannot hold: NaN, or half a character."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from verifine.config.graders import JudgeSampling, LabelModelGraderConfig
-from verifine.graders.judge.question import Question, UnreadableResultError, instruct, shown
+from verifine.graders.judge.question import Question, UnreadableResultError, instruct, show_result
 from verifine.types import Json
 
 
@@ -31,5 +31,5 @@ def _listed(labels: Sequence[str]) -> str:
 
 def _label(result: Json, labels: Sequence[str]) -> str:
     if not isinstance(result, str) or result not in labels:
-        raise UnreadableResultError(f"its result is {shown(result)}, not one of {_listed(labels)}")
+        raise UnreadableResultError(f"its result is {show_result(result)}, not one of {_listed(labels)}")
     return result

@@ -16,7 +16,7 @@ class UnreadableResultError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A judge grader, without what tells scores from labels."""
+    """What a judge is asked, whether it gives scores or labels."""
 
     name: str
     model: str
@@ -45,7 +45,7 @@ def instruct(kind: str, result: str) -> str:
     )
 
 
-def shown(result: Json) -> str:
+def show_result(result: Json) -> str:
     """A result as JSON, shortened, for a message."""
     text = json.dumps(result, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."

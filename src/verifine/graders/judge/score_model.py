@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from verifine.config.graders import JudgeSampling, ScoreModelGraderConfig
-from verifine.graders.judge.question import Question, UnreadableResultError, instruct, shown
+from verifine.graders.judge.question import Question, UnreadableResultError, instruct, show_result
 from verifine.types import Json
 
 
@@ -25,7 +25,7 @@ def score_question(config: ScoreModelGraderConfig) -> Question:
 
 def _number(result: Json) -> float:
     if isinstance(result, bool) or not isinstance(result, int | float):
-        raise UnreadableResultError(f"its result is {shown(result)}, not a number")
+        raise UnreadableResultError(f"its result is {show_result(result)}, not a number")
     try:
         return float(result)
     except OverflowError as error:

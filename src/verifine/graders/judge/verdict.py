@@ -10,9 +10,9 @@ from verifine.data.strict_json import JsonError, parse_json
 from verifine.types import GradeFault, Json, TokenUsage
 
 MAX_CHARACTERS = 64_000
-"""Of a judge that does not answer with JSON alone, the last ones: its verdict stands at the end."""
+"""Of an answer that is not JSON alone, its last characters: the verdict is at the end."""
 MAX_CANDIDATES = 200
-"""Places where an object may begin. A judge that quotes an answer made of them is given up on, not waited for."""
+"""Places where an object may begin. A judge's answer with more of them is not searched to the end."""
 
 _OBJECT_BEGINS = re.compile(r'\{\s*"')
 _AFTER_THE_VERDICT = "` \t\r\n"
@@ -30,7 +30,7 @@ class VerdictError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What matters of the answer of `POST /chat/completions`."""
+    """The parts of the answer of `POST /chat/completions` that are used."""
 
     content: str
     refusal: str | None
@@ -39,12 +39,12 @@ class Completion:
 
 
 def read_completion(reply: Json) -> Completion:
-    """VerdictError if the server's answer is no chat completion."""
+    """VerdictError if the server's answer is not a chat completion."""
     choices = _field(reply, "choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = _field(choice, "message")
     if not isinstance(message, dict):
-        raise VerdictError("the server's answer is no chat completion", GradeFault.MODEL_SERVER)
+        raise VerdictError("the server's answer is not a chat completion", GradeFault.MODEL_SERVER)
     content, refusal, reason = message.get("content"), message.get("refusal"), _field(choice, "finish_reason")
     return Completion(
         content=content if isinstance(content, str) else "",
@@ -61,7 +61,7 @@ def read_result(completion: Completion) -> Json:
     not count: a judge that thinks aloud quotes what it judges, and that may look like a verdict.
 
     Raises:
-        VerdictError: the judge refused, or its answer holds no verdict.
+        VerdictError: the judge refused, or its answer has no verdict.
     """
     if completion.refusal is not None:
         raise VerdictError(f"it refused: {_end(completion.refusal)}", GradeFault.MODEL_REFUSAL)
@@ -81,7 +81,7 @@ def read_result(completion: Completion) -> Json:
 
 
 def _verdict_at_the_end(text: str) -> str:
-    """The outermost object that ends where the text does; the whole text if there is none."""
+    """The outermost object at the end of the text; the whole text if there is none."""
     end_of_text, position = text[-MAX_CHARACTERS:], 0
     for _ in range(MAX_CANDIDATES):
         begin = _OBJECT_BEGINS.search(end_of_text, position)

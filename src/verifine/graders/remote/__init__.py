@@ -1,4 +1,4 @@
-"""Asking services on other machines: many requests at once, tried again, and every failure a value."""
+"""Asking services on other machines: many requests at once, with retries; a failure is a value, not an exception."""
 
 from __future__ import annotations
 

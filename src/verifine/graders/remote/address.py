@@ -9,7 +9,7 @@ from verifine.errors import GraderError
 
 
 def check_address(url: str) -> None:
-    """GraderError if it cannot be asked, or holds a password: the configuration is saved and shown."""
+    """GraderError if it is not valid, or holds a password: the configuration is saved and shown."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

@@ -1,4 +1,4 @@
-"""A client of one service: many requests at once, but never more than the service was said to bear."""
+"""A client of one service: many requests at once, up to the service's limit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MIN_LATE = 8
 """Requests in a row that get no answer in time, all attempts included, before the rest of a batch is not sent: a
 server that hangs would otherwise hold up a step for hours. With more slots than this, it is one a slot."""
 CLOSE_TIMEOUT_S = 5.0
-"""Longest wait for connections to close: what hangs in a name server is left behind."""
+"""Longest wait for connections to close; one that hangs in a name lookup is left behind."""
 
 HeaderMaker = Callable[[HttpRequest], Mapping[str, str]]
 """Called for every attempt, so that a signature is never older than its request."""
@@ -33,7 +33,7 @@ HeaderMaker = Callable[[HttpRequest], Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A server, and what it bears."""
+    """A server and its limits."""
 
     url: str
     timeout_s: float
@@ -48,11 +48,11 @@ class RemoteClient:
 
     Redirects are not followed, cookies not kept, and answers not unpacked, so that nothing is sent to or read from
     where the configuration does not say. The proxies and certificates of the environment (HTTPS_PROXY, NO_PROXY,
-    SSL_CERT_FILE) are used as everywhere, but a server on this machine is never asked by way of a proxy.
+    SSL_CERT_FILE) are used as everywhere, but a server on this machine is never asked through a proxy.
     """
 
     def __init__(self, service: Service, *, headers: HeaderMaker, secrets: Sequence[str], clock: Clock) -> None:
-        """GraderError if there can be no such service. `secrets` are kept out of all messages."""
+        """GraderError if no connection can be set up. `secrets` are kept out of all messages."""
         self._service = service
         self._headers = headers
         self._secrets = secrets
@@ -67,17 +67,17 @@ class RemoteClient:
         self._is_closed = False
 
     def post_all(self, requests: Sequence[HttpRequest]) -> list[HttpReply | HttpFailure]:
-        """What came of each request, in the order of the requests."""
+        """A reply or a failure for each request, in their order."""
         loop = self._started()
         answers = asyncio.run_coroutine_threadsafe(self._post_all(requests), loop)
         try:
             return answers.result()
-        except BaseException:  # such as Ctrl-C: nobody waits for the requests under way
+        except BaseException:  # such as Ctrl-C: the requests under way are not waited for
             answers.cancel()
             raise
 
     def close(self) -> None:
-        """End the connections and the thread; nothing can be asked afterwards."""
+        """End the connections and the thread; the client cannot be used afterwards."""
         with self._lock:
             self._is_closed = True
             if self._loop is not None and self._thread.is_alive():
@@ -101,19 +101,19 @@ class RemoteClient:
             await self._done.wait()
 
     async def _post_all(self, requests: Sequence[HttpRequest]) -> list[HttpReply | HttpFailure]:
-        patience = _TimeoutCounter(max(MIN_LATE, self._service.max_concurrency))
-        return await asyncio.gather(*(self._post(request, patience) for request in requests))
+        timeouts = _TimeoutCounter(max(MIN_LATE, self._service.max_concurrency))
+        return await asyncio.gather(*(self._post(request, timeouts) for request in requests))
 
-    async def _post(self, request: HttpRequest, patience: _TimeoutCounter) -> HttpReply | HttpFailure:
+    async def _post(self, request: HttpRequest, timeouts: _TimeoutCounter) -> HttpReply | HttpFailure:
         if len(request.body) > MAX_REQUEST_BYTES:
             message = f"the request has {len(request.body)} bytes; at most {MAX_REQUEST_BYTES} are sent"
             return HttpFailure(kind=HttpFailureKind.TOO_LARGE, message=message)
         async with self._slots:
-            if patience.is_over:
-                what = f"was not asked, since the last {patience.limit} requests got no answer in time"
+            if timeouts.is_over:
+                what = f"was not asked, since the last {timeouts.limit} requests got no answer in time"
                 return self._failure(HttpFailureKind.TIMEOUT, what)
             answer = await self._insist(request)
-        patience.note(answer)
+        timeouts.note(answer)
         return answer
 
     async def _insist(self, request: HttpRequest) -> HttpReply | HttpFailure:
@@ -130,7 +130,7 @@ class RemoteClient:
         return self._finished(answer, attempts=attempt + 1, seconds=self._clock.monotonic() - started)
 
     async def _attempt(self, request: HttpRequest) -> tuple[HttpReply | HttpFailure, Mapping[str, str]]:
-        """What came of it, and the answer's headers."""
+        """The reply or failure of one attempt, and the answer's headers."""
         try:
             async with self._clock.timeout(self._service.timeout_s):
                 return await self._exchange(request)
@@ -157,7 +157,7 @@ class RemoteClient:
         packed = response.headers.get("content-encoding", "identity")
         if packed != "identity":
             return self._failure(
-                HttpFailureKind.NOT_JSON, f"answered packed as {packed[:20]}, which it was told not to do"
+                HttpFailureKind.NOT_JSON, f"answered with content encoded as {packed[:20]}, which it was told not to do"
             )
         try:
             return HttpReply(value=parse_json(body.decode()))
@@ -165,7 +165,7 @@ class RemoteClient:
             return self._failure(HttpFailureKind.NOT_JSON, f"answered with what is not JSON ({error})")
 
     def _failure(self, kind: HttpFailureKind, what: str) -> HttpFailure:
-        return HttpFailure(kind=kind, message=f"{self._place} {what}{_WAYS_OUT.get(kind, '')}")
+        return HttpFailure(kind=kind, message=f"{self._place} {what}{_HINTS.get(kind, '')}")
 
     @property
     def _place(self) -> str:
@@ -179,7 +179,7 @@ class RemoteClient:
 
 
 class _TimeoutCounter:
-    """Counts the requests of a batch that got no answer in time, one after the other."""
+    """Counts successive requests of a batch that got no answer in time."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -194,7 +194,7 @@ class _TimeoutCounter:
         self._late = self._late + 1 if is_late else 0
 
 
-_WAYS_OUT: Mapping[HttpFailureKind, str] = {
+_HINTS: Mapping[HttpFailureKind, str] = {
     HttpFailureKind.TIMEOUT: "; is it overloaded? Lower max_concurrency, or raise timeout_s",
     HttpFailureKind.CONNECTION: "; is it running, and is the address right?",
 }
@@ -211,7 +211,7 @@ def _connections(service: Service) -> httpx2.AsyncClient:
             limits=httpx2.Limits(max_keepalive_connections=service.max_concurrency),
         )
     except (ImportError, ValueError, OSError) as error:  # a proxy or a certificate of the environment
-        raise GraderError(f"{shown(service.url)} cannot be asked by way of the environment's proxy: {error}") from error
+        raise GraderError(f"{shown(service.url)} cannot be asked through the environment's proxy: {error}") from error
 
 
 async def _read(response: httpx2.Response, max_bytes: int) -> bytes | None:

@@ -18,4 +18,4 @@ class Clock:
     now: Callable[[], float] = time.time
     """Seconds since 1970."""
     timeout: Callable[[float], AbstractAsyncContextManager[object]] = asyncio.timeout
-    """Raises TimeoutError in what takes longer than so many seconds."""
+    """Raises TimeoutError in a block that takes longer than this many seconds."""

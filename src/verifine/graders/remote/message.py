@@ -1,4 +1,4 @@
-"""What is asked of a service, and what comes of it."""
+"""A request to a service, and its reply or failure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class HttpRequest:
     url: str
     body: bytes = field(repr=False)
     id: str = ""
-    """Tells requests apart that say the same; a request that is made again keeps it."""
+    """Identifies the request; a retry keeps it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +28,13 @@ class HttpReply:
 
 
 class HttpFailureKind(StrEnum):
-    """Why there is no reply."""
+    """The reason why there is no reply."""
 
     TIMEOUT = "timeout"
     CONNECTION = "connection"
     """Refused, reset, no such host, a certificate that is not trusted, or not HTTP."""
     STATUS = "status"
-    """The service said no."""
+    """The service answered with an error status."""
     TOO_LARGE = "too_large"
     NOT_JSON = "not_json"
 

@@ -1,4 +1,4 @@
-"""What was found out lately, so that nobody is asked the same twice."""
+"""A cache of recent results, so that the same thing is not asked twice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Key, Value]):
-    """Holds values of up to `limit` in all, by `size`; those not asked for longest go first. For any thread."""
+    """Holds values whose sizes add up to `limit` at most; the least recently used go first. Thread-safe."""
 
     def __init__(self, limit: int, size: Callable[[Value], int] = lambda _: 1) -> None:
         self._limit = limit

@@ -1,4 +1,4 @@
-"""What a service says when it says no."""
+"""What a service says when it refuses a request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verifine.types import Json
 
 MAX_DETAIL_CHARACTERS = 300
 
-_WAYS_OUT: Mapping[int, str] = {
+_HINTS: Mapping[int, str] = {
     401: "; check the key that is sent",
     403: "; check the key that is sent",
     404: "; check the address, and the model's name",
@@ -24,13 +24,13 @@ _WAYS_OUT: Mapping[int, str] = {
 def describe_refusal(place: str, status: int, body: bytes, secrets: Sequence[str]) -> HttpFailure:
     """The failure for an answer with a status that is not 2xx."""
     value = _parsed(body)
-    # Before anything is cut off: half a secret would not be found.
+    # Before it is shortened, since half a secret would not be found.
     detail = _one_line(mask(_message(value), secrets))
     told = f": {detail}" if detail else ""
     redirected = "; redirects are not followed, give the final address" if 300 <= status < 400 else ""
     return HttpFailure(
         kind=HttpFailureKind.STATUS,
-        message=f"{place} answered with status {status}{told}{redirected}{_WAYS_OUT.get(status, '')}",
+        message=f"{place} answered with status {status}{told}{redirected}{_HINTS.get(status, '')}",
         status=status,
         detail=detail,
         code=_code(value),

@@ -1,4 +1,4 @@
-"""Whether a failed request is made again, and how long to wait before.
+"""Whether to retry a failed request, and how long to wait before.
 
 The rules are those of OpenAI's own clients, so a server that steers those (`retry-after`, `retry-after-ms`,
 `x-should-retry`) steers us alike.
@@ -16,9 +16,9 @@ from verifine.graders.remote.message import HttpFailure, HttpFailureKind
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 8.0
 JITTER = 0.25
-"""The share of a pause that is left out at most, so that requests that failed together do not come back together."""
+"""Up to this share of a pause is left out, so that requests that failed together are not retried together."""
 LONGEST_ASKED_PAUSE_S = 120.0
-"""A server that wants us to wait longer is not asked again."""
+"""If a server asks for a longer wait, the request is not retried."""
 
 _PASSING_STATUSES = frozenset({408, 409, 429})
 
@@ -26,7 +26,7 @@ _PASSING_STATUSES = frozenset({408, 409, 429})
 def pause_before_retry(
     failure: HttpFailure, headers: Mapping[str, str], attempt: int, seed: bytes, now: float
 ) -> float | None:
-    """Seconds to wait after the failed `attempt` (from 0); None: not again.
+    """Seconds to wait after the failed `attempt` (from 0); None: do not retry.
 
     The jitter is a function of `seed` and `attempt`. `now` is in seconds since 1970.
     """
@@ -51,7 +51,7 @@ def _may_pass(failure: HttpFailure, headers: Mapping[str, str]) -> bool:
 
 
 def _asked_pause_s(headers: Mapping[str, str], now: float) -> float | None:
-    """None: the server asks for none that can be read."""
+    """None: the server does not ask for a readable one."""
     for name, per_second in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
             asked = float(headers[name]) / per_second

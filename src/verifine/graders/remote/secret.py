@@ -1,4 +1,4 @@
-"""Keys and secrets of remote graders: where they are found."""
+"""Reading the keys and secrets of remote graders."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def read_secret(environment: Mapping[str, str], variable: str) -> str:
     """The variable's value, without the blanks and line ends that files leave around it.
 
     Raises:
-        GraderError: it is not set, or cannot be sent in a header; the value is not told.
+        GraderError: it is not set, or cannot be sent in a header; the message does not show the value.
     """
     value = environment.get(variable, "").strip()
     if not value:
         raise GraderError(f"the environment variable {variable} is not set; set it, or name another one")
     if not (value.isascii() and value.isprintable()):
-        raise GraderError(f"the environment variable {variable} holds more than plain ASCII on one line; set it anew")
+        raise GraderError(f"the environment variable {variable} is not plain ASCII on one line; set it again")
     return value

@@ -1,4 +1,4 @@
-"""Clients that several graders use: one a server, so that the bound on its requests holds for all of them together."""
+"""Clients that several graders share: one for each server, so that its limit holds for all of them together."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ class Lease:
         self._give_back: Callable[[], None] | None = give_back
 
     def close(self) -> None:
-        """Give the client back; once more does nothing."""
+        """Give the client back. Safe to call twice."""
         give_back, self._give_back = self._give_back, None
         if give_back is not None:
             give_back()
 
 
 class SharedClients:
-    """Who gives back the last lease on a client closes it, so every grader closes what it was given and no more."""
+    """A client is closed when its last lease is given back, so a grader closes its lease and no more."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[ServiceConfig, _Held] = {}
 
     def lease(self, server: ServiceConfig, create: Callable[[], RemoteClient]) -> Lease:
-        """The client of this server, created if nobody has one."""
+        """The client of this server, created on first use."""
         with self._lock:
             if server not in self._held:
                 self._held[server] = _Held(client=create())

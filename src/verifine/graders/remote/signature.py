@@ -1,4 +1,4 @@
-"""Signing requests as the Standard Webhooks specification has it (version 1, HMAC-SHA256)."""
+"""Signing requests by the Standard Webhooks specification (version 1, HMAC-SHA256)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MIN_SECRET_BYTES = 24
 
 
 class Signer:
-    """Holds a secret, and shows nobody."""
+    """Holds a secret, and never shows it."""
 
     def __init__(self, secret: str) -> None:
-        """GraderError if `secret` is not `whsec_` and the base64 of enough bytes; it is not told what it is."""
+        """GraderError if `secret` is not `whsec_` and the base64 of enough bytes; the message does not show it."""
         try:
             self._key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
         except binascii.Error:

@@ -1,4 +1,4 @@
-"""Runs untrusted code, a user's grader or a model's program, where it can harm nothing and reach nothing."""
+"""Runs untrusted code, a user's grader or a model's program, isolated from files, network and other processes."""
 
 from verifine.graders.sandbox.call import Call, CallFault, Level, Limits, Outcome
 from verifine.graders.sandbox.level import LevelReport, find_level

@@ -1,4 +1,4 @@
-"""What is asked of the sandbox, and what comes of it."""
+"""A call to the sandbox, its limits, and its outcome."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from verifine.types import Json
 
 
 class Level(StrEnum):
-    """How strongly untrusted code is held. There is no other level: what cannot be held is refused."""
+    """How strongly untrusted code is isolated. There is no other level: code that cannot be isolated is refused."""
 
     FULL = "full"
     """Namespaces, Landlock, a system call filter and resource limits."""
@@ -21,7 +21,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one call may use; whoever needs more is ended."""
+    """What one call may use; a process that needs more is killed."""
 
     wall_s: float = 5.0
     cpu_s: float = 5.0
@@ -31,7 +31,7 @@ class Limits:
     answer_bytes: int = 64 << 10
     """Of the returned value as JSON."""
     output_bytes: int = 64 << 10
-    """Of standard output; what comes after is an error, not cut off in silence."""
+    """Of standard output; more is an error, not cut off silently."""
     file_bytes: int = 8 << 20
     """Of a file it writes, which only unsafe code can."""
     open_files: int = 64
@@ -39,13 +39,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """Untrusted code, and what to do with it.
+    """Untrusted code, and how to run it.
 
     With `function`, the source is executed and its function of that name is called with `arguments`; what it returns,
     as JSON, is the value. Without, the source is a program: it reads `stdin`, and what it prints is all that counts.
 
-    All of it can be read by the code, also `arguments` and what is left of `stdin`. What it is to be compared with does
-    not belong here.
+    All of it can be read by the code, also `arguments` and what is left of `stdin`. The expected result does not
+    belong here.
     """
 
     source: str
@@ -57,7 +57,7 @@ class Call:
 
 
 class CallFault(StrEnum):
-    """Why a call has no value."""
+    """The reason why a call has no value."""
 
     SOURCE = "source"
     """It does not compile, raises while it is loaded, or has no such function."""
@@ -72,12 +72,12 @@ class CallFault(StrEnum):
     ANSWER = "answer"
     """What it returned is not strict JSON (NaN and infinities are not), or too large; or it printed too much."""
     SANDBOX = "sandbox"
-    """The sandbox itself failed, twice; the code is not to blame."""
+    """The sandbox itself failed, twice; it is not the code's fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a call. Everything in it but `fault`, `seconds` is the code's own word."""
+    """The outcome of a call. All but `fault` and `seconds` comes from the code itself and is not to be trusted."""
 
     value: Json = None
     """What the function returned; None where there is a fault, or no function was called."""

@@ -1,4 +1,4 @@
-"""From what a process said and how it ended to the outcome of its call. Nothing it said is trusted."""
+"""The outcome of a call, from what its process wrote and how it ended. Nothing it wrote is trusted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verifine.types import Json
 
 MAX_MESSAGE_CHARACTERS = 500
 _FAULTS = {fault.value: fault for fault in (CallFault.SOURCE, CallFault.RAISED, CallFault.MEMORY, CallFault.ANSWER)}
-"""What a process may say of itself."""
+"""Faults that a process may report itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class ProcessExit:
 
 
 def outcome_of(call: Call, heard: Heard, ending: ProcessExit, limits: Limits) -> Outcome:
-    """The outcome. A reason to stop on our side goes before anything that was said."""
+    """The outcome. Our own reason to stop takes precedence over what the process wrote."""
     said = _stopped(heard.stop, ending, limits) or _without_answer(heard.answer, ending, limits)
     value, fault, message = said or _said(call, heard.answer, limits)
     return Outcome(
@@ -74,12 +74,12 @@ def _said(call: Call, answer: bytes, limits: Limits) -> _Said:
         return None, None, ""
     fault = _FAULTS.get(word.decode(errors="replace"))
     if fault is None or not isinstance(value, str):
-        return None, CallFault.ANSWER, "it wrote something else where its answer belongs"
+        return None, CallFault.ANSWER, "it wrote something else in place of its answer"
     return None, fault, value
 
 
 def _one_line(text: str) -> str:
-    """Without line breaks, and without what would move the cursor of a terminal."""
+    """Without line breaks and other control characters."""
     return "".join(character if character.isprintable() else " " for character in text).strip()
 
 

@@ -17,7 +17,7 @@ from verifine.graders.sandbox.inside.guard import MAX_TASKS
 
 ROOT = Path("/sys/fs/cgroup")
 HEADROOM_BYTES = 2 << 30
-"""For what is preloaded, and for the files that are mapped."""
+"""For preloaded modules and mapped files."""
 _PREFIX = "verifine-"
 _REMOVAL_S = 1.0
 _numbers = itertools.count()
@@ -80,7 +80,7 @@ def find_hierarchies(root: Path = ROOT) -> list[Hierarchy]:
 
 
 def make_group(hierarchies: Sequence[Hierarchy]) -> ControlGroup | None:
-    """A group of its own in each; None where there are none, or where it cannot be made after all."""
+    """A new group in each; None if there are no hierarchies, or it cannot be made."""
     name = f"{_PREFIX}{os.getpid()}-{next(_numbers)}"
     folders: list[Path] = []
     memory: list[Path] = []
@@ -102,7 +102,7 @@ def make_group(hierarchies: Sequence[Hierarchy]) -> ControlGroup | None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what programs left that were killed."""
+    """Remove the groups that killed programs left behind."""
     for left in folder.glob(f"{_PREFIX}*"):
         owner = left.name.removeprefix(_PREFIX).partition("-")[0]
         if not Path("/proc", owner).exists():

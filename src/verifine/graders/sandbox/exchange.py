@@ -1,4 +1,4 @@
-"""One call's talk with the process that runs it: everything in, what comes out up to its limits, all in its time."""
+"""The exchange with the process that runs a call: sends the input and collects the output, up to its limits."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from enum import Enum, auto
 
 _PIECE_BYTES = 1 << 16
 _END = b""
-"""What is read from a pipe that nobody writes to any more."""
+"""What is read from a pipe whose writers have all closed it."""
 
 
 class Stop(Enum):
-    """Why the talk is over."""
+    """Why the exchange ended."""
 
     ANSWERED = auto()
-    """There is a whole line, or the process has closed its end, as one does that ends."""
+    """There is a whole line, or the process has closed its end, for example by ending."""
     LATE = auto()
     ANSWER_TOO_LARGE = auto()
     OUTPUT_TOO_LARGE = auto()
     WORKER = auto()
-    """The worker has something to say, or is gone."""
+    """The worker has sent something, or is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What came of the talk."""
+    """The result of the exchange."""
 
     stop: Stop
     answer: bytes
@@ -39,7 +39,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What the talk may take."""
+    """The limits of the exchange."""
 
     deadline: float
     """As `time.monotonic` counts."""
@@ -60,7 +60,7 @@ class Exchange:
             stdin, self._request = self._pipe()
             self._output, stdout = self._pipe()
             self._answer, answer = self._pipe()
-        except OSError:  # there are no more descriptors to be had
+        except OSError:  # no more descriptors are available
             self.close()
             raise
         self.theirs = (stdin, stdout, answer)
@@ -77,7 +77,7 @@ class Exchange:
             self._close(descriptor)
 
     def talk(self, worker: int) -> Stop:
-        """Until there is a reason to stop. `worker` is the worker's descriptor, which is silent while all is well."""
+        """Exchange data until there is a reason to stop. `worker` is a descriptor that is readable if it fails."""
         poller = select.poll()  # select() fails on descriptors above 1023
         poller.register(self._request, select.POLLOUT)
         for descriptor in (self._output, self._answer, worker):
@@ -101,7 +101,7 @@ class Exchange:
                 return Stop.WORKER
 
     def take_rest(self, stop: Stop, seconds: float) -> Heard:
-        """All that was said, once the process is gone. There may be more in its output, even too much."""
+        """Everything that was written, once the process is gone; the rest of its output may exceed the limit."""
         excess = self._excess()
         while excess is None and self._receive(self._output, self.output):
             excess = self._excess()
@@ -115,7 +115,7 @@ class Exchange:
         return None
 
     def _send(self) -> bool:
-        """Whether there is more to send to somebody."""
+        """Whether more is left to send."""
         if self._unsent:
             try:
                 self._unsent = self._unsent[os.write(self._request, self._unsent[:_PIECE_BYTES]) :]

@@ -1,4 +1,4 @@
-"""How strongly this machine can hold untrusted code, found out by doing it."""
+"""How strongly this machine can isolate untrusted code, found out by trying."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from verifine.graders.sandbox.worker import Worker
 LANDLOCK_NEEDED: Mapping[Level, int] = {Level.FULL: 1, Level.KERNEL: 3}
 """Version 3 is the first that keeps files from being emptied; with namespaces there is nothing to be emptied."""
 
-_WAYS_OUT: Mapping[Namespaces, str] = {
+_HINTS: Mapping[Namespaces, str] = {
     Namespaces.BUBBLEWRAP: "install bubblewrap, such as with `apt install bubblewrap`",
     Namespaces.OWN: (
         "allow unprivileged user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu, "
         "kernel.unprivileged_userns_clone=1 on older Debian; "
         "--security-opt seccomp=unconfined --security-opt apparmor=unconfined for Docker)"
     ),
-    Namespaces.NONE: "use a Python that everybody may read, such as /usr/bin/python3, or be an ordinary user",
+    Namespaces.NONE: "use a Python that every user may read, such as /usr/bin/python3, or be an ordinary user",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelReport:
-    """The best level, and what stands in the way of a better one."""
+    """The best level, and what is missing for a better one."""
 
     level: Level | None
     """None: untrusted code is refused."""
     missing: tuple[str, ...] = ()
-    """What is missing, each with the way out."""
+    """What is missing, each with a hint."""
     details: Mapping[str, str] = field(default_factory=dict)
     """What was found, by name: landlock, seccomp, namespaces, cgroup, user."""
 
@@ -52,7 +52,7 @@ class ProvedPlan:
 
 
 def find_level() -> LevelReport:
-    """That of this machine."""
+    """The level of this machine."""
     found, missing = find_plan(None)
     details = {"landlock": f"version {find_version()}" if sys.platform == "linux" else "none"}
     if found is None:
@@ -67,7 +67,7 @@ def find_level() -> LevelReport:
 
 
 def find_plan(level: Level | None, *, preload: Sequence[str] = ()) -> tuple[ProvedPlan | None, tuple[str, ...]]:
-    """The best plan, of that level if one is given, and why the plans before it do not work.
+    """The best plan that works (for `level`, if given), and why the better ones do not.
 
     Raises:
         GraderError: a module that is to be preloaded cannot be imported.
@@ -81,12 +81,12 @@ def find_plan(level: Level | None, *, preload: Sequence[str] = ()) -> tuple[Prov
         try:
             return ProvedPlan(plan=plan, worker=start_proved_worker(plan, preload=preload)), _distinct(missing, plan)
         except IsolationError as error:
-            missing.append(f"{plan.level} by {plan.namespaces}: {error}; {_WAYS_OUT[plan.namespaces]}")
+            missing.append(f"{plan.level} by {plan.namespaces}: {error}; {_HINTS[plan.namespaces]}")
     return None, tuple(dict.fromkeys(missing))
 
 
 def start_proved_worker(plan: IsolationPlan, *, preload: Sequence[str] = ()) -> Worker:
-    """A worker that has stood its self-test.
+    """A worker that has passed its self-test.
 
     Raises:
         IsolationError: the plan does not work here.
@@ -114,12 +114,12 @@ def _distinct(missing: Sequence[str], plan: IsolationPlan) -> tuple[str, ...]:
 
 
 def _lack_of_kernel(level: Level) -> str | None:
-    """What the kernel lacks for that level, with the way out; None: nothing."""
+    """What the kernel lacks for that level, with a hint; None: nothing."""
     if level is Level.UNSAFE:
         return None
     if sys.platform != "linux":
         return (
-            f"Linux: only Linux can hold untrusted code, and this is {sys.platform}; use a Linux machine or container"
+            f"Linux: untrusted code is isolated on Linux only, not on {sys.platform}; use a Linux machine or container"
         )
     if find_machine() is None:
         return (

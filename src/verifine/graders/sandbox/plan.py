@@ -1,4 +1,4 @@
-"""The ways to hold untrusted code, best first."""
+"""The ways to isolate untrusted code, best first."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from enum import StrEnum
 from verifine.graders.sandbox.call import Level
 
 SANDBOX_USERS = range(60706, 61184)
-"""As whom untrusted code runs when Verifine runs as root, each worker as another.
+"""The user ids of untrusted code when Verifine runs as root; each worker has its own.
 
-Distributions give these numbers to nobody, so they own nothing.
+Distributions do not assign these ids, so they own no files.
 """
 
 
 class Namespaces(StrEnum):
-    """Who makes them."""
+    """What creates the namespaces."""
 
     BUBBLEWRAP = "bubblewrap"
     OWN = "unshare"
@@ -26,12 +26,12 @@ class Namespaces(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IsolationPlan:
-    """One way to hold untrusted code."""
+    """One way to isolate untrusted code."""
 
     level: Level
     namespaces: Namespaces
     drops_root: bool = False
-    """Become one of the sandbox's users before anything untrusted runs, instead of staying who we are."""
+    """Switch to one of the sandbox's users before untrusted code runs."""
 
     @property
     def has_group(self) -> bool:
@@ -40,7 +40,7 @@ class IsolationPlan:
 
 
 def find_plans(level: Level | None) -> list[IsolationPlan]:
-    """Those for that level, or for every level that holds, best first."""
+    """The plans for that level, or for every isolating level, best first."""
     is_root = os.geteuid() == 0
     if level is Level.UNSAFE:
         return [IsolationPlan(level=Level.UNSAFE, namespaces=Namespaces.NONE)]

@@ -42,14 +42,14 @@ _FUTEX_OPERATION = 0xFF
 _FUTEX_OPERATIONS = (0, 9, 0x80, 0x81, 0x83, 0x84, 0x85, 0x89, 0x8A)
 """Wait, and for private ones wake and requeue: a page of a library is shared with processes of other calls.
 
-Those for priority inheritance have a history of holes.
+The operations for priority inheritance have a history of security holes.
 """
 _KIND_OF_MAPPING, _PRIVATE_MAPPING = 0xF, 2
-"""Shared memory outlives its addresses, which are what is counted."""
+"""Shared memory outlives its addresses, and the limit counts addresses."""
 _ADVICE = (0, 1, 2, 3, 4, 8, 15)
 """MADV_NORMAL, _RANDOM, _SEQUENTIAL, _WILLNEED, _DONTNEED, _FREE, _NOHUGEPAGE: no merged pages, no huge ones."""
 _ALL_BUT_LOW_CLOCKS = 0xFFFFFFF0
-"""Other numbers are the clocks of other processes."""
+"""Higher numbers are the clocks of other processes."""
 _POINTER = 0xFFFFFFFFFFFFFFFF
 
 _UNIX_SOCKET, _STREAM, _TYPE_WITHOUT_FLAGS = 1, 1, 0xF

@@ -1,4 +1,4 @@
-"""Starts a warm process according to a plan: its interpreter, its walls, and the modules that run inside."""
+"""Starts a warm process by a plan: its interpreter, its isolation, and the modules that run inside."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
 }
-"""All of it: keys and tokens are none of untrusted code's business."""
+"""The whole environment, so that untrusted code sees no keys or tokens."""
 
 _started = itertools.count(89 * os.getpid())
-"""Where to begin is far apart even for programs that start one after the other: their workers are different users."""
+"""Starts far apart even in programs that start one after the other, so that their workers are different users."""
 _INSIDE = Path(__file__).with_name("inside")
 _MODULES = ("kernel", "landlock", "namespaces", "frames", "guard", "untrusted", "zygote")
-"""Each after those it needs; the last is the main one."""
+"""Each after those it imports; the last is the main one."""
 
 
 class IsolationError(SetupError):
@@ -113,7 +113,7 @@ def _start_process(plan: IsolationPlan, view: View, user: int | None, channel: i
     if plan.namespaces is Namespaces.BUBBLEWRAP:
         command = [*_bubblewrap(view), *command]
     else:
-        user = None  # it must be root to see and mount what its user cannot, and becomes that user then
+        user = None  # it must be root to mount what its user cannot, and switches to that user later
     return subprocess.Popen(  # noqa: S603 - the running interpreter, and a script of ours
         command,
         stdin=subprocess.DEVNULL,
@@ -160,7 +160,7 @@ def _settings(plan: IsolationPlan, view: View, user: int | None, preload: Sequen
         "confined": confined,
         "own_namespaces": plan.namespaces is Namespaces.OWN,
         "drop_to": None if plan.namespaces is Namespaces.BUBBLEWRAP else user,
-        # Where there are namespaces, a process stands between. A thread would end what it started when it ends itself.
+        # With namespaces there is a process in between. The kernel ends a child when the thread that started it ends.
         "ends_with_parent": plan.namespaces is not Namespaces.NONE,
         "zygote_filter": assemble_filter(machine, ZYGOTE).hex() if machine else "",
         "child_filter": assemble_filter(machine, UNTRUSTED).hex() if machine else "",

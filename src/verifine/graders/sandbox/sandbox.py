@@ -1,4 +1,4 @@
-"""Warm processes, and calls spread over them."""
+"""Warm processes, and calls distributed over them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Sandbox:
         if found is None:
             wanted = "" if level is None else f" at the level {level}"
             raise SandboxUnavailableError(
-                f"sandbox_unavailable: untrusted code cannot be held{wanted} on this machine. "
+                f"sandbox_unavailable: untrusted code cannot be isolated{wanted} on this machine. "
                 f"Missing: {'; '.join(missing)}"
             )
         self._plan = found.plan
@@ -54,7 +54,7 @@ class Sandbox:
         self._owner = os.getpid()
         count = workers or decide_threads().grading
         self._free: queue.LifoQueue[Worker | None] = queue.LifoQueue()
-        """A place for each worker; None where it is yet to be started."""
+        """A slot for each worker; None: not started yet."""
         for _ in range(count - 1):
             self._free.put(None)
         self._free.put(found.worker)
@@ -65,7 +65,7 @@ class Sandbox:
         return self._plan.level
 
     def run(self, calls: Sequence[Call]) -> list[Outcome]:
-        """One outcome a call, in their order. What untrusted code does is never raised.
+        """One outcome a call, in their order. Exceptions of untrusted code are never raised here.
 
         Raises:
             GraderError: the sandbox is closed.
@@ -83,7 +83,7 @@ class Sandbox:
         raise GraderError("the sandbox is closed; make another")
 
     def close(self) -> None:
-        """End every process, once the calls that are being run have come to their end; harmless when repeated."""
+        """End every process after the calls in progress. Safe to call twice."""
         self._closed = True
         self._threads.shutdown(wait=True, cancel_futures=True)
         while not self._free.empty():

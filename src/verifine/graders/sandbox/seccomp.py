@@ -39,7 +39,7 @@ class Condition:
 
 
 Rule = tuple[Condition, ...] | Action
-"""When a call is allowed (all conditions hold; none: always), or what happens to it without a look at its arguments."""
+"""When a call is allowed (all conditions hold; none: always), or what happens to it whatever its arguments."""
 
 _LOAD, _AND, _EQUAL, _AT_LEAST, _JUMP, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x05, 0x06
 _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
@@ -98,7 +98,7 @@ def _block(rule: Rule) -> list[Instruction]:
 
 
 def _check(condition: Condition) -> list[Instruction]:
-    """Goes on behind its end where the condition holds, and refuses the call where it does not."""
+    """Continues after its end where the condition holds, and refuses the call where it does not."""
     low = _ARGUMENTS + 2 * _WORD_BYTES * condition.argument
     checks = _check_word(low, condition.mask & _WORD, [value & _WORD for value in condition.values])
     if condition.mask > _WORD:

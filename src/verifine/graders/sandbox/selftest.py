@@ -1,4 +1,4 @@
-"""Proof, before a worker is used, that its walls stand: attacks that must fail, and honest work that must not."""
+"""Tests a worker before it is used: attacks that must fail, and honest work that must succeed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ATTACKS: Mapping[str, str] = {
     "using descriptors of others": "refused() if not [n for n in range(4, 256) if is_open(n)] else None",
     "being root": "refused() if 0 not in os.getresuid() else None",
 }
-"""Each must end in OSError; `facts` say where there is something to be had."""
+"""Each must end in OSError; `facts` name the targets."""
 
 _ATTACK = """
 import ctypes, os, socket
@@ -93,7 +93,7 @@ def _prove(worker: Worker, facts: Json) -> None:
 
 @contextmanager
 def _canaries() -> Iterator[dict[str, Json]]:
-    """A file that anybody may read and a port that anybody may connect to, were it not for the walls."""
+    """A file and a port that would be open to every process if there were no isolation."""
     with (
         tempfile.TemporaryDirectory(prefix="verifine-selftest-") as folder,
         socket.create_server(("127.0.0.1", 0)) as server,

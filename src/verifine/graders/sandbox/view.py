@@ -12,7 +12,7 @@ _LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64"
 _FURTHER = ("/usr/share/zoneinfo", "/etc/ld.so.cache")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 _PACKAGES = ("site-packages", "dist-packages")
-"""The names of folders for installed packages. Whatever else is on our path, such as a checkout, is not for others."""
+"""The names of folders for installed packages. Other folders on our path, such as a checkout, are not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class View:
 
 
 def find_view() -> View:
-    """That of the running interpreter."""
+    """The view for the running interpreter."""
     packages = [os.path.realpath(path) for path in sys.path if Path(path).name in _PACKAGES and Path(path).is_dir()]
     interpreter = os.path.realpath(sys.executable)
     python = [str(Path(sys.base_prefix, "lib")), sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]

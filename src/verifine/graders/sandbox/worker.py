@@ -1,4 +1,4 @@
-"""Our side of one warm process: a call goes in, its outcome comes out."""
+"""Our side of one warm process, which takes a call and gives its outcome."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REPLY_TIMEOUT_S = 10.0
 END_TIMEOUT_S = 2.0
 """Seconds for the worker to end itself before it is killed."""
 _WORD_BYTES = 64
-"""What the answer may hold beside the value."""
+"""Bytes of the answer besides the value."""
 
 
 _channels: weakref.WeakSet[socket.socket] = weakref.WeakSet()
@@ -46,7 +46,7 @@ class WorkerError(VerifineError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Zygote:
-    """A warm process, or the one that stands before it, and our connection to it."""
+    """A warm process (or the process that leads to it), and our connection to it."""
 
     process: subprocess.Popen[bytes]
     channel: socket.socket
@@ -57,7 +57,7 @@ class Zygote:
     def end(self) -> None:
         """Close the channel, which ends the process and all it has started, and see to it that it has ended."""
         self.channel.close()
-        if os.getpid() != self.owner:  # a fork of us: the process is not its to end
+        if os.getpid() != self.owner:  # in a fork of us, which must not end the process
             return
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(END_TIMEOUT_S)
@@ -74,7 +74,7 @@ class Zygote:
         return lines[-1] if lines else ""
 
     def close_stderr(self) -> None:
-        """Once it is ready there is nothing more to be said there."""
+        """Called once it is ready; it writes nothing there afterwards."""
         assert self.process.stderr is not None
         self.process.stderr.close()
 
@@ -89,7 +89,7 @@ class Worker:
         self._finalizer = weakref.finalize(self, zygote.end)
 
     def run(self, call: Call, limits: Limits) -> Outcome:
-        """What came of the call.
+        """The outcome of the call.
 
         Raises:
             WorkerError: the sandbox failed, not the code.
@@ -113,7 +113,7 @@ class Worker:
             raise WorkerError(f"{type(error).__name__}: {error}" if str(error) else "its process has ended") from error
 
     def end(self) -> None:
-        """Leave nothing of it behind; harmless when repeated."""
+        """End the process and remove its group. Safe to call twice."""
         self._finalizer()
 
     def _begin(self, exchange: Exchange, limits: Limits) -> None:
@@ -139,7 +139,7 @@ class Worker:
 
 
 def _request(call: Call) -> bytes:
-    """All that the process is told. Not its limits: one may have been made for the answer that is expected."""
+    """What the process is told. Not its limits, since they may depend on the expected answer."""
     message = {
         "source": call.source,
         "function": call.function,

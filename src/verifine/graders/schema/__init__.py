@@ -1,4 +1,4 @@
-"""JSON Schema for answers that nobody vouches for: nothing is fetched, and every check ends."""
+"""JSON Schema for untrusted answers: nothing is fetched, and every check ends in bounded time."""
 
 from __future__ import annotations
 

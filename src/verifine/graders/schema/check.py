@@ -1,4 +1,4 @@
-"""Whether a JSON Schema can be used: all that is wrong with it shows before there is an answer."""
+"""Whether a JSON Schema can be used; checked before there is an answer."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 def check_json_schema(schema: Mapping[str, Any], draft: type[Validator]) -> None:
-    """GraderError, with the place, if it is no schema of the draft, or refers to what does not stand in it."""
+    """GraderError, with the place, if it is not a schema of the draft, or refers to something outside itself."""
     used: set[str] = set()
     for inner in _schemas_in(schema, draft):
         used |= inner.keys()
         for expression in _expressions_of(inner):
             BoundedPattern(expression)
     if "$schema" in used:
-        raise GraderError("`json_schema` has `$schema` inside; it can stand at the top only")
+        raise GraderError("`json_schema` has `$schema` inside; it is allowed at the top only")
     if {"patternProperties", "unevaluatedProperties"} <= used:
         raise GraderError(
-            "`json_schema` has both `patternProperties` and `unevaluatedProperties`, which takes time without bound on "
+            "`json_schema` has both `patternProperties` and `unevaluatedProperties`, which has no time limit on "
             "some answers; take `additionalProperties` for one of them"
         )
 
@@ -52,7 +52,7 @@ def _schemas_in(schema: Mapping[str, Any], draft: type[Validator]) -> Iterator[M
             try:
                 found = resolver.lookup(reference)
             except Unresolvable as error:
-                raise GraderError(f"`json_schema` refers to {reference!r}, which does not stand in it") from error
+                raise GraderError(f"`json_schema` refers to {reference!r}, which is not in it") from error
             _check_form(found.contents, draft)
             pending.append((specification.create_resource(found.contents), found.resolver))
 
@@ -62,7 +62,7 @@ def _check_form(schema: Any, draft: type[Validator]) -> None:
         draft.check_schema(schema)
     except SchemaError as error:
         place = error.json_path.replace("$", "json_schema", 1)
-        raise GraderError(f"`{place}` is no JSON Schema: {error.message}") from error
+        raise GraderError(f"`{place}` is not a JSON Schema: {error.message}") from error
 
 
 def _expressions_of(schema: Mapping[str, Any]) -> list[str]:

@@ -32,7 +32,7 @@ class SchemaTimeoutError(SampleError):
 
 
 class Validator(Protocol):
-    """What a keyword is given of its validator."""
+    """The part of the validator that keywords use."""
 
     def is_type(self, instance: Any, type: str) -> bool: ...  # noqa: A002 - the package's name
 
@@ -45,7 +45,7 @@ Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Validation inside ends with SchemaTimeoutError after so long."""
+    """Validation inside raises SchemaTimeoutError after this time."""
     token = _deadline.set(time.perf_counter() + seconds)
     try:
         yield
@@ -54,7 +54,7 @@ def limited(seconds: float) -> Iterator[None]:
 
 
 def bounded(keyword: Keyword) -> Keyword:
-    """The same keyword, which looks at the time first."""
+    """The same keyword, with a look at the clock first."""
 
     def check(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError] | None:
         _seconds_left()
@@ -97,9 +97,9 @@ def unique_items(validator: Validator, wanted: bool, instance: Any, schema: Json
 
 
 def multiple_of(validator: Validator, divisor: float, instance: Any, schema: Json) -> Iterator[ValidationError]:  # noqa: ARG001
-    # By way of their decimal forms, so that 0.3 is a multiple of 0.1, and a very large integer overflows nothing.
+    # Through their decimal forms, so that 0.3 is a multiple of 0.1, and a very large integer overflows nothing.
     if validator.is_type(instance, "number") and (Fraction(str(instance)) / Fraction(str(divisor))).denominator != 1:
-        yield ValidationError(f"the number is no multiple of {divisor}")
+        yield ValidationError(f"the number is not a multiple of {divisor}")
 
 
 KEYWORDS: Mapping[str, Keyword] = {

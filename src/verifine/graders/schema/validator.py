@@ -38,17 +38,17 @@ DRAFTS: Mapping[str, type[Validator]] = {
         Draft3Validator,
     )
 }
-"""By what stands at `$schema`."""
+"""By the value of `$schema`."""
 
 _PROBES: tuple[Json, ...] = (None, True, 0, "", [], {})
-"""Enough to find a schema that refers to itself without end before there is an answer."""
+"""Values that reveal a schema with endless references to itself before there is an answer."""
 
 
 class SchemaValidator:
     """A JSON Schema of the draft that its `$schema` names, else of 2020-12. `format` is not checked."""
 
     def __init__(self, schema: Mapping[str, Any], *, timeout_s: float = TIMEOUT_S) -> None:
-        """GraderError, with the place, if it is no schema, or refers to what does not stand in it."""
+        """GraderError, with the place, if it is not a schema, or refers to something outside itself."""
         self._timeout_s = timeout_s
         dialect = str(schema.get("$schema", next(iter(DRAFTS))))
         draft = DRAFTS.get(dialect.rstrip("#"))
@@ -57,7 +57,7 @@ class SchemaValidator:
                 f"`json_schema.$schema` is {dialect!r}, but must be one of {', '.join(DRAFTS)}; without "
                 "it, the draft is 2020-12"
             )
-        # A class is chosen anew wherever `$schema` stands, and would not have the bounded keywords.
+        # The package picks a class wherever it finds `$schema`, and that one would not have the bounded keywords.
         contents = {key: value for key, value in schema.items() if key != "$schema"}
         try:
             check_json_schema(contents, draft)
@@ -75,11 +75,11 @@ class SchemaValidator:
         except PatternTimeoutError as error:
             raise SchemaTimeoutError(str(error)) from error
         except RecursionError as error:
-            raise SampleError("the schema refers to itself without end, or the answer is nested too deep") from error
+            raise SampleError("the schema refers to itself endlessly, or the answer is nested too deep") from error
 
 
 def _bounded(draft: type[Validator]) -> type[Validator]:
-    """The same draft, with our own keywords in place of its own, and all of them looking at the time."""
+    """The same draft, with our versions of some keywords, and all of them bounded in time."""
     keywords = {key: KEYWORDS.get(key, keyword) for key, keyword in draft.VALIDATORS.items()}
     make: Callable[..., type[Validator]] = extend
     return make(draft, {key: bounded(keyword) for key, keyword in keywords.items()})

@@ -21,8 +21,8 @@ MAX_CHARACTERS = 50_000
 def similarity(metric: TextMetric, text: str, reference: str) -> float:
     """How alike the texts are, in [0, 1].
 
-    Texts that are equal but for outer blanks, or that have the same words, are 1 by every metric, however short: two
-    empty texts too. A text without words is 0 against any other.
+    Texts that are equal apart from outer blanks, or that have the same words, score 1 by every metric, however short,
+    and so do two empty texts. A text without words scores 0 against any other.
 
     Raises:
         SampleError: a text is too long to be compared in a fraction of a second.

@@ -28,7 +28,7 @@ def cosine(vector: Sequence[float], reference: Sequence[float]) -> float:
 def embed_shortest(embedder: Embedder, texts: Sequence[str]) -> tuple[Mapping[str, list[float]], str]:
     """The vectors of as many texts as the embedder takes, from the shortest on, and why it does not take more.
 
-    So a text that is too long for the model takes no other text with it. An embedder that is down is asked twice.
+    So a text that is too long for the model does not affect the others. An embedder that is down gets two requests.
     """
     ordered = sorted(set(texts), key=lambda text: (len(text), text))
     vectors: dict[str, list[float]] = {}

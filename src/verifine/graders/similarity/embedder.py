@@ -1,4 +1,4 @@
-"""Who turns texts into vectors."""
+"""What turns texts into vectors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Embedder(Protocol):
-    """A model of texts."""
+    """A model that turns texts into vectors."""
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One vector a text, in the order of the texts.

@@ -1,4 +1,4 @@
-"""Letters compared: RapidFuzz's weighted ratio."""
+"""RapidFuzz's weighted ratio, which compares letters."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from rapidfuzz import fuzz, utils
 from verifine.graders.sample_error import SampleError
 
 MAX_AREA = 4 * 10**8
-"""Letters of one text times those of the other: what a comparison may cost."""
+"""The largest product of the two lengths that is compared."""
 MAX_WORK = 10**10
-"""The same times the letters of the shorter one, where it is looked for in every place of the longer one."""
+"""The same times the length of the shorter text, where it is searched for at every position of the longer one."""
 
 _LOOKS_FOR_PARTS = 1.5
-"""From this ratio of the lengths on."""
+"""The ratio of lengths from which RapidFuzz does so."""
 
 
 def weighted_ratio(text: str, reference: str) -> float:

@@ -80,11 +80,11 @@ _STEP_4 = (
     "ive",
     "ize",
 )
-"""Of suffixes that end alike, the longer one comes first, here and above."""
+"""Among suffixes with the same ending the longer one comes first, here and above."""
 
 
 MAX_LETTERS = 100
-"""What is longer is no word."""
+"""Longer texts are not words."""
 
 
 def stem(word: str) -> str:

@@ -1,4 +1,4 @@
-"""Small JSON objects over a socket, each after its length; file descriptors may go along."""
+"""Small JSON objects over a socket, each preceded by its length; file descriptors may be sent along."""
 
 from __future__ import annotations
 

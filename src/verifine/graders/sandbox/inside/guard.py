@@ -1,4 +1,4 @@
-"""Puts on the limits: first on the zygote, then more of them on each child. None can be taken off again."""
+"""Applies the limits: first to the zygote, then more of them to each child. None can be removed again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_TASKS = 1 << 22
 
 
 class Guard:
-    """What the settings ask for. A zygote without `confined` has its limits of time and size only."""
+    """Applies what the settings ask for. Without `confined`, a zygote has limits of time and size only."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._confined: bool = settings["confined"]
@@ -33,7 +33,7 @@ class Guard:
         self._process = os.getpid()
         self._held_bytes = 0
         self._most_tasks = 0
-        # Opened while it can be. It tells of the process that opened it, whatever becomes of /proc.
+        # Opened while it can be. It describes the process that opened it, whatever happens to /proc.
         self._memory = os.open("/proc/self/statm", os.O_RDONLY) if sys.platform == "linux" else None
 
     def hold_zygote(self) -> None:
@@ -54,7 +54,7 @@ class Guard:
         kernel.filter_system_calls(self._zygote_filter)
 
     def measure(self) -> None:
-        """Note what is taken before any call: address space by this process, tasks by its user."""
+        """Measure what is used before any call: address space of this process, tasks of its user."""
         if self._memory is not None:
             self._held_bytes = int(os.pread(self._memory, 100, 0).split()[0]) * resource.getpagesize()
             os.close(self._memory)

@@ -1,4 +1,4 @@
-"""System calls that Python has no name for, through the C library."""
+"""System calls that Python does not offer, through the C library."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def drop_capabilities() -> None:
     for capability in range(64):
         try:
             prctl(PR_CAPBSET_DROP, capability)
-        except OSError:  # not allowed to, or there are no more
+        except OSError:  # not permitted, or none are left
             break
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
     _checked(_libc.capset(header, (ctypes.c_uint32 * 6)()))
 
 
 def filter_system_calls(program: bytes) -> None:
-    """Load a filter; it can be added to later, never taken off."""
+    """Load a filter. More can be added later; none can be removed."""
     loaded = _Program(len(program) // _BYTES_OF_INSTRUCTION, program)
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(loaded))
 

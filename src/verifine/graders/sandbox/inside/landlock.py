@@ -1,4 +1,4 @@
-"""Landlock: what of the file system a process may see, and that it may reach nobody outside."""
+"""Landlock: which files a process may see, and that it cannot reach processes outside."""
 
 from __future__ import annotations
 

@@ -39,11 +39,11 @@ def fork_into(channel: socket.socket) -> None:
 
 
 def change_root(read: Sequence[str], devices: Sequence[str], links: Sequence[Sequence[str]]) -> None:
-    """From now on these folders, files, devices and symbolic links are all there is, and nothing can be written."""
+    """Leave only these folders, files, devices and symbolic links visible, all of them read-only."""
     kernel.mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-    # The new root hides a folder of the old one, so what is to be seen is taken before.
+    # The new root hides a folder of the old one, so open first what must stay visible.
     trees = [(path, _clone(path)) for path in (*read, *devices)]
-    root = os.path.dirname(os.__file__)  # noqa: PTH120 - any folder will do; this one is there for certain
+    root = os.path.dirname(os.__file__)  # noqa: PTH120 - any folder will do; this one certainly exists
     kernel.mount("sandbox", root, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=1m,mode=0755")
     for path, tree in trees:
         _attach(tree, root + path, _READ_ONLY | _NO_SUID | (0 if path in devices else _NO_DEVICES))

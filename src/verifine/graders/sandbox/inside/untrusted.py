@@ -30,7 +30,7 @@ _OUT_OF_MEMORY = b'memory "MemoryError: it wanted more memory than it may have"\
 
 
 class CallError(Exception):
-    """Why there is no value: the word of the answer, and what to say."""
+    """Why there is no value: the word of the answer, and its message."""
 
     def __init__(self, word: str, message: str) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class CallError(Exception):
 
 def answer_call() -> NoReturn:
     """Read the call, run it, answer, and end this process."""
-    write, leave = os.write, os._exit  # held: the code may put others in their place
+    write, leave = os.write, os._exit  # kept here, since the code may replace them
     try:
         answer = _answer()
     except MemoryError:
@@ -186,7 +186,7 @@ def _flush() -> None:
 
 
 def _plain(value: object, depth: int = 0) -> object:
-    """The value as plain JSON. Subclasses lose what they add; what is no JSON is refused."""
+    """The value as plain JSON. Subclasses become their base types; anything else is refused."""
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):

@@ -37,14 +37,14 @@ def serve_calls(channel: socket.socket, settings: dict[str, Any]) -> NoReturn:
         if settings["own_namespaces"]:
             namespaces.change_root(view["read"], view["devices"], view["links"])
         guard.hold_zygote()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other side must be told
+    except Exception as error:  # noqa: BLE001 - the other side must be told, whatever it is
         _give_up(channel, "cannot_hold", error)
     try:
         _prepare(view["packages"], settings["preload"])
     except Exception as error:  # noqa: BLE001
         _give_up(channel, "cannot_import", error)
     guard.measure()
-    os.dup2(1, 2)  # what anybody writes there from now on is lost, as on standard output
+    os.dup2(1, 2)  # anything written there from now on is discarded, as on standard output
     send_frame(channel, {})
     with suppress(EOFError, OSError):
         while True:
@@ -86,7 +86,7 @@ def _serve(channel: socket.socket, guard: Guard) -> None:
             outcome: dict[str, object] = {}
         else:
             outcome = {"error": "a process could not be held"}
-    finally:  # also where the other side is gone
+    finally:  # also when the other side is gone
         os.close(is_held)
         for end in (os.killpg, os.kill):
             with suppress(ProcessLookupError):

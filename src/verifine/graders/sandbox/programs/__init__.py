@@ -1,4 +1,4 @@
-"""Programs of ours that are run in the sandbox: there untrusted text is parsed, and untrusted code executed."""
+"""Our programs that run in the sandbox, where they parse untrusted text and execute untrusted code."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def _read(text: str) -> Basic | MatrixBase | None:
 
 
 def _is_worked_out(answer: Basic | MatrixBase, reference: Basic | MatrixBase) -> bool:
-    """Where numbers are wanted, 1+1 and sqrt(4) are no answers for 2: they leave the work to whoever reads them."""
+    """Where a number is wanted, 1+1 and sqrt(4) are not answers for 2: the work is not done."""
     if all(_is_number(part) for part in _parts(reference)):
         return all(_is_number(part) or _is_irrational(part) for part in _parts(answer))
     return True
@@ -82,5 +82,5 @@ def _is_power_of_ten(value: Basic) -> bool:
 
 
 def _is_irrational(value: Basic) -> bool:
-    """Such as pi, which may be right where its decimals are the reference."""
+    """A constant such as pi, which is right where the reference is its decimals."""
     return not value.doit().is_rational

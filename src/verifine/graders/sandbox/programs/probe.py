@@ -24,7 +24,7 @@ def find_modules(source: str, packages: Sequence[str]) -> list[str]:
 
 
 def load(source: str) -> str | None:
-    """What keeps the source from grading; None if nothing does. What it raises is raised."""
+    """Why the source cannot grade; None if it can. Its own exceptions are passed on."""
     try:
         code = compile(source, _SOURCE_NAME, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:

@@ -1,55 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from verifine.algorithms.algorithm import default_algorithm
 from verifine.batch import Batch, Estimates
 from verifine.config.recipes import RECIPES
 from verifine.errors import GraderError
 from verifine.graders import callable_grader
 from verifine.learner.learner import UpdateOutcome
-from verifine.testing import FakeLearner, ScriptedEngine
-from verifine.training.source import PromptSource
+from verifine.testing import FakeLearner
+from verifine.testing.trainers import right_when_even, scripted_trainer
 from verifine.training.step import train_step
-from verifine.training.trainer import Progress, Trainer
-from verifine.types import Example, Grade, Message, Prompt, Sample, Sampling
-
-EXAMPLES = [
-    Example(id=f"e{i}", messages=(Message(role="user", content=str(i)),), item={"want": str(i)}) for i in range(10)
-]
-
-
-def make_trainer(
-    answer: Callable[[Prompt, int], str], algorithm: str = "grpo", outcome: UpdateOutcome = UpdateOutcome.APPLIED
-) -> tuple[Trainer, ScriptedEngine, FakeLearner]:
-    engine, learner = ScriptedEngine(answer), FakeLearner(outcome)
-    ticks = iter(range(1_000_000))
-    trainer = Trainer(
-        source=PromptSource(EXAMPLES, lambda e: Prompt(id=e.id, token_ids=(1, 2), item=e.item), seed=0),
-        engine=engine,
-        grader=callable_grader(lambda sample, item: float(sample["output_text"] == item["want"])),
-        algorithm=default_algorithm(algorithm),
-        learner=learner,
-        canary=None,
-        sampling=Sampling(group_size=4, max_new_tokens=8, seed=0),
-        prompts_per_step=3,
-        max_resample=2,
-        epochs=1,
-        mini_batches=1,
-        clock=lambda: float(next(ticks)),
-    )
-    return trainer, engine, learner
-
-
-def right_when_even(prompt: Prompt, sample: int) -> str:
-    return str(prompt.item["want"]) if sample % 2 == 0 else "wrong"
+from verifine.training.trainer import Progress
+from verifine.types import Grade, Prompt, Sample
 
 
 def test_a_step_learns_from_what_it_sampled_and_tells_the_engine() -> None:
-    trainer, engine, learner = make_trainer(right_when_even)
+    trainer, engine, learner = scripted_trainer(right_when_even)
     result = train_step(trainer, Progress(step=4, position=3, updates=2, tokens=100))
 
     assert [len(ids) for ids, _ in engine.calls] == [3]
@@ -66,7 +35,7 @@ def test_a_step_learns_from_what_it_sampled_and_tells_the_engine() -> None:
 
 
 def test_a_steps_metrics_are_those_of_its_answers() -> None:
-    trainer, _, _ = make_trainer(right_when_even)
+    trainer, _, _ = scripted_trainer(right_when_even)
     metrics = train_step(trainer, Progress()).report.metrics
     assert metrics["reward"] == 0.5
     assert metrics["reward_std"] == pytest.approx((1 / 3) ** 0.5)
@@ -83,59 +52,20 @@ def test_a_steps_metrics_are_those_of_its_answers() -> None:
 
 
 def test_an_update_that_was_not_applied_is_not_counted() -> None:
-    trainer, engine, _ = make_trainer(right_when_even, outcome=UpdateOutcome.NOT_FINITE)
+    trainer, engine, _ = scripted_trainer(right_when_even, outcome=UpdateOutcome.NOT_FINITE)
     result = train_step(trainer, Progress(updates=2))
     assert result.progress.updates == engine.version == 2
     assert result.outcomes == (UpdateOutcome.NOT_FINITE,)
 
 
 def test_unscorable_answers_get_no_advantage_and_are_counted() -> None:
-    trainer, _, learner = make_trainer(right_when_even)
+    trainer, _, learner = scripted_trainer(right_when_even)
     broken = callable_grader(lambda sample, item: 1 / 0 if sample["output_text"] == "wrong" else 1.0)
     result = train_step(replace(trainer, grader=broken), Progress())
     assert result.rollouts.valid.tolist() == [[True, False, True, False]] * 3
     assert learner.training_batches == [], "what is left scored the same"
     assert result.report.metrics["unscorable"] == 6
     assert result.report.metrics["reward"] == 1
-
-
-def test_dapo_samples_new_prompts_in_place_of_groups_without_signal() -> None:
-    # Odd examples are always right; even ones sometimes.
-    def answer(prompt: Prompt, sample: int) -> str:
-        want = str(prompt.item["want"])
-        return want if int(want) % 2 == 1 else right_when_even(prompt, sample)
-
-    trainer, engine, learner = make_trainer(answer, "dapo")
-    result = train_step(replace(trainer, max_resample=6), Progress())
-    drawn = [prompt_id for ids, _ in engine.calls for prompt_id in ids]
-    assert len(engine.calls) > 1
-    assert len(set(drawn)) == len(drawn)
-    (training_batch,) = learner.training_batches
-    batch = training_batch.batch
-    assert [group.prompt.id for group in batch.groups] == [name for name in drawn if int(name[1]) % 2 == 0]
-    assert len(batch.groups) == 3
-    metrics = result.report.metrics
-    assert metrics["groups/trained"] == 3
-    assert metrics["groups/resampled"] == len(drawn) - 3
-    assert result.progress.position == len(drawn)
-    assert metrics["frac_reward_zero_std"] == pytest.approx((len(drawn) - 3) / len(drawn))
-
-
-def test_dapo_trains_on_what_it_has_when_the_rounds_are_used_up() -> None:
-    trainer, engine, learner = make_trainer(lambda prompt, _: str(prompt.item["want"]), "dapo")
-    result = train_step(trainer, Progress())
-    assert len(engine.calls) == 3
-    assert learner.training_batches == []
-    assert result.report.metrics["groups/trained"] == 0
-    assert result.report.metrics["reward"] == 1
-
-
-def test_dapo_filters_by_the_graders_scores_not_by_length() -> None:
-    # All wrong, of lengths that the soft penalty tells apart.
-    trainer, _, learner = make_trainer(lambda _, sample: "wrong" + "." * sample, "dapo")
-    result = train_step(replace(trainer, max_resample=0), Progress())
-    assert learner.training_batches == []
-    assert result.rollouts.kept_groups == ()
 
 
 @pytest.mark.parametrize(("count", "message"), [(5, "5 grades for 12"), (13, "13 grades for 12")])
@@ -146,7 +76,7 @@ def test_a_grader_owes_one_grade_an_answer(count: int, message: str) -> None:
 
         def close(self) -> None: ...
 
-    trainer, _, _ = make_trainer(right_when_even)
+    trainer, _, _ = scripted_trainer(right_when_even)
     with pytest.raises(GraderError, match=message):
         train_step(replace(trainer, grader=Miscounting()), Progress())
 
@@ -158,24 +88,14 @@ def test_a_score_that_is_not_a_number_is_unscorable() -> None:
 
         def close(self) -> None: ...
 
-    trainer, _, _ = make_trainer(right_when_even)
+    trainer, _, _ = scripted_trainer(right_when_even)
     result = train_step(replace(trainer, grader=Undecided()), Progress())
     assert result.report.metrics["unscorable"] == 6
     assert result.rollouts.valid.tolist() == [[True, False, True, False]] * 3
 
 
-def test_filtered_prompts_come_back_in_a_later_epoch() -> None:
-    trainer, engine, _ = make_trainer(lambda prompt, _: str(prompt.item["want"]), "dapo")
-    progress = Progress()
-    for _ in range(3):
-        progress = train_step(trainer, progress).progress
-    drawn = [prompt_id for ids, _ in engine.calls for prompt_id in ids]
-    assert sorted(drawn[:10]) == [f"e{i}" for i in range(10)]
-    assert sorted(drawn[10:20]) == [f"e{i}@1" for i in range(10)]
-
-
 def test_the_overlong_penalty_and_dropping_reach_the_batch() -> None:
-    trainer, _, learner = make_trainer(lambda prompt, sample: str(prompt.item["want"]) + "." * (2 * sample))
+    trainer, _, learner = scripted_trainer(lambda prompt, sample: str(prompt.item["want"]) + "." * (2 * sample))
     soft = replace(trainer.algorithm, overlong_share=0.5)
     train_step(replace(trainer, algorithm=soft), Progress())
     (training_batch,) = learner.training_batches
@@ -188,7 +108,7 @@ def test_the_overlong_penalty_and_dropping_reach_the_batch() -> None:
 
 
 def test_several_updates_a_step_go_over_the_batch_in_shuffled_parts() -> None:
-    trainer, engine, learner = make_trainer(right_when_even)
+    trainer, engine, learner = scripted_trainer(right_when_even)
     result = train_step(replace(trainer, epochs=6, mini_batches=2), Progress(step=4, updates=2))
     assert result.training_batch is not None
     asked = [[group.prompt.id for group in training_batch.batch.groups] for training_batch in learner.training_batches]
@@ -204,7 +124,7 @@ def test_several_updates_a_step_go_over_the_batch_in_shuffled_parts() -> None:
         assert len(training_batch.advantages.advantages) == len(training_batch.batch.tokens)
     assert result.progress.updates == engine.version == 2 + 12
     assert result.report.metrics["updates"] == 12
-    again, _, other = make_trainer(right_when_even)
+    again, _, other = scripted_trainer(right_when_even)
     train_step(replace(again, epochs=6, mini_batches=2), Progress(step=4, updates=2))
     assert [[g.prompt.id for g in training_batch.batch.groups] for training_batch in other.training_batches] == asked
 
@@ -224,7 +144,7 @@ def test_the_format_gate_takes_the_reward_of_a_badly_formatted_answer() -> None:
         def close(self) -> None: ...
 
     texts = ["yes", "yes.", "no", "no."]
-    trainer, _, learner = make_trainer(lambda _, sample: texts[sample])
+    trainer, _, learner = scripted_trainer(lambda _, sample: texts[sample])
     gated = replace(trainer.algorithm, gates_format=True)
     train_step(replace(trainer, grader=Lenient(), algorithm=gated), Progress())
     assert learner.training_batches[0].batch.rewards.tolist() == [[1, 0, -1, -1]] * 3
@@ -232,7 +152,7 @@ def test_the_format_gate_takes_the_reward_of_a_badly_formatted_answer() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_step_whose_rewards_say_nothing_is_no_update_and_is_counted(name: str) -> None:
-    trainer, engine, learner = make_trainer(lambda prompt, _: str(prompt.item["want"]), name)
+    trainer, engine, learner = scripted_trainer(lambda prompt, _: str(prompt.item["want"]), name)
     kl = trainer.algorithm.loss.kl
     penalised = replace(trainer.algorithm, loss=replace(trainer.algorithm.loss, kl=kl and replace(kl, beta=0.1)))
     result = train_step(replace(trainer, algorithm=penalised), Progress(updates=2))
@@ -249,7 +169,7 @@ def test_algorithms_without_groups_learn_from_what_differs_between_prompts() -> 
         return want if int(want) % 2 == 0 else "wrong"
 
     for name, learns in (("grpo", False), ("reinforce_pp_baseline", False), ("reinforce_pp", True)):
-        trainer, _, learner = make_trainer(right_for_even_prompts, name)
+        trainer, _, learner = scripted_trainer(right_for_even_prompts, name)
         train_step(trainer, Progress())
         assert bool(learner.training_batches) == learns
 
@@ -259,17 +179,10 @@ def test_with_one_update_the_old_logprobs_are_the_updates_own() -> None:
         def estimate(self, batch: Batch) -> Estimates:
             return Estimates(old_logprobs=batch.behaviour_logprobs + 0.1, reference_logprobs=None, values=None)
 
-    trainer, _, _ = make_trainer(right_when_even)
+    trainer, _, _ = scripted_trainer(right_when_even)
     for epochs, kept in ((1, False), (2, True)):
         learner = Estimating()
         train_step(replace(trainer, learner=learner, epochs=epochs), Progress())
         assert all(
             (training_batch.estimates.old_logprobs is not None) == kept for training_batch in learner.training_batches
         )
-
-
-def test_a_steps_shortfall_is_reported() -> None:
-    trainer, _, _ = make_trainer(lambda prompt, _: str(prompt.item["want"]), "dapo")
-    metrics = train_step(trainer, Progress()).report.metrics
-    assert metrics["groups/missing"] == 3
-    assert metrics["groups/resampled"] == 6

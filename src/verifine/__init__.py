@@ -34,7 +34,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    # Looked up when asked for: `verifine --help` needs none of them, and TrainedRun needs torch.
+    # Imported on first use: `verifine --help` needs none of them, and TrainedRun needs torch.
     if name not in _HOMES:
         raise AttributeError(f"module 'verifine' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from verifine.launch.eval_spec import EvalSource
 
 
-def evaluate(
+def eval_command(
     model: Annotated[
         str, typer.Argument(metavar="MODEL|RUN", help="A catalogue name, a hub id, a folder, or a run directory.")
     ],

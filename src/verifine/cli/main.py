@@ -1,4 +1,4 @@
-"""The `verifine` command: one file a verb, and nothing heavy until a verb runs."""
+"""The `verifine` command: one file a verb; heavy packages are imported when a verb runs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from verifine import __version__
 from verifine.cli.check import check
 from verifine.cli.compare import compare
 from verifine.cli.doctor import doctor
-from verifine.cli.eval import evaluate
+from verifine.cli.eval import eval_command
 from verifine.cli.grade import app as grade
 from verifine.cli.quickstart import quickstart
 from verifine.cli.report import report
-from verifine.cli.resume import resume
-from verifine.cli.train import train
+from verifine.cli.resume import resume_command
+from verifine.cli.train import train_command
 from verifine.errors import VerifineError
 from verifine.machine.secrets import find_secrets, mask
 from verifine.machine.waiting import wait_briefly
@@ -31,9 +31,9 @@ app = typer.Typer(
 )
 app.command()(quickstart)
 app.command()(check)
-app.command()(train)
-app.command()(resume)
-app.command("eval")(evaluate)
+app.command("train")(train_command)
+app.command("resume")(resume_command)
+app.command("eval")(eval_command)
 app.command()(report)
 app.command()(compare)
 app.add_typer(grade)
@@ -55,7 +55,7 @@ def _root(
 
 
 def main() -> None:
-    """Runs the command; what Verifine refuses becomes one message and an exit code.
+    """Runs the command; a VerifineError becomes one message and an exit code.
 
     Exit codes: 0 done, 1 unexpected, 2 usage or config, 3 environment, 4 data or grader or no-go, 5 training failed,
     130 interrupted with the model saved.

@@ -1,4 +1,4 @@
-"""The allocator of a process that does nothing but train."""
+"""Settings of the memory allocator for a process that only trains."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ TOP_PAD_BYTES = 64 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Has glibc keep what is freed, for the next step, instead of giving it back to the system.
+    """Makes glibc keep freed memory for the next step instead of returning it to the system.
 
-    Every step allocates the same gradients and activations again, and the first touch of fresh pages is slow: keeping
-    them made a step on two cores 12 % shorter (docs/results/quickstart.md). Returns whether the allocator took it.
+    Every step allocates the same gradients and activations again, and the first use of fresh pages is slow: keeping
+    them made a step on two cores 12 % shorter (docs/results/quickstart.md). Returns whether the allocator accepted it.
     """
     if not sys.platform.startswith("linux"):
         return False

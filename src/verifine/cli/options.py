@@ -1,4 +1,4 @@
-"""The options that `train` and `check` share, and the config they stand for together with a file."""
+"""The options that `train` and `check` share, and the config that they and a file make."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[CONFIG.yaml] [KEY.PATH=VALUE]...", help="A config file, and values that override it."),
+    typer.Argument(
+        metavar="[CONFIG.yaml] [KEY.PATH=VALUE]...", help="A config file, and values that override its own."
+    ),
 ]
 Dataset = Annotated[Path | None, typer.Option(help="JSONL, CSV or Parquet, or hf://OWNER/NAME; rows with `messages`.")]
 EvalDataset = Annotated[Path | None, typer.Option(help="Held-out examples, in any of these forms.")]
@@ -33,14 +35,16 @@ GraderSpec = Annotated[
 ]
 RewardType = Annotated[
     str | None,
-    typer.Option("--reward-type", "-rt", help="A grader with its system prompt: think_answer_tags, boxed or code."),
+    typer.Option(
+        "--reward-type", "-rt", help="A grader and the system prompt for it: think_answer_tags, boxed or code."
+    ),
 ]
 SystemPrompt = Annotated[
-    str | None, typer.Option("--system-prompt", "-s", help="Put before chats that have no system message.")
+    str | None, typer.Option("--system-prompt", "-s", help="A system message for chats that have none.")
 ]
 Steps = Annotated[int | None, typer.Option(help="Training steps.")]
 MaxNewTokens = Annotated[int | None, typer.Option(help="Longest answer, in tokens.")]
-Seed = Annotated[int | None, typer.Option(help="Every random number follows from it.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of every random number of the run.")]
 UnsafeGraderExec = Annotated[
     bool, typer.Option("--unsafe-grader-exec", help="Run graders' code outside the sandbox. Only code you trust.")
 ]
@@ -51,13 +55,13 @@ UNSAFE_NOTE = (
 
 
 def warn_of(unsafe_grader_exec: bool) -> None:
-    """On standard error, so that it is seen whatever goes to standard output."""
+    """Prints the warning to standard error, so that it is seen whatever goes to standard output."""
     if unsafe_grader_exec:
         print(UNSAFE_NOTE, file=sys.stderr)
 
 
 def reward_options(grader: str | None, reward_type: str | None, system_prompt: str | None) -> dict[str, object]:
-    """What --grader, --reward-type and --system-prompt set; None: not given."""
+    """The settings that --grader, --reward-type and --system-prompt stand for; None: not given."""
     from verifine.config import REWARD_TYPES
     from verifine.data.suggestion import did_you_mean
     from verifine.errors import ConfigError
@@ -67,10 +71,10 @@ def reward_options(grader: str | None, reward_type: str | None, system_prompt: s
         config = None if grader is None else load_grader_config(grader).model_dump(mode="json")
         return {"grader": config, "data.system_prompt": system_prompt}
     if grader is not None:
-        raise ConfigError("--reward-type brings its own grader; leave --grader out, or give --grader alone")
+        raise ConfigError("--reward-type has a grader already; give either --reward-type or --grader")
     if reward_type not in REWARD_TYPES:
         hint = did_you_mean(reward_type, REWARD_TYPES)
-        raise ConfigError(f'--reward-type "{reward_type}" is unknown{hint}; it is one of {", ".join(REWARD_TYPES)}')
+        raise ConfigError(f'--reward-type "{reward_type}" is unknown{hint}; choose one of {", ".join(REWARD_TYPES)}')
     chosen = REWARD_TYPES[reward_type]
     return {
         "grader": chosen.grader.model_dump(mode="json"),
@@ -80,7 +84,7 @@ def reward_options(grader: str | None, reward_type: str | None, system_prompt: s
 
 
 def load_run(words: list[str], options: Mapping[str, object]) -> RunConfig:
-    """The config that a file, overrides and options stand for; an option that was not given is None."""
+    """The config that a file, overrides and options make; an option that was not given is None."""
     from verifine.config import load_config
     from verifine.errors import ConfigError
 

@@ -12,7 +12,7 @@ import typer
 LEARNING_RATE = 2e-5
 WARMUP_STEPS = 5
 ENTROPY_BONUS = 0.02
-"""Without it the model is sure of itself after ten steps, and of eight groups one or two have anything to teach."""
+"""Without it the model's entropy collapses within ten steps, and only one or two of eight groups have signal."""
 
 
 def quickstart(
@@ -21,11 +21,11 @@ def quickstart(
         str, typer.Option(help="grpo, dr_grpo, dapo, rloo, reinforce_pp, reinforce_pp_baseline, ppo, gspo or cispo.")
     ] = "grpo",
     model: Annotated[str, typer.Option(help="A catalogue name, a hub id or a folder.")] = "SmolLM2-135M-Instruct",
-    minutes: Annotated[float, typer.Option(help="How long it may take, evaluations included.")] = 5.0,
+    minutes: Annotated[float, typer.Option(help="Time limit, evaluations included.")] = 5.0,
     steps: Annotated[
-        int | None, typer.Option(help="Stop after so many steps; as many as there is time for if not given.")
+        int | None, typer.Option(help="Stop after this many steps; if not given, only the time limit ends training.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Every random number follows from it.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of every random number of the run.")] = 0,
     run_dir: Annotated[
         Path | None, typer.Option(help="Where to write; a new folder under ./runs if not given.")
     ] = None,

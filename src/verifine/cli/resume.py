@@ -11,7 +11,7 @@ import typer
 from verifine.cli.options import Steps, UnsafeGraderExec, warn_of
 
 
-def resume(
+def resume_command(
     run_dir: Annotated[Path, typer.Argument(help="The run directory that training printed.")],
     steps: Steps = None,
     minutes: Annotated[float | None, typer.Option(help="How long the whole run may take.")] = None,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from verifine.config import RunConfig
 
 
-def train(
+def train_command(
     words: Words = None,
     dataset: Dataset = None,
     eval_dataset: EvalDataset = None,
@@ -53,16 +53,15 @@ def train(
         bool, typer.Option("--dry-run", help="Resolve everything, render two prompts, and stop.")
     ] = False,
     skip_check: Annotated[
-        bool, typer.Option("--skip-check", help="Train without trying data, grader and model first.")
+        bool, typer.Option("--skip-check", help="Train without checking data, grader and model first.")
     ] = False,
     unsafe_grader_exec: UnsafeGraderExec = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON Lines on standard output, and nothing else.")] = False,
 ) -> None:
     """Train a model on your data with your grader.
 
-    What `verifine check` tells is found out first, and training begins only where nothing stands in its way. Give a
-    config file, or --dataset, --model and --grader, which build the same config. Overrides win over the file, and
-    options over both.
+    `verifine check` runs first, and training begins only if it finds no blocker. Give a config file, or --dataset,
+    --model and --grader, which build the same config. Overrides win over the file, and options over both.
     """
     started = time.monotonic()
     from verifine.cli.display import make_display

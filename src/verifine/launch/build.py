@@ -18,7 +18,7 @@ from verifine.insights.rescoring import HELD_OUT
 from verifine.launch.facts import RunFacts
 from verifine.launch.inputs import RunInputs
 from verifine.launch.run_graders import RunGraders
-from verifine.launch.warm_start import find_start, take_over_weights
+from verifine.launch.warm_start import find_start, load_start_weights
 from verifine.learner.critic import Critic, CriticModel, ValueHead
 from verifine.learner.local import LocalLearner
 from verifine.learner.optim import OptimSettings
@@ -116,7 +116,7 @@ def build_run(
     policy = _load_policy(files, facts.resolve(config))
     if resumed is None and config.model.start_from is not None:
         start = find_start(config.model.start_from)
-        take_over_weights(policy.network, start)
+        load_start_weights(policy.network, start)
         facts = facts.starting_from(start.folder)
     models = RunModels.around(policy, config, lambda: _load_copy(files, policy))
     memory = None if resumed is None else resumed.budget

@@ -1,4 +1,4 @@
-"""What a run is made from: its data and its grader's config, read and checked. Nothing here imports torch."""
+"""The inputs of a run: its examples and its grader's config. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from verifine.tasks import load_task
 from verifine.types import Example
 
 TASK_EXAMPLES = 4096
-"""Problems that a built-in task trains on, unless it has fewer."""
+"""Most problems that a built-in task trains on."""
 
 MAX_NEW_TOKENS = 256
-"""Longest answer to data of the user's own, unless the config says otherwise."""
+"""Longest answer to a user's own data, unless the config says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInputs:
-    """What a run is made from, read and checked; no model is loaded yet."""
+    """The inputs of a run, read and checked; no model is loaded yet."""
 
     config: RunConfig
     train: Sequence[Example]
@@ -35,7 +35,7 @@ def load_inputs(config: RunConfig) -> RunInputs:
     """Reads the data a config names.
 
     Raises:
-        DataError: a file is not what it should be, or holds too little.
+        DataError: a file cannot be read as data, or has too few rows.
     """
     if config.data.task is not None:
         task = load_task(

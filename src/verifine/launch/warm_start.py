@@ -1,4 +1,4 @@
-"""Beginning a run with the weights that another one had reached."""
+"""Starting a run with the weights of a checkpoint of another run."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _PREFIX = "policy/weights/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """The checkpoint whose weights a run begins with."""
+    """The checkpoint that a run takes its weights from."""
 
     folder: Path
     checkpoint: Checkpoint
     sha256: str
-    """Of its manifest, which holds the hashes of everything else."""
+    """Of its manifest, which has the hashes of everything else."""
 
 
 def find_start(path: Path) -> Start:
-    """The checkpoint in the folder `path`, or the newest undamaged one of the run directory that it is.
+    """The checkpoint at `path`; if that is a run directory, its newest undamaged checkpoint.
 
     Raises:
-        CheckpointError: there is none, or it was removed meanwhile.
+        CheckpointError: there is none, or it was removed while it was read.
     """
     try:
         return _find(path.resolve())
@@ -60,7 +60,7 @@ def _hash_manifest(folder: Path) -> str:
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
 
 
-def take_over_weights(network: nn.Module, start: Start) -> None:
+def load_start_weights(network: nn.Module, start: Start) -> None:
     """Gives `network` the weights of a checkpoint.
 
     Raises:
@@ -72,7 +72,7 @@ def take_over_weights(network: nn.Module, start: Start) -> None:
     shapes = {name: each.shape for name, each in parameters.items()}
     if {name: tensor.shape for name, tensor in saved.items()} != shapes:
         raise CheckpointError(
-            f"{start.folder} holds the weights of another model, or of other adapters, than this run trains; give the "
+            f"{start.folder} holds the weights of another model, or of other adapters, than this run trains; give that "
             "run's model.name and model.lora, or name the run's model/ folder as model.name"
         )
     with torch.no_grad():

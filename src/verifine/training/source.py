@@ -1,4 +1,4 @@
-"""Where a run's prompts come from."""
+"""The prompts of a run, in the order of training."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class PromptLengths:
     shortest: int
     median: int
     p95: int
-    """19 of 20 prompts are not longer."""
+    """95 % of the prompts are not longer."""
     longest: int
 
 
 class PromptSource:
-    """Shuffled epochs of prompts; a position is all there is to remember.
+    """Shuffled epochs of prompts; the position in them is the only state.
 
-    A prompt is rendered when it is drawn, so however many there are, memory holds those of one step.
+    A prompt is rendered when it is drawn, so memory holds the prompts of one step only.
     """
 
     def __init__(self, examples: Sequence[Example], render: Callable[[Example], Prompt], seed: int) -> None:
@@ -42,7 +42,7 @@ class PromptSource:
         return [replace(self._render(draw.example), id=draw.id) for draw in self._sampler.draw(position, count)]
 
     def measure(self) -> PromptLengths:
-        """Renders every prompt once, one at a time; what was found is remembered.
+        """Renders every prompt, one at a time, when it is called first.
 
         Raises:
             DataError: prompts that do not fit the model, the first of them by name.

@@ -55,8 +55,7 @@ def run_grader(
     An answer that cannot be graded is a result too: its reward is 0, metadata.errors says why, and so does a line on
     standard error.
     """
-    from verifine.cli.grader_options import GraderOptions, explain_grade, read_item, read_text, to_json
-    from verifine.config import GradingConfig
+    from verifine.cli.grader_options import build_services, explain_grade, read_item, read_text, to_json
     from verifine.graders import load_grader_config
     from verifine.graders.result import describe_grade
     from verifine.launch.grader_report import grade_all, open_grader
@@ -64,8 +63,8 @@ def run_grader(
 
     config = load_grader_config(grader)
     answer = Sample(output_text=read_text(sample, "--sample"), item=read_item(item))
-    options = GraderOptions(judge_url=judge_url, judge_key_env=judge_key_env, is_unsafe=unsafe_grader_exec)
-    with open_grader(config, options.services(GradingConfig()), grader) as scoring:
+    services = build_services(judge_url, judge_key_env, unsafe_grader_exec)
+    with open_grader(config, services, grader) as scoring:
         graded = grade_all(scoring, [answer])
     grade = graded.grades[0]
     print(to_json(describe_grade(config, grade, graded.seconds).model_dump(mode="json")))
@@ -88,14 +87,13 @@ def validate_grader(
 
     All problems are shown at once.
     """
-    from verifine.cli.grader_options import GraderOptions, to_json
-    from verifine.config import GradingConfig
+    from verifine.cli.grader_options import build_services, to_json
     from verifine.graders import load_grader_config
     from verifine.launch.grader_report import open_grader
 
     config = load_grader_config(grader)
-    options = GraderOptions(judge_url=judge_url, judge_key_env=judge_key_env, is_unsafe=unsafe_grader_exec)
-    with open_grader(config, options.services(GradingConfig()), grader):
+    services = build_services(judge_url, judge_key_env, unsafe_grader_exec)
+    with open_grader(config, services, grader):
         pass
     if as_json:
         print(to_json({"grader": config.model_dump(mode="json")}))
@@ -134,7 +132,7 @@ def try_grader(
     in the ways a model may write it, and the best of them counts. Empty text and nonsense are graded beside it. With
     --rollouts it grades what a model answered in a run, and compares the scores with those that were recorded.
     """
-    from verifine.cli.grader_options import GraderOptions, check_plot, progress_bar, to_json
+    from verifine.cli.grader_options import build_services, check_plot, progress_bar, to_json
     from verifine.cli.grader_report_text import describe_grader_report
     from verifine.errors import ConfigError
     from verifine.graders import load_grader_config
@@ -142,10 +140,10 @@ def try_grader(
     from verifine.launch.grader_report_numbers import grader_report_numbers
 
     check_plot(plot)
-    options = GraderOptions(judge_url=judge_url, judge_key_env=judge_key_env, is_unsafe=unsafe_grader_exec)
+    services = build_services(judge_url, judge_key_env, unsafe_grader_exec)
     config = None if grader is None else load_grader_config(grader)
     with progress_bar() as progress:
-        use = GraderUse(services=options.services, limit=limit, progress=progress)
+        use = GraderUse(services=services, limit=limit, progress=progress)
         if rollouts is not None:
             report = report_on_run(rollouts, config, grader, data, use)
         elif config is None or grader is None or data is None:

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -24,30 +23,23 @@ from verifine.launch.grader_report import Progress
 from verifine.types import Grade, Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraderOptions:
-    """What the command line says of how a grader may work."""
+def build_services(judge_url: str | None, judge_key_env: str | None, unsafe_grader_exec: bool) -> Services:
+    """What the command line lets the grader use; warns where code runs outside the sandbox."""
+    warn_of(unsafe_grader_exec)
+    if judge_url is None and judge_key_env is not None:
+        raise ConfigError("--judge-key-env: there is no --judge-url that the key is for; give both")
+    judge = None if judge_url is None else _judge(judge_url, judge_key_env)
+    level = Level.UNSAFE if unsafe_grader_exec else None
+    return Services(grading=GradingConfig(judge=judge), environment=dict(os.environ), level=level)
 
-    judge_url: str | None
-    judge_key_env: str | None
-    is_unsafe: bool
 
-    def services(self, grading: GradingConfig) -> Services:
-        """With what `grading` says where the command line says nothing; warns where code runs outside the sandbox."""
-        warn_of(self.is_unsafe)
-        if self.judge_url is not None:
-            grading = grading.model_copy(update={"judge": self._judge(self.judge_url)})
-        elif self.judge_key_env is not None:
-            raise ConfigError("--judge-key-env: there is no --judge-url that the key is for; give both")
-        return Services(grading=grading, environment=dict(os.environ), level=Level.UNSAFE if self.is_unsafe else None)
-
-    def _judge(self, url: str) -> ServiceConfig:
-        try:
-            return ServiceConfig(base_url=url, api_key_env=self.judge_key_env)
-        except ValidationError as error:
-            raise ConfigError(
-                f'--judge-url: "{url}" is not an address; write it up to /v1, such as http://127.0.0.1:8000/v1'
-            ) from error
+def _judge(url: str, key_env: str | None) -> ServiceConfig:
+    try:
+        return ServiceConfig(base_url=url, api_key_env=key_env)
+    except ValidationError as error:
+        raise ConfigError(
+            f'--judge-url: "{url}" is not an address; write it up to /v1, such as http://127.0.0.1:8000/v1'
+        ) from error
 
 
 def check_plot(path: Path | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
@@ -26,6 +26,15 @@ class Services:
     clients: SharedClients = field(default_factory=SharedClients, repr=False, compare=False)
     """The connections to judges and embedders, shared by all graders; a client is closed with its last lease."""
     clock: Clock = field(default=Clock(), repr=False, compare=False)
+
+    @property
+    def is_unsafe(self) -> bool:
+        """Whether untrusted code runs without isolation."""
+        return self.level is Level.UNSAFE
+
+    def for_run(self, grading: GradingConfig) -> Services:
+        """The same with the `grading` section of a run; a judge that was given before takes precedence."""
+        return replace(self, grading=grading.model_copy(update={"judge": self.grading.judge or grading.judge}))
 
     def judge(self) -> ServiceConfig:
         """The server of the judge models.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from verifine.config import AnyGrader, GradingConfig, RunConfig, load_config
+from verifine.config import AnyGrader, RunConfig, load_config
 from verifine.config.dataset import parse_location
 from verifine.data import read_examples
 from verifine.data.suggestion import did_you_mean
@@ -94,8 +94,7 @@ def _ignore(_done: int, _total: int) -> None:
 class GraderUse:
     """How to make a report: what the grader uses, how much is graded, and who is told."""
 
-    services: Callable[[GradingConfig], Services]
-    """What the grader works with, by the `grading` section of the run; of the defaults where there is no run."""
+    services: Services
     limit: int | None = None
     """Answers or rows that are graded at most, evenly spread; None: all."""
     progress: Progress = _ignore
@@ -138,7 +137,7 @@ def report_on_rows(config: AnyGrader, name: str, data: Path, field: str | None, 
     attempts = [attempt for row in rows for attempt in plan_attempts(config.traits, row, field)]
     if field is not None and all(attempt.probe is not Probe.OWN for attempt in attempts):
         raise DataError(f'{data}: no row has a text called "{field}"{did_you_mean(field, rows[0].item)}')
-    with open_grader(config, use.services(GradingConfig()), name) as grader:
+    with open_grader(config, use.services, name) as grader:
         graded = grade_all(grader, [attempt.sample for attempt in attempts], use.progress)
     pairs = zip(attempts, graded.grades, strict=True)
     best = keep_best(ProbeResult(attempt=attempt, grade=grade) for attempt, grade in pairs)
@@ -174,7 +173,7 @@ def report_on_run(
             f'the row "{chosen[0].prompt_id}"); give --data the file that the run was trained on'
         )
     samples = [Sample(output_text=rollout.text, item=item) for rollout, item in found]
-    with open_grader(grader, use.services(run.grading), name or str(directory.config)) as scoring:
+    with open_grader(grader, use.services.for_run(run.grading), name or str(directory.config)) as scoring:
         graded = grade_all(scoring, samples, use.progress)
     rescored = [
         Rescored(rollout=rollout, grade=grade) for (rollout, _), grade in zip(found, graded.grades, strict=True)

@@ -57,7 +57,8 @@ def test_what_the_user_set_stays() -> None:
     config = resolved(
         model={"precision": "float32"},
         algorithm={"name": "ppo", "clip_high": 0.5, "importance_cap": 3, "critic": {"learning_rate": 1e-3}},
-        sampling={"max_new_tokens": 99, "precision": "int8"},
+        sampling={"max_new_tokens": 99},
+        engine={"precision": "int8"},
         optim={"learning_rate": 0.5, "micro_batch_tokens": 7},
         reward={"overlong_share": 0.1},
     )
@@ -106,7 +107,7 @@ def test_a_critics_rate_follows_from_that_of_full_training(
 
 
 def test_int8_sampling_is_corrected_for_and_exact_sampling_is_not() -> None:
-    assert resolved(sampling={"precision": "int8"}).algorithm.importance_cap == 2
+    assert resolved(engine={"precision": "int8"}).algorithm.importance_cap == 2
     assert resolved().algorithm.importance_cap is None
 
 

@@ -86,7 +86,7 @@ def test_whitening_divides_by_the_spread_of_the_population() -> None:
     torch.testing.assert_close(whitened(exact([0.0, 2.0, 4.0])), exact([-1.0, 0.0, 1.0]) * 1.5**0.5)
 
 
-def test_an_invalid_rollout_counts_for_nobody() -> None:
+def test_an_invalid_rollout_does_not_count() -> None:
     rewards = torch.tensor([[1.0, 0.0, 100.0, 0.0]])
     valid = torch.tensor([[True, True, False, True]])
     without = group_normalized(torch.tensor([[1.0, 0.0, 0.0]]), torch.ones(1, 3, dtype=torch.bool))

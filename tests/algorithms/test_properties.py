@@ -35,7 +35,7 @@ from verifine.testing.oracle_batch import NaiveRollout, random_prompts
 from verifine.testing.oracle_rows import NaiveStep
 
 MAX_TOKENS = 10
-CREDITS = [group_normalized, group_centered, leave_one_out, batch_scaled]
+ESTIMATORS = [group_normalized, group_centered, leave_one_out, batch_scaled]
 PRECISIONS = [(torch.float64, 1e-12), (torch.float32, 1e-6)]
 """And the largest difference between two gradients that are the same, as a share of the largest number in them."""
 
@@ -67,63 +67,63 @@ def step(seed: int, prompts: int = 3, group_size: int = 4) -> list[list[NaiveRol
     return random_prompts(Random(seed), prompts=prompts, group_size=group_size, max_tokens=MAX_TOKENS)
 
 
-@pytest.mark.parametrize("credit", [group_normalized, group_centered, leave_one_out])
+@pytest.mark.parametrize("estimate", [group_normalized, group_centered, leave_one_out])
 @given(batch=rewards_and_validity, eighths=st.lists(st.integers(-40, 40), min_size=4, max_size=4))
 @unhurried
 def test_shifting_a_groups_rewards_changes_no_advantage(
-    credit: Advantages, batch: tuple[Tensor, Tensor], eighths: list[int]
+    estimate: Advantages, batch: tuple[Tensor, Tensor], eighths: list[int]
 ) -> None:
     rewards, valid = batch
     shift = torch.tensor(eighths[: len(rewards)], dtype=torch.float64)[:, None] / 8
-    torch.testing.assert_close(credit(rewards + shift, valid), credit(rewards, valid), rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(estimate(rewards + shift, valid), estimate(rewards, valid), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("credit", [group_centered, leave_one_out])
+@pytest.mark.parametrize("estimate", [group_centered, leave_one_out])
 @given(batch=rewards_and_validity, scale=st.sampled_from([0.25, 2.0, 8.0]))
 @unhurried
-def test_scaling_rewards_scales_advantages(credit: Advantages, batch: tuple[Tensor, Tensor], scale: float) -> None:
+def test_scaling_rewards_scales_advantages(estimate: Advantages, batch: tuple[Tensor, Tensor], scale: float) -> None:
     rewards, valid = batch
-    torch.testing.assert_close(credit(scale * rewards, valid), scale * credit(rewards, valid))
+    torch.testing.assert_close(estimate(scale * rewards, valid), scale * estimate(rewards, valid))
 
 
-@pytest.mark.parametrize("credit", [group_normalized, batch_scaled])
+@pytest.mark.parametrize("estimate", [group_normalized, batch_scaled])
 @given(batch=rewards_and_validity, scale=st.sampled_from([0.25, 2.0, 8.0]))
 @unhurried
 def test_scaling_rewards_is_scaling_epsilon_of_normalized_advantages(
-    credit: Callable[[Tensor, Tensor, float], Tensor], batch: tuple[Tensor, Tensor], scale: float
+    estimate: Callable[[Tensor, Tensor, float], Tensor], batch: tuple[Tensor, Tensor], scale: float
 ) -> None:
     rewards, valid = batch
     torch.testing.assert_close(
-        credit(scale * rewards, valid, 1e-4), credit(rewards, valid, 1e-4 / scale), rtol=1e-12, atol=1e-13
+        estimate(scale * rewards, valid, 1e-4), estimate(rewards, valid, 1e-4 / scale), rtol=1e-12, atol=1e-13
     )
 
 
-@pytest.mark.parametrize("credit", CREDITS)
+@pytest.mark.parametrize("estimate", ESTIMATORS)
 @given(batch=rewards_and_validity, seed=seeds)
 @unhurried
 def test_permuting_prompts_and_rollouts_permutes_advantages(
-    credit: Advantages, batch: tuple[Tensor, Tensor], seed: int
+    estimate: Advantages, batch: tuple[Tensor, Tensor], seed: int
 ) -> None:
     rewards, valid = batch
     generator = torch.Generator().manual_seed(seed)
     prompts = torch.randperm(rewards.shape[0], generator=generator)[:, None]
     rollouts = torch.stack([torch.randperm(rewards.shape[1], generator=generator) for _ in range(len(rewards))])
-    permuted = credit(rewards[prompts, rollouts], valid[prompts, rollouts])
-    torch.testing.assert_close(permuted, credit(rewards, valid)[prompts, rollouts], rtol=1e-12, atol=1e-13)
+    permuted = estimate(rewards[prompts, rollouts], valid[prompts, rollouts])
+    torch.testing.assert_close(permuted, estimate(rewards, valid)[prompts, rollouts], rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("credit", CREDITS)
+@pytest.mark.parametrize("estimate", ESTIMATORS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @given(value=st.floats(-1e6, 1e6, width=32), size=st.integers(1, 9), is_valid=st.lists(st.booleans(), min_size=9))
 @unhurried
 def test_a_group_of_equal_rewards_has_exactly_zero_advantage(
-    credit: Advantages, dtype: torch.dtype, value: float, size: int, is_valid: list[bool]
+    estimate: Advantages, dtype: torch.dtype, value: float, size: int, is_valid: list[bool]
 ) -> None:
     rewards = torch.full((2, size), value, dtype=dtype)
     rewards[1] = torch.arange(size)
     valid = torch.ones_like(rewards, dtype=torch.bool)
     valid[0] = torch.tensor(is_valid[:size])
-    assert (credit(rewards, valid)[0] == 0).all()
+    assert (estimate(rewards, valid)[0] == 0).all()
 
 
 @given(value=st.floats(-1e6, 1e6, width=32), size=st.integers(1, 50))
@@ -132,17 +132,17 @@ def test_equal_advantages_whiten_to_exactly_zero(value: float, size: int) -> Non
     assert (whitened(torch.full((size,), value)) == 0).all()
 
 
-@pytest.mark.parametrize("credit", [group_normalized, group_centered, leave_one_out])
+@pytest.mark.parametrize("estimate", [group_normalized, group_centered, leave_one_out])
 @given(batch=rewards_and_validity)
 @unhurried
-def test_an_invalid_rollout_only_makes_its_group_smaller(credit: Advantages, batch: tuple[Tensor, Tensor]) -> None:
+def test_an_invalid_rollout_only_makes_its_group_smaller(estimate: Advantages, batch: tuple[Tensor, Tensor]) -> None:
     rewards, valid = batch
-    advantages = credit(rewards.where(valid, torch.nan), valid)
+    advantages = estimate(rewards.where(valid, torch.nan), valid)
     assert (advantages[~valid] == 0).all()
     for p in range(len(rewards)):
         kept = rewards[p, valid[p]][None]
         if kept.numel():
-            alone = credit(kept, torch.ones_like(kept, dtype=torch.bool))[0]
+            alone = estimate(kept, torch.ones_like(kept, dtype=torch.bool))[0]
             torch.testing.assert_close(advantages[p, valid[p]], alone, rtol=1e-12, atol=1e-13)
 
 

@@ -189,18 +189,18 @@ def scores_of(prompts: list[list[NaiveRollout]]) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("scale_rewards", "credit"),
+    ("scale_rewards", "estimate"),
     [("group", group_normalized), ("none", group_centered), ("batch", batch_scaled)],
 )
 def test_group_advantages_are_those_of_trl_with_unscorable_rollouts_too(
-    trl_generated: TrlGenerated, scale_rewards: str, credit: Callable[[Tensor, Tensor], Tensor]
+    trl_generated: TrlGenerated, scale_rewards: str, estimate: Callable[[Tensor, Tensor], Tensor]
 ) -> None:
     for seed in range(20):
         prompts = random_prompts(Random(seed), prompts=4, group_size=GROUP_SIZE, max_tokens=MAX_TOKENS)
         rewards, valid = scores_of(prompts)
         theirs = trl_generated(GRPOTrainer, prompts, scale_rewards=scale_rewards)["advantages"].view_as(rewards)
         # Bessel's correction of TRL's std is in float32.
-        torch.testing.assert_close(credit(rewards, valid), theirs, rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(estimate(rewards, valid), theirs, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.1])

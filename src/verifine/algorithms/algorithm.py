@@ -43,7 +43,7 @@ class Algorithm:
             groups=rollouts.groups,
             rewards=rewards + overlong_penalty(rollouts.lengths(), max_tokens, buffer, dtype=rewards.dtype),
             valid=valid,
-            # Of rewards without the penalty: a group whose answers differ in length alone says nothing of their worth.
+            # Of rewards without the penalty: a group with answers that differ in length alone teaches nothing else.
             keeps=self._keeps(rewards, valid),
         )
 

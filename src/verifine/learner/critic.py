@@ -1,4 +1,4 @@
-"""The critic: what reward it expects before each action token, for PPO."""
+"""The critic of PPO: it estimates before each action token what reward will follow."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from verifine.models.tree import Tree
 
 
 class Critic(Protocol):
-    """Says what it expects, and learns to expect better."""
+    """Estimates values, and learns from the returns."""
 
     @property
     def settings(self) -> OptimSettings:
-        """How its own parameters learn."""
+        """Of the optimiser of its own parameters."""
         ...
 
     @property
     def network(self) -> PreTrainedModel | None:
-        """The trunk under it; None: it works on the policy's hidden states."""
+        """Its own language model; None: it reads the policy's hidden states."""
         ...
 
     def values(self, tree: Tree, hidden: Float[Tensor, "U H"] | None) -> Float[Tensor, " N"]:
@@ -38,14 +38,14 @@ class Critic(Protocol):
         ...
 
     def parameters(self) -> dict[str, Parameter]:
-        """What is the critic's own, by name."""
+        """The critic's own parameters, by name."""
         ...
 
 
 class ValueHead:
     """A linear layer on the policy's own hidden states; its loss moves the policy's trunk as well.
 
-    It starts at 0 everywhere, so it neither invents values nor disturbs the trunk before it has learned something.
+    It starts at 0 everywhere, so it has no gradient for the trunk before it has learned something.
     """
 
     network = None
@@ -63,7 +63,7 @@ class ValueHead:
 
 
 class CriticModel:
-    """A language model of its own under a value head: nothing it learns touches the policy, at twice the memory."""
+    """A value head on a language model of its own: its loss leaves the policy alone, for twice the memory."""
 
     def __init__(self, model: LanguageModel, settings: OptimSettings) -> None:
         self.settings = settings
@@ -75,7 +75,7 @@ class CriticModel:
         return tree.spread(self._layer(tree_hidden_states(self._model.network, tree, self._model.compute_dtype)))
 
     def parameters(self) -> dict[str, Parameter]:
-        # The vocabulary head takes no part, unless it is the embedding as well.
+        # The vocabulary head is not used, unless it is the embedding as well.
         trunk = self._model.network.base_model.named_parameters()
         layer = self._layer.parameters()
         return {
@@ -85,7 +85,7 @@ class CriticModel:
 
 
 class _Linear:
-    """One number of each hidden state, 0 at first."""
+    """One number for each hidden state, 0 at first."""
 
     def __init__(self, model: LanguageModel) -> None:
         embedding = model.network.get_input_embeddings().weight

@@ -26,7 +26,7 @@ from verifine.models.oom import OomCounter, OomRetry, raise_if_out_of_memory
 from verifine.models.recompute import recomputed_layers
 
 _NO_ROOM_FOR_MOMENTS = (
-    "out of memory: what AdamW remembers of each weight does not fit beside the weights and their gradients. Train "
+    "out of memory: AdamW's moments do not fit beside the weights and their gradients. Train "
     "adapters alone (model.lora: {}), or take a smaller model (model.name)."
 )
 
@@ -35,8 +35,8 @@ class LocalLearner:
     """Updates a model's own weights in place. Where memory runs out, a batch is read in smaller parts from then on.
 
     `temperature` is the one that the engine samples at: old and new log-probabilities are of the same distribution.
-    `estimates_old` is set where a batch is used more than once or the credit asks for it; else the old
-    log-probabilities are the update's own. `oom_counter` may be shared with whatever else the memory is for.
+    `estimates_old` is set where a batch is used more than once or advantages need old log-probabilities; else these are
+    the update's own. `oom_counter` may be shared with others that use the same memory.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class LocalLearner:
         own = None if critic is None else critic.network
         self._networks = (model.network,) if own is None else (model.network, own)
         for network in self._networks:
-            # A lookup's gradient is then of the rows that were looked up, not a matrix of the vocabulary's size.
+            # The gradient then has only the rows that were looked up, and is no matrix of the vocabulary's size.
             network.get_input_embeddings().sparse = True
         self._updates = 0
 
@@ -89,7 +89,8 @@ class LocalLearner:
         if owners != self._optimizers.keys():
             saved, wanted = (" and ".join(sorted(each)) for each in (owners, self._optimizers.keys()))
             raise CheckpointError(
-                f"the saved state is of {saved}, but this run trains {wanted}; resume with the algorithm it began with"
+                f"the saved state is of {saved}, but this run trains {wanted}; resume with the "
+                "algorithm that the run began with"
             )
         for owner, optimizer in self._optimizers.items():
             prefix = f"{owner}/"
@@ -120,7 +121,7 @@ class LocalLearner:
                 values[micro.index] = self._critic.values(micro.tree, hidden)
             if reference is not None and self._reference is not None:
                 reference[micro.index] = self._reference.logprobs(micro.tree, self._temperature)
-        # Credit is given where the batch lies; an update moves what it needs.
+        # Advantages are computed where the batch is; an update moves what it needs.
         return Estimates(old_logprobs=old, reference_logprobs=reference, values=values).to(batch.row.device)
 
     def update(self, training_batch: TrainingBatch, loss: Loss) -> UpdateReport:
@@ -166,7 +167,7 @@ class LocalLearner:
         return objective.metrics.read(), objective.token_statistics()
 
     def _smaller(self, batch: Batch, wanted: Bool[Tensor, " P"], limit: MicroBatchLimit) -> MicroBatchLimit:
-        """What to read at a time after memory ran out; half a gradient is no gradient."""
+        """The next smaller limit after memory ran out; the gradients so far are incomplete and cleared."""
         self._clear_gradients()
         largest = self._pack(batch, wanted, limit)[0].tokens
         return limit.smaller(largest, longest_rollout(batch, wanted))

@@ -1,4 +1,4 @@
-"""How much of a batch is read at a time, and what is left to try where that does not fit."""
+"""How much of a batch is read at a time, and what to try next where that does not fit into memory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from verifine.errors import TrainingError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MicroBatchLimit:
-    """What one forward and backward pass is about."""
+    """How large one forward and backward pass may be."""
 
     tokens: int
-    """At most, or one rollout."""
+    """The most input tokens of a pass; one rollout may have more."""
     recompute: bool
     """Whether activations are computed again in the backward pass instead of kept."""
 
@@ -20,12 +20,12 @@ class MicroBatchLimit:
         return f"micro-batches of {self.tokens} tokens{', activations computed again' if self.recompute else ''}"
 
     def smaller(self, largest: int, least: int) -> MicroBatchLimit:
-        """Half of what was read at most; then, where one rollout is read at a time, nothing but its layers' inputs.
+        """The next smaller limit: half as many tokens, and once rollouts are read one by one, recomputed activations.
 
-        `largest` is how many tokens were read together, `least` how many the longest rollout has.
+        `largest` is how many tokens the largest pass had, `least` how many the longest rollout has.
 
         Raises:
-            TrainingError: that was tried as well.
+            TrainingError: nothing smaller is possible.
         """
         if largest > least:
             return replace(self, tokens=max(largest // 2, least))

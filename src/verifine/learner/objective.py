@@ -1,4 +1,4 @@
-"""The loss of one update, a micro-batch at a time, and what its parts turned out to be."""
+"""The loss of one update, a micro-batch at a time, and its metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The optimiser, its learning rate, and what it remembers."""
+"""The optimiser, its learning rate and its state."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ class Optimizer:
         )
 
     def limit_gradient(self) -> float:
-        """Scales the gradient down to the greatest norm allowed, and says what the norm was."""
+        """Scales the gradient down to the largest norm allowed, and returns the norm that it had."""
         return torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._settings.max_grad_norm).item()
 
     def step(self, updates: int) -> None:
-        """The update after `updates` others."""
+        """Updates the weights; `updates` is how often that was done before."""
         for group in self._adamw.param_groups:
             group["lr"] = learning_rate(self._settings, updates)
         self._adamw.step()
 
     def clear(self) -> None:
-        """Kept and zeroed rather than let go: fresh memory for every gradient costs more than the zeros.
+        """Sets gradients to 0 and keeps their memory, since allocating it for every update costs more than zeroing.
 
-        The embedding's and the vocabulary head's are so large that they are only ever added to, in place.
+        The gradients of the embedding and the vocabulary head are so large that they are only added to in place.
         """
         self._adamw.zero_grad(set_to_none=False)
 
     def state(self) -> dict[str, Tensor]:
-        """The weights and what AdamW keeps for them; nothing of the latter before the first update."""
+        """The weights and AdamW's moments, which there are only after the first update."""
         tensors = {f"weights/{name}": parameter.detach() for name, parameter in self._parameters.items()}
         for name, parameter in self._parameters.items():
             for moment, value in self._adamw.state[parameter].items():
@@ -69,10 +69,10 @@ class Optimizer:
         return tensors
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Takes over what `state` gave.
+        """Restores what `state` returned.
 
         Raises:
-            CheckpointError: it is of other weights.
+            CheckpointError: the state is that of other weights.
         """
         wanted = {f"weights/{name}": parameter.shape for name, parameter in self._parameters.items()}
         found = {name: tensor.shape for name, tensor in tensors.items() if name.startswith("weights/")}
@@ -91,5 +91,5 @@ class Optimizer:
 
 
 def learning_rate(settings: OptimSettings, updates: int) -> float:
-    """The rate of the update after `updates` others: a linear warm-up, then constant."""
+    """The learning rate after `updates` updates: a linear warm-up, then constant."""
     return settings.learning_rate * min(1.0, (updates + 1) / max(settings.warmup_steps, 1))

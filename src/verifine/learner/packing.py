@@ -17,7 +17,7 @@ from verifine.models.trie import Tokens, count_distinct, shared_length
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MicroBatch:
-    """A part of a batch that is read in one forward pass."""
+    """A part of a batch that one forward pass reads."""
 
     tree: Tree
     index: Int[Tensor, " n"]
@@ -25,7 +25,7 @@ class MicroBatch:
 
     @property
     def tokens(self) -> int:
-        """What is read in the pass."""
+        """Input tokens of the pass."""
         return len(self.tree.token_ids)
 
 
@@ -40,7 +40,7 @@ class _Piece:
 
     @property
     def tokens(self) -> int:
-        """What is read of it alone."""
+        """Input tokens of the piece alone."""
         return count_distinct(self.branch.readings())
 
     @property
@@ -49,10 +49,10 @@ class _Piece:
 
 
 def pack(batch: Batch, wanted: Bool[Tensor, " P"], max_tokens: int, device: torch.device) -> list[MicroBatch]:
-    """Packs the wanted groups into trees of at most `max_tokens` input tokens, as few and as even as there can be.
+    """Packs the wanted groups into trees of at most `max_tokens` input tokens, as few and as even as possible.
 
-    Groups whose prompts begin alike come together. A group that is over the budget alone is split; a rollout never is.
-    The largest tree comes first: if it fits, all do.
+    Groups with prompts that begin alike are packed together. A group that exceeds `max_tokens` alone is split; a
+    rollout never is. The largest tree comes first: if it fits into memory, all do.
     """
     groups = sorted(_groups(batch, wanted), key=lambda piece: piece.prompt)
     pieces = [part for group in groups for part in _split(group, max_tokens)]
@@ -68,10 +68,10 @@ def longest_rollout(batch: Batch, wanted: Bool[Tensor, " P"]) -> int:
 
 
 def even_ranges(sizes: Sequence[int], shared: Sequence[int], limit: int) -> list[tuple[int, int]]:
-    """Splits `sizes`, in order, into as few ranges with sums up to `limit` as there can be, of about even sums.
+    """Splits `sizes`, in order, into as few ranges with sums up to `limit` as possible, of about even sums.
 
-    `shared[i]` is what item i need not add when item i - 1 is in its range. A size above the limit gets a range of its
-    own. Even parts lower the peak: memory is for the largest.
+    `shared[i]` is what item i does not add when item i - 1 is in the same range. A size above the limit gets a range of
+    its own. Even parts need less memory, which is that of the largest.
     """
     fewest = len(_greedy_ranges(sizes, shared, limit))
     low, high = min(max(sizes, default=0), limit), limit
@@ -111,7 +111,7 @@ def _groups(batch: Batch, wanted: Bool[Tensor, " P"]) -> Iterator[_Piece]:
 
 
 def _split(group: _Piece, max_tokens: int) -> Iterator[_Piece]:
-    """The group itself where it fits the budget, else parts of it in which alike rollouts stand together."""
+    """The group itself where it fits, else parts of it, with similar rollouts in the same part."""
     if group.tokens <= max_tokens:
         yield group
         return

@@ -14,13 +14,13 @@ from verifine.models.tree import Tree
 
 
 class Reference(Protocol):
-    """Says how likely the starting model finds each completion token."""
+    """Gives the log-probability of each completion token under the starting model."""
 
     def logprobs(self, tree: Tree, temperature: float) -> Float[Tensor, " N"]: ...
 
 
 class FrozenModel:
-    """A copy of the starting model: as much memory again."""
+    """A copy of the starting model, which takes its memory a second time."""
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
@@ -30,7 +30,7 @@ class FrozenModel:
 
 
 class WithoutAdapters:
-    """The policy with its LoRA adapters switched off, which is the starting model: no memory at all."""
+    """The policy with its LoRA adapters switched off, which is the starting model and takes no memory."""
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model

@@ -234,7 +234,7 @@ NAIVE_ROWS: Mapping[str, Callable[[Prompts, NaiveSettings], NaiveStep]] = {
 
 
 def _lay_out(prompts: Prompts, settings: NaiveSettings, needs_signal: bool = False) -> _Batch:
-    """Shapes rewards, drops what counts for nobody, and puts what is left on the flat axis."""
+    """Shapes rewards, drops what does not count, and puts the rest on the flat axis."""
     valid = [[rollout.valid for rollout in group] for group in prompts]
     if settings.drop_truncated:
         valid = oracle.naive_drop_truncated(valid, [[rollout.truncated for rollout in group] for group in prompts])
@@ -308,7 +308,7 @@ def _token_rewards(batch: _Batch, settings: NaiveSettings) -> list[float]:
 
 
 def _tokenwise(values: list[float], slopes: Sequence[float]) -> _Terms:
-    """Terms of which each depends on its own token only."""
+    """Terms that each depend on their own token only."""
     return _Terms(
         values=values,
         gradient=lambda weights: [weight * slope for weight, slope in zip(weights, slopes, strict=True)],

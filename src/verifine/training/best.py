@@ -9,21 +9,20 @@ from verifine.runs.evaluations import Evaluation, Measure, decisive
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Best:
-    """What the evaluations of a run found. The one before training counts: the best weights may be those it began with.
+    """The results of a run's evaluations. The one before training counts: the best weights may be the first ones.
 
-    A checkpoint holds it, so that a run that goes on stops and chooses as it would have.
+    A checkpoint holds it, so that a resumed run stops and chooses as an uninterrupted one would.
     """
 
     measure: Measure | None = None
-    """What evaluations are compared by, decided by the first one; None: there has not been one that could be scored."""
+    """What evaluations are compared by, decided by the first one; None: none could be scored so far."""
     results: tuple[tuple[int, float], ...] = ()
-    """The steps before each evaluation that could be scored, and what it found."""
+    """Of each evaluation that could be scored: the steps before it, and its result."""
 
     def note(self, evaluation: Evaluation, step: int) -> Best:
-        """With one more evaluation, after `step` steps.
+        """The results with one more evaluation, after `step` steps.
 
-        One that could not be scored says nothing and is not counted: a judge that is away for a while must not end a
-        run.
+        One that could not be scored is not counted: a judge that cannot be reached for a while must not end a run.
         """
         measure = self.measure or decisive(evaluation)
         value = None if measure is None else evaluation.average(measure)
@@ -31,14 +30,14 @@ class Best:
 
     @property
     def step(self) -> int | None:
-        """Of the best evaluation; of equals the earliest. None: there is none."""
+        """The step of the best evaluation, the earliest of equal ones. None: there is none."""
         return max(self.results, key=lambda result: (result[1], -result[0]))[0] if self.results else None
 
     @property
     def scores(self) -> dict[int, float]:
-        """What was found, by step."""
+        """The results by step."""
         return dict(self.results)
 
     def is_over(self, patience: int | None) -> bool:
-        """Whether the last `patience` evaluations have all brought nothing better; None: it is never over."""
+        """Whether none of the last `patience` evaluations was better than the best before; with None, never."""
         return patience is not None and sum(step > (self.step or 0) for step, _ in self.results) >= patience

@@ -23,7 +23,7 @@ class UnscorableBudget:
     """The last that failed, with their reasons."""
 
     def spend(self, groups: Sequence[Group]) -> UnscorableBudget:
-        """What it is after the grades of `groups`.
+        """The budget after the grades of `groups`.
 
         Raises:
             GraderError: the budget is spent; the message shows the last reasons.
@@ -44,14 +44,14 @@ class UnscorableBudget:
         return spent
 
     def settle(self) -> None:
-        """Judges what was spent so far, however little was graded.
+        """Checks the share of failures so far, however little was graded.
 
         Raises:
-            GraderError: more than the budget's share could not be scored.
+            GraderError: more than the allowed share could not be scored.
         """
         if self.failed > BUDGET_SHARE * self.graded:
             shown = "\n".join(f"  - {example}" for example in self.examples)
             raise GraderError(
                 f"the grader could not score {self.failed} of {self.graded} answers, more than {BUDGET_SHARE:.0%}. "
-                f"Unscorable answers teach nothing, so mend the grader first. The last ones, by prompt:\n{shown}"
+                f"Unscorable answers teach nothing, so fix the grader first. The last ones, by prompt:\n{shown}"
             )

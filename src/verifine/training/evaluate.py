@@ -1,4 +1,4 @@
-"""How good a policy is on held-out prompts."""
+"""How well a policy answers held-out prompts."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from verifine.types import Grade, Group, Prompt, Sampling
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalSet:
-    """Held-out prompts, and how they are asked and judged; the same at every evaluation."""
+    """Held-out prompts, and how they are sampled and graded: the same way at every evaluation."""
 
     prompts: Sequence[Prompt]
     engine: RolloutEngine
     grader: Grader
-    """The one that training goes by."""
+    """The one that training uses, too."""
     second_grader: Grader | None
-    """A second one that training never sees; None: there is none."""
+    """One that training never sees; None: there is none."""
     sampling: Sampling
     pass_score: float | None
-    """From which score an answer passes where the grader that decides does not tell right from wrong; None: none."""
+    """The lowest score of an answer that passes, where the grader does not tell right from wrong; None: none."""
 
 
 def eval_sampling(sampling: Sampling, samples: int, temperature: float | None) -> Sampling:
     """How held-out prompts are answered in a run that samples like this: once and greedily, or several times.
 
-    Step 0 is no step of training, so the random numbers are no step's, and the same at every evaluation: two of them
-    differ by the weights alone. They are the policy's own answers, never those of a quantized copy.
+    Step 0 is no step of training, so every evaluation draws the same random numbers, which no step draws: two
+    evaluations differ by the weights alone. Answers come from the policy itself, never from a quantized copy.
     """
     drawn = sampling.temperature if temperature is None else temperature
     return replace(sampling, group_size=samples, temperature=drawn if samples > 1 else 0.0, step=0, is_exact=True)
 
 
 def evaluate_policy(eval_set: EvalSet, name: str) -> Evaluation:
-    """Asks and judges every prompt; both graders judge the same answers."""
+    """Samples and grades answers to every prompt; both graders grade the same answers."""
     groups = grade_groups(eval_set.grader, eval_set.engine.generate(eval_set.prompts, eval_set.sampling))
     seconds = None if eval_set.second_grader is None else grade_groups(eval_set.second_grader, groups)
     return Evaluation(
@@ -75,7 +75,7 @@ def _samples(eval_set: EvalSet, group: Group, second_group: Group | None) -> lis
 
 
 def _passes(grade: Grade | None, pass_score: float | None) -> bool | None:
-    """By whether it is right, or else by its score; None: nobody knows."""
+    """Whether an answer is right, or else whether its score is high enough; None: unknown."""
     if grade is None or grade.score is None:
         return None
     if grade.answer_ok is not None or pass_score is None:

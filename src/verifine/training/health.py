@@ -1,4 +1,4 @@
-"""How long a run goes on without learning anything."""
+"""How long a run may continue without learning anything."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ NOT_FINITE_LIMIT = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthCounters:
-    """Counts steps that taught nothing, and updates that could not be made."""
+    """Counts steps without signal, and updates that were not finite."""
 
     silent_steps: int = 0
-    """In a row, up to now."""
+    """Steps in a row, up to now."""
     not_finite: int = 0
     """Updates in a row, up to now."""
     is_not_finite: bool = False
     """Whether the gradient was not finite too often in a row."""
 
     def note(self, outcomes: Sequence[UpdateOutcome]) -> HealthCounters:
-        """What it is after the updates of a step."""
+        """The counters after the updates of a step."""
         is_silent = all(outcome is UpdateOutcome.NO_SIGNAL for outcome in outcomes)
         count, is_not_finite = self.not_finite, self.is_not_finite
         for outcome in outcomes:

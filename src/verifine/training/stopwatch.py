@@ -1,4 +1,4 @@
-"""Where a step's time goes."""
+"""How long the stages of a step take."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Stopwatch:
         self._stages[stage] += self._clock() - start
 
     def rate(self, stage: str, amount: float) -> float:
-        """How much of something a stage did a second; 0 if no time could be measured."""
+        """`amount` for each second of a stage; 0 if no time could be measured."""
         seconds = self._stages[stage]
         return amount / seconds if seconds > 0 else 0.0
 

@@ -1,4 +1,4 @@
-"""What the answers of a step look like in numbers."""
+"""The metrics of a step's answers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def summarize(groups: Sequence[Group]) -> dict[str, float]:
     """Metrics over every answer that was sampled and graded in a step, kept for training or not.
 
     Unscorable answers count in `unscorable` and in the lengths, nowhere else. `reward_std` is the unbiased standard
-    deviation within a group, averaged over the groups with two scores or more. A judgement that no grade makes is
-    left out.
+    deviation within a group, averaged over the groups with two scores or more. A metric is left out
+    where no grade says anything about it.
     """
     rollouts = RolloutBatch.of(groups)
     rewards = [row[ok] for row, ok in zip(rollouts.rewards, rollouts.valid, strict=True) if ok.any()]
@@ -55,7 +55,7 @@ def _parts(grades: Sequence[Grade]) -> dict[str, float]:
 
 
 def _grading(grades: Sequence[Grade]) -> dict[str, float]:
-    """How the grader did: its speed, its failures and what judges were asked."""
+    """The grader's speed and failures, and the tokens of its judges."""
     seconds = sorted(grade.seconds for grade in grades)
     metrics = {
         "grader/latency_p50": quantile(seconds, 0.5),

@@ -15,7 +15,7 @@ from verifine.training.trainer import Trainer
 
 _EXTREMES = {"/max": max, "/min": min}
 _STATES = ("learning_rate", "memory/micro_batch_tokens", "memory/shortages")
-"""Gauges of which the last one counts."""
+"""Gauges that describe a state: the last update's counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

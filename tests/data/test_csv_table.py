@@ -78,12 +78,10 @@ def test_columns_are_mapped_and_a_missing_one_is_told_once(tmp_path: Path) -> No
     path = write(tmp_path, b"question,answer\na,1\nb,2\n")
     examples = read_examples(path, {"prompt": "question", "gt_answer": "answer"})
     assert [each.item for each in examples] == [{"gt_answer": "1"}, {"gt_answer": "2"}]
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match='"Question".*"question".*data.columns.*prompt.*"answer"') as caught:
         read_examples(path, {"prompt": "Question"})
-    assert str(caught.value) == (
-        f'{path}: there is no "Question" (did you mean "question"?), which data.columns wants for prompt; there are '
-        '"question", "answer"'
-    )
+    assert str(caught.value).startswith(f"{path}: ")
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_value_may_be_longer_than_the_csv_modules_own_limit(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_data_that_cannot_be_used_is_told(tmp_path: Path, columns: dict[str, Any
 
 def test_a_split_or_configuration_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
     dataset = folder(tmp_path, train={"prompt": ["a"]})
-    with pytest.raises(DataError, match=r"split=tst: Bad split: tst. Available splits: \['train'\]"):
+    with pytest.raises(DataError, match=r"split=tst: .*\['train'\]"):
         read_examples(HubDataset(name=dataset.name, split="tst"))
     with pytest.raises(DataError, match="'mian' not found"):
         read_examples(HubDataset(name=dataset.name, config="mian"))
@@ -97,11 +97,9 @@ def test_a_hub_that_cannot_be_reached_is_told_with_the_way_out() -> None:
     with pytest.raises(DataError) as caught:
         read_examples(HubDataset(name="nobody/nothing", config="main"))
     told = str(caught.value)
-    assert told.startswith("hf://nobody/nothing/main?split=train cannot be read (ConnectionError: Couldn't reach")
-    assert told.endswith(
-        "Where the hub cannot be reached, fetch it elsewhere (hf download --repo-type dataset nobody/nothing) and give "
-        "the path of its file"
-    )
+    assert told.startswith("hf://nobody/nothing/main?split=train ")
+    assert "ConnectionError" in told
+    assert "hf download --repo-type dataset nobody/nothing" in told
 
 
 def test_code_of_a_dataset_is_never_run(tmp_path: Path) -> None:
@@ -116,7 +114,7 @@ def test_code_of_a_dataset_is_never_run(tmp_path: Path) -> None:
 def test_a_folder_here_is_not_taken_for_the_hubs_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "owner" / "name").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="a folder called owner/name is here, and would be read in place of the hub's"):
+    with pytest.raises(DataError, match="folder.*owner/name"):
         read_examples(HubDataset(name="owner/name"))
 
 
@@ -124,5 +122,5 @@ def test_a_split_without_rows_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "owner-name"
     path.mkdir()
     (path / "train.csv").write_text("prompt,gt_answer\n")
-    with pytest.raises(DataError, match="holds no rows; take another split"):
+    with pytest.raises(DataError, match="no rows"):
         read_examples(HubDataset(name=str(path)))

@@ -206,7 +206,7 @@ def test_only_the_first_five_problems_are_told_and_the_rest_counted(tmp_path: Pa
 def test_a_file_without_examples_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "train.jsonl"
     path.write_text(text)
-    assert problem(path) == 'train.jsonl holds no examples; write one JSON object with "messages" on each line'
+    assert problem(path).startswith("train.jsonl holds no examples")
 
 
 def test_a_missing_file_is_told_with_one_of_a_similar_name(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_missing_file_is_told_with_one_of_a_similar_name(tmp_path: Path) -> No
         'trian.jsonl does not exist (did you mean "train.jsonl"?); check the path'
     )
     assert problem(tmp_path / "zzz") == "zzz does not exist; check the path"
-    with pytest.raises(DataError, match=r"does not exist: there is no folder .*nowhere; check the path"):
+    with pytest.raises(DataError, match=r"no folder .*nowhere"):
         read_examples(tmp_path / "nowhere" / "train.jsonl")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, date, datetime, time
@@ -120,32 +121,32 @@ def test_a_value_that_json_cannot_say_is_refused_by_its_row(tmp_path: Path) -> N
         "text": broken,
     }
     told = problem(write(tmp_path, columns))
-    assert told == 'train.parquet row 2: "x" holds a value that JSON cannot say (nan); change it or remove it'
+    assert told.startswith('train.parquet row 2: "x" ')
+    assert "(nan)" in told
     del columns["x"]
-    assert problem(write(tmp_path, columns)) == 'train.parquet row 2: "text" is not UTF-8; write it as UTF-8'
+    assert problem(write(tmp_path, columns)).startswith('train.parquet row 2: "text" is not UTF-8')
 
 
 def test_the_first_five_bad_rows_are_told(tmp_path: Path) -> None:
     told = problem(write(tmp_path, {"prompt": ["a", "b", None, " ", "", None, "", "", "c"]})).splitlines()
-    assert told[0] == 'train.parquet row 3: "prompt" is null; it must be text'
-    assert told[-2:] == [
-        'train.parquet row 7: "prompt" is empty; write what is asked, or remove the row',
-        "and 1 more",
-    ]
+    assert told[0].startswith('train.parquet row 3: "prompt" is null')
+    assert told[-2].startswith('train.parquet row 7: "prompt" is empty')
+    assert told[-1] == "and 1 more"
 
 
 def test_a_row_over_the_limit_is_refused(tmp_path: Path) -> None:
     told = problem(write(tmp_path, {"prompt": ["a"], "text": ["x" * 2_000_000]}))
-    assert told.startswith("train.parquet row 1: the row has 2,000,0")
-    assert "may have 1,048,576 bytes (1 MiB) at most" in told
+    assert told.startswith("train.parquet row 1: ")
+    assert "2,000,0" in told
+    assert "1,048,576 bytes (1 MiB)" in told
 
 
 def test_columns_that_do_not_fit_are_told_once(tmp_path: Path) -> None:
     path = write(tmp_path, {"question": ["a"] * 10, "answer": ["b"] * 10})
-    assert problem(path).startswith('train.parquet has no column "messages" or "prompt"; its columns are "question", ')
-    assert problem(path, {"prompt": "qestion"}).startswith(
-        'train.parquet: there is no "qestion" (did you mean "question"?), which data.columns wants for prompt'
-    )
+    told = problem(path)
+    assert len(told.splitlines()) == 1
+    assert re.match('train.parquet .*"messages" or "prompt".*"question", ', told)
+    assert re.match('train.parquet: .*"qestion".*"question".*data.columns', problem(path, {"prompt": "qestion"}))
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_a_prompt_is_what_the_chat_template_writes(tmp_path: Path) -> None:
 
 def test_a_prompt_that_leaves_no_room_for_the_answer_is_refused(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
-    with pytest.raises(DataError, match=r"example 17: the prompt has 249 tokens.*Shorten it to 156 tokens or lower"):
+    with pytest.raises(DataError, match=r"example 17: .* 249 tokens.* 156 tokens"):
         render_prompt(model, example("a" * 230), 100)
 
 
@@ -47,12 +47,12 @@ def test_tools_reach_the_chat_template(tmp_path: Path) -> None:
 def test_a_template_that_leaves_the_tools_out_is_refused(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     with_tools = replace(example("2+2?"), tools=(ADD,))
-    with pytest.raises(DataError, match="example 17: the chat template of tiny-llama does not show tools to the model"):
+    with pytest.raises(DataError, match="example 17: .*tiny-llama.* tools"):
         render_prompt(model, with_tools, 10)
 
 
 def test_messages_that_the_template_refuses_are_named(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     model.tokenizer.chat_template = "{{ raise_exception('no system message, please') }}"
-    with pytest.raises(DataError, match="example 17: the chat template of tiny-llama refuses its messages: no system"):
+    with pytest.raises(DataError, match="example 17: .*tiny-llama.*: no system"):
         render_prompt(model, example("2+2?"), 10)

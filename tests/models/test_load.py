@@ -30,7 +30,7 @@ def test_a_model_is_loaded_in_float32_without_dropout(tmp_path: Path) -> None:
 def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
     folder = save_tiny_model(tmp_path)
     (folder / "chat_template.jinja").unlink()
-    with pytest.raises(ModelError, match="has no chat template.*instruct version"):
+    with pytest.raises(ModelError, match="chat template"):
         load(folder)
 
 
@@ -66,7 +66,7 @@ def test_a_forward_pass_that_differs_is_refused(tmp_path: Path) -> None:
     check_attention(network)
     original = network.lm_head.forward
     network.lm_head.forward = lambda hidden: original(hidden) + 1.0
-    with pytest.raises(ModelError, match="computes logits that Verifine cannot reproduce"):
+    with pytest.raises(ModelError, match="logits"):
         check_attention(network)
 
 

@@ -35,14 +35,12 @@ def test_the_cache_is_where_verifine_home_says(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_catalogue(tmp_path: Path) -> None:
-    with pytest.raises(
-        ModelError, match=r'no model "SmolLM2-135M".*Did you mean "SmolLM2-135M-Instruct"\?.*Qwen3-0.6B'
-    ):
+    with pytest.raises(ModelError, match=r'"SmolLM2-135M".*"SmolLM2-135M-Instruct"\?.*Qwen3-0.6B'):
         provision_model("SmolLM2-135M", tmp_path, no_progress)
 
 
 def test_a_model_that_only_the_hub_has_is_refused_when_the_hub_may_not_be_asked(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="cannot fetch nobody/nothing: HF_HUB_OFFLINE is set.*give a local folder"):
+    with pytest.raises(ModelError, match="nobody/nothing: HF_HUB_OFFLINE"):
         provision_model("nobody/nothing", tmp_path, no_progress)
     assert list((tmp_path / "models").iterdir()) == []
 
@@ -63,7 +61,7 @@ def test_a_model_that_brings_its_own_code_is_refused(tmp_path: Path) -> None:
     folder = save_tiny_model(tmp_path / "mine")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModelForCausalLM": "evil.Model"}}))
-    with pytest.raises(ModelError, match="wants to run its own Python code"):
+    with pytest.raises(ModelError, match="its own Python code"):
         provision_model(str(folder), tmp_path, no_progress)
 
 

@@ -11,7 +11,9 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: check install format lint types layers docs reference test test-all every-user clean
 
-check: install lint types layers docs test-all every-user
+check: install
+	$(MAKE) --jobs 2 --output-sync lint types layers docs
+	$(MAKE) test-all every-user
 
 install: $(VENV)/installed
 

@@ -86,6 +86,15 @@ class FinishReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSpan:
+    """Tokens in a row that were sampled from the same weights."""
+
+    version: int
+    """How many optimiser updates the weights had seen."""
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """One sampled answer. Produced by the rollout engine; graded by a grader; learned from by the learner."""
 
@@ -97,8 +106,8 @@ class Rollout:
     text: str
     """The answer as the grader sees it, without special tokens."""
     finish_reason: FinishReason
-    policy_version: int
-    """How many optimiser updates the sampling weights had seen."""
+    versions: tuple[VersionSpan, ...] = ()
+    """Which weights its tokens were sampled from, in order. Empty: no engine sampled it."""
 
     @property
     def truncated(self) -> bool:

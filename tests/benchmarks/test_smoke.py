@@ -149,7 +149,6 @@ def rollout(prompt: Prompt, length: int) -> Rollout:
         behaviour_logprobs=(-1.0,) * length,
         text="",
         finish_reason=FinishReason.LENGTH,
-        policy_version=0,
     )
 
 

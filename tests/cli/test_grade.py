@@ -520,7 +520,6 @@ def group(prompt_id: str, *answers: tuple[str, float | None]) -> Group:
             behaviour_logprobs=(-0.5,),
             text=text,
             finish_reason=FinishReason.STOP,
-            policy_version=0,
         )
         for text, _ in answers
     )

@@ -27,7 +27,6 @@ def make_group(prompt_id: str, *scores: float | None) -> Group:
             behaviour_logprobs=(-0.5,),
             text=f"answer {number}",
             finish_reason=FinishReason.STOP,
-            policy_version=0,
         )
         for number in range(len(scores))
     )

@@ -46,7 +46,7 @@ def make_groups():
         prompt = Prompt(id=name, token_ids=(5, 6, ord(name)), item={})
         rollouts = [
             Rollout(prompt=prompt, token_ids=tuple(torch.randint(3, 99, (150,), generator=draw).tolist()),
-                    behaviour_logprobs=(-4.0,) * 150, text="", finish_reason=FinishReason.LENGTH, policy_version=0)
+                    behaviour_logprobs=(-4.0,) * 150, text="", finish_reason=FinishReason.LENGTH)
             for _ in range(4)
         ]
         yield Group(prompt=prompt, rollouts=tuple(rollouts)).graded([Grade(score=float(n % 2)) for n in range(4)])

@@ -72,7 +72,6 @@ def graded(prompt: Prompt, answers: Sequence[tuple[int, ...]]) -> Group:
             behaviour_logprobs=(-1.0,) * len(answer),
             text="",
             finish_reason=FinishReason.STOP,
-            policy_version=0,
         )
         for answer in answers
     )

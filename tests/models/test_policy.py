@@ -24,7 +24,6 @@ def rollout(prompt: tuple[int, ...], token_ids: tuple[int, ...]) -> Rollout:
         behaviour_logprobs=(),
         text="",
         finish_reason=FinishReason.LENGTH,
-        policy_version=0,
     )
 
 

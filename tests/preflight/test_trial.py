@@ -88,7 +88,6 @@ def group(name: str, answers: list[tuple[str, Grade]], *, limit: int = 8) -> Gro
             behaviour_logprobs=(-1.0,) * max(len(text), 1),
             text=text,
             finish_reason=FinishReason.LENGTH if len(text) >= limit else FinishReason.STOP,
-            policy_version=0,
         )
         for text, _ in answers
     )

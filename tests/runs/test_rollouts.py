@@ -19,7 +19,6 @@ def make_group(prompt_id: str, *grades: Grade) -> Group:
             behaviour_logprobs=(-0.5, -1.0 - number),
             text=f"answer {number}",
             finish_reason=FinishReason.LENGTH if number else FinishReason.STOP,
-            policy_version=3,
         )
         for number in range(len(grades))
     )

@@ -15,7 +15,6 @@ def graded(grades: Sequence[Grade]) -> Group:
         behaviour_logprobs=(-1.0, -1.0),
         text="x",
         finish_reason=FinishReason.STOP,
-        policy_version=0,
     )
     return Group(prompt=prompt, rollouts=(rollout,) * len(grades), grades=tuple(grades))
 

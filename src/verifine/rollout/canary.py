@@ -79,7 +79,6 @@ def _probe(tokens: tuple[int, ...]) -> Rollout:
         behaviour_logprobs=(),
         text="",
         finish_reason=FinishReason.LENGTH,
-        policy_version=0,
     )
 
 

@@ -123,7 +123,6 @@ def _group(number: int, rollouts: Sequence[NaiveRollout]) -> Group:
             behaviour_logprobs=rollout.behaviour_logprobs,
             text="",
             finish_reason=FinishReason.LENGTH if rollout.truncated else FinishReason.STOP,
-            policy_version=0,
         )
         for rollout in rollouts
     ]

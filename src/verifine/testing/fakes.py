@@ -10,7 +10,7 @@ from verifine.learner.learner import LearnerState, TrainingBatch, UpdateOutcome,
 from verifine.models.fingerprint import Fingerprint, take_fingerprint
 from verifine.models.load import Weights
 from verifine.rollout.engine import FLOAT32_ROUNDING_NATS, EngineTraits
-from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling
+from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling, VersionSpan
 
 
 class ScriptedEngine:
@@ -59,7 +59,7 @@ class ScriptedEngine:
             behaviour_logprobs=(-1.0,) * len(token_ids),
             text=text[: sampling.max_new_tokens],
             finish_reason=FinishReason.LENGTH if len(text) > sampling.max_new_tokens else FinishReason.STOP,
-            policy_version=self.version,
+            versions=(VersionSpan(version=self.version, tokens=len(token_ids)),),
         )
 
 

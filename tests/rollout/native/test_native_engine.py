@@ -15,7 +15,7 @@ from verifine.models.tree import Branch, grow_tree
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.rollout.native.static import CHECK_INTERVAL
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
-from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling
+from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling, VersionSpan
 
 SAMPLING = Sampling(group_size=4, max_new_tokens=12, seed=3, step=5)
 
@@ -217,7 +217,8 @@ def test_loaded_weights_are_sampled_from_and_the_version_is_recorded(tmp_path: P
     after = engine.generate(asked, SAMPLING)
     assert tokens(after) != before
     assert tokens(after) == tokens(NativeEngine(second).generate(asked, SAMPLING))
-    assert {rollout.policy_version for group in after for rollout in group.rollouts} == {7}
+    for rollout in (rollout for group in after for rollout in group.rollouts):
+        assert rollout.versions == (VersionSpan(version=7, tokens=len(rollout.token_ids)),)
 
 
 def test_a_prompt_that_leaves_no_room_for_its_answer_is_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from verifine.rollout.native.decoding import Decoding, FinishedRollout
 from verifine.rollout.native.model_runner import ModelRunner, OwnWeightsRunner
 from verifine.rollout.native.prefill import Prefill
 from verifine.rollout.native.static import StaticDecoding
-from verifine.types import Group, Prompt, Rollout, Sampling
+from verifine.types import Group, Prompt, Rollout, Sampling, VersionSpan
 
 INT8_ROUNDING_NATS = 0.6
 """As `FLOAT32_ROUNDING_NATS`, of an int8 copy: measured 0.2 on the canary's probe."""
@@ -185,7 +185,7 @@ class NativeEngine:
                 behaviour_logprobs=each.logprobs,
                 text=text,
                 finish_reason=each.finish_reason,
-                policy_version=self._version,
+                versions=(VersionSpan(version=self._version, tokens=len(each.token_ids)),),
             )
         return [
             Group(prompt=prompt, rollouts=tuple(rollout for _, rollout in sorted(rollouts[prompt.id].items())))

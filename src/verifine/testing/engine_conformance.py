@@ -1,0 +1,215 @@
+"""What every rollout engine must do, as checks to run on one.
+
+    @pytest.mark.parametrize("check", ENGINE_CHECKS)
+    def test_my_engine(check: EngineCheck) -> None:
+        check(EngineCase(make=my_engine, prompts=my_prompts, sampling=my_sampling, other_weights=my_weights))
+
+`ANSWER_CHECKS` also hold for an engine that makes answers up, such as `ScriptedEngine`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from verifine.errors import EngineError
+from verifine.models.fingerprint import take_fingerprint
+from verifine.models.load import Weights
+from verifine.rollout.engine import RolloutEngine
+from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling, VersionSpan
+
+TOO_LONG = 1 << 20
+"""More tokens than any engine under test can read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineCase:
+    """An engine to be checked."""
+
+    make: Callable[[], RolloutEngine]
+    """Makes an engine, always with the same weights."""
+    prompts: Sequence[Prompt]
+    """Three or more, of different lengths, and two of them with a common beginning."""
+    sampling: Sampling
+    """With temperature 1 and no stop string. Some answers should end before `max_new_tokens`, and some should not."""
+    other_weights: Weights
+    """Weights with the same names and shapes that give other answers."""
+
+    def rollouts(self, engine: RolloutEngine, sampling: Sampling | None = None) -> list[Rollout]:
+        groups = engine.generate(self.prompts, self.sampling if sampling is None else sampling)
+        return [rollout for group in groups for rollout in group.rollouts]
+
+
+EngineCheck = Callable[[EngineCase], None]
+
+
+def check_groups_come_in_the_order_of_the_prompts(case: EngineCase) -> None:
+    groups = case.make().generate(case.prompts, case.sampling)
+    assert [group.prompt for group in groups] == list(case.prompts)
+    assert {len(group.rollouts) for group in groups} == {case.sampling.group_size}
+    assert all(rollout.prompt == group.prompt for group in groups for rollout in group.rollouts)
+    assert all(group.grades == () for group in groups)
+
+
+def check_every_token_has_a_log_probability(case: EngineCase) -> None:
+    for rollout in case.rollouts(case.make()):
+        assert len(rollout.behaviour_logprobs) == len(rollout.token_ids) > 0
+        assert all(math.isfinite(value) and value <= 0 for value in rollout.behaviour_logprobs)
+
+
+def check_answers_end_at_the_limit(case: EngineCase) -> None:
+    limit = case.sampling.max_new_tokens
+    for rollout in case.rollouts(case.make()):
+        assert len(rollout.token_ids) <= limit
+        assert len(rollout.token_ids) == limit or rollout.finish_reason is FinishReason.STOP
+    for rollout in case.rollouts(case.make(), replace(case.sampling, max_new_tokens=1)):
+        assert len(rollout.token_ids) == 1
+
+
+def check_the_same_call_gives_the_same_answers(case: EngineCase) -> None:
+    engine = case.make()
+    first = engine.generate(case.prompts, case.sampling)
+    assert _tokens(engine.generate(case.prompts, case.sampling)) == _tokens(first)
+    assert _tokens(case.make().generate(case.prompts, case.sampling)) == _tokens(first)
+
+
+def check_an_answer_does_not_depend_on_the_batch(case: EngineCase) -> None:
+    engine = case.make()
+    together = _tokens(engine.generate(case.prompts, case.sampling))
+    assert _tokens(engine.generate(case.prompts[::-1], case.sampling)) == together[::-1]
+    assert [_tokens(engine.generate([prompt], case.sampling))[0] for prompt in case.prompts] == together
+    larger = engine.generate(case.prompts, replace(case.sampling, group_size=case.sampling.group_size + 2))
+    assert [group[: case.sampling.group_size] for group in _tokens(larger)] == together
+
+
+def check_log_probabilities_are_those_of_what_was_sampled(case: EngineCase) -> None:
+    engine = case.make()
+    for sampling in (case.sampling, replace(case.sampling, is_exact=True), replace(case.sampling, temperature=0.0)):
+        rollouts = case.rollouts(engine, sampling)
+        _assert_near(rollouts, engine.logprobs(rollouts, sampling), engine.traits.rounding_nats)
+    assert engine.logprobs([], case.sampling) == []
+
+
+def check_nothing_is_generated_for_no_prompts(case: EngineCase) -> None:
+    assert case.make().generate([], case.sampling) == []
+
+
+def check_rollouts_carry_the_version_of_their_weights(case: EngineCase) -> None:
+    engine = case.make()
+    for version in (3, 4):
+        engine.load_weights(case.other_weights, version)
+        for rollout in case.rollouts(engine):
+            assert rollout.versions == (VersionSpan(version=version, tokens=len(rollout.token_ids)),)
+
+
+def check_the_fingerprint_is_that_of_the_loaded_weights(case: EngineCase) -> None:
+    engine = case.make()
+    before = engine.fingerprint()
+    engine.load_weights(case.other_weights, 1)
+    assert engine.fingerprint() == take_fingerprint(case.other_weights) != before
+
+
+def check_closing_twice_is_allowed(case: EngineCase) -> None:
+    engine = case.make()
+    case.rollouts(engine)
+    engine.close()
+    engine.close()
+
+
+def check_random_numbers_follow_from_seed_step_prompt_and_sample(case: EngineCase) -> None:
+    engine = case.make()
+    first = _tokens(engine.generate(case.prompts, case.sampling))
+    assert len({tuple(samples) for samples in first}) == len(first), "prompts have random numbers of their own"
+    assert any(len(set(samples)) > 1 for samples in first), "samples have random numbers of their own"
+    renamed = [replace(prompt, id=f"another {prompt.id}") for prompt in case.prompts]
+    for prompts, sampling in (
+        (case.prompts, replace(case.sampling, seed=case.sampling.seed + 1)),
+        (case.prompts, replace(case.sampling, step=case.sampling.step + 1)),
+        (renamed, case.sampling),
+    ):
+        assert _tokens(engine.generate(prompts, sampling)) != first
+
+
+def check_greedy_answers_are_all_alike(case: EngineCase) -> None:
+    engine, greedy = case.make(), replace(case.sampling, temperature=0.0)
+    answers = _tokens(engine.generate(case.prompts, greedy))
+    assert all(len(set(samples)) == 1 for samples in answers)
+    assert _tokens(engine.generate(case.prompts, replace(greedy, seed=greedy.seed + 1, step=7))) == answers
+
+
+def check_a_low_temperature_makes_answers_likelier(case: EngineCase) -> None:
+    engine = case.make()
+    means = []
+    for temperature in (1.0, 0.3):
+        rollouts = case.rollouts(engine, replace(case.sampling, temperature=temperature))
+        values = [value for row in engine.logprobs(rollouts, case.sampling) for value in row]
+        means.append(sum(values) / len(values))
+    assert means[1] > means[0]
+
+
+def check_a_stop_string_ends_an_answer_and_is_kept(case: EngineCase) -> None:
+    engine = case.make()
+    free = max(case.rollouts(engine), key=lambda rollout: len(rollout.text))
+    stop = free.text[len(free.text) // 2 :][:2]
+    stopped = {rollout.text: rollout for rollout in case.rollouts(engine, replace(case.sampling, stop=(stop,)))}
+    expected = free.text[: free.text.index(stop) + len(stop)]
+    assert stopped[expected].finish_reason is FinishReason.STOP
+    assert all(stop not in text[: -len(stop)] for text in stopped)
+
+
+def check_new_weights_give_other_answers(case: EngineCase) -> None:
+    engine = case.make()
+    before = _tokens(engine.generate(case.prompts, case.sampling))
+    engine.load_weights(case.other_weights, 1)
+    after = _tokens(engine.generate(case.prompts, case.sampling))
+    assert after != before
+    assert _tokens(engine.generate(case.prompts, case.sampling)) == after
+
+
+def check_a_prompt_beyond_the_context_is_refused(case: EngineCase) -> None:
+    prompt = replace(case.prompts[0], token_ids=case.prompts[0].token_ids[:1] * TOO_LONG)
+    refusal = ""
+    try:
+        case.make().generate([prompt], case.sampling)
+    except EngineError as error:
+        refusal = str(error)
+    assert prompt.id in refusal
+
+
+ANSWER_CHECKS: tuple[EngineCheck, ...] = (
+    check_groups_come_in_the_order_of_the_prompts,
+    check_every_token_has_a_log_probability,
+    check_answers_end_at_the_limit,
+    check_the_same_call_gives_the_same_answers,
+    check_an_answer_does_not_depend_on_the_batch,
+    check_log_probabilities_are_those_of_what_was_sampled,
+    check_nothing_is_generated_for_no_prompts,
+    check_rollouts_carry_the_version_of_their_weights,
+    check_the_fingerprint_is_that_of_the_loaded_weights,
+    check_closing_twice_is_allowed,
+)
+
+ENGINE_CHECKS: tuple[EngineCheck, ...] = (
+    *ANSWER_CHECKS,
+    check_random_numbers_follow_from_seed_step_prompt_and_sample,
+    check_greedy_answers_are_all_alike,
+    check_a_low_temperature_makes_answers_likelier,
+    check_a_stop_string_ends_an_answer_and_is_kept,
+    check_new_weights_give_other_answers,
+    check_a_prompt_beyond_the_context_is_refused,
+)
+
+
+def _tokens(groups: Sequence[Group]) -> list[list[tuple[int, ...]]]:
+    return [[rollout.token_ids for rollout in group.rollouts] for group in groups]
+
+
+def _assert_near(rollouts: Sequence[Rollout], logprobs: Sequence[Sequence[float]], allowed: float) -> None:
+    """That log-probabilities differ from those of sampling by rounding, on average."""
+    pairs = [
+        pair
+        for rollout, row in zip(rollouts, logprobs, strict=True)
+        for pair in zip(rollout.behaviour_logprobs, row, strict=True)
+    ]
+    assert sum(abs(sampled - given) for sampled, given in pairs) / len(pairs) <= allowed

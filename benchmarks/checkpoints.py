@@ -34,6 +34,7 @@ from verifine.machine.disk import LOCAL_DISK
 from verifine.machine.waiting import wait_briefly
 from verifine.models.load import LanguageModel
 from verifine.runs.directory import RunDirectory
+from verifine.runs.events import EventSink
 from verifine.training.checkpointing import Saver, SavingPlan
 from verifine.training.recorder import Recorder
 from verifine.training.state import RunState
@@ -62,7 +63,8 @@ class Cost:
 
 def measure(workload: Workload, model: LanguageModel, rounds: int, folder: Path) -> Cost:
     trainer = make_trainer(workload, model)
-    recorder = Recorder(RunDirectory(path=folder), model, lambda: datetime.now(UTC))
+    directory = RunDirectory(path=folder)
+    recorder = Recorder(directory, model, EventSink(directory.events, lambda: datetime.now(UTC)))
     store = CheckpointStore(folder / "checkpoints", LOCAL_DISK)
     plan = SavingPlan(interval=STEPS, keep_last=2, keep_best=0)
     saver = Saver(trainer.learner, store, plan, recorder, time.perf_counter)

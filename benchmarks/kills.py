@@ -24,7 +24,7 @@ from table import add_json_option, publish, render
 from workloads import MODEL, TINY
 
 from verifine.runs.directory import RunDirectory
-from verifine.runs.events import ending_of, read_events
+from verifine.runs.events import TrainingResumed, TrainingStarted, last_end, read_events
 from verifine.runs.metrics import read_metrics
 
 
@@ -67,14 +67,18 @@ def run(name: str, folder: Path, options: argparse.Namespace, random: Random) ->
             process.kill()
             process.wait()
             killed_after_s.append(seconds or 0.0)
-            if directory.events.exists() and ending_of(read_events(directory.events)) is not None:
+            if directory.events.exists() and last_end(read_events(directory.events)) is not None:
                 break  # it was over, and was killed while it wrote the report
-    resumed = [event for event in read_events(directory.events) if event.type in {"started", "resumed"}]
+    begun = [record.event for record in read_events(directory.events)]
     return RunHistory(
         name=name,
         kills=len(killed_after_s),
         killed_after_s=killed_after_s,
-        resumed_at=[int(str(event.fields.get("step", 0))) for event in resumed],
+        resumed_at=[
+            event.step if isinstance(event, TrainingResumed) else 0
+            for event in begun
+            if isinstance(event, TrainingStarted | TrainingResumed)
+        ],
         steps=[report.step for report in read_metrics(directory.metrics)],
         seconds=time.monotonic() - started,
         sha256=hashlib.sha256((directory.model / "model.safetensors").read_bytes()).hexdigest(),

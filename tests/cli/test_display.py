@@ -20,7 +20,9 @@ from verifine.cli.display import (
     make_display,
     step_line,
 )
+from verifine.insights.held_out import evaluation_numbers
 from verifine.runs.evaluations import EvaluatedSample, Evaluation
+from verifine.runs.events import EvaluationDone, FetchProgress, StageBegan, StepDone
 from verifine.types import StepReport
 
 REPORT = StepReport(
@@ -57,16 +59,20 @@ def make_evaluation(right: int, total: int, *, is_judged: bool = True) -> Evalua
     return Evaluation(name="baseline", samples=tuple(samples))
 
 
+def evaluation_done(evaluation: Evaluation) -> EvaluationDone:
+    return EvaluationDone(name=evaluation.name, numbers=evaluation_numbers(evaluation), evaluation=evaluation)
+
+
 def show_everything(display: Display) -> None:
     with display:
         display.note("a note about [bold]models[/bold]")
-        display.stage("loading the model")
-        display.progress("fetching", 5_000_000, 100_000_000)
-        display.progress("fetching", 100_000_000, 100_000_000)
-        display.progress("fetching more", 3, 0)
-        display.evaluated(make_evaluation(32, 64))
-        display.stepped(BARE, None)
-        display.stepped(REPORT, 75.0)
+        display(StageBegan(text="loading the model"))
+        display(FetchProgress(text="fetching", done_bytes=5_000_000, total_bytes=100_000_000))
+        display(FetchProgress(text="fetching", done_bytes=100_000_000, total_bytes=100_000_000))
+        display(FetchProgress(text="fetching more", done_bytes=3, total_bytes=0))
+        display(evaluation_done(make_evaluation(32, 64)))
+        display(StepDone(report=BARE, eta_s=None))
+        display(StepDone(report=REPORT, eta_s=75.0))
         display.done({"type": "done", "steps": 2})
 
 
@@ -126,7 +132,7 @@ def test_plain_output_repeats_its_header_rarely() -> None:
     stream = io.StringIO()
     display = PlainDisplay(stream)
     for step in range(1, HEADER_EVERY + 2):
-        display.stepped(StepReport(step=step, metrics={}), None)
+        display(StepDone(report=StepReport(step=step, metrics={}), eta_s=None))
     lines = stream.getvalue().splitlines()
     assert [number for number, line in enumerate(lines) if line == HEADER] == [0, HEADER_EVERY + 1]
 
@@ -144,7 +150,8 @@ def test_json_output_is_one_object_a_line_and_nothing_else() -> None:
 
 def test_json_output_has_null_for_a_number_that_is_not_finite() -> None:
     stream = io.StringIO()
-    JsonDisplay(stream).stepped(StepReport(step=1, metrics={"grad_norm": math.inf, "kl": math.nan}), None)
+    report = StepReport(step=1, metrics={"grad_norm": math.inf, "kl": math.nan})
+    JsonDisplay(stream)(StepDone(report=report, eta_s=None))
     assert json.loads(stream.getvalue()) == {"type": "step", "step": 1, "eta_s": None, "grad_norm": None, "kl": None}
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from verifine.config import build_config, dump_config
 from verifine.runs.directory import RunDirectory, write_text
-from verifine.runs.events import EventLog
+from verifine.runs.events import EventSink, RunEnded, TrainingStarted
 from verifine.runs.metrics import MetricLog
+from verifine.runs.status import Status
 from verifine.types import StepReport
 
 Command = Callable[..., tuple[int, str, str]]
@@ -25,15 +26,15 @@ def write_run(path: Path, *, clipped: float, ending: str | None = "finished", st
     """A run whose reward rises, and of whose answers so many are cut off."""
     directory = RunDirectory.create(path, "add", NOW)
     write_text(directory.config, dump_config(build_config({"data": {"task": "add"}})))
-    events = EventLog(directory.events, clock=lambda: NOW)
-    events.emit("started")
+    events = EventSink(directory.events, lambda: NOW)
+    events.emit(TrainingStarted())
     metrics = MetricLog(directory.metrics)
     for step in range(1, steps + 1):
         reward = 0.2 + step / 100
         numbers = {"reward": reward, "completions/clipped_ratio": clipped, "updates": 1.0}
         metrics.append(StepReport(step=step, metrics=numbers))
     if ending is not None:
-        events.emit(ending)
+        events.emit(RunEnded(status=Status(ending)))
     return directory.path
 
 

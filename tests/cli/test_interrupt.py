@@ -5,23 +5,23 @@ import signal
 import pytest
 
 from verifine.cli.interrupt import Interrupt
-from verifine.training.run import Request
+from verifine.runs.requests import RunRequest
 
 
 def test_the_first_signal_asks_and_the_second_stops_at_once() -> None:
-    announced: list[Request] = []
+    announced: list[RunRequest] = []
     with pytest.raises(KeyboardInterrupt), Interrupt(announced.append) as interrupt:
         assert interrupt.request is None
         signal.raise_signal(signal.SIGINT)
-        assert interrupt.request is Request.STOP
-        assert announced == [Request.STOP]
+        assert interrupt.request is RunRequest.STOP
+        assert announced == [RunRequest.STOP]
         signal.raise_signal(signal.SIGINT)
 
 
 def test_a_machine_that_is_taken_away_asks_for_a_pause() -> None:
     with Interrupt(lambda _: None) as interrupt:
         signal.raise_signal(signal.SIGTERM)
-        assert interrupt.request is Request.PAUSE
+        assert interrupt.request is RunRequest.PAUSE
 
 
 def test_the_handlers_are_put_back() -> None:

@@ -14,8 +14,9 @@ from verifine.config import build_config, dump_config
 from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.environment import Environment, write_environment
 from verifine.runs.evaluations import EvaluatedSample, Evaluation, write_evaluation
-from verifine.runs.events import EventLog
+from verifine.runs.events import EventSink, RunEnded, TrainingStarted
 from verifine.runs.metrics import MetricLog
+from verifine.runs.status import Status
 from verifine.types import StepReport
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -102,9 +103,9 @@ def finished_run(tmp_path: Path) -> RunDirectory:
         ),
     )
     times = iter([START, START + timedelta(minutes=4, seconds=12)])
-    events = EventLog(directory.events, clock=lambda: next(times))
-    events.emit("started")
-    events.emit("finished")
+    events = EventSink(directory.events, lambda: next(times))
+    events.emit(TrainingStarted())
+    events.emit(RunEnded(status=Status.FINISHED))
     generator = random.Random(0)
     metrics = MetricLog(directory.metrics)
     for step in range(1, STEPS + 1):

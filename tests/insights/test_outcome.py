@@ -8,8 +8,9 @@ import pytest
 from verifine.config import build_config
 from verifine.insights.outcome import describe_duration, describe_outcome
 from verifine.runs.evaluations import EvaluatedSample, Evaluation
-from verifine.runs.events import Event
+from verifine.runs.events import EventRecord, TrainingStarted, record_of
 from verifine.runs.record import RunRecord
+from verifine.runs.status import RunStatus, Status
 from verifine.types import Json, StepReport
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
@@ -32,25 +33,26 @@ def evaluation(name: str, right: int, total: int = 64, *, is_judged: bool = True
     )
 
 
+FIELDS: dict[str, dict[str, Json]] = {"failed": {"error": "the gradient was not finite"}, "saved": {"step": 1}}
+
+
 def record(
     *evaluations: Evaluation, rewards: tuple[float, ...] = (0.25,) * 41, last_event: str = "finished"
 ) -> RunRecord:
+    row = {"time": (START + timedelta(seconds=252)).isoformat(), "type": last_event, **FIELDS.get(last_event, {})}
     return RunRecord(
         name="run",
         config=build_config({"data": {"task": "add"}}),
         config_text="",
         environment=None,
         events=[
-            Event(time=START, type="started", fields={}),
-            Event(time=START + timedelta(seconds=252), type=last_event, fields=fields(last_event)),
+            EventRecord(time=START, event=TrainingStarted()),
+            record_of(row),
         ],
         metrics=[StepReport(step=step, metrics={"reward": reward}) for step, reward in enumerate(rewards, start=1)],
+        status=RunStatus(status=Status(last_event) if last_event in set(Status) else Status.KILLED),
         evaluations=[(41 if each.name == "final" else 0, each) for each in evaluations],
     )
-
-
-def fields(event_type: str) -> dict[str, Json]:
-    return {"error": "the gradient was not finite"} if event_type == "failed" else {}
 
 
 def test_a_clear_rise_is_said_with_its_interval_and_what_it_took() -> None:

@@ -13,9 +13,10 @@ from verifine.insights.report import render_report, write_report
 from verifine.machine.threads import Threads
 from verifine.runs.directory import RunDirectory
 from verifine.runs.evaluations import EvaluatedSample, Evaluation, write_evaluation
-from verifine.runs.events import EventLog
+from verifine.runs.events import EventSink, RunEnded, TrainingStarted
 from verifine.runs.metrics import MetricLog, read_metrics
 from verifine.runs.record import read_run
+from verifine.runs.status import Status
 from verifine.types import StepReport
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -116,7 +117,7 @@ def test_where_nothing_stands_out_nothing_is_said(finished_run: RunDirectory) ->
 
 def test_a_report_of_a_killed_run_says_so(new_run: RunDirectory, finished_run: RunDirectory) -> None:
     start = read_run(finished_run).events[0].time
-    EventLog(new_run.events, clock=lambda: start).emit("started")
+    EventSink(new_run.events, lambda: start).emit(TrainingStarted())
     assert "was killed before its first step" in write_report(new_run).read_text(encoding="utf-8")
 
 
@@ -171,7 +172,7 @@ def test_a_run_whose_grader_judges_nothing_shows_its_reward(new_run: RunDirector
 
 def test_a_failed_run_says_why_without_trusting_the_message(new_run: RunDirectory, finished_run: RunDirectory) -> None:
     start = read_run(finished_run).events[0].time
-    EventLog(new_run.events, clock=lambda: start).emit("failed", error="<b>no</b>")
+    EventSink(new_run.events, lambda: start).emit(RunEnded(status=Status.FAILED, error="<b>no</b>"))
     assert "Failed (&lt;b&gt;no&lt;/b&gt;)" in render_report(read_run(new_run))
 
 

@@ -12,10 +12,9 @@ from verifine import train
 from verifine.checkpoints.store import read_checkpoint
 from verifine.launch.session import TrainedRun, resume
 from verifine.runs.evaluations import Evaluation, read_evaluations
-from verifine.runs.events import read_events
+from verifine.runs.status import Status, find_status
 from verifine.testing import save_tiny_model
 from verifine.testing.sessions import grade, tiny_run
-from verifine.training.run import Ending
 
 BETWEEN = {"eval_interval": 1, "keep_last": 1}
 
@@ -59,8 +58,8 @@ def test_the_best_weights_become_the_model(seed: int, model: Path, tmp_path: Pat
 def test_training_stops_where_nothing_gets_better(model: Path, tmp_path: Path) -> None:
     config = tiny_run(tmp_path, model, run={**BETWEEN, "steps": 60}, evaluation={"samples": 8, "patience": 3})
     ended = train(config, grader=grade, check=False)
-    assert ended.summary.ending is Ending.NO_PROGRESS
-    assert read_events(ended.directory.events)[-1].type == "no_progress"
+    assert ended.summary.ending is Status.NO_PROGRESS
+    assert find_status(ended.directory).status == "no_progress"
     results = list(rewards(ended).values())
     assert max(results[-3:]) <= max(results[:-3])
     earlier = (results[:end] for end in range(4, len(results)))
@@ -97,6 +96,6 @@ def test_patience_that_is_over_stays_over_until_there_is_more_of_it(model: Path,
     config = tiny_run(tmp_path, model, run={**BETWEEN, "steps": 60}, evaluation={"samples": 8, "patience": 2})
     ended = train(config, grader=grade, check=False)
     again = resume(ended.directory.path, grader=grade)
-    assert again.summary.ending is Ending.NO_PROGRESS
+    assert again.summary.ending is Status.NO_PROGRESS
     assert again.summary.progress == ended.summary.progress
     assert (again.directory.model / "model.safetensors").is_file()

@@ -14,8 +14,9 @@ from verifine.checkpoints.store import CheckpointStore
 from verifine.config import RunConfig
 from verifine.machine.disk import LOCAL_DISK, draft_of
 from verifine.runs.directory import RunDirectory
-from verifine.runs.events import read_events
+from verifine.runs.events import CheckpointSaved, read_events
 from verifine.runs.metrics import read_metrics
+from verifine.runs.status import find_status
 from verifine.testing import save_tiny_model
 from verifine.testing.disk import BROKEN, FULL, Fault, Moment
 from verifine.testing.sessions import POINTS, begin_sitting, end_sitting, hash_model, preload, tiny_run
@@ -47,7 +48,8 @@ def sit_out(config: RunConfig, fault: Fault | None = None, kill_after_s: float |
 def acknowledged(run: RunDirectory) -> int:
     """The newest step that was said to be saved; 0: none."""
     return max(
-        (int(str(event.fields["step"])) for event in read_events(run.events) if event.type == "saved"), default=0
+        (record.event.step for record in read_events(run.events) if isinstance(record.event, CheckpointSaved)),
+        default=0,
     )
 
 
@@ -64,7 +66,7 @@ def check_it_is_whole(run: RunDirectory, steps: int, weights: str) -> None:
     assert len(list(run.rollouts.iterdir())) == steps
     # A report may be written again at any time, which takes its draft away.
     assert set(run.path.rglob(".*")) <= {run.lock, draft_of(run.report)}
-    assert read_events(run.events)[-1].type == "finished"
+    assert find_status(run).status == "finished"
 
 
 def undisturbed(folder: Path, model: Path, **sections: Any) -> tuple[str, list[str]]:

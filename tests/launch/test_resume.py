@@ -15,17 +15,17 @@ from verifine import resume, train
 from verifine.checkpoints.store import CheckpointStore, read_checkpoint
 from verifine.config import RunConfig, dump_config, load_config
 from verifine.errors import CheckpointError, ConfigError
-from verifine.launch.observer import SILENT
 from verifine.launch.session import TrainedRun
 from verifine.machine.disk import LOCAL_DISK
 from verifine.runs.directory import RunDirectory
-from verifine.runs.events import read_events
+from verifine.runs.events import CheckpointDamaged, RunEvent, StepDone, TrainingResumed, read_events
 from verifine.runs.lock import hold
 from verifine.runs.metrics import read_metrics
+from verifine.runs.requests import RunRequest
 from verifine.runs.rollouts import read_rollouts
+from verifine.runs.status import Status
 from verifine.testing import save_tiny_model
 from verifine.testing.sessions import grade, hash_model, tiny_run
-from verifine.training.run import Ending, Request
 
 TIMES = ("timing/", "step_time", "tokens_per_second", "grader/latency")
 
@@ -55,19 +55,19 @@ def with_run(sections: dict[str, Any], **run: Any) -> dict[str, Any]:
     return {**sections, "run": {**sections.get("run", {}), **run}}
 
 
-def start(config: RunConfig, request: Callable[[], Request | None] = lambda: None) -> TrainedRun:
+def start(config: RunConfig, request: Callable[[], RunRequest | None] = lambda: None) -> TrainedRun:
     return train(config, grader=grade, check=False, request=request)
 
 
-def pause_after(step: int) -> tuple[Any, Callable[[], Request | None]]:
-    """An observer, and what asks for a pause once it has seen `step`."""
+def pause_after(step: int) -> tuple[Any, Callable[[], RunRequest | None]]:
+    """A listener, and what asks for a pause once it has seen `step`."""
     seen: list[int] = []
 
-    class Watcher(type(SILENT)):  # type: ignore[misc]
-        def stepped(self, report: Any, eta_s: float | None) -> None:
-            seen.append(report.step)
+    def listen(event: RunEvent) -> None:
+        if isinstance(event, StepDone):
+            seen.append(event.report.step)
 
-    return Watcher(), lambda: Request.PAUSE if step in seen else None
+    return listen, lambda: RunRequest.PAUSE if step in seen else None
 
 
 def story(directory: RunDirectory) -> dict[str, object]:
@@ -91,19 +91,21 @@ def test_pausing_and_going_on_twice_equals_one_go(name: str, model: Path, tmp_pa
     straight = start(tiny_run(tmp_path / "straight", model, **sections))
 
     config = tiny_run(tmp_path / "broken", model, **sections)
-    observer, request = pause_after(2)
-    first = train(config, grader=grade, check=False, observer=observer, request=request)
-    assert (first.summary.ending, first.summary.progress.step) == (Ending.PAUSED, 2)
-    observer, request = pause_after(3)
-    second = resume(first.directory.path, grader=grade, observer=observer, request=request)
-    assert (second.summary.ending, second.summary.progress.step) == (Ending.PAUSED, 3)
+    listener, request = pause_after(2)
+    first = train(config, grader=grade, check=False, listeners=[listener], request=request)
+    assert (first.summary.ending, first.summary.progress.step) == (Status.PAUSED, 2)
+    listener, request = pause_after(3)
+    second = resume(first.directory.path, grader=grade, listeners=[listener], request=request)
+    assert (second.summary.ending, second.summary.progress.step) == (Status.PAUSED, 3)
     third = resume(first.directory.path, grader=grade)
-    assert third.summary.ending is Ending.FINISHED
+    assert third.summary.ending is Status.FINISHED
 
     assert story(third.directory) == story(straight.directory)
     assert hash_model(third.directory.path) == hash_model(straight.directory.path)
     assert [report.step for report in read_metrics(third.directory.metrics)] == [1, 2, 3, 4, 5]
-    started = [event.type for event in read_events(third.directory.events) if event.type in {"started", "resumed"}]
+    started = [
+        event.event.kind for event in read_events(third.directory.events) if event.event.kind in {"started", "resumed"}
+    ]
     assert started == ["started", "resumed", "resumed"]
 
 
@@ -121,7 +123,7 @@ def test_steps_after_the_newest_checkpoint_are_taken_again(model: Path, tmp_path
     run = start(tiny_run(tmp_path / "run", model, run={"steps": 4, "keep_last": 4})).directory
     CheckpointStore(run.checkpoints, LOCAL_DISK).prune({2})
     run.path.joinpath("model", "model.safetensors").unlink()
-    assert resume(run.path, grader=grade).summary.ending is Ending.FINISHED
+    assert resume(run.path, grader=grade).summary.ending is Status.FINISHED
     assert story(run) == story(straight.directory)
     assert hash_model(run.path) == hash_model(straight.directory.path)
 
@@ -144,10 +146,10 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(model: Path, t
     damaged.write_bytes(content)
     resume(run.path, grader=grade)
     events = read_events(run.events)
-    assert [event.fields["error"] for event in events if event.type == "checkpoint_damaged"] == [
+    assert [each.event.error for each in events if isinstance(each.event, CheckpointDamaged)] == [
         f"{damaged} is damaged: its sha256 differs from that of what was written"
     ]
-    assert [event.fields["step"] for event in events if event.type == "resumed"] == [2]
+    assert [each.event.step for each in events if isinstance(each.event, TrainingResumed)] == [2]
     assert hash_model(run.path) == before
 
 
@@ -155,20 +157,19 @@ def test_a_file_called_pause_pauses_and_is_gone_when_the_run_goes_on(model: Path
     config = tiny_run(tmp_path, model)
     run = RunDirectory(path=tmp_path / "run")
 
-    class Watcher(type(SILENT)):  # type: ignore[misc]
-        def stepped(self, report: Any, eta_s: float | None) -> None:
-            if report.step == 1:
-                run.pause.touch()
+    def listen(event: RunEvent) -> None:
+        if isinstance(event, StepDone) and event.report.step == 1:
+            (run.requests / "pause").touch()
 
-    paused = train(config, grader=grade, check=False, observer=Watcher())
-    assert (paused.summary.ending, paused.summary.progress.step) == (Ending.PAUSED, 1)
-    assert resume(run.path, grader=grade).summary.ending is Ending.FINISHED
-    assert not run.pause.exists()
+    paused = train(config, grader=grade, check=False, listeners=[listen])
+    assert (paused.summary.ending, paused.summary.progress.step) == (Status.PAUSED, 1)
+    assert resume(run.path, grader=grade).summary.ending is Status.FINISHED
+    assert not list(run.requests.iterdir())
 
 
 def test_a_run_directory_may_be_moved(model: Path, tmp_path: Path) -> None:
-    observer, request = pause_after(1)
-    run = train(tiny_run(tmp_path, model), grader=grade, check=False, observer=observer, request=request).directory
+    listener, request = pause_after(1)
+    run = train(tiny_run(tmp_path, model), grader=grade, check=False, listeners=[listener], request=request).directory
     moved = run.path.rename(tmp_path / "elsewhere")
     assert resume(moved, grader=grade).directory.path == moved
     assert load_config(moved / "config.yaml").run.directory == moved
@@ -177,8 +178,8 @@ def test_a_run_directory_may_be_moved(model: Path, tmp_path: Path) -> None:
 
 def test_another_model_other_data_and_another_grader_are_refused_by_name(model: Path, tmp_path: Path) -> None:
     config = tiny_run(tmp_path, model)
-    observer, request = pause_after(1)
-    run = train(config, grader=grade, check=False, observer=observer, request=request).directory
+    listener, request = pause_after(1)
+    run = train(config, grader=grade, check=False, listeners=[listener], request=request).directory
 
     def other(sample: object, item: object) -> float:
         return 0.5
@@ -265,9 +266,9 @@ def test_a_run_with_the_weights_of_another_needs_that_one_at_its_beginning_only(
     named = load_config(straight.config).model.start_from
     assert named == first.checkpoints / "step-000003"
 
-    observer, request = pause_after(1)
+    listener, request = pause_after(1)
     config = tiny_run(tmp_path / "paused", model, **sections)
-    paused = train(config, grader=grade, check=False, observer=observer, request=request).directory
+    paused = train(config, grader=grade, check=False, listeners=[listener], request=request).directory
     resume(first.path, grader=grade, steps=5)  # its newest checkpoint is another one now
     CheckpointStore(first.checkpoints, LOCAL_DISK).prune(())
     resume(paused.path, grader=grade)

@@ -62,12 +62,12 @@ def test_every_algorithm_raises_a_tiny_models_reward(name: str, tmp_path: Path) 
     assert max(row["mismatch/max"] for row in rows if "mismatch/max" in row) < 1e-3
 
 
-def test_a_run_is_a_directory_that_tells_its_whole_story(tmp_path: Path) -> None:
+def test_everything_about_a_run_is_in_its_directory(tmp_path: Path) -> None:
     run = train(own_data(tmp_path), grader=count_vowels)
     names = {path.name for path in run.directory.path.iterdir()}
     assert names == {
-        "config.yaml", "env.json", "origins.json", "preflight.json", "events.jsonl", "metrics.jsonl", "rollouts",
-        "eval", "checkpoints", "model", "report.html", ".lock",
+        "run.json", "config.yaml", "env.json", "preflight.json", "events.jsonl", "heartbeat.json", "metrics.jsonl",
+        "rollouts", "eval", "checkpoints", "model", "requests", "report.html", ".lock",
     }  # fmt: skip
     assert "<svg" in run.directory.report.read_text()
     assert run.summary.progress.step == 2

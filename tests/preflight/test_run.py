@@ -12,14 +12,17 @@ from safetensors.torch import load_file
 
 from verifine import RunConfig, train
 from verifine.config import build_config
-from verifine.insights.findings import CheckVerdict, Finding
+from verifine.errors import ConfigError
+from verifine.insights.findings import CheckVerdict
 from verifine.launch.checking import check_run
 from verifine.preflight.check import Extent, NoGoError
+from verifine.preflight.events import CheckReported
 from verifine.preflight.report import Report
-from verifine.runs.evaluations import Evaluation
-from verifine.runs.events import read_events
+from verifine.runs.directory import RunDirectory
+from verifine.runs.events import RunChecked, RunEvent, StageBegan, read_events
+from verifine.runs.run_file import read_run_file
+from verifine.runs.status import Status, find_status
 from verifine.testing import save_tiny_model
-from verifine.types import StepReport
 
 
 @dataclass
@@ -29,16 +32,12 @@ class Watcher:
     stages: list[str] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
 
-    def stage(self, text: str) -> None:
-        self.stages.append(text)
-
-    def checked(self, report: Report) -> None:
-        self.reports.append(report)
-
-    def progress(self, text: str, done: int, total: int) -> None: ...
-    def evaluated(self, evaluation: Evaluation) -> None: ...
-    def stepped(self, report: StepReport, eta_s: float | None) -> None: ...
-    def found(self, finding: Finding) -> None: ...
+    def __call__(self, event: RunEvent) -> None:
+        match event:
+            case StageBegan(text=text):
+                self.stages.append(text)
+            case CheckReported(report=report):
+                self.reports.append(report)
 
 
 def make_config(tmp_path: Path, name: str = "run", **sections: dict[str, Any]) -> RunConfig:
@@ -78,40 +77,49 @@ def test_a_checked_run_learns_exactly_what_an_unchecked_one_learns(algorithm: st
 
 def test_the_check_is_written_into_the_run(tmp_path: Path) -> None:
     watcher = Watcher()
-    run = train(make_config(tmp_path), grader=vowels, observer=watcher)
+    run = train(make_config(tmp_path), grader=vowels, listeners=[watcher])
     (report,) = watcher.reports
     written = json.loads(run.directory.preflight.read_text())
     assert written["verdict"] == report.verdict.value == "go_with_warnings"
     assert written["sampling"]["prompts"] == 8
     events = read_events(run.directory.events)
-    assert [event.type for event in events[:2]] == ["checked", "started"]
-    assert events[0].fields["verdict"] == "go_with_warnings"
-    assert events[0].fields["findings"] == written["findings"]
+    assert [event.event.kind for event in events[:3]] == ["attempt", "checked", "started"]
+    checked = events[1].event
+    assert isinstance(checked, RunChecked)
+    assert checked.verdict == "go_with_warnings"
+    assert list(checked.findings) == written["findings"]
 
 
 def test_without_the_check_nothing_of_it_is_written(tmp_path: Path) -> None:
     watcher = Watcher()
-    run = train(make_config(tmp_path), grader=vowels, observer=watcher, check=False)
+    run = train(make_config(tmp_path), grader=vowels, listeners=[watcher], check=False)
     assert watcher.reports == []
     assert not run.directory.preflight.exists()
-    assert read_events(run.directory.events)[0].type == "started"
+    assert [event.event.kind for event in read_events(run.directory.events)[:2]] == ["attempt", "started"]
 
 
-def test_training_in_vain_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_refused_run_says_so_in_its_directory_which_may_be_used_again(tmp_path: Path) -> None:
     any_text = {"type": "string_check", "input": "{{ sample.output_text }}", "reference": "e", "operation": "like"}
     config = make_config(tmp_path, grader=any_text)
     watcher = Watcher()
     with pytest.raises(NoGoError, match="cannot tell right from wrong"):
-        train(config, observer=watcher)
+        train(config, listeners=[watcher])
     assert [report.verdict for report in watcher.reports] == [CheckVerdict.NO_GO]
-    assert not (tmp_path / "run").exists()
+    run = RunDirectory.open(tmp_path / "run")
+    status = find_status(run)
+    assert (status.status, status.reason) == (Status.FAILED, "no_go")
+    assert json.loads(run.preflight.read_text())["verdict"] == "no_go"
     assert train(config, check=False).summary.progress.step == 3
+    assert find_status(run).status is Status.FINISHED
+    assert [attempt.from_step for attempt in read_run_file(run.path).attempts] == [None, 0]
+    with pytest.raises(ConfigError, match="never overwrites"):
+        train(config, check=False)
 
 
 def test_a_grader_that_cannot_work_is_refused_before_the_model_is_loaded(tmp_path: Path) -> None:
     watcher = Watcher()
     with pytest.raises(NoGoError, match="could not score a single answer"):
-        train(make_config(tmp_path), grader=lambda sample, item: item["points"], observer=watcher)
+        train(make_config(tmp_path), grader=lambda sample, item: item["points"], listeners=[watcher])
     assert watcher.stages == ["trying the grader"]
     (report,) = watcher.reports
     assert report.sampling is None
@@ -123,7 +131,7 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded(tmp_path: Path) 
     large = {"hidden_size": 65536, "intermediate_size": 262144, "num_hidden_layers": 16}
     config_file.write_text(json.dumps({**json.loads(config_file.read_text()), **large}))
     watcher = Watcher()
-    report = check_run(config, grader=vowels, observer=watcher)
+    report = check_run(config, grader=vowels, tell=watcher)
     assert watcher.stages == ["trying the grader"]
     assert [finding.name for finding in report.findings][:1] == ["memory"]
     assert report.verdict is CheckVerdict.NO_GO

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifine.errors import ConfigError
-from verifine.runs.jsonl import append_row, finite, mend_end, read_rows, rows_to_bytes
+from verifine.runs.jsonl import append_row, end_with_whole_row, finite, read_rows, rows_to_bytes
 
 values = st.recursive(
     st.none()
@@ -43,7 +43,7 @@ def test_a_file_cut_anywhere_gives_its_whole_rows_and_can_be_continued(
     ends = [position for position, byte in enumerate(whole) if byte == ord("\n")]
     expected = list(range(sum(end <= cut for end in ends)))
     assert [row["n"] for row in read_rows(path)] == expected
-    mend_end(path)
+    end_with_whole_row(path)
     append_row(path, {"n": 99})
     assert [row["n"] for row in read_rows(path)] == [*expected, 99]
 
@@ -76,5 +76,5 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_has_no_rows_and_needs_no_mending(tmp_path: Path) -> None:
-    mend_end(tmp_path / "rows.jsonl")
+    end_with_whole_row(tmp_path / "rows.jsonl")
     assert read_rows(tmp_path / "rows.jsonl") == []

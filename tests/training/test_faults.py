@@ -15,11 +15,11 @@ from verifine import train
 from verifine.checkpoints.store import read_checkpoint
 from verifine.errors import GraderError, TrainingError
 from verifine.runs.directory import RunDirectory
-from verifine.runs.events import read_events
+from verifine.runs.events import CheckpointSaved, read_events
 from verifine.runs.metrics import read_metrics
+from verifine.runs.status import Status, find_status
 from verifine.testing import save_tiny_model
 from verifine.testing.sessions import grade, tiny_run
-from verifine.training.run import Ending
 
 Score = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
 
@@ -71,7 +71,7 @@ def test_an_answer_that_gets_no_score_is_left_out_and_counted(
     name: str, fault: Callable[[], Any], model: Path, tmp_path: Path
 ) -> None:
     ended = train(tiny_run(tmp_path, model), grader=some(fault), check=False)
-    assert ended.summary.ending is Ending.FINISHED, name
+    assert ended.summary.ending is Status.FINISHED, name
     unscorable = metric(ended.directory, "unscorable")
     assert 0 < sum(unscorable) < 3 * 6
     assert all(math.isfinite(value) for value in metric(ended.directory, "reward"))
@@ -82,13 +82,13 @@ def test_a_grader_that_fails_on_everything_ends_the_run_and_leaves_no_model(mode
     with pytest.raises(GraderError, match="could not score 120 of 120 answers"):
         train(tiny_run(tmp_path, model, run={"steps": 30}), grader=lambda sample, item: 1 / 0, check=False)
     run = RunDirectory(path=tmp_path / "run")
-    assert read_events(run.events)[-1].type == "failed"
+    assert find_status(run).status == "failed"
     assert not run.model.exists()
 
 
 def test_equal_scores_change_nothing_and_end_the_run_in_time(model: Path, tmp_path: Path) -> None:
     ended = train(tiny_run(tmp_path, model, run={"steps": 30}), grader=lambda sample, item: 0.5, check=False)
-    assert ended.summary.ending is Ending.NO_SIGNAL
+    assert ended.summary.ending is Status.NO_SIGNAL
     assert metric(ended.directory, "update_skipped") == [1.0] * 20
     before, after = weights(model), weights(ended.directory.model)
     assert all(torch.equal(after[name], before[name]) for name in before)
@@ -107,7 +107,7 @@ def test_a_gradient_that_explodes_is_limited_and_its_norm_is_told(model: Path, t
     ended = train(
         tiny_run(tmp_path, model, **CENTERED), grader=lambda sample, item: LARGE * is_odd(sample), check=False
     )
-    assert ended.summary.ending is Ending.FINISHED
+    assert ended.summary.ending is Status.FINISHED
     assert max(metric(ended.directory, "grad_norm")) > 1000
     assert sum(metric(ended.directory, "updates")) > 0
     check_finite(weights(ended.directory.model))
@@ -122,7 +122,7 @@ def test_one_update_that_is_not_finite_is_skipped_and_counted(model: Path, tmp_p
         return (-1) ** len(asked) * HUGE if in_second_step else grade(sample, item)
 
     ended = train(tiny_run(tmp_path, model, **CENTERED), grader=once, check=False)
-    assert ended.summary.ending is Ending.FINISHED
+    assert ended.summary.ending is Status.FINISHED
     assert metric(ended.directory, "update_skipped")[1] == 1.0
     assert metric(ended.directory, "update_skipped")[2] == 0.0
     check_finite(weights(ended.directory.model))
@@ -144,8 +144,8 @@ def test_a_gradient_that_stays_infinite_ends_the_run_with_a_dump_and_the_last_go
     assert not run.model.exists()
     newest = max(run.checkpoints.iterdir())
     events = read_events(run.events)
-    assert [event.fields["step"] for event in events if event.type == "saved"][-1] == int(newest.name[-6:])
-    assert events[-1].type == "failed"
+    assert [each.event.step for each in events if isinstance(each.event, CheckpointSaved)][-1] == int(newest.name[-6:])
+    assert find_status(run).status is Status.FAILED
     saved = read_checkpoint(newest).tensors
     check_finite(saved)
     assert all(int(saved[name]) == 1 for name in saved if name.startswith("policy/step/"))

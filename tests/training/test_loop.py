@@ -18,24 +18,25 @@ from verifine.config.memory import MemoryPlan
 from verifine.errors import GraderError, StoppedError, TrainingError
 from verifine.graders import callable_grader
 from verifine.insights.diagnosis.monitor import Monitor
-from verifine.insights.findings import Finding
 from verifine.learner.learner import TrainingBatch, UpdateOutcome, UpdateReport
 from verifine.machine.disk import LOCAL_DISK
 from verifine.runs.directory import RunDirectory
-from verifine.runs.evaluations import Evaluation, read_evaluations
-from verifine.runs.events import read_events
+from verifine.runs.evaluations import read_evaluations
+from verifine.runs.events import CheckpointSaved, EvaluationDone, EventSink, RunEvent, StepDone, read_events
 from verifine.runs.metrics import read_metrics
+from verifine.runs.requests import RunRequest
 from verifine.runs.rollouts import read_rollouts, rollouts_path
+from verifine.runs.status import Status, find_status
 from verifine.testing import FakeLearner, ScriptedEngine, load_tiny_model
 from verifine.training.checkpointing import Saver, SavingPlan
 from verifine.training.evaluate import EvalSet, eval_sampling
 from verifine.training.loop import execute
 from verifine.training.recorder import Recorder
-from verifine.training.run import Ending, Plan, Request, Run
+from verifine.training.run import Plan, Run
 from verifine.training.source import PromptSource
 from verifine.training.state import RunState
 from verifine.training.trainer import Trainer
-from verifine.types import Example, Message, Prompt, Sampling, StepReport
+from verifine.types import Example, Message, Prompt, Sampling
 
 EXAMPLES = [Example(id=f"e{i}", messages=(Message(role="user", content="?"),), item={}) for i in range(4)]
 PLAN = Plan(steps=3, seconds=None, eval_interval=None, patience=None, keeps_best=False)
@@ -50,17 +51,13 @@ class Watcher:
     steps: list[int] = field(default_factory=list)
     etas: list[float | None] = field(default_factory=list)
 
-    def stage(self, text: str) -> None: ...
-    def progress(self, text: str, done: int, total: int) -> None: ...
-
-    def evaluated(self, evaluation: Evaluation) -> None:
-        self.evaluations.append(evaluation.name)
-
-    def stepped(self, report: StepReport, eta_s: float | None) -> None:
-        self.steps.append(report.step)
-        self.etas.append(eta_s)
-
-    def found(self, finding: Finding) -> None: ...
+    def __call__(self, event: RunEvent) -> None:
+        match event:
+            case EvaluationDone(name=name):
+                self.evaluations.append(name)
+            case StepDone(report=report, eta_s=eta_s):
+                self.steps.append(report.step)
+                self.etas.append(eta_s)
 
 
 def make_run(
@@ -88,7 +85,8 @@ def make_run(
     directory = RunDirectory.create(tmp_path / "run", "name", datetime(2026, 1, 1, tzinfo=UTC))
     watcher = Watcher()
     moments = itertools.count()
-    recorder = Recorder(directory, model, lambda: datetime.fromtimestamp(next(moments), UTC))
+    now = lambda: datetime.fromtimestamp(next(moments), UTC)  # noqa: E731
+    recorder = Recorder(directory, model, EventSink(directory.events, now, listeners=[watcher]))
     saving = SavingPlan(interval=save_interval, keep_last=2, keep_best=0)
     saver = Saver(trainer.learner, CheckpointStore(directory.checkpoints, LOCAL_DISK), saving, recorder, clock)
     run = Run(
@@ -105,9 +103,8 @@ def make_run(
         plan=plan,
         directory=directory,
         recorder=recorder,
-        observer=watcher,
         saver=saver,
-        watch=Monitor(build_config({"data": {"task": "largest"}})),
+        monitor=Monitor(build_config({"data": {"task": "largest"}})),
         request=lambda: None,
         began=0.0,
     )
@@ -117,7 +114,7 @@ def make_run(
 def test_a_run_evaluates_trains_evaluates_and_saves(tmp_path: Path) -> None:
     run, watcher = make_run(tmp_path)
     summary = execute(run, START)
-    assert summary.ending is Ending.FINISHED
+    assert summary.ending is Status.FINISHED
     assert (summary.progress.step, summary.progress.updates, summary.progress.position) == (3, 3, 6)
     assert watcher.evaluations == ["baseline", "final"]
     assert watcher.steps == [1, 2, 3]
@@ -127,12 +124,12 @@ def test_a_run_evaluates_trains_evaluates_and_saves(tmp_path: Path) -> None:
     assert (run.directory.model / "model.safetensors").is_file()
     assert [report.step for report in read_metrics(run.directory.metrics)] == [1, 2, 3]
     assert list(read_evaluations(run.directory.evaluations)) == ["baseline", "final"]
-    assert [event.type for event in read_events(run.directory.events)] == [
+    assert [event.event.kind for event in read_events(run.directory.events)] == [
         "started",
         "evaluation",
         "evaluation",
         "saved",
-        "finished",
+        "ended",
     ]
 
 
@@ -149,26 +146,26 @@ def test_every_rollout_is_written_with_its_advantage(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_saves_and_skips_the_final_evaluation(tmp_path: Path) -> None:
     run, watcher = make_run(tmp_path, replace(PLAN, steps=100))
-    summary = execute(replace(run, request=lambda: Request.STOP if len(watcher.steps) == 2 else None), START)
-    assert summary.ending is Ending.INTERRUPTED
+    summary = execute(replace(run, request=lambda: RunRequest.STOP if len(watcher.steps) == 2 else None), START)
+    assert summary.ending is Status.INTERRUPTED
     assert summary.progress.step == 2
     assert summary.final is None
     assert run.directory.model.is_dir()
-    assert read_events(run.directory.events)[-1].type == "interrupted"
+    assert find_status(run.directory).status == "interrupted"
 
 
 def test_a_run_interrupted_before_anything_was_learned_saves_nothing(tmp_path: Path) -> None:
     run, _ = make_run(tmp_path)
     with pytest.raises(StoppedError, match="before anything was learned"):
-        execute(replace(run, request=lambda: Request.STOP), START)
+        execute(replace(run, request=lambda: RunRequest.STOP), START)
     assert not run.directory.model.exists()
-    assert read_events(run.directory.events)[-1].type == "interrupted"
+    assert find_status(run.directory).status == "interrupted"
 
 
 def test_an_interrupt_during_the_last_evaluation_is_still_an_interrupt(tmp_path: Path) -> None:
     run, watcher = make_run(tmp_path)
-    summary = execute(replace(run, request=lambda: Request.STOP if "final" in watcher.evaluations else None), START)
-    assert summary.ending is Ending.INTERRUPTED
+    summary = execute(replace(run, request=lambda: RunRequest.STOP if "final" in watcher.evaluations else None), START)
+    assert summary.ending is Status.INTERRUPTED
     assert summary.final is not None
 
 
@@ -191,7 +188,7 @@ def test_a_run_ends_before_a_step_that_would_not_fit_its_time(tmp_path: Path) ->
     ticks = itertools.count()
     run, watcher = make_run(tmp_path, replace(PLAN, steps=None, seconds=100.0), clock=lambda: float(next(ticks)))
     summary = execute(run, START)
-    assert summary.ending is Ending.OUT_OF_TIME
+    assert summary.ending is Status.OUT_OF_TIME
     assert 3 <= summary.progress.step <= 9
     assert next(ticks) < 100
     etas = [eta for eta in watcher.etas if eta is not None]
@@ -203,7 +200,9 @@ def test_evaluations_and_checkpoints_come_at_their_intervals(tmp_path: Path) -> 
     run, watcher = make_run(tmp_path, replace(PLAN, steps=7, eval_interval=2), save_interval=3)
     execute(run, START)
     assert watcher.evaluations == ["baseline", "step-2", "step-4", "step-6", "final"]
-    saved = [event.fields["step"] for event in read_events(run.directory.events) if event.type == "saved"]
+    saved = [
+        record.event.step for record in read_events(run.directory.events) if isinstance(record.event, CheckpointSaved)
+    ]
     assert saved == [3, 6, 7]
     assert sorted(path.name for path in run.directory.checkpoints.iterdir()) == ["step-000006", "step-000007"]
 
@@ -226,23 +225,25 @@ def test_checkpoints_come_once_a_minute_where_nobody_says_how_often(tmp_path: Pa
     store = CheckpointStore(run.directory.checkpoints, LOCAL_DISK)
     patient = Patient(run.trainer.learner, store, saving, run.recorder, run.trainer.clock)
     execute(replace(run, saver=patient, request=next_step), START)
-    saved = [event.fields["step"] for event in read_events(run.directory.events) if event.type == "saved"]
+    saved = [
+        record.event.step for record in read_events(run.directory.events) if isinstance(record.event, CheckpointSaved)
+    ]
     assert saved == [4, 8, 12, 16, 20]
 
 
 def test_a_paused_run_leaves_a_checkpoint_and_nothing_that_comes_at_the_end(tmp_path: Path) -> None:
     run, watcher = make_run(tmp_path)
-    summary = execute(replace(run, request=lambda: Request.PAUSE if len(watcher.steps) == 2 else None), START)
-    assert (summary.ending, summary.progress.step, summary.final) == (Ending.PAUSED, 2, None)
+    summary = execute(replace(run, request=lambda: RunRequest.PAUSE if len(watcher.steps) == 2 else None), START)
+    assert (summary.ending, summary.progress.step, summary.final) == (Status.PAUSED, 2, None)
     assert [path.name for path in run.directory.checkpoints.iterdir()] == ["step-000002"]
     assert not run.directory.model.exists()
-    assert read_events(run.directory.events)[-1].type == "paused"
+    assert find_status(run.directory).status == "paused"
 
 
 def test_twenty_steps_without_signal_end_a_run(tmp_path: Path) -> None:
     run, _ = make_run(tmp_path, replace(PLAN, steps=100), UpdateOutcome.NO_SIGNAL)
     summary = execute(run, START)
-    assert summary.ending is Ending.NO_SIGNAL
+    assert summary.ending is Status.NO_SIGNAL
     assert summary.progress.step == 20
     assert summary.progress.updates == 0
 
@@ -251,7 +252,7 @@ def test_twenty_steps_without_signal_end_a_run(tmp_path: Path) -> None:
 def test_a_grader_that_never_tells_answers_apart_ends_a_run(name: str, tmp_path: Path) -> None:
     run, watcher = make_run(tmp_path, replace(PLAN, steps=100))
     same = replace(run.trainer, grader=callable_grader(lambda sample, item: 0.0), algorithm=default_algorithm(name))
-    assert execute(replace(run, trainer=same), START).ending is Ending.NO_SIGNAL
+    assert execute(replace(run, trainer=same), START).ending is Status.NO_SIGNAL
     assert watcher.steps == list(range(1, 21))
 
 
@@ -274,9 +275,9 @@ def test_a_gradient_that_stays_infinite_fails_a_run(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="3 updates in a row"):
         execute(run, START)
     assert watcher.steps == [1, 2, 3]
-    last = read_events(run.directory.events)[-1]
-    assert last.type == "failed"
-    assert "Lower optim.learning_rate" in str(last.fields["error"])
+    status = find_status(run.directory)
+    assert status.status is Status.FAILED
+    assert "optim.learning_rate" in (status.message or "")
     dumped = load_file(run.directory.dumps / "step-000003.safetensors")
     assert {"tokens", "row", "behaviour_logprobs", "rewards", "valid", "advantages"} <= dumped.keys()
     assert dumped["rewards"].tolist() == [[1.0, 0.0]] * 2

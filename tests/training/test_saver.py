@@ -17,7 +17,7 @@ from verifine.learner.learner import LearnerState
 from verifine.machine.blocks import Content
 from verifine.machine.disk import LOCAL_DISK, Disk, LocalDisk
 from verifine.runs.directory import RunDirectory
-from verifine.runs.events import read_events
+from verifine.runs.events import CheckpointSaved, EventSink, read_events
 from verifine.testing import FakeLearner, load_tiny_model
 from verifine.testing.disk import FULL, Fault, FaultyDisk
 from verifine.training.checkpointing import LEAST_S, Saver, SavingPlan
@@ -67,13 +67,17 @@ class Scene:
         self.saver.save(RunState(budget=BUDGET, progress=Progress(step=step)), {})
 
     def saved(self) -> list[object]:
-        return [event.fields["step"] for event in read_events(self.directory.events) if event.type == "saved"]
+        return [
+            record.event.step
+            for record in read_events(self.directory.events)
+            if isinstance(record.event, CheckpointSaved)
+        ]
 
 
 def make_scene(tmp_path: Path, disk: Disk = LOCAL_DISK, unused: int = PLENTY) -> Scene:
     model = load_tiny_model(tmp_path / "base")
     directory = RunDirectory.create(tmp_path / "run", "name", datetime(2026, 1, 1, tzinfo=UTC))
-    recorder = Recorder(directory, model, lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    recorder = Recorder(directory, model, EventSink(directory.events, lambda: datetime(2026, 1, 1, tzinfo=UTC)))
     learner, store, now = Learner(), CheckpointStore(directory.checkpoints, disk), [0.0]
     saver = Saver(
         learner,

@@ -79,7 +79,7 @@ def check(
     else:
         display = make_display(sys.stdout, as_json=False)
         with display:
-            report = check_run(config, observer=display, extent=extent, unsafe_grader_exec=unsafe_grader_exec)
+            report = check_run(config, tell=display, extent=extent, unsafe_grader_exec=unsafe_grader_exec)
         display.note(describe_report(report))
     if report.verdict is CheckVerdict.NO_GO:
         raise typer.Exit(NoGoError.exit_code)

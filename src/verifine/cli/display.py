@@ -1,4 +1,4 @@
-"""How a run looks while it goes on: live on a terminal, plain lines elsewhere, JSON Lines for programs."""
+"""How a run is shown while it trains: live on a terminal, plain lines elsewhere, JSON Lines for programs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from rich.live import Live
 from rich.text import Text
 
 from verifine.insights.diagnosis.describe import describe_finding
-from verifine.insights.findings import Finding, finding_numbers
-from verifine.insights.held_out import Interval, evaluation_numbers, interval_of, pass_at, pass_interval
+from verifine.insights.findings import of_event
+from verifine.insights.held_out import Interval, interval_of, pass_at, pass_interval
 from verifine.insights.outcome import describe_duration, describe_interval
 from verifine.insights.sparkline import sparkline
+from verifine.preflight.events import CheckReported
 from verifine.preflight.numbers import to_numbers
-from verifine.preflight.report import Report
 from verifine.preflight.words import describe_report
 from verifine.runs.evaluations import Evaluation, Measure
+from verifine.runs.events import EvaluationDone, FetchProgress, FindingRaised, RunEvent, StageBegan, StepDone
 from verifine.runs.jsonl import finite
 from verifine.types import Json, StepReport
 
@@ -79,21 +80,16 @@ def _in_brackets(interval: Interval | None) -> str:
 
 
 class Display(Protocol):
-    """Shows a run; a `launch.Observer` that can also be told things."""
+    """Shows a run: a listener to its events that can also be told prose and the outcome."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
 
+    def __call__(self, event: RunEvent) -> None: ...
+
     def note(self, text: str) -> None:
         """A line of prose."""
         ...
-
-    def stage(self, text: str) -> None: ...
-    def progress(self, text: str, done: int, total: int) -> None: ...
-    def checked(self, report: Report) -> None: ...
-    def evaluated(self, evaluation: Evaluation) -> None: ...
-    def stepped(self, report: StepReport, eta_s: float | None) -> None: ...
-    def found(self, finding: Finding) -> None: ...
 
     def done(self, row: Mapping[str, Json]) -> None:
         """The run's outcome, for programs."""
@@ -116,28 +112,24 @@ class PlainDisplay:
     def note(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
 
-    def stage(self, text: str) -> None:
-        self._last_text = text
-
-    def progress(self, text: str, done: int, total: int) -> None:  # noqa: ARG002 - a pipe wants no moving bar
-        if text != self._last_text:
-            self._last_text = text
-            self.note(f"{text} ...")
-
-    def checked(self, report: Report) -> None:
-        self.note(f"\n{describe_report(report)}\n")
-
-    def evaluated(self, evaluation: Evaluation) -> None:
-        self.note(evaluation_line(evaluation))
-
-    def stepped(self, report: StepReport, eta_s: float | None) -> None:  # noqa: ARG002 - a log wants no countdown
-        if self._steps % HEADER_EVERY == 0:
-            self.note(HEADER)
-        self._steps += 1
-        self.note(step_line(report))
-
-    def found(self, finding: Finding) -> None:
-        self.note(describe_finding(finding))
+    def __call__(self, event: RunEvent) -> None:
+        match event:
+            case StageBegan(text=text):
+                self._last_text = text
+            case FetchProgress(text=text) if text != self._last_text:
+                self._last_text = text
+                self.note(f"{text} ...")
+            case CheckReported(report=report):
+                self.note(f"\n{describe_report(report)}\n")
+            case EvaluationDone(evaluation=Evaluation() as evaluation):
+                self.note(evaluation_line(evaluation))
+            case StepDone(report=step):
+                if self._steps % HEADER_EVERY == 0:
+                    self.note(HEADER)
+                self._steps += 1
+                self.note(step_line(step))
+            case FindingRaised():
+                self.note(describe_finding(of_event(event)))
 
     def done(self, row: Mapping[str, Json]) -> None: ...
 
@@ -160,34 +152,28 @@ class LiveDisplay:
     def note(self, text: str) -> None:
         self._console.print(Text(text))
 
-    def stage(self, text: str) -> None:
-        self._live.update(Text(f"{text} ...", style="dim"))
+    def __call__(self, event: RunEvent) -> None:
+        match event:
+            case StageBegan(text=text) | FetchProgress(text=text, total_bytes=0):
+                self._live.update(Text(f"{text} ...", style="dim"))
+            case FetchProgress():
+                self._live.update(_progress_line(event))
+            case CheckReported(report=report):
+                self.note(f"\n{describe_report(report)}\n")
+            case EvaluationDone(evaluation=Evaluation() as evaluation):
+                self._console.print(Text(evaluation_line(evaluation), style="bold"))
+            case StepDone(report=step, eta_s=eta_s):
+                self._show_step(step, eta_s)
+            case FindingRaised():
+                self._console.print(Text(describe_finding(of_event(event)), style="yellow"))
 
-    def progress(self, text: str, done: int, total: int) -> None:
-        if total == 0:
-            self.stage(text)
-            return
-        share = min(done / total, 1.0)
-        filled = round(share * SPARKLINE_WIDTH)
-        bar = "█" * filled + "░" * (SPARKLINE_WIDTH - filled)
-        self._live.update(Text(f"{text}  {bar}  {done / 1e6:.0f} of {total / 1e6:.0f} MB"))
-
-    def checked(self, report: Report) -> None:
-        self.note(f"\n{describe_report(report)}\n")
-
-    def evaluated(self, evaluation: Evaluation) -> None:
-        self._console.print(Text(evaluation_line(evaluation), style="bold"))
-
-    def stepped(self, report: StepReport, eta_s: float | None) -> None:
+    def _show_step(self, step: StepReport, eta_s: float | None) -> None:
         if not self._rewards:
             self._console.print(Text(HEADER, style="dim"))
-        self._rewards.append(report.metrics.get("reward"))
-        self._console.print(Text(step_line(report)))
+        self._rewards.append(step.metrics.get("reward"))
+        self._console.print(Text(step_line(step)))
         left = "" if eta_s is None else f"   about {describe_duration(eta_s)} left"
         self._live.update(Text(f"reward {sparkline(self._rewards, SPARKLINE_WIDTH)}{left}   Ctrl-C saves and stops"))
-
-    def found(self, finding: Finding) -> None:
-        self._console.print(Text(describe_finding(finding), style="yellow"))
 
     def done(self, row: Mapping[str, Json]) -> None: ...
 
@@ -206,31 +192,36 @@ class JsonDisplay:
 
     def note(self, text: str) -> None: ...
 
-    def stage(self, text: str) -> None:
+    def __call__(self, event: RunEvent) -> None:
+        match event:
+            case StageBegan(text=text):
+                self._show_stage(text)
+            case FetchProgress(text=text) if text != self._last_text:
+                self._show_stage(text)
+            case CheckReported(report=report):
+                self._write({"type": "check", **to_numbers(report)})
+            case EvaluationDone(name=name, numbers=numbers):
+                self._write({"type": "evaluation", "name": name, **numbers})
+            case StepDone(report=step, eta_s=eta_s):
+                self._write({"type": "step", "step": step.step, "eta_s": eta_s, **step.metrics})
+            case FindingRaised():
+                self._write({"type": "finding", **event.row()})
+
+    def _show_stage(self, text: str) -> None:
         self._last_text = text
         self._write({"type": "stage", "text": text})
-
-    def progress(self, text: str, done: int, total: int) -> None:  # noqa: ARG002 - the stage is enough
-        if text != self._last_text:
-            self.stage(text)
-
-    def checked(self, report: Report) -> None:
-        self._write({"type": "check", **to_numbers(report)})
-
-    def evaluated(self, evaluation: Evaluation) -> None:
-        self._write({"type": "evaluation", "name": evaluation.name, **evaluation_numbers(evaluation)})
-
-    def stepped(self, report: StepReport, eta_s: float | None) -> None:
-        self._write({"type": "step", "step": report.step, "eta_s": eta_s, **report.metrics})
-
-    def found(self, finding: Finding) -> None:
-        self._write({"type": "finding", **finding_numbers(finding)})
 
     def done(self, row: Mapping[str, Json]) -> None:
         self._write(row)
 
     def _write(self, row: Mapping[str, Json]) -> None:
         print(json.dumps(finite(row), allow_nan=False), file=self._stream, flush=True)
+
+
+def _progress_line(event: FetchProgress) -> Text:
+    filled = round(min(event.done_bytes / event.total_bytes, 1.0) * SPARKLINE_WIDTH)
+    bar = "█" * filled + "░" * (SPARKLINE_WIDTH - filled)
+    return Text(f"{event.text}  {bar}  {event.done_bytes / 1e6:.0f} of {event.total_bytes / 1e6:.0f} MB")
 
 
 def make_display(stream: TextIO, *, as_json: bool) -> Display:

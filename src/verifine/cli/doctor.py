@@ -66,12 +66,10 @@ def _look_at_run(run_dir: Path, *, as_json: bool) -> None:
     from verifine.insights.diagnosis.describe import describe_finding, describe_health, describe_vitals
     from verifine.insights.diagnosis.diagnose import diagnose, diagnosis_numbers
     from verifine.runs.directory import RunDirectory
-    from verifine.runs.lock import is_training
     from verifine.runs.record import read_run
 
-    directory = RunDirectory.open(run_dir)
-    record = read_run(directory)
-    findings = diagnose(record, is_training=is_training(directory))
+    record = read_run(RunDirectory.open(run_dir))
+    findings = diagnose(record)
     if as_json:
         print(json.dumps(diagnosis_numbers(findings, record.steps), allow_nan=False))
         return

@@ -64,7 +64,6 @@ def eval_command(
     from verifine.insights.answers import check_free_file, write_evaluated_answers
     from verifine.launch.eval_spec import find_eval_target, load_eval_spec
     from verifine.launch.evaluate import evaluate_models
-    from verifine.launch.observer import SILENT
 
     check_free_file(out, "--out")
     subjects = [find_eval_target(given) for given in (model, against) if given is not None]
@@ -83,11 +82,11 @@ def eval_command(
     warn_of(unsafe_grader_exec)
     keep_freed_memory()
     if as_json:
-        examined = evaluate_models(subjects, paper, observer=SILENT, unsafe_grader_exec=unsafe_grader_exec)
+        examined = evaluate_models(subjects, paper, unsafe_grader_exec=unsafe_grader_exec)
     else:
         display = make_display(sys.stdout, as_json=False)
         with display:
-            examined = evaluate_models(subjects, paper, observer=display, unsafe_grader_exec=unsafe_grader_exec)
+            examined = evaluate_models(subjects, paper, tell=display, unsafe_grader_exec=unsafe_grader_exec)
     if out is not None:
         write_evaluated_answers(out, [each.evaluation for each in examined])
     print(

@@ -8,17 +8,17 @@ from contextlib import suppress
 from types import FrameType
 from typing import Self
 
-from verifine.training.run import Request
+from verifine.runs.requests import RunRequest
 
-_REQUESTS = {signal.SIGINT: Request.STOP, signal.SIGTERM: Request.PAUSE}
+_REQUESTS = {signal.SIGINT: RunRequest.STOP, signal.SIGTERM: RunRequest.PAUSE}
 """A person at the keyboard wants the model as it is; a machine that is taken away leaves no time for it."""
 
 
 class Interrupt:
     """Within its `with` block, the first signal is a request, and the second a KeyboardInterrupt."""
 
-    def __init__(self, announce: Callable[[Request], None]) -> None:
-        self.request: Request | None = None
+    def __init__(self, announce: Callable[[RunRequest], None]) -> None:
+        self.request: RunRequest | None = None
         self._announce = announce
         self._previous: dict[signal.Signals, signal._HANDLER] = {}
 

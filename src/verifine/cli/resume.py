@@ -35,7 +35,7 @@ def resume_command(
             run_dir,
             steps=steps,
             minutes=minutes,
-            observer=display,
+            listeners=[display],
             request=request,
             unsafe_grader_exec=unsafe_grader_exec,
         ),

@@ -21,13 +21,14 @@ from verifine.insights.pairs import pair_up
 from verifine.launch.session import TrainedRun, train
 from verifine.runs.environment import describe_environment
 from verifine.runs.record import read_run
+from verifine.runs.requests import RunRequest
+from verifine.runs.status import Status
 from verifine.training.health import NO_SIGNAL_LIMIT
-from verifine.training.run import Ending, Request
 from verifine.types import Json
 
 _NOTES = {
-    Request.STOP: "finishing the step, then saving; press Ctrl-C again to stop at once",
-    Request.PAUSE: "finishing the step, then pausing",
+    RunRequest.STOP: "finishing the step, then saving; press Ctrl-C again to stop at once",
+    RunRequest.PAUSE: "finishing the step, then pausing",
 }
 
 SHOWN_PAIRS = 2
@@ -42,7 +43,7 @@ def run_training(
         display,
         lambda request: train(
             config,
-            observer=display,
+            listeners=[display],
             request=request,
             started=started,
             check=check,
@@ -51,7 +52,7 @@ def run_training(
     )
 
 
-def carry_out(display: Display, work: Callable[[Callable[[], Request | None]], TrainedRun]) -> TrainedRun:
+def carry_out(display: Display, work: Callable[[Callable[[], RunRequest | None]], TrainedRun]) -> TrainedRun:
     """Does `work`, which is given what to ask for requests.
 
     The first Ctrl-C finishes the step and saves, a SIGTERM pauses, and a second signal stops at once.
@@ -62,7 +63,7 @@ def carry_out(display: Display, work: Callable[[Callable[[], Request | None]], T
             return work(lambda: interrupt.request)
     except KeyboardInterrupt:
         raise StoppedError(
-            "stopped at once; `verifine resume RUN_DIR` goes on from the last checkpoint, if there is one"
+            "stopped at once; `verifine resume RUN_DIR` continues from the last checkpoint, if there is one"
         ) from None
 
 
@@ -71,7 +72,7 @@ def tell_outcome(trained: TrainedRun, display: Display) -> None:
     display.note("")
     display.note(describe_outcome(read_run(trained.directory)))
     summary = trained.summary
-    if summary.ending is Ending.NO_SIGNAL:
+    if summary.ending is Status.NO_SIGNAL:
         display.note(
             f"Training ended early: in {NO_SIGNAL_LIMIT} steps in a row all answers to each prompt scored the same, "
             "so there was nothing to learn from. Try prompts of mixed difficulty, a larger sampling.group_size or a "
@@ -84,8 +85,8 @@ def tell_outcome(trained: TrainedRun, display: Display) -> None:
             display.note(f"    before  {_short(pair.before.text)}  reward {_score(pair.before.score)}")
             display.note(f"    after   {_short(pair.after.text)}  reward {_score(pair.after.score)}")
     display.note("")
-    if summary.ending in {Ending.INTERRUPTED, Ending.PAUSED}:
-        display.note(f"Go on   verifine resume {trained.directory.path}")
+    if summary.ending in {Status.INTERRUPTED, Status.PAUSED}:
+        display.note(f"Resume  verifine resume {trained.directory.path}")
     display.note(f"Saved   {trained.directory.path} (report.html, model/, metrics.jsonl, rollouts/)")
 
 
@@ -112,7 +113,7 @@ def describe_machine() -> str:
 
 
 def exit_code(trained: TrainedRun) -> int:
-    return StoppedError.exit_code if trained.summary.ending in {Ending.INTERRUPTED, Ending.PAUSED} else 0
+    return StoppedError.exit_code if trained.summary.ending in {Status.INTERRUPTED, Status.PAUSED} else 0
 
 
 def open_report(report: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from verifine.runs.events import FindingRaised
 from verifine.types import Json
 
 
@@ -66,6 +67,32 @@ def conclude_check(findings: Iterable[Finding]) -> CheckVerdict:
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
     """The worst first; within a severity the order stays."""
     return sorted(findings, key=lambda finding: finding.severity.rank)
+
+
+def to_event(finding: Finding) -> FindingRaised:
+    """What a finding is while a run goes on."""
+    return FindingRaised(
+        name=str(finding.name),
+        severity=finding.severity.value,
+        what=finding.what,
+        evidence=finding.evidence,
+        numbers=finding.numbers,
+        steps=finding.steps,
+        remedies=finding.remedies,
+    )
+
+
+def of_event(event: FindingRaised) -> Finding:
+    """What `to_event` was given."""
+    return Finding(
+        name=event.name,
+        severity=Severity(event.severity),
+        what=event.what,
+        evidence=event.evidence,
+        numbers=event.numbers,
+        steps=event.steps,
+        remedies=event.remedies,
+    )
 
 
 def finding_numbers(finding: Finding) -> dict[str, Json]:

@@ -8,7 +8,9 @@ from verifine.insights.held_out import Interval, interval_of
 from verifine.insights.inference import Conclusion
 from verifine.insights.pairs import Pairing, ProblemChange, pair_up
 from verifine.runs.evaluations import Evaluation, Measure, decisive
+from verifine.runs.events import last_end
 from verifine.runs.record import RunRecord
+from verifine.runs.status import Status
 
 _SUBJECTS: Mapping[Measure, str] = {
     "answer": "Held-out answer accuracy",
@@ -20,13 +22,13 @@ _SUBJECTS: Mapping[Measure, str] = {
 _TRAINED_ON: Sequence[Measure] = ("answer", "reward")
 """What the training grader is heard by, beside the second one."""
 
-_STATES: Mapping[str, str] = {
-    "finished": "Finished without a held-out evaluation",
-    "out_of_time": "Out of time, without a held-out evaluation",
-    "no_signal": "Ended for lack of signal, without a held-out evaluation",
-    "interrupted": "Interrupted",
+_STATES: Mapping[Status, str] = {
+    Status.FINISHED: "Finished without a held-out evaluation",
+    Status.OUT_OF_TIME: "Out of time, without a held-out evaluation",
+    Status.NO_SIGNAL: "Ended for lack of signal, without a held-out evaluation",
+    Status.INTERRUPTED: "Interrupted",
 }
-"""What the last event of a run says of it."""
+"""For runs without a held-out evaluation after training."""
 
 
 def describe_outcome(record: RunRecord) -> str:
@@ -152,12 +154,12 @@ def _describe_training(record: RunRecord) -> str:
 
 
 def _describe_state(record: RunRecord) -> str:
-    last = record.events[-1] if record.events else None
-    if last is None:
+    end = last_end(record.events)
+    if end is None:
         return "Not finished"
-    if last.type == "failed":
-        return f"Failed ({last.fields.get('error')})"
-    return _STATES.get(last.type, "Not finished")
+    if end.status is Status.FAILED:
+        return f"Failed ({end.error})"
+    return _STATES.get(end.status, "Not finished")
 
 
 def _describe_effort(record: RunRecord) -> str:

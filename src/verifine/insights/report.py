@@ -21,7 +21,6 @@ from verifine.insights.pairs import Pairing, ProblemPair, pair_up
 from verifine.insights.plots import draw_timing, draw_training
 from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.evaluations import EvaluatedSample, Evaluation
-from verifine.runs.lock import is_training
 from verifine.runs.metrics import Metric, explain_metrics
 from verifine.runs.record import RunRecord, read_run
 
@@ -40,13 +39,13 @@ class _Measure:
 
 def write_report(directory: RunDirectory) -> Path:
     """Write `report.html` from what the run directory holds, whether or not the run is over."""
-    page = render_report(read_run(directory), is_training=is_training(directory))
+    page = render_report(read_run(directory))
     write_text(directory.report, page, directory.disk)
     return directory.report
 
 
-def render_report(record: RunRecord, *, is_training: bool = True) -> str:
-    """The page. Everything a model or a user wrote is escaped. `is_training`: a process is still at it."""
+def render_report(record: RunRecord) -> str:
+    """The page. Everything a model or a user wrote is escaped."""
     baseline, final = record.baseline, record.final
     pairing = pair_up(baseline, final) if baseline and final else None
     return render_page(
@@ -54,10 +53,7 @@ def render_report(record: RunRecord, *, is_training: bool = True) -> str:
         record=record,
         outcome=describe_outcome(record),
         facts=_facts(record),
-        findings=[
-            (finding, describe_evidence(finding), describe_steps(finding.steps))
-            for finding in diagnose(record, is_training=is_training)
-        ],
+        findings=[(finding, describe_evidence(finding), describe_steps(finding.steps)) for finding in diagnose(record)],
         training_figure=draw_training(record) if record.metrics or record.evaluations else None,
         timing_figure=draw_timing(record),
         measures=_measures(baseline, final),

@@ -33,8 +33,8 @@ from verifine.models.quantized import QuantizedCopy
 from verifine.rollout.canary import Canary, make_probes, probe_interval
 from verifine.rollout.engine import RolloutEngine
 from verifine.rollout.native.native_engine import NativeEngine
+from verifine.runs.events import Listener, StageBegan, tell_progress
 from verifine.training.evaluate import EvalSet, eval_sampling
-from verifine.training.run import Observer
 from verifine.training.source import PromptSource
 from verifine.training.state import RunState
 from verifine.training.trainer import Trainer
@@ -86,13 +86,13 @@ class Assembly:
     held_out: list[Prompt]
 
 
-def fetch_model(config: RunConfig, observer: Observer) -> ProvisionedModel:
+def fetch_model(config: RunConfig, tell: Listener) -> ProvisionedModel:
     """The files of the model that a run starts from.
 
     Raises:
         ModelError: they are not there and cannot be fetched.
     """
-    return provision_model(config.model.name, cache_folder(), observer.progress)
+    return provision_model(config.model.name, cache_folder(), partial(tell_progress, tell))
 
 
 def build_run(
@@ -100,7 +100,7 @@ def build_run(
     graders: RunGraders,
     files: ProvisionedModel,
     facts: RunFacts,
-    observer: Observer,
+    tell: Listener,
     *,
     resumed: RunState | None = None,
 ) -> BuiltRun:
@@ -112,7 +112,7 @@ def build_run(
         VerifineError: the model or the data cannot be used.
     """
     config, start = inputs.config, None
-    observer.stage("loading the model")
+    tell(StageBegan(text="loading the model"))
     policy = _load_policy(files, facts.resolve(config))
     if resumed is None and config.model.start_from is not None:
         start = find_start(config.model.start_from)

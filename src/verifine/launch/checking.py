@@ -11,12 +11,12 @@ from verifine.graders import GradeFunction, Grader
 from verifine.launch.build import BuiltRun, build_run, fetch_model
 from verifine.launch.facts import find_facts
 from verifine.launch.inputs import RunInputs, load_inputs
-from verifine.launch.observer import SILENT, Observer
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.models.chat import prompt_text
 from verifine.preflight.check import Extent, LoadedRun, NoGoError, check_inputs, check_memory, check_model, refuse_no_go
 from verifine.preflight.report import Report
 from verifine.runs.directory import RunDirectory
+from verifine.runs.events import Listener, StageBegan, ignore
 
 SHOWN_PROMPTS = 2
 
@@ -36,7 +36,7 @@ class DryRun:
     """The first prompts of the run as the model would read them."""
 
 
-def dry_run(config: RunConfig, observer: Observer = SILENT, *, unsafe_grader_exec: bool = False) -> DryRun:
+def dry_run(config: RunConfig, tell: Listener = ignore, *, unsafe_grader_exec: bool = False) -> DryRun:
     """Does everything up to the first sample: reads the data, builds the grader, loads the model, renders prompts.
 
     Raises:
@@ -45,8 +45,8 @@ def dry_run(config: RunConfig, observer: Observer = SILENT, *, unsafe_grader_exe
     RunDirectory.check_free(config.run.directory)
     inputs = load_inputs(config)
     with open_graders(inputs, None, unsafe_grader_exec) as graders:
-        files = fetch_model(inputs.config, observer)
-        built = build_run(inputs, graders, files, find_facts(inputs, files), observer)
+        files = fetch_model(inputs.config, tell)
+        built = build_run(inputs, graders, files, find_facts(inputs, files), tell)
     prompts = built.trainer.source.draw(0, SHOWN_PROMPTS)
     return DryRun(
         config=built.config,
@@ -61,7 +61,7 @@ def check_run(
     config: RunConfig,
     *,
     grader: Grader | GradeFunction | None = None,
-    observer: Observer = SILENT,
+    tell: Listener = ignore,
     extent: Extent | None = None,
     unsafe_grader_exec: bool = False,
 ) -> Report:
@@ -75,21 +75,19 @@ def check_run(
     inputs = load_inputs(config)
     with open_graders(inputs, grader, unsafe_grader_exec) as graders:
         try:
-            return build_checked(inputs, graders, observer, extent or Extent(rows=CHECKED_ROWS))[1]
+            return build_checked(inputs, graders, tell, extent or Extent(rows=CHECKED_ROWS))[1]
         except NoGoError as error:
             return error.report
 
 
-def build_checked(
-    inputs: RunInputs, graders: RunGraders, observer: Observer, extent: Extent
-) -> tuple[BuiltRun, Report]:
+def build_checked(inputs: RunInputs, graders: RunGraders, tell: Listener, extent: Extent) -> tuple[BuiltRun, Report]:
     """Builds a run and checks it on the way, so that most blockers are found before the model is loaded.
 
     Raises:
         NoGoError: as soon as a blocker is found.
         VerifineError: the model or the data cannot be used.
     """
-    observer.stage("trying the grader")
+    tell(StageBegan(text="trying the grader"))
     report = refuse_no_go(
         check_inputs(
             inputs.config,
@@ -101,11 +99,11 @@ def build_checked(
             second=graders.second,
         )
     )
-    files = fetch_model(inputs.config, observer)
+    files = fetch_model(inputs.config, tell)
     facts = find_facts(inputs, files)
     report = refuse_no_go(check_memory(report, facts.resolve(inputs.config), facts.model, facts.machine))
-    built = build_run(inputs, graders, files, facts, observer)
-    observer.stage("asking the model before it has learned anything")
+    built = build_run(inputs, graders, files, facts, tell)
+    tell(StageBegan(text="asking the model before it has learned anything"))
     loaded = LoadedRun(
         config=built.config,
         trainer=built.trainer,

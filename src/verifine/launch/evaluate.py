@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -16,13 +17,13 @@ from verifine.graders import GradeFunction, Grader
 from verifine.launch.build import build_engine, build_eval_set, render_held_out, sampling_of
 from verifine.launch.eval_spec import EvalSpec, EvalTarget
 from verifine.launch.inputs import RunInputs
-from verifine.launch.observer import SILENT, Observer
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.threads import decide_threads
 from verifine.models.load import load_model
 from verifine.models.provision import cache_folder, provision_model
 from verifine.models.threads import use_threads
 from verifine.runs.evaluations import Evaluation
+from verifine.runs.events import Listener, StageBegan, ignore, tell_progress
 from verifine.training.evaluate import evaluate_policy
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -45,7 +46,7 @@ def evaluate_models(
     paper: EvalSpec,
     *,
     grader: Grader | GradeFunction | None = None,
-    observer: Observer = SILENT,
+    tell: Listener = ignore,
     unsafe_grader_exec: bool = False,
 ) -> list[ModelEvaluation]:
     """Asks every model the same problems, with the same random numbers, one model after the other.
@@ -71,18 +72,18 @@ def evaluate_models(
     precision: Precision = paper.config.model.precision
     with open_graders(inputs, grader, unsafe_grader_exec) as graders:
         for subject in subjects:
-            examined.append(_examine(subject, paper, graders, precision, observer))
+            examined.append(_examine(subject, paper, graders, precision, tell))
             # As the first one is computed: what is measured anew could come out differently.
             precision = examined[0].precision
     return examined
 
 
 def _examine(
-    subject: EvalTarget, paper: EvalSpec, graders: RunGraders, precision: Precision, observer: Observer
+    subject: EvalTarget, paper: EvalSpec, graders: RunGraders, precision: Precision, tell: Listener
 ) -> ModelEvaluation:
     """Loads the model and lets go of it again."""
-    provisioned = provision_model(subject.model, cache_folder(), observer.progress)
-    observer.stage(f"loading {subject.label}")
+    provisioned = provision_model(subject.model, cache_folder(), partial(tell_progress, tell))
+    tell(StageBegan(text=f"loading {subject.label}"))
     model = load_model(provisioned, precision)
     prompts = render_held_out(paper.examples, model, paper.max_new_tokens)
     eval_set = build_eval_set(
@@ -92,7 +93,7 @@ def _examine(
         build_engine(EngineConfig(), model),
         prompts,
     )
-    observer.stage(f"asking {subject.label} {len(eval_set.prompts)} problems")
+    tell(StageBegan(text=f"asking {subject.label} {len(eval_set.prompts)} problems"))
     began = time.monotonic()
     evaluation = evaluate_policy(eval_set, subject.label)
     return ModelEvaluation(

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from verifine.graders import GradeFunction, Grader
 from verifine.launch.inputs import RunInputs
 from verifine.models.provision import ProvisionedModel, hash_model
-from verifine.runs.provenance import Provenance
+from verifine.runs.run_file import Provenance
 from verifine.types import Example
 
 

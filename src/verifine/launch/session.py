@@ -8,39 +8,40 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from verifine.checkpoints.store import CheckpointStore
 from verifine.config import RunConfig, dump_config, load_config
-from verifine.config.resolve import ResolvedConfig
 from verifine.errors import ConfigError, StoppedError
 from verifine.graders import GradeFunction, Grader
 from verifine.insights.diagnosis.monitor import Monitor
 from verifine.insights.report import write_report
+from verifine.launch.attempt import OpenAttempt, open_attempt
 from verifine.launch.build import BuiltRun, build_run, fetch_model
 from verifine.launch.checking import build_checked
 from verifine.launch.facts import find_facts
 from verifine.launch.inputs import RunInputs, load_inputs
-from verifine.launch.observer import SILENT, Observer
 from verifine.launch.provenance import find_provenance
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.disk import LOCAL_DISK, Disk
 from verifine.machine.secrets import MaskingDisk, find_secrets
 from verifine.preflight.check import Extent, NoGoError
-from verifine.preflight.numbers import to_numbers, verdict_numbers
+from verifine.preflight.events import check_reported
+from verifine.preflight.numbers import to_numbers
 from verifine.preflight.report import Report
 from verifine.runs.directory import RunDirectory, write_json, write_text
 from verifine.runs.environment import Environment, describe_environment, read_environment, write_environment
-from verifine.runs.events import ending_of, read_events
-from verifine.runs.lock import hold
-from verifine.runs.provenance import refuse_other_provenance, write_provenance
+from verifine.runs.events import CheckpointDamaged, Listener, StageBegan
+from verifine.runs.provenance import refuse_other_provenance
 from verifine.runs.record import read_run
+from verifine.runs.requests import RunRequest, clear_requests, find_request
 from verifine.runs.rewind import rewind
+from verifine.runs.status import Status, find_status
 from verifine.training.checkpointing import Saver, SavingPlan
 from verifine.training.loop import execute
 from verifine.training.recorder import Recorder
-from verifine.training.run import Ending, Plan, Request, Run, Summary
+from verifine.training.run import Plan, Run, Summary
 from verifine.training.state import RunState, from_checkpoint
 
 NEARLY_OVER = 0.5
@@ -62,11 +63,8 @@ class _Session:
     """A run from when a process takes it up until it lets go of it."""
 
     built: BuiltRun
-    report: Report | None
-    """What the check found; None: nothing was checked."""
-    directory: RunDirectory
-    observer: Observer
-    request: Callable[[], Request | None]
+    attempt: OpenAttempt
+    request: Callable[[], RunRequest | None]
     began: float
     disk: Disk
     """What checkpoints are written with: they hold numbers only, and are hashed on their way."""
@@ -76,52 +74,48 @@ class _Session:
 
         `damaged` says what is wrong with each checkpoint that was passed over.
         """
-        recorder = Recorder(self.directory, self.built.model, lambda: datetime.now(UTC))
+        recorder = Recorder(self.attempt.directory, self.built.model, self.attempt.events)
         for damage in damaged:
-            recorder.event("checkpoint_damaged", error=damage)
-        if self.report is not None:
-            write_json(self.directory.preflight, to_numbers(self.report), self.directory.disk)
-            recorder.event("checked", **verdict_numbers(self.report))
+            recorder.emit(CheckpointDamaged(error=damage))
         section, trainer = self.built.config.run, self.built.trainer
         plan = SavingPlan(interval=section.save_interval, keep_last=section.keep_last, keep_best=section.keep_best)
-        store = CheckpointStore(self.directory.checkpoints, self.disk)
+        store = CheckpointStore(self.attempt.directory.checkpoints, self.disk)
         saver = Saver(trainer.learner, store, plan, recorder, trainer.clock, saved=saved)
         run = Run(
             trainer=trainer,
             model=self.built.model,
             eval_set=self.built.eval_set,
             plan=_plan(self.built.config),
-            directory=self.directory,
+            directory=self.attempt.directory,
             recorder=recorder,
             saver=saver,
-            watch=Monitor(self.built.config) if saved is None else Monitor.after(read_run(self.directory)),
-            observer=self.observer,
+            monitor=Monitor(self.built.config) if saved is None else Monitor.after(read_run(self.attempt.directory)),
             request=self._request,
             began=self.began,
         )
         try:
             summary = execute(run, start)
         except Exception:
-            # A run that failed has a story to tell as well; if it cannot be told, the failure matters more.
+            # A run that failed has a report too; if it cannot be written, the failure matters more.
             with suppress(Exception):
-                write_report(self.directory)
+                write_report(self.attempt.directory)
             raise
         finally:
             saver.close()
-        self.observer.stage("writing the report")
-        write_report(self.directory)
-        return TrainedRun(directory=self.directory, summary=summary, seconds=time.monotonic() - self.began)
+        self.attempt.events.emit(StageBegan(text="writing the report"))
+        write_report(self.attempt.directory)
+        return TrainedRun(directory=self.attempt.directory, summary=summary, seconds=time.monotonic() - self.began)
 
-    def _request(self) -> Request | None:
-        return self.request() or (Request.PAUSE if self.directory.pause.exists() else None)
+    def _request(self) -> RunRequest | None:
+        return self.request() or find_request(self.attempt.directory)
 
 
 def train(
     config: RunConfig,
     *,
     grader: Grader | GradeFunction | None = None,
-    observer: Observer = SILENT,
-    request: Callable[[], Request | None] = lambda: None,
+    listeners: Sequence[Listener] = (),
+    request: Callable[[], RunRequest | None] = lambda: None,
     started: float | None = None,
     check: bool = True,
     unsafe_grader_exec: bool = False,
@@ -133,7 +127,7 @@ def train(
         config: What to train, on what, and how.
         grader: Scores the answers in place of `config.grader`: a `Grader`, or a function of the sample and the item
             that returns a number. A `Grader` stays the caller's to close.
-        observer: Is told how the run goes.
+        listeners: Functions that are told every event of `runs.events`; `[print]` shows what there is.
         request: Asked before each step: whether to stop and save the model as it is, or to pause.
         started: When `run.minutes` began, on `time.monotonic`; None: now.
         check: Whether data, grader and model are tried first; training only begins if nothing stands in its way.
@@ -146,25 +140,19 @@ def train(
             NoGoError: the check says that training would fail or be in vain.
     """
     started = time.monotonic() if started is None else started
-    RunDirectory.check_free(config.run.directory)
-    inputs = load_inputs(config)
-    with open_graders(inputs, grader, unsafe_grader_exec) as graders:
-        built, report = _build(inputs, graders, observer, check=check)
-        if request() is not None:
-            raise StoppedError("stopped before training began; nothing was saved")
-        directory = _make_directory(built.config, datetime.now(), disk)
-        with hold(directory):
-            write_provenance(directory, find_provenance(inputs, built.files, grader, built.start))
-            _write_config(directory, built.config, _environment(grader, unsafe_grader_exec))
-            session = _Session(
-                built=built,
-                report=report,
-                directory=directory,
-                observer=observer,
-                request=request,
-                began=started,
-                disk=disk,
-            )
+    environment = _environment(grader, unsafe_grader_exec)
+    directory = _make_directory(config, datetime.now(), disk)
+    with open_attempt(directory, environment, listeners) as attempt:
+        attempt.announce()
+        _write_config(directory, config, environment)
+        inputs = load_inputs(config)
+        with open_graders(inputs, grader, unsafe_grader_exec) as graders:
+            built = _build(inputs, graders, attempt, check=check)
+            if request() is not None:
+                raise StoppedError("stopped before training began; nothing was saved")
+            _write_config(directory, built.config, environment)
+            attempt.begin_training(0, find_provenance(inputs, built.files, grader, built.start))
+            session = _Session(built=built, attempt=attempt, request=request, began=started, disk=disk)
             return session.carry_out(RunState(budget=built.config.memory))
 
 
@@ -174,8 +162,8 @@ def resume(
     steps: int | None = None,
     minutes: float | None = None,
     grader: Grader | GradeFunction | None = None,
-    observer: Observer = SILENT,
-    request: Callable[[], Request | None] = lambda: None,
+    listeners: Sequence[Listener] = (),
+    request: Callable[[], RunRequest | None] = lambda: None,
     unsafe_grader_exec: bool = False,
     disk: Disk = LOCAL_DISK,
 ) -> TrainedRun:
@@ -188,7 +176,7 @@ def resume(
         steps: How many steps the run is to have in the end; None: as many as it was to have.
         minutes: How long the whole run may take; None: as long as it was to take.
         grader: As in `train`; needed where the run began with one.
-        observer: Is told how the run goes.
+        listeners: As in `train`.
         request: As in `train`.
         unsafe_grader_exec: As in `train`; it is not taken over from there.
         disk: As in `train`.
@@ -200,55 +188,55 @@ def resume(
     """
     began = time.monotonic()
     directory = _masked(RunDirectory.open(path), disk)
-    with hold(directory):
+    environment = _environment(grader, unsafe_grader_exec)
+    with open_attempt(directory, environment, listeners) as attempt:
+        tell = attempt.events.emit
         config = _extended(directory, steps, minutes)
         _refuse_missing_grader(directory, grader)
         found = CheckpointStore(directory.checkpoints, disk).newest()
         for damage in found.damaged:
-            observer.stage(f"passing over a damaged checkpoint: {damage}")
+            tell(StageBegan(text=f"passing over a damaged checkpoint: {damage}"))
         start, learned = (None, None) if found.checkpoint is None else from_checkpoint(found.checkpoint)
         _refuse_nothing_to_do(directory, config, start)
         inputs = load_inputs(config)
         with open_graders(inputs, grader, unsafe_grader_exec) as graders:
-            files = fetch_model(config, observer)
-            built = build_run(inputs, graders, files, find_facts(inputs, files), observer, resumed=start)
+            files = fetch_model(config, tell)
+            built = build_run(inputs, graders, files, find_facts(inputs, files), tell, resumed=start)
             provenance = find_provenance(inputs, built.files, grader, built.start)
             refuse_other_provenance(directory, provenance, begins=start is None)
             start = RunState(budget=built.config.memory) if start is None else start
             if learned is not None:
                 built.trainer.learner.restore(learned)
-            observer.stage(f"going on from step {start.progress.step}")
+            tell(StageBegan(text=f"continuing from step {start.progress.step}"))
             rewind(directory, start.progress.step)
-            directory.disk.remove(directory.pause)
-            _write_config(directory, built.config, _environment(grader, unsafe_grader_exec))
-            session = _Session(
-                built=built,
-                report=None,
-                directory=directory,
-                observer=observer,
-                request=request,
-                began=began,
-                disk=disk,
-            )
+            clear_requests(directory)
+            _write_config(directory, built.config, environment)
+            attempt.begin_training(start.progress.step, provenance)
+            attempt.announce()
+            session = _Session(built=built, attempt=attempt, request=request, began=began, disk=disk)
             return session.carry_out(
                 start, saved=None if learned is None else start.progress.step, damaged=found.damaged
             )
 
 
-def _build(
-    inputs: RunInputs, graders: RunGraders, observer: Observer, *, check: bool
-) -> tuple[BuiltRun, Report | None]:
-    """Builds a run, and checks it on the way if `check`; the observer is told what came out either way."""
+def _build(inputs: RunInputs, graders: RunGraders, attempt: OpenAttempt, *, check: bool) -> BuiltRun:
+    """Builds a run, and checks it on the way if `check`. What the check found is written whatever it was."""
+    directory, tell = attempt.directory, attempt.events.emit
     if not check:
-        files = fetch_model(inputs.config, observer)
-        return build_run(inputs, graders, files, find_facts(inputs, files), observer), None
+        files = fetch_model(inputs.config, tell)
+        return build_run(inputs, graders, files, find_facts(inputs, files), tell)
+
+    def write(report: Report) -> None:
+        write_json(directory.preflight, to_numbers(report), directory.disk)
+        tell(check_reported(report))
+
     try:
-        built, report = build_checked(inputs, graders, observer, Extent())
+        built, report = build_checked(inputs, graders, tell, Extent())
     except NoGoError as error:
-        observer.checked(error.report)
+        write(error.report)
         raise
-    observer.checked(report)
-    return built, report
+    write(report)
+    return built
 
 
 def _extended(directory: RunDirectory, steps: int | None, minutes: float | None) -> RunConfig:
@@ -271,15 +259,15 @@ def _refuse_missing_grader(directory: RunDirectory, grader: Grader | GradeFuncti
 
 
 def _refuse_nothing_to_do(directory: RunDirectory, config: RunConfig, start: RunState | None) -> None:
-    ending = ending_of(read_events(directory.events))
-    if start is None or ending not in {Ending.FINISHED, Ending.OUT_OF_TIME}:
+    status = find_status(directory).status
+    if start is None or status not in {Status.FINISHED, Status.OUT_OF_TIME}:
         return
     steps, minutes = config.run.steps, config.run.minutes
     if steps is not None and start.progress.step >= steps:
         raise ConfigError(
             f"{directory.path}: this run has taken all its {steps} steps; give it more, for example --steps {2 * steps}"
         )
-    if ending == Ending.OUT_OF_TIME and minutes is not None and start.seconds >= 60 * minutes * NEARLY_OVER:
+    if status is Status.OUT_OF_TIME and minutes is not None and start.seconds >= 60 * minutes * NEARLY_OVER:
         raise ConfigError(
             f"{directory.path}: this run has used its {minutes:g} minutes; give it more, for example --minutes "
             f"{2 * minutes:g}"
@@ -298,7 +286,9 @@ def _plan(config: RunConfig) -> Plan:
 
 def _make_directory(config: RunConfig, now: datetime, disk: Disk) -> RunDirectory:
     name = f"{config.data.task or (config.data.train and config.data.train.stem)}-{config.algorithm.name}"
-    return _masked(RunDirectory.create(config.run.directory, name, now), disk)
+    directory = _masked(RunDirectory.create(config.run.directory, name, now), disk)
+    directory.requests.mkdir(exist_ok=True)
+    return directory
 
 
 def _masked(directory: RunDirectory, disk: Disk) -> RunDirectory:
@@ -306,8 +296,8 @@ def _masked(directory: RunDirectory, disk: Disk) -> RunDirectory:
     return replace(directory, disk=MaskingDisk(disk, find_secrets(os.environ)))
 
 
-def _write_config(directory: RunDirectory, config: ResolvedConfig, environment: Environment) -> None:
-    """The config last: a directory that has one can be gone on with."""
+def _write_config(directory: RunDirectory, config: RunConfig, environment: Environment) -> None:
+    """The config last: a directory with a config is that of a run."""
     resolved = config.model_copy(update={"run": config.run.model_copy(update={"directory": directory.path})})
     write_environment(directory.environment, environment, directory.disk)
     write_text(directory.config, dump_config(resolved), directory.disk)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from verifine.errors import ConfigError
 from verifine.machine.disk import LOCAL_DISK, Disk, write_whole
+from verifine.runs.run_file import RUN_FILE, read_run_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,14 +98,13 @@ class RunDirectory:
         return self.path / ".lock"
 
     @property
-    def pause(self) -> Path:
-        """Whoever makes this file asks the run to pause after its step."""
-        return self.path / "pause"
+    def requests(self) -> Path:
+        """A file in here asks the run for something; see `runs.requests`."""
+        return self.path / "requests"
 
     @property
-    def provenance(self) -> Path:
-        """What the run was made from, in hashes."""
-        return self.path / "origins.json"
+    def heartbeat(self) -> Path:
+        return self.path / "heartbeat.json"
 
     @property
     def model(self) -> Path:
@@ -140,16 +140,17 @@ def check_free(path: Path | None, option: str) -> None:
         return
     if not path.is_dir():
         raise ConfigError(f"{option}: {path} is a file; give a folder that does not exist yet")
-    if any(not _is_rubbish(each) for each in path.iterdir()):
+    if not _is_unused(path):
         raise ConfigError(
             f"{option}: {path} is not empty, and Verifine never overwrites; give a folder that does not exist yet, "
             f"move this one away, or leave {option} out to get a new one"
         )
 
 
-def _is_rubbish(path: Path) -> bool:
-    """Whether it may be what a run left that was killed before it had a config: nothing is lost with that."""
-    return path.name.startswith(".") or path.name in {"env.json", "origins.json"}
+def _is_unused(folder: Path) -> bool:
+    """Whether there is nothing in it but what attempts left that never began to train."""
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    return not names or ((folder / RUN_FILE).exists() and not read_run_file(folder).has_begun)
 
 
 def write_text(path: Path, text: str, disk: Disk = LOCAL_DISK) -> None:

@@ -5,6 +5,7 @@ Averages are here, since the trainer chooses weights by them. Intervals and pass
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -152,6 +153,14 @@ _EVALUATION = TypeAdapter(Evaluation)
 def decisive(*evaluations: Evaluation, among: Sequence[Measure] = DECISIVE) -> Measure | None:
     """The first measure that all these evaluations have; None: there is none."""
     return next((measure for measure in among if all(each.average(measure) is not None for each in evaluations)), None)
+
+
+def step_of_name(name: str) -> int:
+    """The training steps before the evaluation of that name; `final` comes after all others."""
+    number = name.removeprefix("step-")
+    if number.isdecimal():
+        return int(number)
+    return 0 if name == "baseline" else sys.maxsize
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, disk: Disk = LOCAL_DISK) -> Path:

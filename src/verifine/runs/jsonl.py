@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
 from verifine.errors import ConfigError
@@ -38,7 +39,41 @@ def read_rows(path: Path) -> list[dict[str, Json]]:
     return rows
 
 
-def mend_end(path: Path) -> None:
+def read_rows_from(path: Path, offset: int) -> tuple[list[dict[str, Json]], int]:
+    """The rows from a place in the file on, and the place after them. A last line without its end is left for later.
+
+    Nothing if there is no file, or if it ends before `offset`.
+
+    Raises:
+        ConfigError: a line is broken.
+    """
+    if not path.exists():
+        return [], offset
+    with path.open("rb") as file:
+        file.seek(offset)
+        whole, newline, _ = file.read().rpartition(b"\n")
+    rows: list[dict[str, Json]] = []
+    for line in whole.split(b"\n") if newline else []:
+        row = _parsed(line)
+        if row is None and line.strip():
+            raise ConfigError(f"{path}: a line is not a JSON object; remove it or restore the file")
+        if row is not None:
+            rows.append(row)
+    return rows, offset + len(whole) + len(newline)
+
+
+def rows_with_ends(path: Path) -> Iterator[tuple[dict[str, Json], int]]:
+    """Every whole row of the file, with the place after it; none if there is no file."""
+    end = 0
+    with path.open("rb") if path.exists() else BytesIO() as file:
+        for line in file:
+            end += len(line)
+            row = _parsed(line)
+            if row is not None and line.endswith(b"\n"):
+                yield row, end
+
+
+def end_with_whole_row(path: Path) -> None:
     """Make the file end where a row ends, so that the next row starts a line of its own."""
     if not path.exists():
         return

@@ -23,15 +23,3 @@ def hold(directory: RunDirectory) -> Iterator[None]:
         except OSError as error:
             raise ConfigError(f"{directory.path}: another process is training in it; stop that one first") from error
         yield
-
-
-def is_training(directory: RunDirectory) -> bool:
-    """Whether a process holds the directory's lock at this moment."""
-    if not directory.lock.exists():
-        return False
-    with directory.lock.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verifine.machine.disk import LOCAL_DISK, Disk
-from verifine.runs.jsonl import append_row, mend_end, read_rows
-from verifine.types import StepReport
+from verifine.runs.jsonl import append_row, end_with_whole_row, read_rows
+from verifine.types import Json, StepReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ class MetricLog:
     def __init__(self, path: Path, disk: Disk = LOCAL_DISK) -> None:
         self._path = path
         self._disk = disk
-        mend_end(path)
+        end_with_whole_row(path)
 
     def append(self, report: StepReport) -> None:
         """A number that is not finite is written as null.
@@ -171,12 +171,10 @@ class MetricLog:
 
 def read_metrics(path: Path) -> list[StepReport]:
     """Every step of the file; none if there is no file. What was null is left out, as is a half-written last line."""
-    return [
-        StepReport(
-            step=int(str(row["step"])),
-            metrics={
-                name: float(value) for name, value in row.items() if name != "step" and isinstance(value, int | float)
-            },
-        )
-        for row in read_rows(path)
-    ]
+    return [report_of(row) for row in read_rows(path)]
+
+
+def report_of(row: Mapping[str, Json]) -> StepReport:
+    """The step that a row of the file holds."""
+    numbers = {name: float(value) for name, value in row.items() if name != "step" and isinstance(value, int | float)}
+    return StepReport(step=int(str(row["step"])), metrics=numbers)

@@ -1,30 +1,12 @@
-"""What a run was made from, in hashes: a run goes on only from what it began with."""
+"""A run is resumed only with what it was made from."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
-
-from pydantic import TypeAdapter, ValidationError
+from dataclasses import fields, replace
 
 from verifine.errors import CheckpointError
-from verifine.runs.directory import RunDirectory, write_json
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
-    """Each a sha256 in hexadecimal digits."""
-
-    model: str
-    """Of the starting model's files."""
-    data: str
-    """Of all examples, to train on and held out."""
-    grader: str | None
-    """Of what scores the answers; None: a Python program brought it, and its source cannot be told."""
-    start: str | None = None
-    """Of the checkpoint whose weights it began with; None: it began with the model's own."""
-
-
-_ORIGINS = TypeAdapter(Provenance)
+from verifine.runs.directory import RunDirectory
+from verifine.runs.run_file import Provenance, read_run_file
 
 _CALLED = {
     "model": ("the starting model", "model.name"),
@@ -34,24 +16,20 @@ _CALLED = {
 }
 
 
-def write_provenance(directory: RunDirectory, provenance: Provenance) -> None:
-    write_json(directory.provenance, asdict(provenance), directory.disk)
-
-
 def refuse_other_provenance(directory: RunDirectory, provenance: Provenance, *, begins: bool) -> None:
-    """Compares what is there now with what the run began with.
+    """Compares what there is now with what the run began with.
 
-    What it starts from matters only where it `begins`: later it has weights of its own.
+    The starting weights matter only if it `begins` again; later it has weights of its own.
 
     Raises:
         CheckpointError: something has changed; the message names it.
     """
-    try:
-        began_with = _ORIGINS.validate_json(directory.provenance.read_bytes())
-    except (OSError, ValidationError) as error:
+    began_with = read_run_file(directory.path).provenance
+    if began_with is None:
         raise CheckpointError(
-            f"{directory.provenance} cannot be read, so nobody knows what the run was made from; start a new run"
-        ) from error
+            f"{directory.path}: training never began here, so there is nothing to resume; start the run again with "
+            "`verifine train`"
+        )
     if not begins:
         began_with = replace(began_with, start=provenance.start)
     changed = [

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from itertools import pairwise
+from datetime import datetime
 
 from verifine.config import RunConfig, load_config
 from verifine.runs.directory import RunDirectory
 from verifine.runs.environment import Environment, read_environment
-from verifine.runs.evaluations import Evaluation, read_evaluations
-from verifine.runs.events import Event, ending_of, read_events
+from verifine.runs.evaluations import Evaluation, read_evaluations, step_of_name
+from verifine.runs.events import (
+    AttemptBegan,
+    EventRecord,
+    TrainingResumed,
+    last_end,
+    read_events,
+)
 from verifine.runs.metrics import read_metrics
+from verifine.runs.status import RunStatus, Status, find_status
 from verifine.types import StepReport
 
 
@@ -25,7 +31,8 @@ class RunRecord:
     config_text: str
     environment: Environment | None
     """None: not written yet."""
-    events: Sequence[Event]
+    events: Sequence[EventRecord]
+    status: RunStatus
     metrics: Sequence[StepReport]
     evaluations: Sequence[tuple[int, Evaluation]]
     """Each with the number of training steps before it, the earliest first."""
@@ -44,19 +51,22 @@ class RunRecord:
 
     @property
     def duration_s(self) -> float | None:
-        """From the first event of each sitting to its last, added up; None: there are not two events."""
-        if len(self.events) < 2:
+        """From the first event after an attempt began to its last one, over all attempts; None: not known."""
+        sessions: list[list[datetime]] = [[]]
+        for record in self.events:
+            if isinstance(record.event, AttemptBegan | TrainingResumed):
+                sessions.append([])
+            if not isinstance(record.event, AttemptBegan):
+                sessions[-1].append(record.time)
+        if sum(map(len, sessions)) < 2:
             return None
-        total, began = timedelta(), self.events[0].time
-        for before, event in pairwise(self.events):
-            if event.type == "resumed":
-                total, began = total + (before.time - began), event.time
-        return (total + (self.events[-1].time - began)).total_seconds()
+        return sum((times[-1] - times[0]).total_seconds() for times in sessions if times)
 
     @property
-    def ending(self) -> str | None:
-        """The event that ended the run; None: it is still going, or was killed."""
-        return ending_of(self.events)
+    def ending(self) -> Status | None:
+        """How the run ended; None: it is still going, or was killed."""
+        end = last_end(self.events)
+        return None if end is None else end.status
 
     def series(self, name: str) -> list[float | None]:
         """A metric over the steps; None where a step does not have it."""
@@ -76,15 +86,11 @@ def read_run(directory: RunDirectory) -> RunRecord:
         config_text=directory.config.read_text(encoding="utf-8"),
         environment=read_environment(directory.environment) if directory.environment.exists() else None,
         events=read_events(directory.events),
+        status=find_status(directory),
         metrics=metrics,
         evaluations=sorted(evaluations, key=lambda pair: (pair[0], pair[1].name == "final")),
     )
 
 
 def _step_of(evaluation: Evaluation, last_step: int) -> int:
-    if evaluation.step is not None:
-        return evaluation.step
-    if evaluation.name == "baseline":
-        return 0
-    number = evaluation.name.removeprefix("step-")
-    return int(number) if number.isdecimal() else last_step
+    return min(step_of_name(evaluation.name), last_step) if evaluation.step is None else evaluation.step

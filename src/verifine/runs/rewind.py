@@ -1,4 +1,4 @@
-"""Back to a step: what was written after it is forgotten, for it is done again."""
+"""Rewinding a run to a step: what was written after it is removed, because it is done again."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _STEP = re.compile(r"step-([0-9]+)")
 
 
 def rewind(directory: RunDirectory, step: int) -> None:
-    """Afterwards the directory says what it said after `step`, of which 0 is the state before training.
+    """Afterwards the directory says what it said after `step`; step 0 is before the first evaluation.
 
-    Events stay: they are history. So does a model that was saved, until there is another.
+    Events stay, since they are history. So does a saved model, until there is another.
     """
     disk = directory.disk
     remove_drafts(directory.path, disk)
     keep_rows(directory.metrics, lambda row: int(str(row["step"])) <= step, disk)
-    for path in [*directory.rollouts.glob("*.jsonl"), *directory.evaluations.glob("*.json")]:
-        if not _belongs_to(path, step):
+    for path in [*directory.rollouts.glob("step-*"), *directory.evaluations.glob("*.json")]:
+        if not belongs_to(path, step):
             disk.remove(path)
 
 
-def _belongs_to(path: Path, step: int) -> bool:
-    """Whether a file was written up to `step`: `baseline` always, `final` never."""
+def belongs_to(path: Path, step: int) -> bool:
+    """Whether a file of rollouts or of an evaluation was written up to `step`: `final` never was."""
     name = _STEP.fullmatch(path.stem)
     return int(name[1]) <= step if name else path.stem == "baseline" and step > 0

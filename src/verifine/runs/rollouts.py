@@ -43,6 +43,11 @@ def rollouts_path(folder: Path, step: int) -> Path:
     return folder / f"step-{step:06d}.jsonl"
 
 
+def step_of_file(path: Path) -> int:
+    """The step of a file that `rollouts_path` named."""
+    return int(path.name.partition(".")[0].removeprefix("step-"))
+
+
 def write_rollouts(
     folder: Path,
     step: int,

@@ -17,7 +17,9 @@ import torch
 from verifine.config import RunConfig, build_config
 from verifine.errors import DiskError
 from verifine.launch.session import resume, train
-from verifine.runs.events import read_events
+from verifine.runs.directory import RunDirectory
+from verifine.runs.run_file import read_run_file
+from verifine.runs.status import Status, find_status
 from verifine.testing.disk import Fault, FaultyDisk
 from verifine.types import Json
 
@@ -78,11 +80,12 @@ def sit(config: RunConfig, fault: Fault | None = None) -> None:
     torch.set_num_threads(1)
     root = config.run.directory
     assert root is not None
-    if [event.type for event in read_events(root / "events.jsonl")][-1:] == ["finished"]:
+    directory = RunDirectory(path=root)
+    if find_status(directory).status is Status.FINISHED:
         return
     disk = FaultyDisk(root, fault)
     try:
-        if (root / "config.yaml").exists():
+        if read_run_file(root).has_begun:
             resume(root, grader=grade, disk=disk)
         else:
             train(config, grader=grade, check=False, disk=disk)

@@ -12,6 +12,7 @@ from verifine.checkpoints.store import CheckpointStore, Draft
 from verifine.checkpoints.tensors import TensorSnapshot
 from verifine.learner.learner import Learner
 from verifine.machine.memory import read_unused
+from verifine.runs.events import CheckpointSaved
 from verifine.training.recorder import Recorder
 from verifine.training.state import RunState, from_checkpoint, to_draft
 
@@ -114,7 +115,8 @@ class Saver:
         pending, self._pending, self._snapshots = self._pending, None, ()
         if pending is not None:
             self.cost_s = pending.result()
-            self._recorder.event("saved", step=self._saved)
+            assert self._saved is not None, "what was written is a step"
+            self._recorder.emit(CheckpointSaved(step=self._saved))
 
     def close(self) -> None:
         """Lets what is being written end, however the run did: nobody writes into its directory afterwards."""

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from verifine.errors import DiskError, StoppedError, TrainingError, VerifineError
+from verifine.errors import DiskError, StoppedError, TrainingError
 from verifine.models.export import save_model
+from verifine.runs.events import RunEnded, StageBegan, StepDone, TrainingResumed, TrainingStarted, ended_by
+from verifine.runs.requests import RunRequest
+from verifine.runs.status import CANCELLED, Status
 from verifine.training.health import NOT_FINITE_LIMIT
 from verifine.training.pace import Pace
-from verifine.training.recorder import Recorder
-from verifine.training.run import Ending, Request, Run, Summary
+from verifine.training.run import Run, Summary
 from verifine.training.state import RunState
 from verifine.training.step import train_step
-from verifine.training.validation import evaluate, evaluate_if_due, evaluate_now, finish_with_best, save, tell
+from verifine.training.validation import evaluate, evaluate_if_due, evaluate_now, finish_with_best, raise_findings, save
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """Why there is no further step."""
+
+    status: Status
+    reason: str | None = None
 
 
 def execute(run: Run, start: RunState) -> Summary:
-    """Carries a run out from `start`; its directory then holds the model and the story.
+    """Carries a run out from `start`; its directory then holds the model and all that happened.
 
     Raises:
         TrainingError: the gradient stayed infinite, or the time limit left no time for a step.
@@ -30,55 +40,52 @@ def execute(run: Run, start: RunState) -> Summary:
     except BaseException as error:
         with suppress(DiskError):  # what was being saved may well be saved
             run.saver.finish()
-        with suppress(DiskError):  # there may be room again, for what could not be written was removed
-            _tell_failure(run.recorder, error)
+        with suppress(DiskError):  # there may be space again, since what could not be written was removed
+            run.recorder.emit(ended_by(error))
         raise
     progress = summary.progress
-    run.recorder.event(summary.ending.value, steps=progress.step, updates=progress.updates, tokens=progress.tokens)
+    run.recorder.emit(
+        RunEnded(
+            status=summary.ending,
+            reason=summary.reason,
+            steps=progress.step,
+            updates=progress.updates,
+            tokens=progress.tokens,
+        )
+    )
     return summary
-
-
-def _tell_failure(recorder: Recorder, error: BaseException) -> None:
-    match error:
-        case KeyboardInterrupt() | StoppedError():
-            recorder.event(Ending.INTERRUPTED.value)
-        case DiskError(is_full=True):
-            recorder.event(Ending.PAUSED.value, reason="disk_full", error=str(error))
-        case VerifineError():
-            recorder.event("failed", error=str(error))
-        case _:
-            recorder.event("failed", error=f"{type(error).__name__}: {error}")
 
 
 def _execute(run: Run, start: RunState) -> Summary:
     _check_engine(run, start)
     if start.progress.step == 0:
-        run.recorder.event("started", model=run.model.name, steps=run.plan.steps)
+        run.recorder.emit(TrainingStarted(model=run.model.name, steps=run.plan.steps))
         began = run.trainer.clock()
         start = evaluate(run, start, "baseline")
         start = replace(start, evaluation_s=run.trainer.clock() - began)
     else:
-        run.recorder.event("resumed", step=start.progress.step, steps=run.plan.steps)
-        if start.progress.step not in start.best.scores:  # the run was to end here, and is to go on now
+        run.recorder.emit(TrainingResumed(step=start.progress.step, steps=run.plan.steps))
+        if start.progress.step not in start.best.scores:  # the run ended here, and has been made longer
             start = evaluate_if_due(run, start)
     baseline = run.recorder.find_evaluation("baseline")
     ending, state = _train(run, start)
     save(run, state)
-    if ending is Ending.PAUSED:
+    if ending.status is Status.PAUSED or ending.reason == CANCELLED:
         run.saver.finish()
-        return Summary(ending=ending, progress=state.progress, baseline=baseline, final=None)
+        return Summary(
+            ending=ending.status, reason=ending.reason, progress=state.progress, baseline=baseline, final=None
+        )
     final = None
-    if ending is not Ending.INTERRUPTED:
+    if ending.status is not Status.INTERRUPTED:
         final = finish_with_best(run, state) if run.plan.keeps_best else evaluate_now(run, "final")
-    run.observer.stage("saving the model")
+    run.recorder.emit(StageBegan(text="saving the model"))
     save_model(run.model, run.directory.model, run.directory.disk)
     run.saver.finish()
-    if run.request() is not None:
-        ending = Ending.INTERRUPTED
-    return Summary(ending=ending, progress=state.progress, baseline=baseline, final=final)
+    status = ending.status if run.request() is None else Status.INTERRUPTED
+    return Summary(ending=status, progress=state.progress, baseline=baseline, final=final)
 
 
-def _train(run: Run, state: RunState) -> tuple[Ending, RunState]:
+def _train(run: Run, state: RunState) -> tuple[_End, RunState]:
     pace = Pace(run, state)
     while True:
         ending = _ending(run, state, pace)
@@ -93,11 +100,11 @@ def _train(run: Run, state: RunState) -> tuple[Ending, RunState]:
             grading=state.grading.spend(result.rollouts.groups),
             seconds=pace.note(result.report.metrics["step_time"]),
         )
-        run.observer.stepped(result.report, pace.eta_s(state.progress.step))
-        tell(run, run.watch.stepped(result.report))
+        run.recorder.emit(StepDone(report=result.report, eta_s=pace.eta_s(state.progress.step)))
+        raise_findings(run, run.monitor.stepped(result.report))
         if state.patience.has_no_signal:
             state.grading.settle()
-            return Ending.NO_SIGNAL, state
+            return _End(status=Status.NO_SIGNAL), state
         if state.patience.is_not_finite:
             dump = run.recorder.dump(result)
             raise TrainingError(
@@ -116,26 +123,28 @@ def _check_engine(run: Run, state: RunState) -> None:
         run.trainer.canary.check(engine, updates, probe=True)
 
 
-def _ending(run: Run, state: RunState, pace: Pace) -> Ending | None:
+def _ending(run: Run, state: RunState, pace: Pace) -> _End | None:
     """Whether there is a step to take; and if not, why."""
     progress, request = state.progress, run.request()
-    if request is Request.PAUSE:
-        return Ending.PAUSED
-    if request is Request.STOP:
+    if request is RunRequest.CANCEL:
+        return _End(status=Status.INTERRUPTED, reason=CANCELLED)
+    if request is RunRequest.PAUSE:
+        return _End(status=Status.PAUSED)
+    if request is RunRequest.STOP:
         if progress.updates == 0:
             raise StoppedError("stopped before anything was learned; no model was saved")
-        return Ending.INTERRUPTED
+        return _End(status=Status.INTERRUPTED)
     if run.plan.steps is not None and progress.step >= run.plan.steps:
-        return Ending.FINISHED
+        return _End(status=Status.FINISHED)
     if state.best.is_over(run.plan.patience):
-        return Ending.NO_PROGRESS
+        return _End(status=Status.NO_PROGRESS)
     if not pace.has_time_for_a_step():
         if progress.step == 0:
             raise TrainingError(
                 f"the time limit leaves no time to train: the first evaluation took {state.evaluation_s:.0f} s, and "
                 "as much is needed after it. Raise run.minutes (--minutes), or lower data.eval_size."
             )
-        return Ending.OUT_OF_TIME
+        return _End(status=Status.OUT_OF_TIME)
     return None
 
 

@@ -1,9 +1,7 @@
-"""What a run writes down while it goes on."""
+"""What a run writes while it trains."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 
 from safetensors.torch import save
@@ -14,20 +12,19 @@ from verifine.models.chat import prompt_text
 from verifine.models.load import LanguageModel
 from verifine.runs.directory import RunDirectory
 from verifine.runs.evaluations import Evaluation, read_evaluations, write_evaluation
-from verifine.runs.events import EventLog
+from verifine.runs.events import EvaluationDone, EventSink, RunEvent
 from verifine.runs.metrics import MetricLog
 from verifine.runs.rollouts import write_rollouts
 from verifine.training.step import StepResult
-from verifine.types import Json
 
 
 class Recorder:
     """Writes metrics, rollouts, evaluations and events into a run directory."""
 
-    def __init__(self, directory: RunDirectory, model: LanguageModel, now: Callable[[], datetime]) -> None:
+    def __init__(self, directory: RunDirectory, model: LanguageModel, events: EventSink) -> None:
         self._directory = directory
         self._model = model
-        self._events = EventLog(directory.events, now, directory.disk)
+        self._events = events
         self._metrics = MetricLog(directory.metrics, directory.disk)
 
     @property
@@ -39,8 +36,9 @@ class Recorder:
         """What was written of it; None: nothing."""
         return read_evaluations(self._directory.evaluations).get(name)
 
-    def event(self, kind: str, **fields: Json) -> None:
-        self._events.emit(kind, **fields)
+    def emit(self, event: RunEvent) -> None:
+        """Writes an event and tells the listeners."""
+        self._events.emit(event)
 
     def step(self, result: StepResult) -> None:
         """Rollouts first, so that a step with a metrics row is a step with its rollouts."""
@@ -68,4 +66,5 @@ class Recorder:
 
     def evaluation(self, evaluation: Evaluation) -> None:
         write_evaluation(self._directory.evaluations, evaluation, self._directory.disk)
-        self.event("evaluation", name=evaluation.name, **evaluation_numbers(evaluation))
+        numbers = evaluation_numbers(evaluation)
+        self.emit(EvaluationDone(name=evaluation.name, numbers=numbers, evaluation=evaluation))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from verifine.insights.findings import Finding, finding_numbers
+from verifine.insights.findings import Finding, to_event
 from verifine.runs.evaluations import Evaluation
+from verifine.runs.events import StageBegan
 from verifine.training.evaluate import evaluate_policy
 from verifine.training.run import Run
 from verifine.training.state import RunState
@@ -40,7 +41,7 @@ def evaluate_now(run: Run, name: str) -> Evaluation | None:
     """Asks the held-out problems, tells and writes what came out. None: there are none."""
     if not run.eval_set.prompts:
         return None
-    run.observer.stage(f"asking {len(run.eval_set.prompts)} held-out problems")
+    run.recorder.emit(StageBegan(text=f"asking {len(run.eval_set.prompts)} held-out problems"))
     evaluation = evaluate_policy(run.eval_set, name)
     _record(run, evaluation)
     return evaluation
@@ -48,8 +49,7 @@ def evaluate_now(run: Run, name: str) -> Evaluation | None:
 
 def _record(run: Run, evaluation: Evaluation) -> None:
     run.recorder.evaluation(evaluation)
-    run.observer.evaluated(evaluation)
-    tell(run, run.watch.evaluated(evaluation))
+    raise_findings(run, run.monitor.evaluated(evaluation))
 
 
 def finish_with_best(run: Run, state: RunState) -> Evaluation | None:
@@ -76,8 +76,7 @@ def _name_of(step: int) -> str:
     return "baseline" if step == 0 else f"step-{step}"
 
 
-def tell(run: Run, findings: Iterable[Finding]) -> None:
+def raise_findings(run: Run, findings: Iterable[Finding]) -> None:
     """Writes down what stands out, and shows it."""
     for finding in findings:
-        run.recorder.event("finding", **finding_numbers(finding))
-        run.observer.found(finding)
+        run.recorder.emit(to_event(finding))

@@ -12,9 +12,10 @@ from verifine.config import build_config, dump_config
 from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.environment import Environment
 from verifine.runs.evaluations import EvaluatedSample, Evaluation, write_evaluation
-from verifine.runs.events import Event, EventLog
+from verifine.runs.events import EvaluationDone, EventRecord, EventSink, RunEnded, TrainingStarted
 from verifine.runs.metrics import MetricLog
 from verifine.runs.record import RunRecord
+from verifine.runs.status import RunStatus, Status
 from verifine.types import StepReport
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -60,7 +61,8 @@ def make_run() -> MakeRun:
         evaluations = [] if before is None else [(0, make_evaluation("baseline", before, first_problem))]
         if right is not None:
             evaluations.append((len(rewards), make_evaluation("final", right, first_problem)))
-        last = "finished" if right is not None else "evaluated"
+        is_over = right is not None
+        last = RunEnded(status=Status.FINISHED) if is_over else EvaluationDone(name="baseline")
         return RunRecord(
             name=name,
             config=build_config(values),
@@ -76,14 +78,15 @@ def make_run() -> MakeRun:
                 memory_bytes=2**34,
             ),
             events=[
-                Event(time=START, type="started", fields={}),
-                Event(time=START + timedelta(minutes=1.5), type=last, fields={}),
+                EventRecord(time=START, event=TrainingStarted()),
+                EventRecord(time=START + timedelta(minutes=1.5), event=last),
             ],
             metrics=[
                 StepReport(step=step, metrics={"reward": reward, metric: reward, "completions/mean_length": 10.0})
                 for step, reward in enumerate(rewards, start=1)
             ],
             evaluations=evaluations,
+            status=RunStatus(status=Status.FINISHED if is_over else Status.RUNNING),
         )
 
     return make
@@ -96,10 +99,10 @@ def write_run(tmp_path: Path) -> WriteRun:
     def write(run: RunRecord) -> Path:
         directory = RunDirectory.create(tmp_path / run.name, "any", START)
         write_text(directory.config, dump_config(run.config))
-        times = iter([event.time for event in run.events])
-        events = EventLog(directory.events, clock=lambda: next(times))
-        for event in run.events:
-            events.emit(event.type)
+        times = iter([record.time for record in run.events])
+        events = EventSink(directory.events, lambda: next(times))
+        for record in run.events:
+            events.emit(record.event)
         metrics = MetricLog(directory.metrics)
         for report in run.metrics:
             metrics.append(report)

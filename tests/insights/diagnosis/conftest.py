@@ -13,8 +13,9 @@ from verifine.config import build_config
 from verifine.insights.diagnosis.diagnose import diagnose
 from verifine.insights.findings import Finding
 from verifine.runs.evaluations import Evaluation
-from verifine.runs.events import Event
+from verifine.runs.events import record_of
 from verifine.runs.record import RunRecord
+from verifine.runs.status import RunStatus, Status
 from verifine.types import StepReport
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -67,6 +68,13 @@ def healthy_metrics(step: int, generator: random.Random) -> dict[str, float]:
     }
 
 
+def status_after(kind: str, fields: Mapping[str, str], *, is_alive: bool) -> RunStatus:
+    """The status of a run whose last event was this one."""
+    if kind in set(Status):
+        return RunStatus(status=Status(kind), reason=fields.get("reason"), message=fields.get("error"))
+    return RunStatus(status=Status.RUNNING if is_alive else Status.KILLED)
+
+
 @pytest.fixture
 def make_run() -> MakeRun:
     """A finished run of so many steps; `numbers` stand in place of the healthy ones, `sections` in the config."""
@@ -78,6 +86,7 @@ def make_run() -> MakeRun:
         sections: Mapping[str, object] = {},
         evaluations: Sequence[tuple[int, Evaluation]] = (),
         events: Sequence[tuple[str, Mapping[str, str]]] = (("started", {}), ("finished", {})),
+        is_alive: bool = False,
     ) -> RunRecord:
         generator = random.Random(0)
 
@@ -94,9 +103,10 @@ def make_run() -> MakeRun:
             config_text="",
             environment=None,
             events=[
-                Event(time=START + timedelta(minutes=place), type=type_, fields=fields)
+                record_of({"time": (START + timedelta(minutes=place)).isoformat(), "type": type_, **fields})
                 for place, (type_, fields) in enumerate(events)
             ],
+            status=status_after(*events[-1], is_alive=is_alive),
             metrics=[report(step) for step in range(1, steps + 1)],
             evaluations=evaluations,
         )
@@ -109,7 +119,7 @@ def findings(make_run: MakeRun) -> Findings:
     """What stands out in such a run, by name."""
 
     def find(*arguments: object, **keywords: object) -> dict[str, Finding]:
-        found = diagnose(make_run(*arguments, **keywords), is_training=False)
+        found = diagnose(make_run(*arguments, **keywords))
         return {finding.name: finding for finding in found}
 
     return find

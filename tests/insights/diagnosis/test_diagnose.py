@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,16 +25,19 @@ MakeRun = Callable[..., RunRecord]
 Findings = Callable[..., dict[str, Finding]]
 
 
+GOING: dict[str, Any] = {"events": [("started", {})], "is_alive": True}
+
+
 @pytest.mark.parametrize("steps", [0, 1, 2, 9, 10, 29, 30, 60, 200])
 def test_nothing_is_said_of_a_run_that_learns(make_run: MakeRun, steps: int) -> None:
-    assert [finding.name for finding in diagnose(make_run(steps=steps))] == []
+    assert [finding.name for finding in diagnose(make_run(steps=steps, **GOING))] == []
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.5, 1.0])
 def test_nothing_is_said_of_two_steps_however_odd(make_run: MakeRun, noise: float) -> None:
     odd = {name: (lambda step: noise * step) for name in ("reward", "answer_accuracy", "entropy", "kl", "grad_norm")}
     silent = {"frac_reward_zero_std": 1.0, "completions/clipped_ratio": 1.0, "mismatch/mean": 1.0}
-    assert not diagnose(make_run({**odd, **silent}, steps=2))
+    assert not diagnose(make_run({**odd, **silent}, steps=2, **GOING))
 
 
 def test_the_worst_comes_first(make_run: MakeRun) -> None:

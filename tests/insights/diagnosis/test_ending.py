@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from verifine.insights.diagnosis.diagnose import diagnose
 from verifine.insights.findings import Finding
-from verifine.runs.directory import RunDirectory
-from verifine.runs.lock import is_training
 from verifine.runs.record import RunRecord
 
 Findings = Callable[..., dict[str, Finding]]
@@ -27,7 +23,7 @@ ENDING = {"failed", "killed", "disk_full", "few_updates"}
         (("failed", {"error": "the grader is gone"}), "failed"),
         (("paused", {}), None),
         (("paused", {"reason": "disk_full", "error": "no space left"}), "disk_full"),
-        (("evaluation", {}), "killed"),
+        (("evaluation", {"name": "baseline"}), "killed"),
     ],
 )
 def test_a_run_is_told_apart_by_its_last_event(findings: Findings, last: object, topic: str | None) -> None:
@@ -41,9 +37,9 @@ def test_a_failure_is_told_in_its_own_words(findings: Findings) -> None:
 
 
 def test_a_run_that_is_still_going_has_no_ending_to_be_missed(make_run: MakeRun) -> None:
-    going = make_run(events=[("started", {})])
-    assert not diagnose(going, is_training=True)
-    assert [finding.name for finding in diagnose(going, is_training=False)] == ["killed"]
+    started: list[tuple[str, dict[str, str]]] = [("started", {})]
+    assert not diagnose(make_run(events=started, is_alive=True))
+    assert [finding.name for finding in diagnose(make_run(events=started))] == ["killed"]
 
 
 @pytest.mark.parametrize(
@@ -54,22 +50,6 @@ def test_a_run_of_few_updates_could_not_learn_much(
     findings: Findings, steps: int, answers: object, is_told: bool
 ) -> None:
     assert ("few_updates" in findings({"answer_accuracy": answers}, steps=steps)) is is_told
-
-
-def test_a_process_that_trains_holds_its_directory(tmp_path: Path) -> None:
-    directory = RunDirectory(path=tmp_path)
-    assert not is_training(directory)
-    with directory.lock.open("ab") as file:
-        assert not is_training(directory)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        assert is_training(directory)
-    assert not is_training(directory)
-
-
-def test_asking_whether_a_process_trains_leaves_no_trace(tmp_path: Path) -> None:
-    directory = RunDirectory(path=tmp_path)
-    is_training(directory)
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("oom_counter", "is_told"), [(1.0, True), (0.0, False)])

@@ -42,10 +42,10 @@ RULES: Sequence[Rule] = tuple(
 )
 
 
-def diagnose(record: RunRecord, *, is_training: bool = True) -> list[Finding]:
-    """The worst first. `is_training`: a process is still training, so a run without an ending was not killed."""
+def diagnose(record: RunRecord) -> list[Finding]:
+    """The worst first."""
     history = replay(record)
-    return by_severity([*judge_ending(record, history, is_training=is_training), *apply_rules(history)])
+    return by_severity([*judge_ending(record, history), *apply_rules(history)])
 
 
 def apply_rules(history: RunHistory) -> list[Finding]:

@@ -7,31 +7,32 @@ from collections.abc import Iterator
 from verifine.insights.diagnosis.history import RunHistory
 from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
-from verifine.runs.events import Event
+from verifine.runs.events import last_end
 from verifine.runs.record import RunRecord
+from verifine.runs.status import DISK_FULL, Status
 
 FEW_UPDATES = 20
 """Updates below which most models have hardly moved: half of them are the usual warm-up."""
 
 
-def judge_ending(record: RunRecord, history: RunHistory, *, is_training: bool) -> Iterator[Finding]:
-    """`is_training`: a process is at it, so there is no ending yet."""
-    if is_training or not record.events:
-        return
-    last = record.events[-1]
-    if last.type == "failed":
-        yield _finding(Topic.FAILED, Severity.PROBLEM, f"The run failed: {last.fields.get('error')}", history)
-    elif last.type == "paused" and last.fields.get("reason") == "disk_full":
-        yield _disk_full(last, history)
-    elif record.ending is None:
+def judge_ending(record: RunRecord, history: RunHistory) -> Iterator[Finding]:
+    """Nothing while a process trains."""
+    status, end = record.status, last_end(record.events)
+    error = None if end is None else end.error
+    if status.status is Status.FAILED:
+        yield _finding(Topic.FAILED, Severity.PROBLEM, f"The run failed: {error}", history)
+    elif status.status is Status.PAUSED and status.reason == DISK_FULL:
+        found = f"The run paused because the disk was full: {error}"
+        hint = "Free some space, then continue with `verifine resume`."
+        yield _finding(Topic.DISK_FULL, Severity.PROBLEM, found, history, hint)
+    elif status.status is Status.KILLED:
         yield _killed(record, history)
-    elif history.updates < FEW_UPDATES and history.steps and "updates" in history.recent.reports[-1].metrics:
+    elif status.status.has_ended and _counts_updates(history) and history.updates < FEW_UPDATES:
         yield from _few_updates(history)
 
 
-def _disk_full(event: Event, history: RunHistory) -> Finding:
-    found = f"The run paused because the disk was full: {event.fields.get('error')}"
-    return _finding(Topic.DISK_FULL, Severity.PROBLEM, found, history, "Make room, then go on with `verifine resume`.")
+def _counts_updates(history: RunHistory) -> bool:
+    return history.steps > 0 and "updates" in history.recent.reports[-1].metrics
 
 
 def _killed(record: RunRecord, history: RunHistory) -> Finding:
@@ -39,10 +40,10 @@ def _killed(record: RunRecord, history: RunHistory) -> Finding:
     return _finding(
         Topic.KILLED,
         Severity.PROBLEM,
-        f"The run was killed {when}: it wrote no ending, and no process is training in its directory.",
+        f"The run was killed {when}: there is no end in events.jsonl, and its process is gone.",
         history,
-        "Go on from its last checkpoint with `verifine resume`.",
-        "If nobody killed it, memory may have run out: see the system's log, and lower optim.micro_batch_tokens.",
+        "Continue from its last checkpoint with `verifine resume`.",
+        "If you did not kill it, memory may have run out: see the system's log, and lower optim.micro_batch_tokens.",
     )
 
 

@@ -1,0 +1,105 @@
+"""One process that takes up a run: it holds the directory, shows that it is alive, and says how it ended."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from verifine.errors import DiskError
+from verifine.runs.directory import RunDirectory
+from verifine.runs.environment import Environment
+from verifine.runs.events import AttemptBegan, EventSink, Listener, RunEnded, RunEvent, StageBegan, StepDone, ended_by
+from verifine.runs.heartbeat import HeartbeatWriter
+from verifine.runs.lock import hold
+from verifine.runs.run_file import Attempt, Provenance, read_run_file, write_run_file
+
+
+class OpenAttempt:
+    """An attempt at a run while it lasts."""
+
+    def __init__(self, directory: RunDirectory, environment: Environment, listeners: Sequence[Listener]) -> None:
+        self.directory = directory
+        self._attempt = Attempt(
+            number=1 + max((each.number for each in read_run_file(directory.path).attempts), default=0),
+            started=datetime.now(UTC),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            versions={
+                "python": environment.python,
+                "verifine": environment.verifine,
+                "torch": environment.torch,
+                "transformers": environment.transformers,
+            },
+        )
+        self._heartbeat = HeartbeatWriter(directory.heartbeat, self._attempt.number)
+        now = lambda: datetime.now(UTC)  # noqa: E731
+        self.events = EventSink(directory.events, now, directory.disk, listeners=(self._listen, *listeners))
+        self._is_announced = self._has_ended = False
+
+    def announce(self) -> None:
+        """Writes into the run that there is this attempt."""
+        self._write()
+        self.events.emit(AttemptBegan(number=self._attempt.number))
+
+    def begin_training(self, from_step: int, provenance: Provenance) -> None:
+        """From now on the run has begun, and its directory is never used for another one."""
+        self._attempt = replace(self._attempt, from_step=from_step)
+        self._write(provenance)
+
+    def end(self) -> None:
+        """Writes that the attempt is over."""
+        if self._is_announced:
+            self._attempt = replace(self._attempt, ended=datetime.now(UTC))
+            self._write()
+
+    def fail(self, error: BaseException) -> None:
+        """Writes what broke the attempt off, unless training has written an end already."""
+        with suppress(DiskError):  # the error that broke it off matters more
+            if self._is_announced and not self._has_ended:
+                self.events.emit(ended_by(error))
+            self.end()
+
+    def close(self) -> None:
+        self._heartbeat.close()
+
+    def _listen(self, event: RunEvent) -> None:
+        match event:
+            case AttemptBegan():
+                self._is_announced = True
+            case RunEnded():
+                self._has_ended = True
+            case StageBegan(text=text):
+                self._heartbeat.note(text)
+            case StepDone(report=report):
+                self._heartbeat.note("training", report.step)
+
+    def _write(self, provenance: Provenance | None = None) -> None:
+        run_file = read_run_file(self.directory.path).with_latest(self._attempt)
+        if provenance is not None:
+            run_file = replace(run_file, provenance=provenance)
+        write_run_file(self.directory.path, run_file, self.directory.disk)
+
+
+@contextmanager
+def open_attempt(
+    directory: RunDirectory, environment: Environment, listeners: Sequence[Listener]
+) -> Iterator[OpenAttempt]:
+    """Takes up a run, and lets go of it again.
+
+    Raises:
+        ConfigError: another process is training in it.
+    """
+    with hold(directory):
+        attempt = OpenAttempt(directory, environment, listeners)
+        try:
+            yield attempt
+            attempt.end()
+        except BaseException as error:
+            attempt.fail(error)
+            raise
+        finally:
+            attempt.close()

@@ -1,0 +1,118 @@
+"""`run.json`: the format of the run directory, the attempts at the run, and what it was made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import field, replace
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from verifine.errors import ConfigError
+from verifine.machine.disk import LOCAL_DISK, Disk, write_whole
+
+RUN_FILE = "run.json"
+FIRST_FORMAT_FILE = "origins.json"
+"""What runs of format 0 have in its place: the provenance alone."""
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Each a sha256 in hexadecimal digits."""
+
+    model: str
+    """Of the starting model's files."""
+    data: str
+    """Of all examples, to train on and held out."""
+    grader: str | None
+    """Of what scores the answers; None: a Python program brought it, and its source is not known."""
+    start: str | None = None
+    """Of the checkpoint with the starting weights; None: it began with the model's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One process that took up the run."""
+
+    number: int
+    """From 1."""
+    started: datetime
+    host: str
+    pid: int
+    versions: Mapping[str, str | None]
+    """Of Python and the packages that compute; None: not installed as a package."""
+    from_step: int | None = None
+    """The step that training went on from, 0 at first; None: it did not come to train."""
+    ended: datetime | None = None
+    """None: it is alive, or was killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFile:
+    """What `run.json` holds."""
+
+    format: int = FORMAT
+    attempts: tuple[Attempt, ...] = field(default=())
+    """Of format 1 on."""
+    provenance: Provenance | None = None
+    """None: training has not begun."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any attempt came to train."""
+        return self.provenance is not None
+
+    @property
+    def training_attempts(self) -> tuple[Attempt, ...]:
+        """Those that came to train: each begins by rewinding what was written after its `from_step`."""
+        return tuple(attempt for attempt in self.attempts if attempt.from_step is not None)
+
+    def with_latest(self, attempt: Attempt) -> RunFile:
+        """With the attempt of that number as given: it is added, or takes the place of what was known of it."""
+        others = tuple(each for each in self.attempts if each.number != attempt.number)
+        return replace(self, format=FORMAT, attempts=(*others, attempt))
+
+
+_RUN_FILE, _PROVENANCE = TypeAdapter(RunFile), TypeAdapter(Provenance)
+
+
+def read_run_file(folder: Path) -> RunFile:
+    """Of this format or the first one; empty if training has not come to write it.
+
+    Raises:
+        ConfigError: it was written by a later version, or is damaged.
+    """
+    path = folder / RUN_FILE
+    if not path.exists():
+        return _read_first_format(folder / FIRST_FORMAT_FILE)
+    try:
+        content = json.loads(path.read_bytes())
+        written = content["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} cannot be read; restore it, or start a new run") from error
+    if not isinstance(written, int) or written > FORMAT:
+        raise ConfigError(
+            f"{path}: the run has format {written}, and this Verifine reads up to format {FORMAT}; update Verifine"
+        )
+    try:
+        return _RUN_FILE.validate_python(content)
+    except ValidationError as error:
+        raise ConfigError(f"{path} cannot be read; restore it, or start a new run") from error
+
+
+def write_run_file(folder: Path, run_file: RunFile, disk: Disk = LOCAL_DISK) -> None:
+    content = _RUN_FILE.dump_python(run_file, mode="json")
+    write_whole(folder / RUN_FILE, (json.dumps(content, indent=2) + "\n").encode(), disk)
+
+
+def _read_first_format(path: Path) -> RunFile:
+    if not path.exists():
+        return RunFile(format=0)
+    try:
+        return RunFile(format=0, provenance=_PROVENANCE.validate_json(path.read_bytes()))
+    except ValidationError as error:
+        raise ConfigError(f"{path} cannot be read; restore it, or start a new run") from error

@@ -91,17 +91,20 @@ def test_countdown_counts_equal_numbers() -> None:
     assert grade("<answer>4+2+4</answer>", compare="countdown", gt_answer=10, numbers=[4, 2, 2]).answer_ok is False
 
 
+def assert_broken(grade: Grade, word: str) -> None:
+    """Nothing but a reason with the word, and the fault of a row."""
+    assert grade.reason is not None
+    assert word in grade.reason
+    assert grade == Grade.unscorable(grade.reason, GradeFault.INVALID_VARIABLE)
+
+
 @pytest.mark.parametrize("text", ["<answer>31</answer>", "no tags at all"])
 def test_a_broken_row_is_unscorable_whatever_the_answer(text: str) -> None:
-    assert grade(text, compare="number", gt_answer="thirty") == Grade.unscorable(
-        'the reference "thirty" is not a number; fix the row, or compare exact', GradeFault.INVALID_VARIABLE
-    )
-    assert grade(text) == Grade.unscorable(
-        "item.gt_answer does not exist: item has no fields", GradeFault.INVALID_VARIABLE
-    )
+    assert_broken(grade(text, compare="number", gt_answer="thirty"), "thirty")
+    assert_broken(grade(text), "item.gt_answer")
     for numbers in ([], "3, 5", [3, "5"], None):
-        reason = grade(text, compare="countdown", gt_answer="8", numbers=numbers).reason  # type: ignore[arg-type]
-        assert reason == 'the row\'s field "numbers" must be a list of integers for compare: countdown'
+        broken = grade(text, compare="countdown", gt_answer="8", numbers=numbers)  # type: ignore[arg-type]
+        assert_broken(broken, '"numbers"')
 
 
 def test_another_tag_is_possible() -> None:

@@ -53,7 +53,7 @@ def test_a_right_program_scores_one(grader: CodeGrader) -> None:
 def test_a_wrong_program_scores_nothing_and_says_which_test_it_fails(grader: CodeGrader) -> None:
     result = grade(grader, "a, b = map(int, input().split())\nprint(a + b if a < 10 else 1)")
     assert (result.score, result.format_ok, result.answer_ok) == (0.0, True, False)
-    assert result.reason == "test 3 of 3: its output is not the expected one"
+    assert (result.reason or "").startswith("test 3 of 3: ")
     assert result.faults == frozenset()
 
 
@@ -157,18 +157,17 @@ def test_a_broken_row_is_unscorable_whatever_the_answer(grader: CodeGrader) -> N
         missing, broken = grader.grade(
             [Sample(output_text=text, item={}), Sample(output_text=text, item={"test_cases": {"inputs": ["1"]}})]
         )
-        assert missing == Grade.unscorable(
-            'the row has no field "test_cases" with test cases', GradeFault.INVALID_VARIABLE
-        )
-        assert broken == Grade.unscorable(
-            'the row\'s field "test_cases" cannot be used: it must have the lists `inputs` and `outputs`',
-            GradeFault.INVALID_VARIABLE,
-        )
+        for each, word in ((missing, "no field"), (broken, "`outputs`")):
+            assert each.reason is not None
+            assert '"test_cases"' in each.reason
+            assert word in each.reason
+            assert each == Grade.unscorable(each.reason, GradeFault.INVALID_VARIABLE)
 
 
 def test_a_program_that_is_far_too_long_is_not_run(grader: CodeGrader) -> None:
     result = grade(grader, ADDS + "\n#" + "x" * MAX_CHARACTERS)
-    assert (result.score, result.format_ok, result.reason) == (0.0, True, "the program has more than 100000 characters")
+    assert (result.score, result.format_ok) == (0.0, True)
+    assert "100000 characters" in (result.reason or "")
 
 
 def test_an_output_as_long_as_the_expected_one_is_read_whole(grader: CodeGrader) -> None:

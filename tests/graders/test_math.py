@@ -207,7 +207,7 @@ HOSTILE = [
 
 
 @pytest.mark.slow
-def test_hostile_answers_are_wrong_and_harm_nobody_beside_them() -> None:
+def test_hostile_answers_are_wrong_and_do_not_affect_others() -> None:
     grader = MathGrader(MathGraderConfig(type="math", answer_in="answer", timeout_s=3.0), Services())
     texts = [f"<answer>{answer}</answer>" for answer in (*HOSTILE, "x = 5")]
     try:
@@ -238,10 +238,10 @@ def test_a_broken_row_is_unscorable_whatever_the_answer(boxed: MathGrader) -> No
         missing, empty = boxed.grade(
             [Sample(output_text=text, item={}), Sample(output_text=text, item={"gt_answer": " "})]
         )
-        assert missing == Grade.unscorable(
-            "item.gt_answer does not exist: item has no fields", GradeFault.INVALID_VARIABLE
-        )
-        assert empty == Grade.unscorable("the reference is empty; fix the row", GradeFault.INVALID_VARIABLE)
+        for each, word in ((missing, "item.gt_answer"), (empty, "empty")):
+            assert each.reason is not None
+            assert word in each.reason
+            assert each == Grade.unscorable(each.reason, GradeFault.INVALID_VARIABLE)
 
 
 def test_a_number_in_the_row_is_its_text(boxed: MathGrader) -> None:

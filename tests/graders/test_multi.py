@@ -162,6 +162,6 @@ def test_a_grader_that_cannot_be_built_is_named_and_the_others_are_closed() -> N
         },
         calculate_output="short + near",
     )
-    with pytest.raises(GraderError, match=r"^graders\.near: the metric cosine compares embeddings"):
+    with pytest.raises(GraderError, match=r"^graders\.near: .* cosine"):
         build_grader(config)
     assert psutil.Process().children() == [], "the sandbox goes on"

@@ -119,5 +119,5 @@ def test_what_is_no_expression_is_refused() -> None:
 def test_no_text_takes_longer_than_it_may() -> None:
     pattern = BoundedPattern(HOSTILE)
     for ask in (pattern.matches, pattern.is_in):
-        with pytest.raises(PatternTimeoutError, match="too long on a text of 20000 characters; write it without"):
+        with pytest.raises(PatternTimeoutError, match="too long on a text of 20000 characters"):
             ask("a" * 20_000, timeout_s=0.05)

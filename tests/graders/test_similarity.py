@@ -245,24 +245,24 @@ def test_words_of_plain_ascii_are_those_of_rouge_score(text: str) -> None:
 
 def test_texts_that_would_take_long_are_refused() -> None:
     assert similarity("rouge_l", "a" * MAX_CHARACTERS, "a") == 0
-    with pytest.raises(GraderError, match="has 50001 characters; at most 50000 are compared"):
+    with pytest.raises(GraderError, match="50001 characters; at most 50000"):
         similarity("rouge_l", "a" * (MAX_CHARACTERS + 1), "a")
     assert similarity("rouge_1", "a " * MAX_WORDS, "b") == 0
-    with pytest.raises(GraderError, match="has 20001 words; at most 20000 are compared"):
+    with pytest.raises(GraderError, match="20001 words; at most 20000"):
         similarity("bleu", "a " * (MAX_WORDS + 1), "a")
 
 
 def test_letters_of_two_long_texts_are_not_compared() -> None:
     assert similarity("fuzzy_match", "a" * 20_000, "a" * 19_999) > 0.99
-    with pytest.raises(GraderError, match="20001 characters with one of 20000 takes too long; take rouge_l"):
+    with pytest.raises(GraderError, match="20001 characters with one of 20000"):
         similarity("fuzzy_match", "a" * 20_001, "a" * 20_000)
     # The shorter text would be looked for in every place of the longer one, which takes minutes.
-    with pytest.raises(GraderError, match="20000 characters with one of 10000 takes too long"):
+    with pytest.raises(GraderError, match="20000 characters with one of 10000"):
         similarity("fuzzy_match", "ab" * 10_000, "c" * 10_000)
     assert similarity("fuzzy_match", "a" * 10_000, "a" * 1_000) > 0.5
-    with pytest.raises(GraderError, match="10000 characters with one of 1001 takes too long"):
+    with pytest.raises(GraderError, match="10000 characters with one of 1001"):
         similarity("fuzzy_match", "a" * 10_000, "a" * 1_001)
-    with pytest.raises(GraderError, match="4500 characters with one of 3000 takes too long"):
+    with pytest.raises(GraderError, match="4500 characters with one of 3000"):
         similarity("fuzzy_match", "a" * 4_500, "a" * 3_000)
     assert similarity("fuzzy_match", "a" * 4_499, "a" * 3_000) > 0.5
 

@@ -98,7 +98,7 @@ def test_cosine_asks_for_all_texts_at_once() -> None:
     assert all(grade.seconds > 0 for grade in grades)
 
 
-def test_cosine_of_equal_and_of_empty_texts_asks_nobody() -> None:
+def test_cosine_of_equal_and_of_empty_texts_needs_no_embedder() -> None:
     embedder = Angles()
     pairs = [("up", "up"), ("", " "), ("", "up"), (" ", "up"), ("up", "")]
     grades = grader("cosine", embedder=embedder).grade([sample(text, reference=wanted) for text, wanted in pairs])

@@ -352,9 +352,7 @@ def test_several_judges_of_one_server_share_its_bound_and_the_last_that_closes_c
 
 
 def test_without_a_judge_the_way_to_one_is_told() -> None:
-    with pytest.raises(
-        GraderError, match=r"set grading\.judge\.base_url, such as .* OPENAI_BASE_URL and OPENAI_API_KEY"
-    ):
+    with pytest.raises(GraderError, match=r"grading\.judge\.base_url, .* OPENAI_BASE_URL"):
         build_grader(score_model(), Services(environment={"OPENAI_API_KEY": "sk-1"}))
 
 
@@ -382,8 +380,8 @@ def test_the_configuration_goes_before_the_environment(service: StubService, mak
 @pytest.mark.parametrize(
     ("judge", "environment", "told"),
     [
-        (None, {"OPENAI_BASE_URL": "judge:8000"}, "OPENAI_BASE_URL is not an address"),
-        (ServiceConfig(base_url="http://judge/v1", api_key_env="JUDGE_KEY"), {}, "variable JUDGE_KEY is not set"),
+        (None, {"OPENAI_BASE_URL": "judge:8000"}, "OPENAI_BASE_URL"),
+        (ServiceConfig(base_url="http://judge/v1", api_key_env="JUDGE_KEY"), {}, "JUDGE_KEY"),
     ],
 )
 def test_a_judge_that_cannot_be_asked_is_told_when_the_grader_is_built(

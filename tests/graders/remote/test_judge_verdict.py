@@ -70,7 +70,7 @@ def test_an_object_that_a_judge_quotes_in_its_verdict_is_not_the_verdict() -> No
 
 def test_a_thought_that_is_cut_off_is_no_verdict_though_it_ends_like_one() -> None:
     error = refused(said('The answer says {"result": 1.0}', finish_reason="length"))
-    assert str(error) == "its answer was cut off before the verdict; raise max_completions_tokens"
+    assert "max_completions_tokens" in str(error)
     assert read_result(said(VERDICT, finish_reason="length")) == 0.5, "a whole verdict is one"
 
 

@@ -24,7 +24,7 @@ def test_the_signature_of_the_specifications_example() -> None:
     ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_!fKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_aHVudGVyMg=="],
 )
 def test_a_secret_of_another_form_is_refused_and_not_told(secret: str) -> None:
-    with pytest.raises(GraderError, match=r"^must be whsec_ and then base64 of at least 24 random bytes") as caught:
+    with pytest.raises(GraderError, match="whsec_ and then base64") as caught:
         Signer(secret)
     assert "aHVudGVy" not in str(caught.value)
 

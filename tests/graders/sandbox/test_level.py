@@ -52,11 +52,10 @@ def report(*refused: int, path: str = "") -> tuple[str | None, list[str], dict[s
 def test_without_landlock_untrusted_code_is_refused() -> None:
     level, missing, _, message = report(LANDLOCK)
     assert level is None
-    assert any(each.startswith("Landlock 1 for the level full: this kernel") for each in missing)
+    assert any(each.startswith("Landlock 1 for the level full") for each in missing)
     assert all("use Linux 6.2 or newer" in each for each in missing)
-    assert message.startswith(
-        "sandbox_unavailable: untrusted code cannot be isolated on this machine. Missing: Landlock"
-    )
+    assert message.startswith("sandbox_unavailable: ")
+    assert "Missing: Landlock" in message
 
 
 def test_without_namespaces_what_is_missing_is_named_with_the_way_out() -> None:

@@ -70,7 +70,7 @@ for workers in (None, 3):
 """
 
 
-def test_there_are_as_many_workers_as_cores_for_them_unless_somebody_says_how_many() -> None:
+def test_there_are_as_many_workers_as_cores_for_them_unless_a_number_is_given() -> None:
     ended = subprocess.run([sys.executable, "-c", HELD_TO_ONE_CORE], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == ["1", "3"]
 

@@ -19,6 +19,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,6 +33,7 @@ from verifine.cli.memory import keep_freed_memory
 from verifine.config.memory import MemoryPlan
 from verifine.machine.disk import LOCAL_DISK
 from verifine.machine.waiting import wait_briefly
+from verifine.models.chat import prompt_text
 from verifine.models.load import LanguageModel
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import EventSink
@@ -64,7 +66,7 @@ class Cost:
 def measure(workload: Workload, model: LanguageModel, rounds: int, folder: Path) -> Cost:
     trainer = make_trainer(workload, model)
     directory = RunDirectory(path=folder)
-    recorder = Recorder(directory, model, EventSink(directory.events, lambda: datetime.now(UTC)))
+    recorder = Recorder(directory, partial(prompt_text, model), EventSink(directory.events, lambda: datetime.now(UTC)))
     store = CheckpointStore(folder / "checkpoints", LOCAL_DISK)
     plan = SavingPlan(interval=STEPS, keep_last=2, keep_best=0)
     saver = Saver(trainer.learner, store, plan, recorder, time.perf_counter)
@@ -90,8 +92,8 @@ def _take(trainer: Trainer, progress: Progress, saver: Saver | None) -> tuple[Pr
     """STEPS steps, after a checkpoint if there is a saver; the seconds of both."""
     begin = time.perf_counter()
     if saver is not None:
-        budget = MemoryPlan(micro_batch_tokens=1, cache_bytes=1, recompute=False)
-        saver.save(RunState(budget=budget, progress=progress), {})
+        memory = MemoryPlan(micro_batch_tokens=1, cache_bytes=1, recompute=False)
+        saver.save(RunState(memory=memory, progress=progress), {})
     for _ in range(STEPS):
         progress = train_step(trainer, progress, None if saver is None else saver.take_back).progress
     if saver is not None:

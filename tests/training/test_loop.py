@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,8 @@ from verifine.graders import callable_grader
 from verifine.insights.diagnosis.monitor import Monitor
 from verifine.learner.learner import TrainingBatch, UpdateOutcome, UpdateReport
 from verifine.machine.disk import LOCAL_DISK
+from verifine.models.chat import prompt_text
+from verifine.models.policy import ModelPolicy
 from verifine.runs.directory import RunDirectory
 from verifine.runs.evaluations import read_evaluations
 from verifine.runs.events import CheckpointSaved, EvaluationDone, EventSink, RunEvent, StepDone, read_events
@@ -40,7 +43,7 @@ from verifine.types import Example, Message, Prompt, Sampling
 
 EXAMPLES = [Example(id=f"e{i}", messages=(Message(role="user", content="?"),), item={}) for i in range(4)]
 PLAN = Plan(steps=3, seconds=None, eval_interval=None, patience=None, keeps_best=False)
-START = RunState(budget=MemoryPlan(micro_batch_tokens=64, cache_bytes=1 << 20, recompute=False))
+START = RunState(memory=MemoryPlan(micro_batch_tokens=64, cache_bytes=1 << 20, recompute=False))
 
 
 @dataclass
@@ -86,12 +89,14 @@ def make_run(
     watcher = Watcher()
     moments = itertools.count()
     now = lambda: datetime.fromtimestamp(next(moments), UTC)  # noqa: E731
-    recorder = Recorder(directory, model, EventSink(directory.events, now, listeners=[watcher]))
+    recorder = Recorder(directory, partial(prompt_text, model), EventSink(directory.events, now, listeners=[watcher]))
     saving = SavingPlan(interval=save_interval, keep_last=2, keep_best=0)
     saver = Saver(trainer.learner, CheckpointStore(directory.checkpoints, LOCAL_DISK), saving, recorder, clock)
     run = Run(
         trainer=trainer,
-        model=model,
+        policy=ModelPolicy(model),
+        model_name=model.name,
+        parameters=model.parameter_count,
         eval_set=EvalSet(
             prompts=[Prompt(id="held-out/1", token_ids=(5,), item={"gt_answer": 7}, question="?")],
             engine=trainer.engine,
@@ -140,7 +145,7 @@ def test_every_rollout_is_written_with_its_advantage(tmp_path: Path) -> None:
     assert [record.text for record in records] == ["yes", "no"] * 2
     expected = 0.5 / (0.5**0.5 + 1e-4)
     assert [record.advantage for record in records] == pytest.approx([expected, -expected] * 2)
-    assert records[0].prompt == run.model.tokenizer.decode([5, 6])
+    assert records[0].prompt == load_tiny_model(tmp_path / "base").tokenizer.decode([5, 6])
     assert len(records[0].logprobs) == len(records[0].token_ids) == 3
 
 

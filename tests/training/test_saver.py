@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -16,6 +17,7 @@ from verifine.errors import DiskError
 from verifine.learner.learner import LearnerState
 from verifine.machine.blocks import Content
 from verifine.machine.disk import LOCAL_DISK, Disk, LocalDisk
+from verifine.models.chat import prompt_text
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import CheckpointSaved, EventSink, read_events
 from verifine.testing import FakeLearner, load_tiny_model
@@ -25,7 +27,7 @@ from verifine.training.recorder import Recorder
 from verifine.training.state import RunState
 from verifine.training.trainer import Progress
 
-BUDGET = MemoryPlan(micro_batch_tokens=1, cache_bytes=1, recompute=False)
+MEMORY = MemoryPlan(micro_batch_tokens=1, cache_bytes=1, recompute=False)
 PLENTY, NOTHING = 1 << 40, 0
 PATIENCE_S = 60.0
 """After which a test fails rather than hangs."""
@@ -64,7 +66,7 @@ class Scene:
     now: list[float]
 
     def save(self, step: int) -> None:
-        self.saver.save(RunState(budget=BUDGET, progress=Progress(step=step)), {})
+        self.saver.save(RunState(memory=MEMORY, progress=Progress(step=step)), {})
 
     def saved(self) -> list[object]:
         return [
@@ -77,7 +79,9 @@ class Scene:
 def make_scene(tmp_path: Path, disk: Disk = LOCAL_DISK, unused: int = PLENTY) -> Scene:
     model = load_tiny_model(tmp_path / "base")
     directory = RunDirectory.create(tmp_path / "run", "name", datetime(2026, 1, 1, tzinfo=UTC))
-    recorder = Recorder(directory, model, EventSink(directory.events, lambda: datetime(2026, 1, 1, tzinfo=UTC)))
+    recorder = Recorder(
+        directory, partial(prompt_text, model), EventSink(directory.events, lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    )
     learner, store, now = Learner(), CheckpointStore(directory.checkpoints, disk), [0.0]
     saver = Saver(
         learner,

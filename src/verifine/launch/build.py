@@ -119,7 +119,7 @@ def build_run(
         load_start_weights(policy.network, start)
         facts = facts.starting_from(start.folder)
     models = RunModels.around(policy, config, lambda: _load_copy(files, policy))
-    memory = None if resumed is None else resumed.budget
+    memory = None if resumed is None else resumed.memory
     assembly = assemble_trainer(inputs, facts, models, graders.grader, memory=memory)
     sampling = sampling_of(assembly.config, assembly.config.sampling.max_new_tokens)
     return BuiltRun(

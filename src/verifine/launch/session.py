@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from verifine.checkpoints.store import CheckpointStore
@@ -26,6 +27,8 @@ from verifine.launch.provenance import find_provenance
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.disk import LOCAL_DISK, Disk
 from verifine.machine.secrets import MaskingDisk, find_secrets
+from verifine.models.chat import prompt_text
+from verifine.models.policy import ModelPolicy
 from verifine.preflight.check import Extent, NoGoError
 from verifine.preflight.events import check_reported
 from verifine.preflight.numbers import to_numbers
@@ -74,7 +77,7 @@ class _Session:
 
         `damaged` says what is wrong with each checkpoint that was passed over.
         """
-        recorder = Recorder(self.attempt.directory, self.built.model, self.attempt.events)
+        recorder = Recorder(self.attempt.directory, partial(prompt_text, self.built.model), self.attempt.events)
         for damage in damaged:
             recorder.emit(CheckpointDamaged(error=damage))
         section, trainer = self.built.config.run, self.built.trainer
@@ -83,7 +86,9 @@ class _Session:
         saver = Saver(trainer.learner, store, plan, recorder, trainer.clock, saved=saved)
         run = Run(
             trainer=trainer,
-            model=self.built.model,
+            policy=ModelPolicy(self.built.model),
+            model_name=self.built.model.name,
+            parameters=self.built.model.parameter_count,
             eval_set=self.built.eval_set,
             plan=_plan(self.built.config),
             directory=self.attempt.directory,
@@ -153,7 +158,7 @@ def train(
             _write_config(directory, built.config, environment)
             attempt.begin_training(0, find_provenance(inputs, built.files, grader, built.start))
             session = _Session(built=built, attempt=attempt, request=request, began=started, disk=disk)
-            return session.carry_out(RunState(budget=built.config.memory))
+            return session.carry_out(RunState(memory=built.config.memory))
 
 
 def resume(
@@ -204,7 +209,7 @@ def resume(
             built = build_run(inputs, graders, files, find_facts(inputs, files), tell, resumed=start)
             provenance = find_provenance(inputs, built.files, grader, built.start)
             refuse_other_provenance(directory, provenance, begins=start is None)
-            start = RunState(budget=built.config.memory) if start is None else start
+            start = RunState(memory=built.config.memory) if start is None else start
             if learned is not None:
                 built.trainer.learner.restore(learned)
             tell(StageBegan(text=f"continuing from step {start.progress.step}"))

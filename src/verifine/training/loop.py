@@ -6,12 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from verifine.errors import DiskError, StoppedError, TrainingError
-from verifine.models.export import save_model
 from verifine.runs.events import RunEnded, StageBegan, StepDone, TrainingResumed, TrainingStarted, ended_by
 from verifine.runs.requests import RunRequest
 from verifine.runs.status import CANCELLED, Status
 from verifine.training.health import NOT_FINITE_LIMIT
-from verifine.training.pace import Pace
+from verifine.training.pace import REPORT_S, SAVED_PARAMETERS_PER_S, Pace
 from verifine.training.run import Run, Summary
 from verifine.training.state import RunState
 from verifine.training.step import train_step
@@ -59,7 +58,7 @@ def execute(run: Run, start: RunState) -> Summary:
 def _execute(run: Run, start: RunState) -> Summary:
     _check_engine(run, start)
     if start.progress.step == 0:
-        run.recorder.emit(TrainingStarted(model=run.model.name, steps=run.plan.steps))
+        run.recorder.emit(TrainingStarted(model=run.model_name, steps=run.plan.steps))
         began = run.trainer.clock()
         start = evaluate(run, start, "baseline")
         start = replace(start, evaluation_s=run.trainer.clock() - began)
@@ -79,14 +78,14 @@ def _execute(run: Run, start: RunState) -> Summary:
     if ending.status is not Status.INTERRUPTED:
         final = finish_with_best(run, state) if run.plan.keeps_best else evaluate_now(run, "final")
     run.recorder.emit(StageBegan(text="saving the model"))
-    save_model(run.model, run.directory.model, run.directory.disk)
+    run.policy.export(run.directory.model, run.directory.disk)
     run.saver.finish()
     status = ending.status if run.request() is None else Status.INTERRUPTED
     return Summary(ending=status, progress=state.progress, baseline=baseline, final=final)
 
 
 def _train(run: Run, state: RunState) -> tuple[_End, RunState]:
-    pace = Pace(run, state)
+    pace = _pace(run, state)
     while True:
         ending = _ending(run, state, pace)
         if ending is not None:
@@ -96,16 +95,16 @@ def _train(run: Run, state: RunState) -> tuple[_End, RunState]:
         state = replace(
             state,
             progress=result.progress,
-            patience=state.patience.note(result.outcomes),
+            health=state.health.note(result.outcomes),
             grading=state.grading.spend(result.rollouts.groups),
             seconds=pace.note(result.report.metrics["step_time"]),
         )
         run.recorder.emit(StepDone(report=result.report, eta_s=pace.eta_s(state.progress.step)))
         raise_findings(run, run.monitor.stepped(result.report))
-        if state.patience.has_no_signal:
+        if state.health.has_no_signal:
             state.grading.settle()
             return _End(status=Status.NO_SIGNAL), state
-        if state.patience.is_not_finite:
+        if state.health.is_not_finite:
             dump = run.recorder.dump(result)
             raise TrainingError(
                 f"the loss or its gradient was infinite or not a number in {NOT_FINITE_LIMIT} updates in a row, so "
@@ -113,6 +112,17 @@ def _train(run: Run, state: RunState) -> tuple[_End, RunState]:
                 "Lower optim.learning_rate, or set model.precision to float32."
             )
         state = _keep_up(run, state)
+
+
+def _pace(run: Run, state: RunState) -> Pace:
+    after_training_s = 1.2 * state.evaluation_s + run.parameters / SAVED_PARAMETERS_PER_S + REPORT_S
+    return Pace(
+        plan=run.plan,
+        clock=run.trainer.clock,
+        began=run.began - state.seconds,
+        first_step_s=state.evaluation_s,
+        reserve_s=lambda: after_training_s + run.saver.cost_s,
+    )
 
 
 def _check_engine(run: Run, state: RunState) -> None:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from safetensors.torch import save
 
 from verifine.insights.held_out import evaluation_numbers
 from verifine.machine.disk import write_whole
-from verifine.models.chat import prompt_text
-from verifine.models.load import LanguageModel
 from verifine.runs.directory import RunDirectory
 from verifine.runs.evaluations import Evaluation, read_evaluations, write_evaluation
 from verifine.runs.events import EvaluationDone, EventSink, RunEvent
 from verifine.runs.metrics import MetricLog
 from verifine.runs.rollouts import write_rollouts
 from verifine.training.step import StepResult
+from verifine.types import Prompt
 
 
 class Recorder:
     """Writes metrics, rollouts, evaluations and events into a run directory."""
 
-    def __init__(self, directory: RunDirectory, model: LanguageModel, events: EventSink) -> None:
+    def __init__(self, directory: RunDirectory, prompt_text: Callable[[Prompt], str], events: EventSink) -> None:
+        """`prompt_text` gives a prompt as the model reads it."""
         self._directory = directory
-        self._model = model
+        self._prompt_text = prompt_text
         self._events = events
         self._metrics = MetricLog(directory.metrics, directory.disk)
 
@@ -52,7 +53,7 @@ class Recorder:
             rollouts.groups,
             # A group that was left out has no advantage: it moved nothing.
             [by_prompt.get(group.prompt.id, [0.0] * len(group.rollouts)) for group in rollouts.groups],
-            [prompt_text(self._model, group.prompt) for group in rollouts.groups],
+            [self._prompt_text(group.prompt) for group in rollouts.groups],
             self._directory.disk,
         )
         self._metrics.append(result.report)

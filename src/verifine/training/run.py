@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from verifine.insights.diagnosis.monitor import Monitor
-from verifine.models.load import LanguageModel
+from verifine.models.policy import Policy
 from verifine.runs.directory import RunDirectory
 from verifine.runs.evaluations import Evaluation
 from verifine.runs.requests import RunRequest
@@ -19,12 +19,12 @@ from verifine.training.trainer import Progress, Trainer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How long a run goes on, and what it does on the way."""
+    """How long a run lasts, and what it does on the way."""
 
     steps: int | None
     """None: until the time is over."""
     seconds: float | None
-    """What the run may take, evaluations and earlier sessions included; None: no limit."""
+    """The time limit, which evaluations and earlier sessions count towards; None: no limit."""
     eval_interval: int | None
     patience: int | None
     """Evaluations in a row without a new best that end training; None: they never do."""
@@ -47,10 +47,14 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A trainer, the model it trains, and all that is around them."""
+    """A trainer, the policy it trains, and all that is around them."""
 
     trainer: Trainer
-    model: LanguageModel
+    policy: Policy
+    """What the learner of `trainer` updates."""
+    model_name: str
+    parameters: int
+    """Of the policy."""
     eval_set: EvalSet
     plan: Plan
     directory: RunDirectory

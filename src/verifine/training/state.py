@@ -1,4 +1,4 @@
-"""Everything a run goes on from, beside its weights and optimisers."""
+"""Everything a run continues from, beside its weights and optimisers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from verifine.types import Json
 class RunState:
     """A run between two steps."""
 
-    budget: MemoryPlan
+    memory: MemoryPlan
     """What it allows itself of memory: other micro-batches, or another cache, would round otherwise."""
     progress: Progress = field(default_factory=Progress)
     seconds: float = 0.0
@@ -33,7 +33,7 @@ class RunState:
     evaluation_s: float = 0.0
     """What one evaluation takes."""
     grading: UnscorableBudget = field(default_factory=UnscorableBudget)
-    patience: HealthCounters = field(default_factory=HealthCounters)
+    health: HealthCounters = field(default_factory=HealthCounters)
     best: Best = field(default_factory=Best)
 
 

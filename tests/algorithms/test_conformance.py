@@ -322,4 +322,4 @@ def test_the_oracle_knows_nothing_of_tensors(module: Any) -> None:
 
 def test_kl_is_refused_where_the_row_has_none() -> None:
     with pytest.raises(ValueError, match="no KL"):
-        oracle_rows.naive_dapo(random_step(0), NaiveSettings(max_tokens=MAX_TOKENS, beta=0.1))
+        oracle_rows.naive_dapo_step(random_step(0), NaiveSettings(max_tokens=MAX_TOKENS, beta=0.1))

@@ -12,9 +12,9 @@ from verifine.algorithms.advantages import (
     whitened,
 )
 from verifine.algorithms.estimators import AdvantageEstimator, CriticEstimator, GroupEstimator, ReturnEstimator
-from verifine.algorithms.inputs import Clip, LossInputs
 from verifine.algorithms.kl import k1, k2, k3
 from verifine.algorithms.loss import KL, Loss, ValueTerm
+from verifine.algorithms.loss_inputs import Clip, LossInputs
 from verifine.algorithms.shaping import drop_truncated, format_gate, has_signal, on_last_token, overlong_penalty
 from verifine.algorithms.surrogates import (
     cispo,

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from verifine.algorithms.advantages import GROUP_ADVANTAGES
 from verifine.algorithms.estimators import AdvantageEstimator, CriticEstimator, GroupEstimator, ReturnEstimator
-from verifine.algorithms.inputs import Clip
 from verifine.algorithms.kl import k1
 from verifine.algorithms.loss import KL, Loss, ValueTerm
+from verifine.algorithms.loss_inputs import Clip
 from verifine.algorithms.shaping import GROUP_FILTERS, drop_truncated, format_gate, overlong_penalty
 from verifine.batch import Advantages, Batch, Estimates, RolloutBatch
 from verifine.config import AlgorithmConfig, CriticConfig, RewardConfig

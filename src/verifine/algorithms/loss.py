@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from verifine.algorithms.inputs import Clip, LossInputs
 from verifine.algorithms.kl import KL_ESTIMATORS
+from verifine.algorithms.loss_inputs import Clip, LossInputs
 from verifine.algorithms.surrogates import (
     SURROGATES,
     HeldBack,

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from verifine.algorithms.inputs import Clip, LossInputs
+from verifine.algorithms.loss_inputs import Clip, LossInputs
 from verifine.config.recipes import SurrogateName
 
 

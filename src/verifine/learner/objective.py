@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from verifine.algorithms.inputs import LossInputs
 from verifine.algorithms.kl import k3
 from verifine.algorithms.loss import Loss
+from verifine.algorithms.loss_inputs import LossInputs
 from verifine.batch import Estimates
 from verifine.learner.learner import TokenStatistics, TrainingBatch
 from verifine.learner.metric_sums import MetricAccumulator

@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from verifine.algorithms.algorithm import Algorithm
-from verifine.algorithms.inputs import LossInputs
 from verifine.algorithms.loss import Loss
+from verifine.algorithms.loss_inputs import LossInputs
 from verifine.batch import Advantages, Batch, Estimates, RolloutBatch, collate
 from verifine.testing.oracle_batch import NaiveRollout
 from verifine.testing.oracle_rows import NaiveStep

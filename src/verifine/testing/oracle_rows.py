@@ -125,7 +125,7 @@ class _Objective:
     """None: KL is in the reward, or there is none."""
 
 
-def naive_grpo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
+def naive_grpo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     """Group-normalized rewards, clipped ratios, KL to the reference in the loss (arXiv:2402.03300, equation 3)."""
     batch = _lay_out(prompts, settings)
     advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings.scaling or "std")))
@@ -135,7 +135,7 @@ def naive_grpo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     )
 
 
-def naive_dr_grpo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
+def naive_dr_grpo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     """GRPO without its two divisions, by the std and by the rollout's length (arXiv:2503.20783)."""
     batch = _lay_out(prompts, settings)
     advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings.scaling or "none")))
@@ -144,7 +144,7 @@ def naive_dr_grpo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     return _answer(batch, settings, advantages, _Objective(surrogate=surrogate, weights=weights, kl=kl))
 
 
-def naive_dapo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
+def naive_dapo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     """Only groups with signal, a higher upper clip, one mean over all tokens, no KL (arXiv:2503.14476, equation 8)."""
     if settings.beta:
         raise ValueError("DAPO has no KL to the reference")
@@ -154,7 +154,7 @@ def naive_dapo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     return _answer(batch, settings, advantages, _Objective(surrogate=surrogate, weights=naive_token_mean(batch.row)))
 
 
-def naive_rloo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
+def naive_rloo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     """Rewards less KL against those of the siblings; the whole response is one action (arXiv:2402.14740)."""
     batch = _lay_out(prompts, settings)
     rewards = [list(group) for group in batch.rewards]
@@ -167,7 +167,7 @@ def naive_rloo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     )
 
 
-def naive_reinforce_pp(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
+def naive_reinforce_pp_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     """Each token's return, of reward at the end and KL on the way, whitened (REINFORCE++, arXiv:2501.03262)."""
     batch = _lay_out(prompts, settings)
     returns = oracle.naive_returns_to_go(_token_rewards(batch, settings), batch.row, settings.gamma)
@@ -176,7 +176,7 @@ def naive_reinforce_pp(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     return _answer(batch, settings, advantages, _Objective(surrogate=surrogate, weights=naive_token_mean(batch.row)))
 
 
-def naive_reinforce_pp_baseline(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
+def naive_reinforce_pp_baseline_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     """Group-centred rewards, whitened over all tokens; KL as k2 in the loss (arXiv:2501.03262)."""
     batch = _lay_out(prompts, settings)
     centered = oracle.naive_group_centered(batch.rewards, batch.valid)
@@ -187,7 +187,7 @@ def naive_reinforce_pp_baseline(prompts: Prompts, settings: NaiveSettings) -> Na
     )
 
 
-def naive_ppo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
+def naive_ppo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     """Generalized advantages of a critic, whitened, and the critic's own loss (arXiv:1707.06347, equation 9)."""
     batch = _lay_out(prompts, settings)
     rewards = _token_rewards(batch, settings)
@@ -197,7 +197,7 @@ def naive_ppo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     return _answer(batch, settings, advantages, _Objective(surrogate=surrogate, weights=naive_token_mean(batch.row)))
 
 
-def naive_gspo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
+def naive_gspo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     """GRPO with one ratio and one clip a rollout (arXiv:2507.18071, equation 5)."""
     batch = _lay_out(prompts, settings)
     advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings.scaling or "std")))
@@ -210,7 +210,7 @@ def naive_gspo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     return _answer(batch, settings, advantages, objective)
 
 
-def naive_cispo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
+def naive_cispo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     """REINFORCE with a capped, constant ratio, one mean over all tokens (arXiv:2506.13585, equation 4)."""
     batch = _lay_out(prompts, settings, needs_signal=True)
     advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings.scaling or "none")))
@@ -221,15 +221,15 @@ def naive_cispo(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
 
 
 NAIVE_ROWS: Mapping[str, Callable[[Prompts, NaiveSettings], NaiveStep]] = {
-    "grpo": naive_grpo,
-    "dr_grpo": naive_dr_grpo,
-    "dapo": naive_dapo,
-    "rloo": naive_rloo,
-    "reinforce_pp": naive_reinforce_pp,
-    "reinforce_pp_baseline": naive_reinforce_pp_baseline,
-    "ppo": naive_ppo,
-    "gspo": naive_gspo,
-    "cispo": naive_cispo,
+    "grpo": naive_grpo_step,
+    "dr_grpo": naive_dr_grpo_step,
+    "dapo": naive_dapo_step,
+    "rloo": naive_rloo_step,
+    "reinforce_pp": naive_reinforce_pp_step,
+    "reinforce_pp_baseline": naive_reinforce_pp_baseline_step,
+    "ppo": naive_ppo_step,
+    "gspo": naive_gspo_step,
+    "cispo": naive_cispo_step,
 }
 
 

@@ -3,7 +3,7 @@
     python benchmarks/kills.py [--kills 5] [--steps 24] [--json FILE]       # 6 minutes on two cores
 
 Both are the `verifine train` of the command line: SmolLM2-135M-Instruct, the task `largest`, 8 prompts x 8 answers, a
-checkpoint after every step. The kills come at random times, one a sitting, and fall wherever they fall: into sampling,
+checkpoint after every step. The kills come at random times, one a session, and fall wherever they fall: into sampling,
 an update, a checkpoint being written.
 """
 
@@ -36,7 +36,7 @@ class RunHistory:
     kills: int
     killed_after_s: list[float]
     resumed_at: list[int]
-    """The step that each sitting went on from; 0: from the beginning."""
+    """The step that each session went on from; 0: from the beginning."""
     steps: list[int]
     """Of the rows in metrics.jsonl."""
     seconds: float
@@ -89,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--steps", type=int, default=24)
-    parser.add_argument("--least-s", type=float, default=5.0, help="kills come so long after a sitting began at least")
+    parser.add_argument("--least-s", type=float, default=5.0, help="kills come so long after a session began at least")
     parser.add_argument("--most-s", type=float, default=30.0, help="kills come so long after the least time at most")
     parser.add_argument("--seed", type=int, default=0, help="of the times at which the kills come")
     parser.add_argument("--quick", action="store_true", help="a tiny model: whether it runs at all")

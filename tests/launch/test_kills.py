@@ -19,7 +19,7 @@ from verifine.runs.metrics import read_metrics
 from verifine.runs.status import find_status
 from verifine.testing import save_tiny_model
 from verifine.testing.disk import BROKEN, FULL, Fault, Moment
-from verifine.testing.sessions import POINTS, begin_sitting, end_sitting, hash_model, preload, tiny_run
+from verifine.testing.sessions import POINTS, begin_session, end_session, hash_final_model, preload, tiny_run
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ KILLS = 100
 SITTINGS_AT_ONCE = 2
 KILLED, DISK_FAILED = -9, 3
 KILLED_AFTER_S = (0.1, 1.2)
-"""A sitting takes a little less than half a second to begin."""
+"""A session takes a little less than half a second to begin."""
 
 SHORT: dict[str, Any] = {"steps": 2, "keep_last": 1}
 LONG: dict[str, Any] = {"steps": 40}
@@ -42,7 +42,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def sit_out(config: RunConfig, fault: Fault | None = None, kill_after_s: float | None = None) -> int:
-    return end_sitting(begin_sitting(config, fault), kill_after_s)
+    return end_session(begin_session(config, fault), kill_after_s)
 
 
 def acknowledged(run: RunDirectory) -> int:
@@ -60,7 +60,7 @@ def check_nothing_is_lost(run: RunDirectory) -> None:
 
 
 def check_it_is_whole(run: RunDirectory, steps: int, weights: str) -> None:
-    assert hash_model(run.path) == weights
+    assert hash_final_model(run.path) == weights
     assert [report.step for report in read_metrics(run.metrics)] == list(range(1, steps + 1))
     assert sorted(path.name for path in run.evaluations.iterdir()) == ["baseline.json", "final.json"]
     assert len(list(run.rollouts.iterdir())) == steps
@@ -74,7 +74,7 @@ def undisturbed(folder: Path, model: Path, **sections: Any) -> tuple[str, list[s
     config = tiny_run(folder, model, **sections)
     assert sit_out(config) == 0
     assert config.run.directory is not None
-    return hash_model(config.run.directory), json.loads((folder / POINTS).read_text())
+    return hash_final_model(config.run.directory), json.loads((folder / POINTS).read_text())
 
 
 def kill_at_random(model: Path, folder: Path, seed: int, weights: str) -> str:
@@ -124,7 +124,7 @@ def faults(points: list[str], moment: Moment, error: int | None) -> list[Fault]:
 
 
 def survive(model: Path, folder: Path, every: list[Fault], weights: str) -> int:
-    """Runs into one fault after the other, each in a sitting of its own; begins anew where a run has come to its end.
+    """Runs into one fault after the other, each in a session of its own; begins anew where a run has come to its end.
 
     Returns how many runs it took.
     """

@@ -25,7 +25,7 @@ from verifine.runs.requests import RunRequest
 from verifine.runs.rollouts import read_rollouts
 from verifine.runs.status import Status
 from verifine.testing import save_tiny_model
-from verifine.testing.sessions import grade, hash_model, tiny_run
+from verifine.testing.sessions import grade, hash_final_model, tiny_run
 
 TIMES = ("timing/", "step_time", "tokens_per_second", "grader/latency")
 
@@ -101,7 +101,7 @@ def test_pausing_and_going_on_twice_equals_one_go(name: str, model: Path, tmp_pa
     assert third.summary.ending is Status.FINISHED
 
     assert story(third.directory) == story(straight.directory)
-    assert hash_model(third.directory.path) == hash_model(straight.directory.path)
+    assert hash_final_model(third.directory.path) == hash_final_model(straight.directory.path)
     assert [report.step for report in read_metrics(third.directory.metrics)] == [1, 2, 3, 4, 5]
     started = [
         event.event.kind for event in read_events(third.directory.events) if event.event.kind in {"started", "resumed"}
@@ -113,7 +113,7 @@ def test_a_finished_run_made_longer_equals_a_longer_run(model: Path, tmp_path: P
     straight = start(tiny_run(tmp_path / "straight", model, run={"steps": 4}))
     short = start(tiny_run(tmp_path / "short", model, run={"steps": 2}))
     longer = resume(short.directory.path, steps=4, grader=grade)
-    assert hash_model(longer.directory.path) == hash_model(straight.directory.path)
+    assert hash_final_model(longer.directory.path) == hash_final_model(straight.directory.path)
     assert story(longer.directory) == story(straight.directory)
     assert load_config(longer.directory.config).run.steps == 4
 
@@ -125,7 +125,7 @@ def test_steps_after_the_newest_checkpoint_are_taken_again(model: Path, tmp_path
     run.path.joinpath("model", "model.safetensors").unlink()
     assert resume(run.path, grader=grade).summary.ending is Status.FINISHED
     assert story(run) == story(straight.directory)
-    assert hash_model(run.path) == hash_model(straight.directory.path)
+    assert hash_final_model(run.path) == hash_final_model(straight.directory.path)
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again(model: Path, tmp_path: Path) -> None:
@@ -134,12 +134,12 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again(model: Path, tmp_
     CheckpointStore(run.checkpoints, LOCAL_DISK).prune(())
     resume(run.path, grader=grade)
     assert story(run) == story(straight.directory)
-    assert hash_model(run.path) == hash_model(straight.directory.path)
+    assert hash_final_model(run.path) == hash_final_model(straight.directory.path)
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(model: Path, tmp_path: Path) -> None:
     run = start(tiny_run(tmp_path / "run", model)).directory
-    before = hash_model(run.path)
+    before = hash_final_model(run.path)
     damaged = run.checkpoints / "step-000003" / "state-1-of-4.safetensors"
     content = bytearray(damaged.read_bytes())
     content[-1] ^= 1
@@ -150,7 +150,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(model: Path, t
         f"{damaged} is damaged: its sha256 differs from that of what was written"
     ]
     assert [each.event.step for each in events if isinstance(each.event, TrainingResumed)] == [2]
-    assert hash_model(run.path) == before
+    assert hash_final_model(run.path) == before
 
 
 def test_a_file_called_pause_pauses_and_is_gone_when_the_run_goes_on(model: Path, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_the_resolved_config_begins_the_same_run(model: Path, tmp_path: Path) ->
     again = load_config(first.directory.config)
     again = again.model_copy(update={"run": again.run.model_copy(update={"directory": tmp_path / "again"})})
     assert dump_config(again)
-    assert hash_model(start(again).directory.path) == hash_model(first.directory.path)
+    assert hash_final_model(start(again).directory.path) == hash_final_model(first.directory.path)
     assert replace(first.directory, path=tmp_path / "again").config.is_file()
 
 
@@ -272,7 +272,7 @@ def test_a_run_with_the_weights_of_another_needs_that_one_at_its_beginning_only(
     resume(first.path, grader=grade, steps=5)  # its newest checkpoint is another one now
     CheckpointStore(first.checkpoints, LOCAL_DISK).prune(())
     resume(paused.path, grader=grade)
-    assert hash_model(paused.path) == hash_model(straight.path)
+    assert hash_final_model(paused.path) == hash_final_model(straight.path)
 
     CheckpointStore(straight.checkpoints, LOCAL_DISK).prune(())
     with pytest.raises(CheckpointError, match="step-000003 holds no checkpoint"):

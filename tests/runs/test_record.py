@@ -16,7 +16,7 @@ def write_events(run: RunDirectory, *moments: tuple[str, float]) -> None:
         append_row(run.events, {"time": (BEGIN + timedelta(seconds=seconds)).isoformat(), "type": kind, "number": 1})
 
 
-def test_what_lies_between_two_sittings_is_no_part_of_a_runs_time(tmp_path: Path) -> None:
+def test_what_lies_between_two_sessions_is_no_part_of_a_runs_time(tmp_path: Path) -> None:
     run = RunDirectory(path=tmp_path)
     write_text(run.config, "data: {task: largest}")
     moments = {"started": 0, "saved": 50, "paused": 60, "resumed": 3600, "finding": 3610, "finished": 3630}
@@ -25,7 +25,7 @@ def test_what_lies_between_two_sittings_is_no_part_of_a_runs_time(tmp_path: Path
     assert read_run(run).duration_s == 60 + 30
 
 
-def test_a_sitting_that_was_killed_counts_up_to_what_it_wrote_last(tmp_path: Path) -> None:
+def test_a_session_that_was_killed_counts_up_to_what_it_wrote_last(tmp_path: Path) -> None:
     run = RunDirectory(path=tmp_path)
     write_text(run.config, "data: {task: largest}")
     write_events(run, ("checked", 0), ("saved", 40), ("resumed", 1000), ("finished", 1005))

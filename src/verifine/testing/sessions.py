@@ -1,4 +1,4 @@
-"""Sittings of a tiny run in processes of their own, which may be killed."""
+"""Sessions of a tiny run in processes of their own, which a test may kill."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ POINTS = "points.json"
 
 _CONTEXT = get_context("forkserver")
 _STARTING = Lock()
-"""Starting a process looks after all others, so no two may be looked after at once."""
+"""Starting or joining a process polls all others, which no two threads may do at once."""
 
 
 def tiny_run(folder: Path, model_folder: Path, **sections: dict[str, object]) -> RunConfig:
     """A run of the model in `model_folder` in `folder/run`, on 16 questions of its own and 2 held out.
 
-    `sections` go over what is said here.
+    `sections` override the settings below.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, numbers in (("data", range(16)), ("eval", range(16, 18))):
@@ -56,16 +56,16 @@ def grade(sample: Mapping[str, str], item: Mapping[str, Json]) -> float:  # noqa
     return sum(map(ord, sample["output_text"])) % 7 / 6
 
 
-def begin_sitting(config: RunConfig, fault: Fault | None = None) -> ForkServerProcess:
-    """Starts or resumes a run in a process of its own, with what goes wrong there."""
-    process = _CONTEXT.Process(target=sit, args=(config, fault))
+def begin_session(config: RunConfig, fault: Fault | None = None) -> ForkServerProcess:
+    """Starts or resumes a run in a process of its own, in which `fault` happens."""
+    process = _CONTEXT.Process(target=run_session, args=(config, fault))
     with _STARTING:
         process.start()
     return process
 
 
-def end_sitting(process: ForkServerProcess, kill_after_s: float | None = None) -> int:
-    """Waits for the end of a sitting, or kills it; returns its exit code."""
+def end_session(process: ForkServerProcess, kill_after_s: float | None = None) -> int:
+    """Waits for the end of a session, or kills it; returns its exit code."""
     if not wait([process.sentinel], kill_after_s):
         process.kill()
         wait([process.sentinel])
@@ -75,7 +75,7 @@ def end_sitting(process: ForkServerProcess, kill_after_s: float | None = None) -
     return process.exitcode
 
 
-def sit(config: RunConfig, fault: Fault | None = None) -> None:
+def run_session(config: RunConfig, fault: Fault | None = None) -> None:
     """Trains from wherever the run directory is, unless it is at its end; exits with 3 where the disk failed."""
     torch.set_num_threads(1)
     root = config.run.directory
@@ -95,11 +95,11 @@ def sit(config: RunConfig, fault: Fault | None = None) -> None:
 
 
 def preload() -> None:
-    """Has every sitting begin with everything imported. To be called before the first one."""
+    """Lets every session begin with everything imported. To be called before the first one."""
     os.environ["OMP_NUM_THREADS"] = "1"
     _CONTEXT.set_forkserver_preload(["verifine.testing.sessions"])
 
 
-def hash_model(directory: Path) -> str:
+def hash_final_model(directory: Path) -> str:
     """The sha256 of the weights that a run ended with."""
     return hashlib.sha256((directory / "model" / "model.safetensors").read_bytes()).hexdigest()

@@ -224,7 +224,7 @@ BAD_CONFIGS: dict[str, tuple[dict[str, object], int, str]] = {
         4,
         r"train.jsonl line \d+: the prompt has \d+ tokens.*and \d+ more",
     ),
-    "no room at all": ({"sampling": {"max_new_tokens": 256}}, 4, r"leaves no room for a prompt. Lower it"),
+    "no room at all": ({"sampling": {"max_new_tokens": 256}}, 4, r"sampling.max_new_tokens is 256"),
     "broken grader": ({"grader": {"type": "python", "source": "def grade(:"}}, 4, r"grader.*line 1"),
 }
 

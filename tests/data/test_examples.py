@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from verifine.data import Examples, read_examples
 from verifine.data.chat_row import ChatRow
-from verifine.data.examples import ExampleWriter, fingerprint
+from verifine.data.examples import ExampleWriter, question_hash
 from verifine.data.spool import Spool
 from verifine.types import Example, Json, Message
 
@@ -71,17 +71,17 @@ def test_examples_are_a_sequence(tmp_path: Path) -> None:
 
 def test_fingerprints_are_those_of_the_examples_shown(tmp_path: Path) -> None:
     examples = read_examples(write(tmp_path, 5)).select([3, 0])
-    assert list(examples.fingerprints) == [fingerprint(each.messages, each.tools) for each in examples]
+    assert list(examples.fingerprints) == [question_hash(each.messages, each.tools) for each in examples]
 
 
 def test_a_fingerprint_tells_what_is_asked_and_nothing_else() -> None:
     def of(*contents: str, tools: tuple[dict[str, Json], ...] = ()) -> int:
-        return fingerprint([Message(role="user", content=content) for content in contents], tools)
+        return question_hash([Message(role="user", content=content) for content in contents], tools)
 
     asked = {of("a"), of("b"), of("a", "b"), of("ab"), of(""), of("a", tools=({"name": "f"},))}
     assert len(asked) == 6
     assert of("a") == of("a")
-    assert of("a") != fingerprint([Message(role="system", content="a")], ())
+    assert of("a") != question_hash([Message(role="system", content="a")], ())
 
 
 def test_a_file_that_changes_does_not_change_what_was_read(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_full_disk_is_told() -> None:
         text=True,
         check=True,
     ).stdout
-    assert printed.startswith("the data cannot be kept in /tmp (File too large); make room there, or set TMPDIR to")
+    assert printed.startswith("the data cannot be kept in /tmp (File too large); free space there, or set TMPDIR to")
 
 
 @given(st.lists(st.binary(max_size=20), max_size=20))

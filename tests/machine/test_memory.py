@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.machine.memory import Bound, MainMemory, find_room, read_bounds, read_memory
+from verifine.machine.memory import Bound, MainMemory, read_bounds, read_memory, within_bounds
 
 WriteProcess = Callable[..., Path]
 WriteGroup = Callable[..., None]
@@ -48,12 +48,12 @@ def test_without_control_groups_there_are_no_bounds(tmp_path: Path) -> None:
 
 def test_free_is_what_the_tightest_bound_leaves_with_what_is_held() -> None:
     machine, pod, box = Bound(limit=1000, used=400), Bound(limit=500, used=450), Bound(limit=300, used=100)
-    assert find_room([machine, pod, box], held=30) == MainMemory(total=300, free=80)  # 500 - (450 - 30)
-    assert find_room([machine], held=30) == MainMemory(total=1000, free=630)
+    assert within_bounds([machine, pod, box], held=30) == MainMemory(total=300, free=80)  # 500 - (450 - 30)
+    assert within_bounds([machine], held=30) == MainMemory(total=1000, free=630)
 
 
 def test_a_bound_that_is_overdrawn_leaves_nothing_and_not_less() -> None:
-    assert find_room([Bound(limit=100, used=150)], held=20).free == 0
+    assert within_bounds([Bound(limit=100, used=150)], held=20).free == 0
 
 
 @given(
@@ -61,8 +61,8 @@ def test_a_bound_that_is_overdrawn_leaves_nothing_and_not_less() -> None:
     held=st.integers(0, 9999),
 )
 def test_free_lies_between_nothing_and_the_whole(bounds: list[Bound], held: int) -> None:
-    room = find_room(bounds, held)
-    assert 0 <= room.free <= room.total
+    memory = within_bounds(bounds, held)
+    assert 0 <= memory.free <= memory.total
 
 
 def test_a_small_container_on_this_machine_is_what_counts(process: Path, write_group: WriteGroup) -> None:

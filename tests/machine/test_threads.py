@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifine.machine.cores import Cores
-from verifine.machine.threads import CHOICES, MOST_DATA, MOST_GRADING, Threads, decide_threads, share_out
+from verifine.machine.threads import CHOICES, MAX_DATA, MAX_GRADING, Threads, decide_threads, share_out
 
 HYPER_THREADED = Cores(logical=8, physical=4)
 
@@ -27,7 +27,7 @@ def test_a_quota_of_two_on_a_large_machine_is_two_threads() -> None:
 
 def test_many_cores_do_not_start_many_graders() -> None:
     threads = share_out(Cores(logical=128, physical=64), {})
-    assert threads == Threads(compute=64, grading=MOST_GRADING, data=MOST_DATA)
+    assert threads == Threads(compute=64, grading=MAX_GRADING, data=MAX_DATA)
 
 
 @pytest.mark.parametrize(

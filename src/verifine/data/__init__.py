@@ -1,4 +1,4 @@
-"""Datasets in, examples out; which example comes when; which are held out; what there is to say about them."""
+"""Reading datasets into examples, drawing and holding them out, and summarising them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of Arrow tables, as JSON has them: what Parquet files and hub datasets hold."""
+"""The rows of Arrow tables, which Parquet files and hub datasets consist of, as JSON values."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from verifine.errors import DataError
 from verifine.types import Json
 
 
-def check_schema(schema: pa.Schema, name: str) -> None:
-    """DataError where two columns have one name, or a column holds what no JSON can say, such as bytes."""
+def check_columns(schema: pa.Schema, name: str) -> None:
+    """Raises DataError if two columns have the same name, or a column holds what JSON cannot express, such as bytes."""
     for index, field in enumerate(schema):
         if field.name in schema.names[:index]:
             raise DataError(f'{name}: two columns are called "{field.name}"; rename one of them')
@@ -48,7 +48,7 @@ def _value(batch: pa.RecordBatch | pa.Table, name: str, index: int) -> Json:
 
 
 def _plain(value: Any, kind: pa.DataType) -> Json:
-    """A value of a type that fits: times are ISO 8601 text, and decimals are text, since a float would round them."""
+    """A value as JSON: times are ISO 8601 text, and decimals are text, because a float would round them."""
     types = pa.types
     if value is None:
         return None
@@ -74,7 +74,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _unfit(kind: pa.DataType) -> str | None:
-    """What a column of this type holds that JSON cannot say; None: nothing."""
+    """What a column of this type holds that JSON cannot express; None: nothing."""
     types = pa.types
     if types.is_dictionary(kind):
         return _unfit(kind.value_type)

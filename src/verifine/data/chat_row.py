@@ -1,4 +1,4 @@
-"""From the fields of one row to the chat that is asked and the item that its grader reads."""
+"""Turns the fields of one row into the chat that the model answers and the item that its grader reads."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class RowRules:
     """How the rows of one dataset are read."""
 
     columns: Mapping[str, str]
-    """Our field by its name, and their column that it is; the other columns keep their names."""
+    """The dataset's column for each of our fields; other columns keep their names."""
     system_prompt: str | None
-    """Put before every chat that has none; None: chats are taken as they are."""
+    """Added to every chat that has no system message; None: nothing is added."""
     is_table: bool
     """See `RowSource.is_table`."""
 
@@ -40,7 +40,7 @@ def parse_row(fields: Mapping[str, Json], rules: RowRules) -> ChatRow:
     """The reserved fields `messages` (or, without it, `prompt`) and `tools`, checked; everything else is the item.
 
     Raises:
-        RowError: naming the field and the way out.
+        RowError: the message names the field and how to fix it.
     """
     row = rename(fields, rules.columns)
     if "messages" in row and "prompt" in rules.columns:
@@ -76,7 +76,7 @@ def _structure(row: Mapping[str, Json], field: str, rules: RowRules) -> Json:
     value = row.get(field)
     if not (rules.is_table and isinstance(value, str)):
         return value
-    if not value.strip() and field == "tools":  # what an empty cell of a CSV file is
+    if not value.strip() and field == "tools":  # an empty cell of a CSV file
         return None
     try:
         return parse_json(value)
@@ -92,7 +92,7 @@ def _with_system_prompt(messages: tuple[Message, ...], system_prompt: str | None
 
 
 def _check_test_cases(value: Json) -> None:
-    """Test cases in the form {inputs, outputs} belong together in pairs; any other form is the grader's own matter."""
+    """Checks that test cases of the form {inputs, outputs} are pairs; other forms are left to the grader."""
     if not isinstance(value, dict) or not {"inputs", "outputs"} & set(value):
         return
     lengths = []

@@ -1,4 +1,4 @@
-"""The column map: which of a dataset's columns is which of our fields."""
+"""The column map, from our fields to the columns of a dataset."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def rename(fields: Mapping[str, Json], columns: Mapping[str, str]) -> dict[str, 
 
 
 def check_table(source: RowSource, columns: Mapping[str, str]) -> None:
-    """DataError where no row of a table could be used, since the columns are not those that are wanted."""
+    """Raises DataError if the columns of a table make all of its rows unusable."""
     assert source.columns is not None
     try:
         check_names(source.columns, columns)

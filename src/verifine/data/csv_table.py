@@ -1,4 +1,4 @@
-"""Reading CSV: a header, then one row a record; every value is text."""
+"""Reading CSV: a header, then one row per record; every value is text."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _FAULTS = (
         r"a carriage return stands inside the row; end rows with \n, or put the value between quotes",
     ),
 )
-"""What Python's csv module complains of, and what it means."""
+"""Errors of Python's csv module, and what they mean."""
 
 
 class _RowSizeError(Exception):
-    """A record that goes on and on, as it does behind a quotation mark that is never closed."""
+    """A record that is too long, probably because of a quotation mark that is never closed."""
 
 
 class _Lines:
-    """Feeds lines to the csv module, and remembers what was wrong with those of the record it is reading."""
+    """Feeds lines to the csv module, and remembers what is wrong with lines of the current record."""
 
     def __init__(self, lines: Iterator[Line]) -> None:
         self._lines = lines

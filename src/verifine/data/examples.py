@@ -47,7 +47,7 @@ class Examples(Sequence[Example]):
 
     @property
     def fingerprints(self) -> Sequence[int]:
-        """See `fingerprint`; nothing is read."""
+        """The `question_hash` of each; nothing is read."""
         return array("Q", (self._store.fingerprints[position] for position in self._positions))
 
 
@@ -73,7 +73,7 @@ class _Store:
 
 
 class ExampleWriter:
-    """Takes the rows of a dataset one by one, and is then its examples."""
+    """Collects the rows of a dataset one by one, and turns them into its examples."""
 
     def __init__(self, place: str) -> None:
         self._place = place
@@ -82,20 +82,20 @@ class ExampleWriter:
         self._ids = array("Q")
 
     def add(self, number: int, row: ChatRow) -> None:
-        """RowError where the row is too large."""
+        """Raises RowError if the row is too large."""
         turns: Any = [(message.role, message.content) for message in row.messages]
         record = _json([number, turns, row.tools, row.item])
         if len(record) > MAX_ROW_BYTES:
             size, limit = byte_size(len(record)), byte_size(MAX_ROW_BYTES)
             raise RowError(f"the row has {size}, but may have {limit} (1 MiB) at most; leave out what no grader reads")
         self._records.append(record)
-        self._fingerprints.append(fingerprint(row.messages, row.tools))
+        self._fingerprints.append(question_hash(row.messages, row.tools))
         own_id = _own_id(row.item.get("id"))
         if own_id is not None:
             self._ids.append(_hash(own_id.encode()))
 
     def finish(self) -> Examples:
-        """The examples, with the ids of their own field `id` if those tell all of them apart, else their numbers."""
+        """The examples. Their ids are those of the field `id` if these are unique, else their numbers."""
         self._records.seal()
         count = len(self._records)
         store = _Store(
@@ -107,8 +107,8 @@ class ExampleWriter:
         return Examples(store, range(count))
 
 
-def fingerprint(messages: Iterable[Message], tools: Iterable[Mapping[str, Json]]) -> int:
-    """64 bits that are equal where the same is asked, and by chance once in 10^7 data sets of a million questions."""
+def question_hash(messages: Iterable[Message], tools: Iterable[Mapping[str, Json]]) -> int:
+    """A 64-bit hash of a question. Among a million different ones, two are equal with probability below 10^-7."""
     asked: Any = [[(message.role, message.content) for message in messages], list(tools)]
     return _hash(_json(asked))
 
@@ -122,7 +122,7 @@ def _hash(data: bytes) -> int:
 
 
 def _own_id(value: Json) -> str | None:
-    """None: not usable. `x@1` is how a draw of `x` in epoch 1 is called, so a row must not be called so."""
+    """None: it cannot be used. `x@1` is the id of `x` when drawn in epoch 1, so a row must not have such an id."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     id_ = str(value)

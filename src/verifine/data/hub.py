@@ -9,7 +9,7 @@ import datasets
 import pyarrow as pa
 
 from verifine.config.dataset import HubDataset
-from verifine.data.arrow_table import check_schema, read_batch
+from verifine.data.arrow_table import check_columns, read_batch
 from verifine.data.rows import BadRow, Row, RowSource
 from verifine.errors import DataError
 
@@ -58,7 +58,7 @@ def _rows(dataset: HubDataset, batches: Iterator[pa.Table]) -> Iterator[Row | Ba
     number, schema = 1, None
     for batch in batches:
         if batch.schema != schema:
-            check_schema(batch.schema, str(dataset))
+            check_columns(batch.schema, str(dataset))
             schema = batch.schema
         yield from read_batch(batch, number)
         number += batch.num_rows

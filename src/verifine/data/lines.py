@@ -1,4 +1,4 @@
-"""The lines of a text file, in bounded memory, and what is wrong with them before any format is read."""
+"""The lines of a text file in bounded memory, and faults in them that do not depend on the format."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (codecs.BOM_UTF16_LE, "UTF-16 text", "save it as UTF-8"),
     (codecs.BOM_UTF16_BE, "UTF-16 text", "save it as UTF-8"),
 )
-"""How files begin that are often given by mistake (UTF-32 before UTF-16, which begins alike), and the way out."""
+"""First bytes of files that are given by mistake, and what to do. UTF-32 comes before UTF-16, which begins alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +42,18 @@ class Line:
 
     number: int
     text: str
-    """With a fault, what of it can be read."""
+    """If there is a fault, the readable part of the line."""
     fault: str | None
-    """Why it cannot be used; None: it can."""
+    """Why the line cannot be used; None: it can."""
 
 
 def read_lines(path: Path) -> Iterator[Line]:
     r"""The lines of a UTF-8 file, blank ones included, numbered from 1. A line ends with `\n`.
 
-    A line over the limit is skipped in pieces, so that no file can fill the memory.
+    A line over the limit is skipped in pieces, so that memory stays bounded.
 
     Raises:
-        DataError: the file cannot be read, or is not text at all.
+        DataError: the file cannot be read, or is not text.
     """
     check_file(path)
     try:
@@ -69,7 +69,7 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 
 def check_file(path: Path) -> None:
-    """DataError unless there is a regular file (a pipe could make us wait for ever)."""
+    """Raises DataError unless this is a regular file (reading a pipe could block forever)."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
@@ -83,9 +83,9 @@ def check_file(path: Path) -> None:
 
 
 def _check_kind(path: Path, start: bytes) -> None:
-    for signature, kind, way_out in _SIGNATURES:
+    for signature, kind, hint in _SIGNATURES:
         if start.startswith(signature):
-            raise DataError(f"{path} line 1: this is {kind}, not text; {way_out}")
+            raise DataError(f"{path} line 1: this is {kind}, not text; {hint}")
 
 
 def _unreadable(path: Path, error: OSError) -> str:
@@ -99,7 +99,7 @@ def _near(path: Path) -> str:
 
 
 def _read_line(file: BufferedReader, number: int) -> Line | None:
-    """The next line; None: there is none."""
+    """The next line; None at the end of the file."""
     raw = file.readline(MAX_ROW_BYTES + 1)
     if not raw:
         return None
@@ -114,7 +114,7 @@ def _read_line(file: BufferedReader, number: int) -> Line | None:
 
 
 def _skip(file: BufferedReader, piece: bytes) -> int:
-    """Reads on to the end of the line that `piece` is of; returns how many bytes that took."""
+    """Skips the rest of the line that `piece` belongs to; returns its size in bytes."""
     size = 0
     while not piece.endswith(b"\n") and (piece := file.readline(_SKIPPED_AT_ONCE)):
         size += len(piece)

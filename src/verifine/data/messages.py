@@ -1,4 +1,4 @@
-"""The chat of one row: checked, and turned into Messages."""
+"""Checks the chat of one row and turns it into Messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def parse_messages(value: Json) -> tuple[Message, ...]:
     """The chat in a row's `messages`: a list of {role, content}, or a single such object.
 
     Raises:
-        RowError: naming the field and the way out.
+        RowError: the message names the field and how to fix it.
     """
     turns = [value] if isinstance(value, dict) else value
     if not isinstance(turns, list):
@@ -78,6 +78,6 @@ def _part(value: Json, where: str) -> str:
 
 
 def kind_of(value: Json) -> str:
-    """What a value is, as a clause behind "is"."""
+    """The kind of a value, as it reads after "is"."""
     names = {"NoneType": "null", "bool": "true or false", "str": "text", "list": "a list", "dict": "an object"}
     return names.get(type(value).__name__, "a number")

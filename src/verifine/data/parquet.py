@@ -8,29 +8,29 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow.parquet import ParquetFile
 
-from verifine.data.arrow_table import check_schema, read_batch
+from verifine.data.arrow_table import check_columns, read_batch
 from verifine.data.lines import check_file
 from verifine.data.rows import BadRow, Row, RowSource
 from verifine.errors import DataError
 
 _ROWS_AT_ONCE = 256
 _BUFFER_BYTES = 1 << 20
-"""Read of a column at once; without it, a whole column of a row group is read before its first row is seen."""
+"""Bytes of a column that are read at a time; otherwise a column of a row group would be read as a whole."""
 
 
 def open_parquet(path: Path) -> RowSource:
     """The schema is read at once.
 
     Raises:
-        DataError: the file is no Parquet file, or a column cannot be used.
+        DataError: this is not a Parquet file, or a column cannot be used.
     """
     check_file(path)
     try:
         file = ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
         schema = file.schema_arrow
-    except Exception as error:  # pyarrow has no one kind of error for a file that is none
+    except Exception as error:  # pyarrow raises different errors for files that are not Parquet
         raise DataError(f"{path} cannot be read as Parquet ({_first_line(error)}); write it anew") from error
-    check_schema(schema, str(path))
+    check_columns(schema, str(path))
     return RowSource(name=str(path), unit="row", rows=_rows(path, file), columns=tuple(schema.names))
 
 

@@ -1,11 +1,11 @@
-"""What is wrong with many rows, told at once and in bounded memory."""
+"""Collects the problems of many rows into one error, in bounded memory."""
 
 from __future__ import annotations
 
 from verifine.errors import DataError
 
 MAX_PROBLEMS = 5
-"""Problems told in one error; the rest is counted. A file with one habit wrong has it wrong on every line."""
+"""Problems listed in one error; the rest is counted, because a systematic mistake is on every line."""
 
 
 class Problems:
@@ -21,7 +21,7 @@ class Problems:
             self._first.append(text)
 
     def check(self) -> None:
-        """DataError if there were any."""
+        """Raises DataError if there were any."""
         if self._count:
             more = self._count - len(self._first)
             raise DataError("\n".join([*self._first, f"and {more} more"] if more else self._first))

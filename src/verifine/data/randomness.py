@@ -1,4 +1,4 @@
-"""Random numbers that are a function of what they are for, so that nothing about them has to be stored."""
+"""Random numbers as a function of their purpose, so that no generator state has to be stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import random
 def random_for(*purpose: str | int) -> random.Random:
     """A generator keyed by its purpose, e.g. `random_for("shuffle", seed, epoch)`; the same in every process.
 
-    `hash()` would not do: Python salts it anew in each process.
+    `hash()` cannot be used: Python salts it differently in each process.
     """
     digest = hashlib.sha256(json.dumps(purpose).encode()).digest()
     return random.Random(int.from_bytes(digest))  # noqa: S311 - for drawing prompts, not secrets

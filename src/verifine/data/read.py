@@ -1,4 +1,4 @@
-"""Reading a dataset, wherever it stands and whatever its format: every row checked, the first problems told at once."""
+"""Reads a dataset of any format from a file or the hub, and checks every row."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def read_examples(
     """The examples of a file or a hub dataset, in its order.
 
     Args:
-        location: A file's suffix says what its format is.
-        columns: Our field by its name, and the column that it is; None: every column keeps its name.
-        system_prompt: Put before every chat that has no system message; None: chats are taken as they are.
+        location: The suffix of a file determines its format.
+        columns: The column for each of our fields; None: every column keeps its name.
+        system_prompt: Added to every chat that has no system message; None: nothing is added.
 
     Raises:
-        DataError: naming file, line and field of the first problems, and what to do.
-        SetupError: a package that reads this format is not installed, or the disk is full.
+        DataError: the message has file, line and field of the first problems, and how to fix them.
+        SetupError: the package for this format is not installed, or the disk is full.
     """
     source, columns = _open(location), columns or {}
     if source.is_table:
@@ -52,7 +52,7 @@ def read_examples(
 
 
 def _add(row: Row | BadRow, rules: RowRules, writer: ExampleWriter) -> str | None:
-    """Writes a row down, or returns why it cannot be used."""
+    """Adds a row, or returns why it cannot be used."""
     if isinstance(row, BadRow):
         return row.reason
     try:
@@ -78,8 +78,7 @@ def _open(location: Path | HubDataset) -> RowSource:
     raise DataError(f"{location}: the name does not say what the format is; let it end in {', '.join(SUFFIXES)}")
 
 
-# The two readers below are imported where their format is chosen, because what they need is optional: JSONL and CSV
-# are read without it.
+# The two readers below are imported where their format is chosen, because they need optional packages.
 
 
 def _open_parquet(path: Path) -> RowSource:
@@ -96,7 +95,7 @@ def _open_hub(dataset: HubDataset) -> RowSource:
     except ModuleNotFoundError as error:
         raise _missing("datasets", str(dataset), error) from error
     here = Path(dataset.name)
-    if here.exists() and not here.is_absolute():  # a program that gives a whole path means that folder
+    if here.exists() and not here.is_absolute():  # an absolute path does mean that folder
         raise DataError(
             f"{dataset}: a folder called {dataset.name} is here, and would be read in place of the hub's dataset; give "
             "the path of a file in it, or run this elsewhere"

@@ -1,4 +1,4 @@
-"""What every reader gives, whatever the format: numbered rows, and those that could not be read."""
+"""The output of every reader: numbered rows, and rows that could not be read."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Literal
 from verifine.types import Json
 
 MAX_ROW_BYTES = 1 << 20
-"""The most one row may hold, in any format (1 MiB): far above a prompt and its test cases, far below a machine."""
+"""The largest row in any format (1 MiB): far more than a prompt with test cases, far less than a machine's memory."""
 
 
 class RowError(ValueError):
-    """A row that cannot be used; whoever catches it adds file and line."""
+    """A row that cannot be used; the caller adds file and line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadRow:
-    """A row that could not be read; those after it may be good."""
+    """A row that could not be read; later rows may be fine."""
 
     number: int
     reason: str
@@ -35,22 +35,22 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowSource:
-    """A file or dataset that has been opened; its rows are read once, one at a time."""
+    """An open file or dataset; its rows are read once, one at a time."""
 
     name: str
-    """As error messages call it."""
+    """For error messages."""
     unit: Literal["line", "row"]
     """What `Row.number` counts."""
     rows: Iterator[Row | BadRow]
     columns: tuple[str, ...] | None
-    """What every row has; None: each row has fields of its own."""
+    """The columns of all rows; None: each row has its own fields."""
 
     @property
     def is_table(self) -> bool:
-        """In a table, `messages` and `tools` may be JSON text, and a field that is null may be a struct's filler."""
+        """In a table, `messages` and `tools` may be JSON text, and null may mean that a struct has no such field."""
         return self.columns is not None
 
 
 def byte_size(count: int) -> str:
-    """A number of bytes as people read it, such as `20,971,520 bytes`."""
+    """A number of bytes for people to read, such as `20,971,520 bytes`."""
     return f"{count:,} bytes"

@@ -1,4 +1,4 @@
-"""Which example comes when: shuffled epochs, with an integer as the only state."""
+"""The order in which examples are drawn: shuffled epochs, with an integer as the only state."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Draw:
 class PromptSampler:
     """Epochs of shuffled examples.
 
-    What `draw` returns depends on the examples, the seed and the position alone, so the position is all that a
-    checkpoint has to hold. Only the examples that are drawn are read.
+    `draw` depends on the examples, the seed and the position alone, so a checkpoint holds only the position. Only
+    examples that are drawn are read.
     """
 
     def __init__(self, examples: Sequence[Example], seed: int) -> None:
@@ -52,7 +52,7 @@ class PromptSampler:
 
 @lru_cache(maxsize=4)
 def _permutation(seed: int, epoch: int, size: int) -> Sequence[int]:
-    """The order of one epoch. Kept, because one step usually draws from one or two epochs."""
+    """The order of one epoch. Cached, because a step usually draws from one or two epochs."""
     order = array("Q", range(size))
     random_for("epoch", seed, epoch).shuffle(order)
     return order

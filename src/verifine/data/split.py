@@ -1,4 +1,4 @@
-"""Holding examples out of training, to be asked in evaluation."""
+"""Holds examples out of training, for evaluation."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from verifine.data.randomness import random_for
 
 SMALLEST_TO_SPLIT = 20
-"""With fewer examples than this every one is needed for training."""
+"""With fewer examples than this, all of them are needed for training."""
 
 
-def hold_out(fingerprints: Sequence[int], seed: int, size: int) -> tuple[Sequence[int], Sequence[int]]:
-    """The indices of the examples to train on and of those to hold out, each rising.
+def hold_out(hashes: Sequence[int], seed: int, size: int) -> tuple[Sequence[int], Sequence[int]]:
+    """The indices of the examples to train on and to hold out, both in ascending order.
 
-    A tenth is held out, at most `size`; nothing, where there are fewer than 20 examples. Examples with the same
-    fingerprint stay together, so what is held out is never trained on; those that do not fit stay in training.
+    A tenth is held out, but at most `size`, and nothing of fewer than 20 examples. Examples with equal hashes stay
+    together, so that no held-out question is trained on; groups that do not fit stay in training.
     """
-    room = min(size, len(fingerprints) // 10) if len(fingerprints) >= SMALLEST_TO_SPLIT else 0
-    _, group, sizes = np.unique(np.array(fingerprints, dtype=np.uint64), return_inverse=True, return_counts=True)
+    left = min(size, len(hashes) // 10) if len(hashes) >= SMALLEST_TO_SPLIT else 0
+    _, group, sizes = np.unique(np.array(hashes, dtype=np.uint64), return_inverse=True, return_counts=True)
     is_held = np.zeros(len(sizes), dtype=bool)
-    for index in _shuffled(len(fingerprints), seed) if room else ():
-        if not is_held[group[index]] and sizes[group[index]] <= room:
+    for index in _shuffled(len(hashes), seed) if left else ():
+        if not is_held[group[index]] and sizes[group[index]] <= left:
             is_held[group[index]] = True
-            room -= sizes[group[index]]
-        if not room:
+            left -= sizes[group[index]]
+        if not left:
             break
     return _indices(~is_held[group]), _indices(is_held[group])
 
@@ -39,5 +39,5 @@ def _shuffled(size: int, seed: int) -> Sequence[int]:
 
 
 def _indices(mask: NDArray[np.bool_]) -> Sequence[int]:
-    """Where the mask is true, as an array of Python's own."""
+    """The indices where the mask is true."""
     return array("Q", np.flatnonzero(mask).astype(np.uint64).tobytes())

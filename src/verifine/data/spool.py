@@ -1,4 +1,4 @@
-"""Records on disk in place of memory."""
+"""Records on disk instead of in memory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from verifine.errors import SetupError
 
 
 class Spool:
-    """Byte strings by their position, in a temporary file without a name.
+    """Byte strings by their index, in a temporary file without a name.
 
-    Nobody else can change or find the file, and nothing is left behind when the process ends, however it ends.
+    Other processes cannot find the file, and nothing is left when the process ends, even if it is killed.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Spool:
         return len(self._ends) - 1
 
     def append(self, record: bytes) -> None:
-        """SetupError where the disk is full."""
+        """Raises SetupError if the disk is full."""
         try:
             self._file.write(record)
         except OSError as error:
@@ -33,7 +33,7 @@ class Spool:
         self._ends.append(self._ends[-1] + len(record))
 
     def seal(self) -> None:
-        """Everything is written: from now on, records may be read."""
+        """Ends writing; afterwards records can be read."""
         try:
             self._file.flush()
         except OSError as error:
@@ -41,12 +41,12 @@ class Spool:
 
     def __getitem__(self, position: int) -> bytes:
         start, end = self._ends[position], self._ends[position + 1]
-        # With a position of its own: threads and forked processes share the file's.
+        # pread, because threads and forked processes share the file's own position.
         return os.pread(self._file.fileno(), end - start, start)
 
 
 def _full(error: OSError) -> SetupError:
     return SetupError(
-        f"the data cannot be kept in {tempfile.gettempdir()} ({error.strerror}); make room there, or set TMPDIR to a "
+        f"the data cannot be kept in {tempfile.gettempdir()} ({error.strerror}); free space there, or set TMPDIR to a "
         "folder on a larger disk"
     )

@@ -1,4 +1,4 @@
-"""The nearest name to one that was mistyped, for the way out in an error message."""
+"""The name closest to a mistyped one, for the hint in an error message."""
 
 from __future__ import annotations
 

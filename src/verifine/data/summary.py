@@ -1,4 +1,4 @@
-"""What there is to say about a dataset before it is trained on."""
+"""A summary of a dataset before it is trained on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifine.config.graders.fields import REFERENCE_FIELD
-from verifine.data.examples import fingerprint
+from verifine.data.examples import question_hash
 from verifine.types import Example
 
 SHOWN_REPEATS = 3
@@ -20,11 +20,11 @@ SHOWN_REPEATS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeats:
-    """Rows that ask what another row asks: the same messages and tools."""
+    """Rows with the same messages and tools as another row."""
 
     count: int
     first: tuple[tuple[str, str], ...]
-    """Places of the first of them, each with the place of the row it repeats."""
+    """The places of the first ones, each with the place of the row that it repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,27 +36,27 @@ class DataSummary:
     is_carved_out: bool
     """Whether the held-out rows were drawn from the training data, rather than given."""
     duplicates: Repeats
-    """Training rows that repeat an earlier one."""
+    """Training rows that repeat an earlier row."""
     overlap: Repeats
     """Held-out rows that are trained on as well."""
     fields: Mapping[str, int]
-    """Each field of the training rows' items, and in how many of them it is there and not null."""
+    """The fields of the training rows' items, and in how many rows each is present and not null."""
     constant_reference: str | None
     """The `gt_answer` that all training rows have in common, as JSON; None: they differ, or have none."""
 
 
 def summarize_data(train: Sequence[Example], held_out: Sequence[Example], *, is_carved_out: bool) -> DataSummary:
-    """Reads every row once, one at a time; what is kept of it is a hash."""
+    """Reads every row once, one at a time, and keeps only a hash of it."""
     prints = array("Q")
     fields: Counter[str] = Counter()
     references: set[str | None] = set()
     for example in train:
-        prints.append(fingerprint(example.messages, example.tools))
+        prints.append(question_hash(example.messages, example.tools))
         fields.update(name for name, value in example.item.items() if value is not None)
         if len(references) < 2:
             references.add(_reference(example))
     train_prints = np.array(prints, dtype=np.uint64)
-    held_prints = np.fromiter((fingerprint(each.messages, each.tools) for each in held_out), dtype=np.uint64)
+    held_prints = np.fromiter((question_hash(each.messages, each.tools) for each in held_out), dtype=np.uint64)
     values, first, group = np.unique(train_prints, return_index=True, return_inverse=True)
     repeated = np.flatnonzero(first[group] != np.arange(len(group)))
     learned = np.flatnonzero(np.isin(held_prints, values))

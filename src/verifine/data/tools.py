@@ -1,4 +1,4 @@
-"""The functions a model is told it may call: OpenAI's chat tools, checked."""
+"""Checks the functions that a model is told it may call, in OpenAI's format for chat tools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def parse_tools(value: Json) -> tuple[Mapping[str, Json], ...]:
     """The tools in a row's `tools`; null is none.
 
     Raises:
-        RowError: naming the field and the way out.
+        RowError: the message names the field and how to fix it.
     """
     if value is None:
         return ()
@@ -34,7 +34,7 @@ def parse_tools(value: Json) -> tuple[Mapping[str, Json], ...]:
 
 
 def without_nulls(value: Json) -> Json:
-    """`value` without the fields that are null: a table's structs have every field that any row has."""
+    """`value` without null fields, because a table's structs have the fields of all rows."""
     if isinstance(value, dict):
         return {field: without_nulls(each) for field, each in value.items() if each is not None}
     if isinstance(value, list):

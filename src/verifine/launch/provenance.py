@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from verifine.graders import GradeFunction, Grader
 from verifine.launch.inputs import RunInputs
-from verifine.models.provision import ProvisionedModel, hash_model
+from verifine.models.provision import ProvisionedModel, hash_model_folder
 from verifine.runs.run_file import Provenance
 from verifine.types import Example
 
@@ -23,7 +23,7 @@ def find_provenance(
 ) -> Provenance:
     """Reads every file of the model and every example; `start` is the sha256 of the checkpoint it starts from."""
     return Provenance(
-        model=hash_model(provisioned.folder),
+        model=hash_model_folder(provisioned.folder),
         start=start,
         data=_hash(_describe(example) for examples in (inputs.train, inputs.held_out) for example in examples),
         grader=_hash_grader(inputs) if grader is None else _hash_source(grader),

@@ -1,1 +1,1 @@
-"""What this machine lets the process have: cores, threads made of them, and main memory. Free of torch."""
+"""What the process may use of this machine: cores, threads, main memory, the disk. Free of torch."""

@@ -1,7 +1,7 @@
 """Writing past the page cache.
 
-What goes through the cache is copied by the processor and handed to the disk in small portions, which takes processor
-time from whatever computes meanwhile: a checkpoint of 1.6 GB costs 3 seconds of it, and 0.2 past the cache.
+What goes through the cache is copied by the processor and handed to the disk in small portions. That takes processor
+time from the computation beside it: for a checkpoint of 1.6 GB 3 seconds, and 0.2 past the cache.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from typing import TypeAlias
 Content: TypeAlias = bytes | memoryview
 
 BLOCK_BYTES = 8 << 20
-"""Much of a file at a time, as whole pages."""
+"""Bytes written at a time: a large part of a file, in whole pages."""
 
 _REFUSALS = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
-"""What file systems say that know no way past the cache, or not for what they were given."""
+"""Errors of file systems that cannot write past the cache, or not the data that they were given."""
 
 
 def new_block(size: int = BLOCK_BYTES) -> memoryview:
-    """Memory that begins with a page, which a disk can read by itself."""
+    """Page-aligned memory, which a disk can read without the processor."""
     return memoryview(mmap(-1, size))
 
 
 def write_parts(handle: int, content: Iterable[Content]) -> None:
-    """One part after the other: those that are blocks past the cache where the file system knows how.
+    """Writes the parts in order: blocks of whole pages past the cache, if the file system supports that.
 
     Raises:
         OSError: it cannot be written.
@@ -43,7 +43,7 @@ def write_parts(handle: int, content: Iterable[Content]) -> None:
 
 
 def write_all(handle: int, content: Content) -> None:
-    """A system may write a part only, where the disk becomes full."""
+    """Writes all of `content`; one call to the system may write only a part of it, when the disk becomes full."""
     rest = memoryview(content)
     while rest:
         try:
@@ -59,7 +59,7 @@ def _is_of_whole_pages(part: Content) -> bool:
 
 
 def _pass_cache(handle: int, is_wanted: bool) -> bool:
-    """Whether that changed anything: a file system may know of no such thing."""
+    """Turns writing past the cache on or off; returns whether that changed anything."""
     if sys.platform != "linux":
         return False
     flags = fcntl.fcntl(handle, fcntl.F_GETFL)

@@ -1,4 +1,4 @@
-"""The control groups that the process is in: how a container, or a service, is held to a part of the machine."""
+"""The control groups of the process, which limit a container or a service to a part of the machine."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _ROOT, _MOUNT_POINT = 3, 4
 
 
 def find_groups(controller: str, process: Path = OWN_PROCESS) -> list[Path]:
-    """Folders of the groups that the process is in, each before the one around it, as far up as can be seen from here.
+    """Folders of the groups that the process is in, each before its parent, as far up as they are visible.
 
-    Those of version 1 that count for `controller` (`cpu`, `memory`), and those of version 2, where either is mounted.
+    These are the groups of version 1 for `controller` (`cpu`, `memory`) and the groups of version 2, if mounted.
     """
     groups = dict(_read_groups(process))
     found: list[Path] = []
@@ -32,7 +32,7 @@ def find_groups(controller: str, process: Path = OWN_PROCESS) -> list[Path]:
 
 
 def read_setting(file: Path) -> str | None:
-    """What a file of a group says; None: there is no such file, or it is not for us."""
+    """The content of a group's file; None: there is no such file, or it cannot be read."""
     try:
         return file.read_text(encoding="utf-8", errors="surrogateescape").strip()
     except OSError:
@@ -40,7 +40,7 @@ def read_setting(file: Path) -> str | None:
 
 
 def _read_groups(process: Path) -> Iterator[tuple[str, str]]:
-    """The path of the group by controller; version 2 has the name ''."""
+    """The path of the group for each controller; for version 2 the controller is ''."""
     for line in (read_setting(process / "cgroup") or "").splitlines():
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
@@ -48,7 +48,7 @@ def _read_groups(process: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read_mounts(process: Path) -> Iterator[tuple[list[str] | None, str, Path]]:
-    """Controllers (None: version 2), which group is seen there, and where; one for each tree that is mounted."""
+    """For each mounted tree: its controllers (None: version 2), the group at its root, and its folder."""
     for line in (read_setting(process / "mountinfo") or "").splitlines():
         mount, _, filesystem = line.partition(" - ")
         kind, _, source_and_options = filesystem.partition(" ")
@@ -58,7 +58,7 @@ def _read_mounts(process: Path) -> Iterator[tuple[list[str] | None, str, Path]]:
 
 
 def _below(root: str, path: str) -> PurePosixPath:
-    """The group's path from the one that is mounted; where it lies outside of that, the mounted one is all we see."""
+    """The group's path relative to the mounted one; empty if it lies outside and only the mounted one is visible."""
     group = PurePosixPath(path)
     if ".." in group.parts or not group.is_relative_to(root):
         return PurePosixPath()

@@ -17,23 +17,23 @@ TOPOLOGY = Path("/sys/devices/system/cpu")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cores:
-    """What of the processor the process may use."""
+    """How much of the processor the process may use."""
 
     logical: int
-    """Those it may be scheduled on."""
+    """Cores that it may be scheduled on."""
     physical: int
-    """The same, two hyper-threads of one core counted once."""
+    """The same, but hyper-threads of one core count once."""
     quota: float | None = None
     """How many cores' worth of time its control groups allow it; None: no limit."""
 
     @property
     def available(self) -> int:
-        """How many threads can run at once and never be stopped for the quota."""
+        """How many threads can run at once without being throttled by the quota."""
         return self.logical if self.quota is None else max(1, min(self.logical, int(self.quota)))
 
 
 def read_cores(allowed: Collection[int] | None = None, process: Path = OWN_PROCESS, topology: Path = TOPOLOGY) -> Cores:
-    """Those of this process, as things are now. `allowed` None: the cores that it may be scheduled on."""
+    """The cores of this process at this moment. `allowed` None: those that it may be scheduled on."""
     quotas = [quota for group in find_groups("cpu", process) if (quota := _read_quota(group)) is not None]
     quota = min(quotas, default=None)
     if allowed is None and sys.platform == "linux":
@@ -54,6 +54,6 @@ def _read_quota(group: Path) -> float | None:
 
 
 def _count_physical(allowed: Collection[int], topology: Path) -> int:
-    """As many as there are sets of hyper-threads; where these are not told, each counts for itself."""
+    """The number of sets of hyper-threads; if these are not known, every core counts."""
     siblings = {read_setting(topology / f"cpu{core}" / "topology" / "thread_siblings_list") for core in allowed}
     return len(allowed) if None in siblings else len(siblings)

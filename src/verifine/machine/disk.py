@@ -1,4 +1,4 @@
-"""What a run writes with, so that nothing it has finished writing is ever lost or half there."""
+"""Writing to a run directory so that nothing that was written is lost, and no reader meets half of it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Disk(Protocol):
-    """Every change to a run directory goes through these five.
+    """The five operations that change a run directory.
 
-    Raises, in each:
-        DiskError: it cannot be done; the file is as it was before, or there is a part of a new one.
+    Each raises:
+        DiskError: it failed; an existing file is unchanged, and a part of a new one may be left.
     """
 
     def write(self, path: Path, content: Iterable[Content]) -> None:
@@ -28,7 +28,7 @@ class Disk(Protocol):
         ...
 
     def append(self, path: Path, content: bytes) -> None:
-        """More of a file. Others can read it at once; it outlives the process, and with `sync` the machine."""
+        """Appends to a file. Others can read it at once; it survives the process, and after `sync` a power cut."""
         ...
 
     def sync(self, path: Path) -> None:
@@ -36,11 +36,11 @@ class Disk(Protocol):
         ...
 
     def rename(self, source: Path, target: Path) -> None:
-        """A file in place of another, or a folder under a name that is free: at once or not at all."""
+        """Atomically puts a file in place of another, or a folder under a free name."""
         ...
 
     def remove(self, path: Path) -> None:
-        """A file or a folder with all that is in it; nothing if there is none."""
+        """Removes a file, or a folder with its content; does nothing if there is none."""
         ...
 
 
@@ -71,7 +71,7 @@ class LocalDisk:
     def rename(self, source: Path, target: Path) -> None:
         with refuse_failure(target):
             if source.is_dir():
-                _sync(source)  # it holds its files before it has its name
+                _sync(source)  # its entries must be on stable storage before it gets its name
             source.replace(target)
             _sync(target.parent)
 
@@ -86,19 +86,19 @@ class LocalDisk:
 LOCAL_DISK = LocalDisk()
 
 DRAFT = ".tmp"
-"""What the name of an unfinished file or folder ends with, after a dot at its beginning."""
+"""The end of the name of an unfinished file or folder; the name begins with a dot."""
 
 
 def draft_of(path: Path) -> Path:
-    """What `path` is called while it is being written."""
+    """The name of `path` while it is being written."""
     return path.with_name(f".{path.name}{DRAFT}")
 
 
 def write_whole(path: Path, content: bytes, disk: Disk = LOCAL_DISK) -> None:
-    """Writes a whole file or none of it: a reader never meets half, and neither does a crash leave it.
+    """Writes a file atomically: readers never see half of it, and a crash does not leave half of it.
 
     Raises:
-        DiskError: it cannot be written; what was there is still there.
+        DiskError: it cannot be written; the file that was there is unchanged.
     """
     draft = draft_of(path)
     try:
@@ -111,10 +111,11 @@ def write_whole(path: Path, content: bytes, disk: Disk = LOCAL_DISK) -> None:
 
 
 def put_in_place(draft: Path, target: Path, disk: Disk) -> None:
-    """Gives a finished folder its name; one that had it makes room, and is removed when the new one is there.
+    """Gives a finished folder its final name, and removes the folder that had it.
 
     Raises:
-        DiskError: it cannot be done; what had the name still has it. A process that is killed just then leaves neither.
+        DiskError: it failed, and the old folder still has the name. If the process is killed between the two renames,
+            neither has it.
     """
     old = draft_of(target.with_name(f"{target.name}.old"))
     disk.remove(old)
@@ -132,20 +133,20 @@ def put_in_place(draft: Path, target: Path, disk: Disk) -> None:
 
 
 def remove_drafts(folder: Path, disk: Disk) -> None:
-    """What a crash left unfinished in `folder` and below."""
+    """Removes what a crash left unfinished in `folder` and below."""
     for draft in sorted(folder.rglob(f".*{DRAFT}")):
         disk.remove(draft)
 
 
 @contextmanager
 def refuse_failure(path: Path) -> Iterator[None]:
-    """Says in words of ours what the system says of `path`."""
+    """Turns an error of the system about `path` into a DiskError."""
     try:
         yield
     except OSError as error:
         is_full = error.errno in _FULL
-        way_out = "free some room" if is_full else "give a folder on a disk that works and that you may write to"
-        raise DiskError(f"{path} cannot be written ({error.strerror}); {way_out}", is_full=is_full) from error
+        hint = "free some space" if is_full else "use a folder on a working disk that you may write to"
+        raise DiskError(f"{path} cannot be written ({error.strerror}); {hint}", is_full=is_full) from error
 
 
 def _sync(path: Path) -> None:

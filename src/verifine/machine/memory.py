@@ -1,4 +1,4 @@
-"""How much main memory the process can have: what the machine has left, and what its control groups allow."""
+"""How much main memory the process can use: what is free on the machine, within what its control groups allow."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from verifine.machine.control_groups import OWN_PROCESS, find_groups, read_setti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MainMemory:
-    """What there is for the process, in bytes."""
+    """Main memory from the point of view of the process, in bytes."""
 
     total: int
-    """Of the machine, or what the narrowest of its control groups may hold."""
+    """Of the machine, or the lowest limit of its control groups."""
     free: int
-    """What it can have: what is free, and what it holds already."""
+    """What it can use: what is free, plus what it holds already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What the machine, or a control group, holds at most and holds now, in bytes."""
+    """The limit and the use of the machine or of a control group, in bytes."""
 
     limit: int
     used: int
-    """Without pages of files that the kernel would give up first."""
+    """Without cached file pages, which the kernel frees first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Files:
-    """What a version of control groups calls them."""
+    """The names of the files in a version of control groups."""
 
     limits: tuple[str, ...]
     used: str
     reclaimable: str
-    """In memory.stat; of the groups inside, too."""
+    """A key of memory.stat that includes the groups inside."""
 
 
 _VERSIONS = (
@@ -49,19 +49,19 @@ _VERSIONS = (
 
 
 def read_memory(process: Path = OWN_PROCESS) -> MainMemory:
-    """That of this process, as things are now."""
+    """The memory of this process at this moment."""
     machine = psutil.virtual_memory()
     whole = Bound(limit=machine.total, used=machine.total - machine.available)
-    return find_room([whole, *read_bounds(process)], _held())
+    return within_bounds([whole, *read_bounds(process)], _held())
 
 
 def read_unused() -> int:
-    """Bytes that the process could have and does not hold."""
+    """Bytes that the process could still allocate."""
     return max(0, read_memory().free - _held())
 
 
-def find_room(bounds: Sequence[Bound], held: int) -> MainMemory:
-    """What all `bounds` leave to a process that holds so many bytes itself."""
+def within_bounds(bounds: Sequence[Bound], held: int) -> MainMemory:
+    """What all `bounds` leave to a process that already holds `held` bytes."""
     return MainMemory(
         total=min(bound.limit for bound in bounds),
         free=min(max(0, bound.limit - max(0, bound.used - held)) for bound in bounds),
@@ -69,7 +69,7 @@ def find_room(bounds: Sequence[Bound], held: int) -> MainMemory:
 
 
 def read_bounds(process: Path = OWN_PROCESS) -> list[Bound]:
-    """Those of the control groups of the process that have a limit."""
+    """The control groups of the process that have a limit."""
     groups = find_groups("memory", process)
     bounds = (_read_bound(group, files) for group in groups for files in _VERSIONS)
     return [bound for bound in bounds if bound is not None]
@@ -78,7 +78,7 @@ def read_bounds(process: Path = OWN_PROCESS) -> list[Bound]:
 def _read_bound(group: Path, files: _Files) -> Bound | None:
     limits = [read_setting(group / name) or "" for name in files.limits]
     used = read_setting(group / files.used) or ""
-    numbers = [int(limit) for limit in limits if limit.isdecimal()]  # else it says "max"
+    numbers = [int(limit) for limit in limits if limit.isdecimal()]  # the others say "max"
     if not numbers or not used.isdecimal():
         return None
     lines = (read_setting(group / "memory.stat") or "").splitlines()
@@ -89,6 +89,6 @@ def _read_bound(group: Path, files: _Files) -> Bound | None:
 
 
 def _held() -> int:
-    """Without pages of files where these are told apart, for the kernel counts them as available."""
+    """Without file pages where these are reported, because the kernel counts them as available."""
     memory = psutil.Process().memory_info()
     return memory.rss - memory.shared if sys.platform == "linux" else memory.rss

@@ -1,4 +1,4 @@
-"""Keys and tokens of the environment, kept out of everything that is written down or shown."""
+"""Keys and tokens of the environment, kept out of everything that is written or shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verifine.machine.disk import Disk
 MASK = "[secret]"
 
 MIN_LENGTH = 8
-"""Shorter values are words rather than secrets, and would be found where nobody meant them."""
+"""Shorter values are probably words, and masking them would damage unrelated text."""
 
 TEXT_FILES = frozenset({".json", ".jsonl", ".yaml", ".html"})
 
@@ -21,24 +21,24 @@ _NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH)", re.IGNORECASE)
 
 
 def find_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of variables whose names say that they are secret, the longest first."""
+    """The values of variables with names such as API_KEY or HF_TOKEN, the longest first."""
     values = {value.strip() for name, value in environment.items() if _NAME.search(name)}
     return tuple(sorted((value for value in values if _is_secret(value)), key=lambda value: (-len(value), value)))
 
 
 def mask(text: str, secrets: Sequence[str]) -> str:
-    """The text without the secrets: a server may repeat what it was sent, a grader's error what it was called with."""
+    """The text without the secrets. A server may repeat what it was sent, and an error may show its arguments."""
     for secret in secrets:
         text = text.replace(secret, MASK)
     return text
 
 
 class MaskingDisk:
-    """A disk on which no text file holds a secret."""
+    """A disk that masks secrets in text files."""
 
     def __init__(self, disk: Disk, secrets: Sequence[str]) -> None:
         self._disk = disk
-        # In JSON, a quotation mark or a letter beyond ASCII may be written in another way.
+        # JSON escapes quotation marks and may escape letters beyond ASCII.
         written = {
             form
             for secret in secrets
@@ -70,5 +70,5 @@ class MaskingDisk:
 
 
 def _is_secret(value: str) -> bool:
-    """A path or a plain number is none, whatever the variable is called (SSH_AUTH_SOCK, MAX_TOKENS)."""
+    """Paths and plain numbers are not secrets, whatever their variable is called (SSH_AUTH_SOCK, MAX_TOKENS)."""
     return len(value) >= MIN_LENGTH and not value.startswith("/") and not value.isdecimal()

@@ -1,4 +1,4 @@
-"""Who gets how many threads: the one place where that is decided."""
+"""How many threads each part of a run gets: the one place that decides it."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from dataclasses import dataclass
 from verifine.machine.cores import Cores, read_cores
 
 CHOICES = ("MKL_NUM_THREADS", "OMP_NUM_THREADS")
-"""By which a user says how many threads compute, in the order in which torch listens to them."""
+"""Variables with which a user limits compute threads, in torch's order of precedence."""
 
-MOST_GRADING = 8
+MAX_GRADING = 8
 """Each is a process with memory of its own."""
-MOST_DATA = 8
-"""Texts of a step are too few to gain from more."""
+MAX_DATA = 8
+"""A step has too few texts to gain from more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threads:
-    """The threads of a run. Its parts take turns, so each may have all cores."""
+    """The threads of a run. Its parts take turns, so each may use all cores."""
 
     compute: int
-    """Of torch: the engine samples, then the learner learns."""
+    """Of torch, for the engine and then the learner."""
     grading: int
-    """Processes of a sandbox, of one thread each: they grade while torch waits."""
+    """Sandbox processes with one thread each; they grade while torch waits."""
     data: int
-    """Of tokenizers and readers of tables."""
+    """Of tokenizers and table readers."""
 
     def __str__(self) -> str:
         return f"{self.compute} compute, {self.grading} grading, {self.data} data"
 
 
 def share_out(cores: Cores, environment: Mapping[str, str]) -> Threads:
-    """As many as there are cores for, or fewer where the user chose so in `environment`; more would be slower.
+    """As many threads as there are cores, or fewer if `environment` says so; more would be slower.
 
-    The hyper-threads of a core share its arithmetic units, so it counts once for `compute`, as it does in torch.
+    Hyper-threads of a core share its arithmetic units, so a core counts once for `compute`, as in torch.
     """
-    most = min(_find_choice(environment) or cores.available, cores.available)
+    wanted = min(_find_choice(environment) or cores.available, cores.available)
     return Threads(
-        compute=min(most, cores.physical),
-        grading=min(cores.available, MOST_GRADING),
-        data=min(most, MOST_DATA),
+        compute=min(wanted, cores.physical),
+        grading=min(cores.available, MAX_GRADING),
+        data=min(wanted, MAX_DATA),
     )
 
 
 def decide_threads() -> Threads:
-    """Those of this process, here and now."""
+    """The threads of this process, on this machine."""
     return share_out(read_cores(), os.environ)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 
 SPINS = 10_000
-"""How often a thread looks whether the others are done before it sleeps.
+"""How often a thread polls for the others before it sleeps.
 
-GNU's OpenMP, which torch is built with on Linux, has them look 300,000 times. Where another program has one of the
-cores, the rest of them burns theirs for that long at every product: with two busy neighbours on two cores, small
-products took 480 ms of which 70 are left; on an idle machine these are as fast as before (docs/performance.md).
+GNU's OpenMP, which torch uses on Linux, polls 300,000 times by default. If another program occupies one of the cores,
+the other threads waste theirs for that long in every product: with two busy programs on two cores, small products took
+480 ms and now take 70 ms; on an idle machine they are as fast as before (docs/performance.md).
 """
 
 
 def wait_briefly(environment: MutableMapping[str, str]) -> None:
-    """To be called before torch is imported, for it is then that this is read. What a user set stays."""
+    """Sets the environment variable, which torch reads when it is imported; what a user has set is kept."""
     if "OMP_WAIT_POLICY" not in environment:
         environment.setdefault("GOMP_SPINCOUNT", str(SPINS))

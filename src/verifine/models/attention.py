@@ -1,8 +1,8 @@
-"""Attention that the caller decides on: the one seam between Verifine and transformers' models.
+"""Attention that the caller chooses: the only place where Verifine hooks into transformers' models.
 
-A model loaded with `attn_implementation="verifine"` hands every layer's queries, keys and values to the `Attention`
-that was given to `forward.hidden_states`. So packed trees and the engine's key-value cache need no change to any
-model's code, and work for every architecture that uses transformers' attention interface.
+A model loaded with `attn_implementation="verifine"` passes every layer's queries, keys and values to the `Attention`
+that was given to `forward.hidden_states`. So packed trees and the engine's KV cache need no change to a model's code,
+and work for every architecture that uses transformers' attention interface.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from verifine.models.tree import Tree
 
 IMPLEMENTATION = "verifine"
 
-# What torch's own scaled_dot_product_attention comes down to on a CPU: autograd stands in the way there, see below.
+# What torch's scaled_dot_product_attention calls on a CPU; called directly to avoid autograd, see `_AttendBlocks`.
 _FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heads:
-    """What one layer attends with. T flat tokens, Hq query heads, Hk key-value heads, D head size."""
+    """The queries, keys and values of one layer. T flat tokens, Hq query heads, Hk key-value heads, D head size."""
 
     layer: int
     query: Float[Tensor, "Hq T D"]
@@ -38,17 +38,17 @@ class Heads:
     value: Float[Tensor, "Hk T D"]
     scale: float
     window: int | None
-    """How many positions back a query sees at most, itself included; None: all of them."""
+    """A query sees this many positions back, its own included; None: all of them."""
 
 
 class Attention(Protocol):
-    """What one forward pass attends to."""
+    """How one forward pass attends."""
 
     def attend(self, heads: Heads) -> Float[Tensor, "Hq T D"]: ...
 
 
 class TreeAttention:
-    """Every token of a tree attends to its own past. Made for CPUs; accelerators have `flex`."""
+    """Every token of a tree attends to its own past. For CPUs; accelerators use `flex`."""
 
     def __init__(self, tree: Tree) -> None:
         self._masks = Masks(tree, tree.blocks)
@@ -65,7 +65,7 @@ class TreeAttention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Masked:
-    """How a layer attends, beside what it attends with."""
+    """The blocks, masks and scale that a layer attends with."""
 
     blocks: tuple[Block, ...]
     biases: list[Float[Tensor, "shared*Q K"]]
@@ -76,7 +76,7 @@ class Masked:
 
 
 class Masks:
-    """What the queries of some blocks see; made once for all layers, since autograd keeps what it is given."""
+    """The masks of some blocks; made once for all layers, because autograd keeps what it is given."""
 
     def __init__(self, tree: Tree, blocks: tuple[Block, ...]) -> None:
         self._tree = tree
@@ -92,32 +92,32 @@ class Masks:
 
 
 class _AttendBlocks(torch.autograd.Function):
-    """Attention block by block, for which nothing is kept that the layer does not keep anyway.
+    """Attention block by block that keeps nothing for the backward pass besides what the layer keeps anyway.
 
-    Left to itself, autograd would keep every block's copy of its keys, and make a gradient of the whole axis for each.
+    Plain autograd would keep every block's copy of its keys, and make a gradient of the whole axis for each block.
     """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, how: Masked) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, masked: Masked) -> Tensor:
         attended = torch.empty_like(query)
         log_totals = []
-        for block, bias in how:
+        for block, bias in masked:
             span = slice(block.start, block.stop)
             keys, values = join_ranges(key, block), join_ranges(value, block)
             part, log_total = _FLASH(
-                _grouped(query[:, span], keys), keys[None], values[None], attn_mask=bias, scale=how.scale
+                _grouped(query[:, span], keys), keys[None], values[None], attn_mask=bias, scale=masked.scale
             )
             attended[:, span] = part.reshape(attended[:, span].shape)
             log_totals.append(log_total)
         ctx.save_for_backward(query, key, value, attended, *log_totals)
-        ctx.how = how
+        ctx.masked = masked
         return attended
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         query, key, value, attended, *log_totals = ctx.saved_tensors
         grad_query, grad_key, grad_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
-        for (block, bias), log_total in zip(ctx.how, log_totals, strict=True):
+        for (block, bias), log_total in zip(ctx.masked, log_totals, strict=True):
             span = slice(block.start, block.stop)
             keys, values = join_ranges(key, block), join_ranges(value, block)
             incoming, queries, outgoing = (_grouped(each[:, span], keys) for each in (gradient, query, attended))
@@ -131,7 +131,7 @@ class _AttendBlocks(torch.autograd.Function):
                 0.0,
                 False,
                 attn_mask=bias,
-                scale=ctx.how.scale,
+                scale=ctx.masked.scale,
             )
             grad_query[:, span] = grad_queries.reshape(grad_query[:, span].shape)
             _add_to_ranges(grad_key, grad_keys[0], block)
@@ -140,39 +140,39 @@ class _AttendBlocks(torch.autograd.Function):
 
 
 def mask_bias(sees: Bool[Tensor, "Q K"], dtype: torch.dtype) -> Float[Tensor, "Q K"]:
-    """What is added to scores: 0 where a query sees a key, else minus infinity."""
+    """Added to scores: 0 where a query sees a key, else minus infinity."""
     return torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill_(~sees, float("-inf"))
 
 
 def attend_blocks(
-    query: Float[Tensor, "Hq Q D"], key: Float[Tensor, "Hk T D"], value: Float[Tensor, "Hk T D"], how: Masked
+    query: Float[Tensor, "Hq Q D"], key: Float[Tensor, "Hk T D"], value: Float[Tensor, "Hk T D"], masked: Masked
 ) -> Float[Tensor, "Hq Q D"]:
-    """The attention of neighbouring blocks, whose queries are given, to all keys there are; on any device."""
+    """Attention of the queries of neighbouring blocks to all keys, on any device."""
     parts = []
-    first = how.blocks[0].start
-    for block, bias in how:
+    first = masked.blocks[0].start
+    for block, bias in masked:
         queries = query[:, block.start - first : block.stop - first]
         keys, values = join_ranges(key, block), join_ranges(value, block)
         attended = scaled_dot_product_attention(
-            _grouped(queries, keys), keys[None], values[None], attn_mask=bias, scale=how.scale
+            _grouped(queries, keys), keys[None], values[None], attn_mask=bias, scale=masked.scale
         )
         parts.append(attended.reshape(queries.shape))
     return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
 def _grouped(queries: Float[Tensor, "Hq Q D"], keys: Float[Tensor, "Hk K D"]) -> Float[Tensor, "1 Hk shared*Q D"]:
-    """The query heads that share a key-value head, one after the other as more queries of it: no key is copied."""
+    """Stacks the query heads that share a key-value head as more queries of it, so that no key is copied."""
     return queries.reshape(1, keys.shape[0], -1, queries.shape[-1])
 
 
 def join_ranges(tensor: Float[Tensor, "Hk T D"], block: Block) -> Float[Tensor, "Hk K D"]:
-    """What a block attends to, of all keys or values: its context ranges, then the block itself."""
+    """The keys or values that a block attends to: its context ranges, then the block itself."""
     parts = [tensor[:, start:stop] for start, stop in block.ranges]
     return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
 def _add_to_ranges(total: Float[Tensor, "Hk T D"], part: Float[Tensor, "Hk K D"], block: Block) -> None:
-    """The transpose of `join_ranges`: adds each key's part where the key stands."""
+    """The transpose of `join_ranges`: adds each part at the place of its key."""
     spans = block.ranges
     for (start, stop), piece in zip(spans, part.split([stop - start for start, stop in spans], dim=1), strict=True):
         total[:, start:stop] += piece

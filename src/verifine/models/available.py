@@ -1,4 +1,4 @@
-"""How much memory there is where a model is trained."""
+"""How much memory is available where a model is trained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from verifine.machine.memory import read_memory
 
 
 def available_memory(device: torch.device | None = None) -> AvailableMemory:
-    """That of `device`; None: where a model is trained on this machine."""
+    """The memory of `device`; None: of the device that this machine trains on."""
     if torch.cuda.is_available() if device is None else device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return AvailableMemory(

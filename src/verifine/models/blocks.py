@@ -1,8 +1,8 @@
-"""Which queries of a prefix tree attend together: as few masked-out pairs and as few calls as add up to least.
+"""Which queries of a prefix tree attend together: the choice that costs the least in masked-out pairs and calls.
 
-One call for many queries computes pairs that the mask then throws away (siblings do not see each other); one call for
-each part of the tree computes none, and costs its overhead each time. Where answers are short, a group attends in one
-masked block; where they dwarf the prompt, each attends alone, as plain sequence packing would have it, only that the
+One call for many queries computes pairs that the mask then discards (siblings do not see each other); one call for each
+part of the tree computes no such pairs, but has an overhead each time. Where answers are short, a group attends in one
+masked block; where they are much longer than the prompt, each attends alone, as in plain sequence packing, but the
 prompt is not read again. Every choice gives the same result.
 """
 
@@ -13,33 +13,33 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 CALL_PAIRS = 1 << 14
-"""What one more attention call costs, as query-key pairs: some 0.2 ms of a layer, forward and backward."""
+"""The cost of one more attention call in query-key pairs: about 0.2 ms per layer, forward and backward."""
 
 LONGEST_BLOCK = 512
-"""Most queries in a block: of a long causal block the masked half is computed for nothing."""
+"""The most queries in a block: in a long causal block, the masked half is wasted work."""
 
 Range = tuple[int, int]
-"""From where to where on the flat axis T; the end is not part of it."""
+"""Start and end on the flat axis T; the end is excluded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A range of queries. It sees its context whole, and of itself what the tree says."""
+    """A range of queries. It sees all of its context, and within itself what the tree allows."""
 
     start: int
     stop: int
     context: tuple[Range, ...]
-    """Ranges of T, in order; two never touch."""
+    """Ranges of T, in order and with gaps between them."""
 
     @property
     def ranges(self) -> tuple[Range, ...]:
-        """What it attends to. The block is part of the last context range where they touch."""
+        """What it attends to: the context and the block itself, merged if they touch."""
         return _joined(self.context, (self.start, self.stop))
 
 
 @dataclass(slots=True, kw_only=True)
 class _Segment:
-    """A chain of the tree: tokens that all have the same descendants after the last of them."""
+    """A chain of the tree: tokens without a branch between them."""
 
     start: int
     stop: int
@@ -84,7 +84,7 @@ def _grow(ends: Sequence[int]) -> tuple[list[_Segment], list[_Segment]]:
 
 
 def _decide(segment: _Segment) -> None:
-    """Whether the subtree attends at once, given what is best for each child."""
+    """Decides whether the subtree attends in one block, given the decisions for its children."""
     joint = _cost(segment.size, segment.context)
     runs = sum(_run_cost(run) for run in _runs(segment.children))
     apart = _chain_cost(segment.stop - segment.start, segment.context) + runs
@@ -101,14 +101,14 @@ def _chain_cost(length: int, context: int) -> int:
 
 
 def _chunks(start: int, stop: int) -> list[Range]:
-    """Even parts of a range, none over LONGEST_BLOCK."""
+    """Divides a range evenly into parts of up to LONGEST_BLOCK."""
     parts = -(-(stop - start) // LONGEST_BLOCK)
     bounds = [start + (stop - start) * part // parts for part in range(parts + 1)]
     return list(pairwise(bounds))
 
 
 def _runs(children: Sequence[_Segment]) -> list[list[_Segment]]:
-    """Neighbours that had better attend together, since what is masked out costs less than a call."""
+    """Groups neighbours that attend together, because their masked-out pairs cost less than a call."""
     runs: list[list[_Segment]] = []
     size = 0
     for child in children:
@@ -142,7 +142,7 @@ def _blocks(siblings: Sequence[_Segment], context: tuple[Range, ...]) -> Iterato
 
 
 def _joined(context: tuple[Range, ...], last: Range) -> tuple[Range, ...]:
-    """One range more; it becomes part of its neighbour where they touch."""
+    """Adds a range, merged with the last one if they touch."""
     if context and context[-1][1] == last[0]:
         return (*context[:-1], (context[-1][0], last[1]))
     return (*context, last)

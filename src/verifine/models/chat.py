@@ -1,4 +1,4 @@
-"""From chat messages to the tokens a model reads."""
+"""From chat messages to the tokens that a model reads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from verifine.types import Example, Json, Prompt
 
 
 def render_prompt(model: LanguageModel, example: Example, max_new_tokens: int) -> Prompt:
-    """The example as the model's chat template writes it, ready for the answer.
+    """Renders the example with the model's chat template, up to the start of the answer.
 
     Raises:
-        DataError: the template refuses the messages or leaves out the tools, or there is no room for an answer.
+        DataError: the template refuses the messages or omits the tools, or the prompt leaves no space for an answer.
     """
     where = example.label
     try:
@@ -25,19 +25,19 @@ def render_prompt(model: LanguageModel, example: Example, max_new_tokens: int) -
         raise DataError(f"{where}: the chat template of {model.name} refuses its messages: {error}") from error
     if not reads_tools:
         raise DataError(
-            f"{where}: the chat template of {model.name} does not show tools to the model. Take a model that was made "
-            'to call tools, or remove "tools".'
+            f"{where}: the chat template of {model.name} does not show tools to the model. Use a model that was "
+            'trained to call tools, or remove "tools".'
         )
-    room = model.context_length - max_new_tokens
-    if room <= 0:
+    limit = model.context_length - max_new_tokens
+    if limit <= 0:
         raise DataError(
             f"sampling.max_new_tokens is {max_new_tokens}, which fills the context of {model.name} "
-            f"({model.context_length} tokens) and leaves no room for a prompt. Lower it."
+            f"({model.context_length} tokens) and leaves no space for a prompt. Lower it."
         )
-    if len(token_ids) > room:
+    if len(token_ids) > limit:
         raise DataError(
             f"{where}: the prompt has {len(token_ids)} tokens, but {model.name} reads "
-            f"{model.context_length} and {max_new_tokens} are kept for the answer. Shorten it to {room} tokens or "
+            f"{model.context_length} and {max_new_tokens} are kept for the answer. Shorten it to {limit} tokens or "
             "lower sampling.max_new_tokens."
         )
     return Prompt(id=example.id, token_ids=tuple(token_ids), item=example.item, question=example.messages[-1].content)

@@ -20,12 +20,12 @@ from verifine.models.quiet import no_progress_bars
 def save_model(model: LanguageModel, folder: Path, disk: Disk = LOCAL_DISK) -> None:
     """Writes weights, configuration, tokenizer and chat template; the folder appears when it is complete.
 
-    The weights are saved in float32, as they were trained: an update of the size that reinforcement learning makes is
-    often smaller than bfloat16 can express, and rounding would undo part of it. LoRA adapters are merged into what is
-    saved, not into the network, and are written beside it as well, under `adapter/`.
+    The weights are saved in float32, as they were trained: updates of reinforcement learning are often smaller than the
+    resolution of bfloat16, and rounding would undo part of them. LoRA adapters are merged into the saved weights, not
+    into the network, and are also saved on their own, under `adapter/`.
 
     Raises:
-        DiskError: it cannot be written; what was there before still is.
+        DiskError: it cannot be written; what was there before is unchanged.
     """
     draft = draft_of(folder)
     disk.remove(draft)
@@ -52,4 +52,4 @@ def _write(model: LanguageModel, folder: Path) -> None:
             model.tokenizer.save_pretrained(folder)
         except SafetensorError as error:
             is_full = os.strerror(errno.ENOSPC) in str(error)
-            raise DiskError(f"{folder} cannot be written ({error}); free some room", is_full=is_full) from error
+            raise DiskError(f"{folder} cannot be written ({error}); free some space", is_full=is_full) from error

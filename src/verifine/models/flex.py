@@ -14,9 +14,9 @@ from verifine.models.tree import Tree
 
 
 class FlexTreeAttention:
-    """Every token of a tree attends to its own past; squares of the mask in which nobody sees anybody are skipped.
+    """Every token of a tree attends to its own past; fully masked squares are skipped.
 
-    The kernel is compiled once for all lengths. On the CPU it is not compiled, which is for tests.
+    The kernel is compiled once for all lengths. On the CPU, where only tests use it, it is not compiled.
     """
 
     def __init__(self, tree: Tree) -> None:

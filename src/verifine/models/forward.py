@@ -1,4 +1,4 @@
-"""Reading flat tokens with a model: hidden states, and log-probabilities of a tree's completions."""
+"""Forward passes over flat tokens: hidden states, and log-probabilities of a tree's completions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tree_logprobs(
 
 
 def tree_hidden_states(model: PreTrainedModel, tree: Tree, compute_dtype: torch.dtype) -> Float[Tensor, "U H"]:
-    """The hidden state that each distinct prediction of a tree is made from."""
+    """The hidden state behind each distinct prediction of a tree."""
     attention = FlexTreeAttention(tree) if model.device.type == "cuda" else TreeAttention(tree)
     with matmul_precision(model.device, compute_dtype):
         return hidden_states(model, tree.token_ids, tree.position_ids, attention)[tree.predecessors]
@@ -57,7 +57,7 @@ def predicted_logprobs(
 
 
 def matmul_precision(device: torch.device, compute_dtype: torch.dtype) -> AbstractContextManager[None]:
-    """Matrix products in `compute_dtype` over float32 weights; everything delicate stays float32."""
+    """Computes matrix products in `compute_dtype` with float32 weights; sensitive operations stay in float32."""
     if compute_dtype in (torch.float32, torch.float64):
         return nullcontext()
     return torch.autocast(device.type, dtype=compute_dtype)

@@ -1,4 +1,4 @@
-"""From a folder of safetensors to a model that can be sampled and trained."""
+"""Loads a model from a folder of safetensors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verifine.models.quiet import no_progress_bars
 from verifine.models.tree import Branch, Tree, grow_tree
 
 Weights = Mapping[str, Tensor]
-"""A policy's parameters by name: what the learner gives and the engine takes."""
+"""A policy's parameters by name, as the learner gives them to the engine."""
 
 PROBE_TOKENS = 16
 LOGIT_TOLERANCE = 2e-3
@@ -28,7 +28,7 @@ LOGIT_TOLERANCE = 2e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageModel:
-    """A policy and what is needed to speak to it."""
+    """A model with its tokenizer and what has to be known to use it."""
 
     name: str
     network: PreTrainedModel
@@ -37,9 +37,9 @@ class LanguageModel:
     """Tokens that end the model's turn."""
     context_length: int
     compute_dtype: torch.dtype
-    """What matrix products are computed in; the weights are float32."""
+    """The type of matrix products; the weights are float32."""
     cached_bytes_per_token: int
-    """What one token's keys and values take, over all layers, in float32."""
+    """Bytes of one token's keys and values, over all layers, in float32."""
 
     @property
     def device(self) -> torch.device:
@@ -58,11 +58,10 @@ class LanguageModel:
 def load_model(
     provisioned: ProvisionedModel, precision: Literal["auto", "float32", "bfloat16"], device: torch.device | None = None
 ) -> LanguageModel:
-    """Loads weights in float32 and proves on a probe that Verifine computes the same logits as transformers.
+    """Loads weights in float32 and checks on a probe that Verifine computes the same logits as transformers.
 
     Raises:
-        ModelError: the folder cannot be loaded, has no chat template, or its architecture computes something
-            that Verifine's attention does not.
+        ModelError: the folder cannot be loaded or has no chat template, or Verifine does not support its attention.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     source = {"pretrained_model_name_or_path": provisioned.folder, "local_files_only": True, "trust_remote_code": False}
@@ -76,8 +75,10 @@ def load_model(
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{provisioned.folder} cannot be loaded: {error}") from error
     if tokenizer.chat_template is None:
-        raise ModelError(f"{provisioned.name} has no chat template, so it is no chat model. Take its instruct version.")
-    # eval(): no dropout, so the learner's log-probabilities are those of the distribution that was sampled.
+        raise ModelError(
+            f"{provisioned.name} has no chat template, so it is not a chat model. Use its instruct version."
+        )
+    # Without dropout, so that the learner's log-probabilities are those of the distribution that was sampled.
     network = network.to(device).eval()
     cached_bytes_per_token = check_attention(network)
     compute_dtype = fastest_dtype(device, time.perf_counter) if precision == "auto" else getattr(torch, precision)
@@ -93,7 +94,7 @@ def load_model(
 
 
 class _MeasuringAttention(TreeAttention):
-    """Counts the bytes of the keys and values it sees."""
+    """Counts the bytes of keys and values."""
 
     def __init__(self, tree: Tree) -> None:
         super().__init__(tree)
@@ -111,8 +112,8 @@ def check_attention(network: PreTrainedModel) -> int:
         The bytes that one token's keys and values take in float32.
 
     Raises:
-        ModelError: they differ, or the architecture cannot be asked, so training would be of another model than the
-            one that is served.
+        ModelError: they differ, or the architecture cannot be run, so that another model would be trained than the one
+            that is served.
     """
     try:
         difference, bytes_per_token = _probe(network)
@@ -133,7 +134,7 @@ def check_attention(network: PreTrainedModel) -> int:
 
 @torch.no_grad()
 def _probe(network: PreTrainedModel) -> tuple[float, int]:
-    """The largest difference of the logits, as a part of the largest logit, and the bytes a cached token takes."""
+    """The largest difference of the logits relative to the largest logit, and the bytes per cached token."""
     vocabulary = head_weight(network).shape[0]
     probe = tuple((7919 * i + 11) % min(vocabulary, 1000) for i in range(PROBE_TOKENS))
     half = PROBE_TOKENS // 2
@@ -149,14 +150,14 @@ def _probe(network: PreTrainedModel) -> tuple[float, int]:
 
 
 def fastest_dtype(device: torch.device, clock: Callable[[], float]) -> torch.dtype:
-    """The type in which this machine multiplies matrices fastest: measured on the CPU, bfloat16 on accelerators.
+    """The type of the fastest matrix products: measured on a CPU, bfloat16 on accelerators.
 
-    Processors differ by a factor of two in either direction, whatever instructions they claim to have.
+    Processors differ by a factor of two in either direction, and their instruction sets do not predict which.
     """
     if device.type != "cpu":
         return torch.bfloat16
     seconds = {dtype: _matmul_seconds(dtype, clock) for dtype in (torch.float32, torch.bfloat16)}
-    # float32 is exact, so bfloat16 has to earn its rounding.
+    # bfloat16 rounds more, so it is used only if it is clearly faster.
     return torch.bfloat16 if seconds[torch.bfloat16] < 0.8 * seconds[torch.float32] else torch.float32
 
 

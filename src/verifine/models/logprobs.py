@@ -1,4 +1,4 @@
-"""Log-probabilities of tokens from hidden states, without ever holding the logits of all of them."""
+"""Log-probabilities of tokens from hidden states, without holding the logits of all tokens at once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def token_logprobs(
     targets: Int[Tensor, " N"],
     temperature: float,
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
-    """The log-probability of each target token, and the entropy of the distribution it is from.
+    """The log-probability of each target token, and the entropy of its distribution.
 
-    Both are those of `softmax(hidden @ head.T / temperature)`, in float32 or better. The matrix products are computed
-    in the type of `hidden`. Logits are made in chunks, and made again in the backward pass.
+    The distribution is `softmax(hidden @ head.T / temperature)`, in float32 or better. Matrix products are computed in
+    the type of `hidden`. Logits are computed in chunks, and again in the backward pass.
     """
     logprobs, entropy = _TokenLogprobs.apply(hidden, head, targets, temperature)  # type: ignore[no-untyped-call]
     return logprobs, entropy
@@ -41,7 +41,7 @@ class _TokenLogprobs(torch.autograd.Function):
             logprobs[rows] = (logits.gather(1, targets[rows, None]) - log_total).squeeze(1)
             entropy[rows] = log_total.squeeze(1) - torch.bmm(probabilities[:, None], logits[..., None]).flatten()
         ctx.save_for_backward(hidden, targets)
-        ctx.head = head  # itself, since its gradient is wanted in the backward pass
+        ctx.head = head  # the parameter itself, because the backward pass adds to its gradient
         ctx.temperature = temperature
         ctx.set_materialize_grads(False)
         return logprobs, entropy
@@ -50,12 +50,12 @@ class _TokenLogprobs(torch.autograd.Function):
     def backward(
         ctx: Any, grad_logprobs: Tensor | None, grad_entropy: Tensor | None
     ) -> tuple[Tensor, Tensor | None, None, None]:
-        """A gradient is None where its output was not used, and so is what nobody asks for."""
+        """An incoming gradient is None if that output was not used; a returned one is None if it is not needed."""
         hidden, targets = ctx.saved_tensors
         head = ctx.head
         weight = head.to(hidden.dtype)
         grad_hidden = torch.empty_like(hidden)
-        # The vocabulary is large, so its gradient goes where gradients are gathered, if there is such a place.
+        # The vocabulary is large, so its gradient is added to the parameter's own if that exists.
         gathered = head.grad if head.is_leaf else None
         grad_head = None
         if ctx.needs_input_grad[1]:
@@ -74,13 +74,13 @@ class _TokenLogprobs(torch.autograd.Function):
 
 
 def _logits(hidden: Float[Tensor, "R H"], weight: Float[Tensor, "V H"], temperature: float) -> Float[Tensor, "R V"]:
-    """In float32 or better. A row of the vocabulary is long, so as little as possible is done with it."""
+    """In float32 or better. Rows are as long as the vocabulary, so there are as few operations as possible."""
     logits = (hidden @ weight.T).to(_exact(hidden.dtype))
     return logits if temperature == 1 else logits.div_(temperature)
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """`total += left @ right`; like any layer's, the product is computed in the type of its factors."""
+    """`total += left @ right`, with the product in the type of its factors, as in any layer."""
     if left.dtype == total.dtype:
         total.addmm_(left, right)
     else:

@@ -1,6 +1,6 @@
 """LoRA: small trainable matrices beside frozen linear layers (arXiv:2106.09685), injected with peft.
 
-The network stays the transformers model it was, so everything that reads it works as before. An adapted layer computes
+The network remains a transformers model, so everything that uses it works as before. An adapted layer computes
 `W x + alpha / rank * B A x`; W never changes, so without A and B the network is the starting model.
 """
 
@@ -24,21 +24,21 @@ from verifine.errors import ModelError
 from verifine.models.load import LanguageModel
 
 ADAPTER = "default"
-"""The name that peft's own programs give to an only adapter."""
+"""peft's name for the only adapter."""
 
 
 def attach_lora(
     model: LanguageModel, rank: int, alpha: int, targets: Literal["all-linear"] | Sequence[str], seed: int
 ) -> LanguageModel:
-    """Freezes the model's weights and puts adapters beside them, in place. It computes what it did until they move.
+    """Freezes the model's weights and adds adapters, in place. The output is unchanged until the adapters are trained.
 
-    A begins at random values that follow from `seed` alone, B at 0. There is no dropout.
+    A starts at random values that depend on `seed` alone, B at 0. There is no dropout.
 
     Args:
-        model: What is adapted; also what is returned.
+        model: The model to adapt, which is also returned.
         rank: Rows of A.
-        alpha: What is learned is scaled by alpha / rank.
-        targets: Names of linear layers; all-linear takes every one but the vocabulary head.
+        alpha: The update is scaled by alpha / rank.
+        targets: Names of linear layers; all-linear: every linear layer except the vocabulary head.
         seed: Decides the initial values.
 
     Raises:
@@ -49,8 +49,8 @@ def attach_lora(
     wanted = names if targets == "all-linear" else list(targets)
     if unknown := [name for name in wanted if name not in names]:
         raise ModelError(
-            f"model.lora.targets: {model.name} has nothing to adapt named {', '.join(unknown)}. "
-            f"It has {', '.join(names)}; all-linear takes them all."
+            f"model.lora.targets: {model.name} has no linear layer named {', '.join(unknown)}. "
+            f"It has {', '.join(names)}; all-linear adapts all of them."
         )
     config = LoraConfig(
         r=rank, lora_alpha=alpha, target_modules=wanted, lora_dropout=0.0, bias="none", task_type="CAUSAL_LM"
@@ -69,8 +69,8 @@ def has_adapters(network: PreTrainedModel) -> bool:
 
 @contextmanager
 def adapters_off(network: PreTrainedModel) -> Iterator[None]:
-    """Inside, the network is exactly the model that training started from."""
-    assert has_adapters(network), "the starting model of a network without adapters is not kept"
+    """Inside the context, the network is exactly the model that training started from."""
+    assert has_adapters(network), "a network without adapters does not keep its starting model"
     switched = [layer for layer in _lora_layers(network).values() if not layer.disable_adapters]
     for layer in switched:
         layer.enable_adapters(False)
@@ -83,9 +83,9 @@ def adapters_off(network: PreTrainedModel) -> Iterator[None]:
 
 @torch.no_grad()
 def merged_weights(network: PreTrainedModel) -> dict[str, Tensor]:
-    """The weights of a plain model that computes what `network` does, named as in a plain model.
+    """The weights of a plain model that computes the same as `network`, with a plain model's names.
 
-    Those that an adapter changes are new tensors, the others are the network's own.
+    Weights that an adapter changes are new tensors, the others are the network's own.
     """
     layers = _lora_layers(network)
     weights: dict[str, Tensor] = {}
@@ -113,7 +113,7 @@ def save_adapter(network: PreTrainedModel, folder: Path) -> None:
 
 
 def _linear_names(network: PreTrainedModel) -> list[str]:
-    """The names of the linear layers without their paths, in the order of the model; not that of the head."""
+    """The names of the linear layers without their paths, in the order of the model, except that of the head."""
     head = network.get_output_embeddings()
     names = (
         path.rpartition(".")[2]

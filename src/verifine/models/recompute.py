@@ -1,4 +1,4 @@
-"""Layers whose activations are computed again in the backward pass instead of kept: less memory, a third more work."""
+"""Activation checkpointing: activations are recomputed in the backward pass, for less memory and a third more work."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 
 def find_layers(network: nn.Module) -> list[nn.Module]:
-    """What can be computed again on its own: a model's decoder layers. None in a model that transformers cannot do."""
+    """The decoder layers, which can be recomputed; empty if transformers cannot checkpoint this model."""
     return [module for module in network.modules() if isinstance(module, GradientCheckpointingLayer)]
 
 
 @contextmanager
 def recomputed_layers(network: nn.Module) -> Iterator[None]:
-    """Inside, autograd keeps what goes into each layer and nothing of what is in it. The gradients are the same.
+    """Inside the context, autograd keeps only the input of each layer. The gradients are the same.
 
-    transformers' own switch works only on a layer in training mode, in which some would drop out activations.
+    transformers' own switch requires training mode, in which some layers apply dropout.
     """
     layers = find_layers(network)
     for layer in layers:
@@ -29,10 +29,10 @@ def recomputed_layers(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         for layer in layers:
-            # Its class has the method; what stood before it is gone.
+            # This reveals the method of the class again.
             del vars(layer)["forward"]
 
 
 def _recomputing(forward: Callable[..., object]) -> Callable[..., object]:
-    # Nothing in a layer is random, so no generator has to be remembered.
+    # Layers use no random numbers, so the generator's state need not be saved.
     return partial(checkpoint, forward, use_reentrant=False, preserve_rng_state=False)

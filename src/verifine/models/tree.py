@@ -1,8 +1,8 @@
 """Prompts and their completions on one flat axis, with nothing stored or computed twice.
 
-What prompts begin with in common is read once, what the completions of a group share is read once, and there is no
-padding. A token attends to its own past only, so the result is that of reading every sequence alone. What two
-completions predict alike, from the same past, is predicted once.
+A beginning that several prompts or completions share is read once, and there is no padding. A token attends to its own
+past only, so the result is that of reading every sequence alone. A prediction that completions share, of the same token
+from the same past, is computed once.
 
 The last token of a completion predicts nothing and is not read.
 """
@@ -28,13 +28,13 @@ class Branch:
     completions: Sequence[Tokens] = ()
 
     def readings(self) -> list[Tokens]:
-        """What is read of it: the prompt, and each completion up to its last token."""
+        """The sequences that are read: the prompt, and the prompt with each completion up to its last token."""
         return [self.prompt, *(self.prompt + completion[:-1] for completion in self.completions)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """What the model reads. Axes: T flat input tokens, U distinct predictions, N completion (action) tokens."""
+    """The input of a forward pass. Axes: T flat input tokens, U distinct predictions, N completion (action) tokens."""
 
     token_ids: Int[Tensor, " T"]
     position_ids: Int[Tensor, " T"]
@@ -43,18 +43,18 @@ class Tree:
     blocks: tuple[Block, ...]
     """Which queries attend together; they cover T in order."""
     prompts: tuple[Int[Tensor, " prompt_length"], ...]
-    """For each branch, where on T its prompt's tokens stand."""
+    """For each branch, the positions of its prompt's tokens on T."""
     predecessors: Int[Tensor, " U"]
-    """Where on T the hidden state stands that a token is predicted from."""
+    """The position on T of the hidden state that a token is predicted from."""
     targets: Int[Tensor, " U"]
     """The token that is predicted."""
     occurrences: Int[Tensor, " N"]
-    """Which prediction each completion token is, by branch, completion and time."""
+    """The prediction of each completion token, ordered by branch, completion and time."""
 
     def sees(self, block: Block, window: int | None = None) -> Bool[Tensor, "Q K"]:
-        """What each query of a block sees of its keys: the context ranges, then the block itself.
+        """Which keys each query of a block sees: those of the context ranges, then those of the block itself.
 
-        `window`: how many positions back it sees at most, itself included.
+        `window`: how many positions back a query sees, its own included; None: all of them.
         """
         inside = torch.arange(block.start, block.stop, device=self.ends.device)
         parts = [torch.arange(*span, device=self.ends.device) for span in block.context]
@@ -65,7 +65,7 @@ class Tree:
         return seen
 
     def spread(self, predictions: Shaped[Tensor, " U *rest"]) -> Shaped[Tensor, " N *rest"]:
-        """What belongs to each prediction, for each completion token."""
+        """Expands values of predictions to values of completion tokens."""
         return predictions[self.occurrences]
 
 

@@ -1,8 +1,8 @@
-"""Sequences on one flat axis, with what they begin with in common written once.
+"""Sequences on one flat axis, with common beginnings stored once.
 
-The axis T holds a prefix tree, depth first: sorted, each sequence adds what it does not share with the one before it.
-So a token's descendants follow it without a gap, and one number a token, the end of its subtree, says who sees it:
-query q sees key k if and only if `k <= q < ends[k]`.
+The axis T holds a prefix tree, depth first: in sorted order, each sequence adds what it does not share with the one
+before it. So a token's descendants follow it without a gap, and one number per token, the end of its subtree, defines
+the mask: query q sees key k if and only if `k <= q < ends[k]`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ class Trie:
 
     token_ids: list[int]
     position_ids: list[int]
-    """How many tokens stand before each in its sequence."""
+    """The index of each token in its sequence."""
     ends: list[int]
-    """For each token, where on T the last of its descendants has been passed."""
+    """For each token, the end of its subtree on T."""
     paths: tuple[list[int], ...]
-    """For each sequence that was given, where on T its tokens stand."""
+    """For each given sequence, the positions of its tokens on T."""
 
 
 def lay_out(sequences: Sequence[Tokens]) -> Trie:
-    """The prefix tree of `sequences`, which may be empty, repeat or begin one another."""
+    """The prefix tree of `sequences`. They may be empty, equal, or prefixes of each other."""
     order = sorted(range(len(sequences)), key=sequences.__getitem__)
     token_ids: list[int] = []
     position_ids: list[int] = []
@@ -55,7 +55,7 @@ def _close(tokens: Sequence[int], ends: list[int], at: int) -> None:
 
 
 def shared_length(first: Tokens, second: Tokens) -> int:
-    """How many tokens two sequences begin with in common."""
+    """The length of the common beginning of two sequences."""
     limit = min(len(first), len(second))
     if first[:limit] == second[:limit]:
         return limit
@@ -63,7 +63,7 @@ def shared_length(first: Tokens, second: Tokens) -> int:
 
 
 def count_distinct(sequences: Sequence[Tokens]) -> int:
-    """How many tokens the prefix tree of `sequences` has."""
+    """The number of tokens in the prefix tree of `sequences`."""
     ordered = sorted(sequences)
     shared = sum(shared_length(first, second) for first, second in pairwise(ordered))
     return sum(map(len, ordered)) - shared

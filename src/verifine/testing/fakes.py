@@ -1,4 +1,4 @@
-"""Fakes of the engine and the learner: they say and remember what a test needs."""
+"""Fakes of the engine and the learner: they return and remember what a test needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verifine.types import FinishReason, Group, Prompt, Rollout, Sampling, Versi
 
 
 class ScriptedEngine:
-    """A rollout engine that says what it is told to, a token a character."""
+    """A rollout engine that gives scripted answers, with one token for each character."""
 
     def __init__(self, answer: Callable[[Prompt, int], str]) -> None:
         self._answer = answer

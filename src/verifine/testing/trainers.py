@@ -1,4 +1,4 @@
-"""A trainer without a model: an engine that says what it is told to, a learner that remembers, a clock that ticks."""
+"""A trainer without a model: a scripted engine, a learner that remembers, and a clock that ticks with each reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saving checkpoints while the run goes on."""
+"""Saving checkpoints while training continues."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from verifine.training.recorder import Recorder
 from verifine.training.state import RunState, from_checkpoint, to_draft
 
 SHARE = 0.02
-"""Of the time, what writing checkpoints may take where nobody said how often they come."""
+"""Of the time, what writing checkpoints may take if `run.save_interval` is auto."""
 
 LEAST_S = 60.0
-"""And so far apart they are at least: what a crash costs is then about a minute."""
+"""The shortest time between two checkpoints then: a crash costs about a minute."""
 
 COPIED_SHARE = 0.5
-"""Of the memory that nobody uses, what a copy of what is not written yet may take."""
+"""Of unused memory, what a copy of tensors that are not yet written may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavingPlan:
-    """Which checkpoints are made, and which of them stay."""
+    """Which checkpoints are made, and which are kept."""
 
     interval: int | Literal["auto"]
-    """Steps from one to the next; auto: as often as costs little."""
+    """Steps between two checkpoints; auto: by time, see SHARE and LEAST_S."""
     keep_last: int
     keep_best: int
 
@@ -39,7 +39,7 @@ class SavingPlan:
 class Saver:
     """Writes checkpoints in threads of its own, from the weights themselves, while the next step samples and grades.
 
-    What is not written when the weights are about to change is copied then: whoever changes them calls `take_back`.
+    Before weights change, `take_back` must be called: it copies what is not yet written.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Saver:
         saved: int | None = None,
         unused_memory: Callable[[], int] = read_unused,
     ) -> None:
-        """`saved` is the step whose checkpoint the run goes on from; None: it has just begun."""
+        """`saved` is the step of the checkpoint that the run continues from; None: it has just begun."""
         self._learner = learner
         self._store = store
         self._plan = plan
@@ -63,11 +63,11 @@ class Saver:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[float] | None = None
         self._snapshots: Sequence[TensorSnapshot] = ()
-        """What the thread writes from, unless these are copies by now."""
+        """The learner's tensors that the thread still reads; empty once they are written or copied."""
         self._saved = saved
         self._saved_at = clock()
         self.cost_s = 0.0
-        """What the last checkpoint took to write."""
+        """How long writing the last checkpoint took."""
 
     def is_due(self, step: int) -> bool:
         """Whether a checkpoint comes after this step."""
@@ -90,9 +90,9 @@ class Saver:
         self._pending = self._thread.submit(self._write, draft, dict(scores))
 
     def take_back(self) -> None:
-        """The weights are about to change: what is still to be written of them is copied.
+        """Copies what is not yet written, because the weights are about to change.
 
-        Where memory is short, the change waits until all of it is written.
+        Where memory is short, it waits until everything is written.
 
         Raises:
             DiskError: the checkpoint could not be written.
@@ -107,7 +107,7 @@ class Saver:
         self._snapshots = ()
 
     def finish(self) -> None:
-        """Waits for what is being saved; from then on it is said to be saved.
+        """Waits until the checkpoint is written, and emits that it was saved.
 
         Raises:
             DiskError: it could not be written.
@@ -119,14 +119,14 @@ class Saver:
             self._recorder.emit(CheckpointSaved(step=self._saved))
 
     def close(self) -> None:
-        """Lets what is being written end, however the run did: nobody writes into its directory afterwards."""
+        """Waits until nothing writes into the run directory any more, however the run ended."""
         self._thread.shutdown()
 
     def restore(self, step: int) -> None:
-        """Gives the learner the state of a checkpoint back.
+        """Restores the learner from a checkpoint.
 
         Raises:
-            CheckpointError: it is damaged or not there.
+            CheckpointError: it is damaged or missing.
         """
         _, state = from_checkpoint(self._store.load(step))
         self.take_back()

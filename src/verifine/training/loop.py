@@ -1,4 +1,4 @@
-"""A whole run: evaluate, train until it is enough, evaluate again, save."""
+"""A whole run: evaluate, train, evaluate again, save."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _pace(run: Run, state: RunState) -> Pace:
 
 
 def _check_engine(run: Run, state: RunState) -> None:
-    """Before anything is sampled: an engine that is set up wrongly would teach nothing, or the wrong thing."""
+    """Compares engine and learner before anything is sampled: samples of a wrong engine would teach nothing useful."""
     engine, updates = run.trainer.engine, state.progress.updates
     engine.load_weights(run.trainer.learner.weights(), updates)
     if run.trainer.canary is not None:
@@ -134,7 +134,7 @@ def _check_engine(run: Run, state: RunState) -> None:
 
 
 def _ending(run: Run, state: RunState, pace: Pace) -> _End | None:
-    """Whether there is a step to take; and if not, why."""
+    """Why there is no further step; None: there is one."""
     progress, request = state.progress, run.request()
     if request is RunRequest.CANCEL:
         return _End(status=Status.INTERRUPTED, reason=CANCELLED)
@@ -159,7 +159,7 @@ def _ending(run: Run, state: RunState, pace: Pace) -> _End | None:
 
 
 def _keep_up(run: Run, state: RunState) -> RunState:
-    """Evaluates and saves where the plan says so."""
+    """Evaluates and saves if it is due."""
     state = evaluate_if_due(run, state)
     if run.saver.is_due(state.progress.step):
         save(run, state)

@@ -27,9 +27,9 @@ class Plan:
     """The time limit, which evaluations and earlier sessions count towards; None: no limit."""
     eval_interval: int | None
     patience: int | None
-    """Evaluations in a row without a new best that end training; None: they never do."""
+    """How many evaluations in a row without a new best end training; None: training is not ended."""
     keeps_best: bool
-    """Whether the weights of the best evaluation become the model, and not the last ones."""
+    """Whether the weights of the best evaluation become the model, rather than the last ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

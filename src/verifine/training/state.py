@@ -26,12 +26,12 @@ class RunState:
     """A run between two steps."""
 
     memory: MemoryPlan
-    """What it allows itself of memory: other micro-batches, or another cache, would round otherwise."""
+    """Kept on resume, because other micro-batches or another cache would round differently."""
     progress: Progress = field(default_factory=Progress)
     seconds: float = 0.0
-    """Spent so far, evaluations included."""
+    """Of training so far, evaluations included."""
     evaluation_s: float = 0.0
-    """What one evaluation takes."""
+    """How long one evaluation takes."""
     grading: UnscorableBudget = field(default_factory=UnscorableBudget)
     health: HealthCounters = field(default_factory=HealthCounters)
     best: Best = field(default_factory=Best)
@@ -51,7 +51,7 @@ _FACTS = TypeAdapter(_Facts)
 
 def to_draft(state: RunState, learner: LearnerState) -> Draft:
     """A checkpoint that borrows the learner's tensors."""
-    # What graders complained of may quote anything, and a checkpoint holds numbers only.
+    # Messages of graders may quote anything, and a checkpoint holds numbers only.
     counts = replace(state, grading=replace(state.grading, examples=()))
     facts = _Facts(run=counts, updates=learner.updates, limit=learner.limit)
     return Draft(
@@ -62,10 +62,10 @@ def to_draft(state: RunState, learner: LearnerState) -> Draft:
 
 
 def from_checkpoint(checkpoint: Checkpoint) -> tuple[RunState, LearnerState]:
-    """What `to_draft` was given.
+    """The run state and learner state that `to_draft` was given.
 
     Raises:
-        CheckpointError: it was written by a Verifine that kept something else.
+        CheckpointError: it was written by another version of Verifine.
     """
     try:
         facts = _FACTS.validate_python(checkpoint.facts)

@@ -16,7 +16,7 @@ from verifine.types import Sampling
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trainer:
-    """Everything a training step works with."""
+    """Everything that a training step uses."""
 
     source: PromptSource
     engine: RolloutEngine
@@ -29,7 +29,7 @@ class Trainer:
     prompts_per_step: int
     max_resample: int
     epochs: int
-    """How often a step goes over its batch."""
+    """How often a step uses its batch."""
     mini_batches: int
     """Into how many parts each time, with an update for each."""
     clock: Callable[[], float]
@@ -38,7 +38,7 @@ class Trainer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a run has come: with the weights and the optimiser, all that its next step depends on."""
+    """How far a run is: its next step depends on this, the weights and the optimisers, and nothing else."""
 
     step: int = 0
     position: int = 0

@@ -1,4 +1,4 @@
-"""A run's evaluations: when they come, what follows from them, and whose weights become the model."""
+"""A run's evaluations: when they are made, what follows from them, and which weights become the model."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from verifine.training.state import RunState
 
 
 def evaluate_if_due(run: Run, state: RunState) -> RunState:
-    """Between steps, where the plan says so; after the last one there is the final evaluation."""
+    """Evaluates at the plan's interval, but not after the last step: there the final evaluation follows."""
     step, interval = state.progress.step, run.plan.eval_interval
     is_last = step == run.plan.steps
     return evaluate(run, state, _name_of(step)) if interval and step % interval == 0 and not is_last else state
 
 
 def save(run: Run, state: RunState) -> None:
-    """Begins a checkpoint, unless there is one of this step."""
+    """Begins a checkpoint, unless this step has one."""
     run.saver.save(state, state.best.scores)
 
 
 def evaluate(run: Run, state: RunState, name: str) -> RunState:
-    """The state with the result. Weights that are better than all before are saved, where the best are kept."""
+    """The state with the result. If the best weights are to be kept, those with the best result so far are saved."""
     evaluation = evaluate_now(run, name)
     if evaluation is None:
         return state
@@ -38,7 +38,7 @@ def evaluate(run: Run, state: RunState, name: str) -> RunState:
 
 
 def evaluate_now(run: Run, name: str) -> Evaluation | None:
-    """Asks the held-out problems, tells and writes what came out. None: there are none."""
+    """Evaluates the policy, and records the result. None: there are no held-out prompts."""
     if not run.eval_set.prompts:
         return None
     run.recorder.emit(StageBegan(text=f"asking {len(run.eval_set.prompts)} held-out problems"))
@@ -53,7 +53,10 @@ def _record(run: Run, evaluation: Evaluation) -> None:
 
 
 def finish_with_best(run: Run, state: RunState) -> Evaluation | None:
-    """Goes back to the weights of the best evaluation. Asked again they would answer the same, so they are not."""
+    """Restores the weights of the best evaluation, and records that evaluation as the final one.
+
+    They would give the same answers again, so nothing is sampled.
+    """
     last = state.progress.step
     if run.recorder.find_evaluation(_name_of(last)) is None:
         state = evaluate(run, state, _name_of(last))
@@ -77,6 +80,6 @@ def _name_of(step: int) -> str:
 
 
 def raise_findings(run: Run, findings: Iterable[Finding]) -> None:
-    """Writes down what stands out, and shows it."""
+    """Records findings as events."""
     for finding in findings:
         run.recorder.emit(to_event(finding))

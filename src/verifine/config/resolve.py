@@ -46,7 +46,7 @@ class MachineFacts:
     memory: AvailableMemory
     """Where the model is trained."""
     precision: Precision
-    """The one that matrix products are faster in."""
+    """The one that the config asks for, or the one that matrix products are faster in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,7 @@ def eval_command(
     from verifine.launch.evaluate import evaluate_models
 
     check_free_file(out, "--out")
-    subjects = [find_eval_target(given) for given in (model, against) if given is not None]
+    targets = [find_eval_target(given) for given in (model, against) if given is not None]
     settings = {
         "evaluation.samples": samples,
         "evaluation.temperature": temperature,
@@ -77,28 +77,28 @@ def eval_command(
     given = [f"{key}={json.dumps(value)}" for key, value in settings.items() if value is not None]
     # One answer is greedy, whatever a run's several answers were sampled at.
     greedy = ["evaluation.temperature=null"] if samples == 1 and temperature is None else []
-    questions = _questions(data, task, grader, second_grader, limit)
-    paper = load_eval_spec(subjects[0], questions, [*(overrides or []), *greedy, *given])
+    source = _source(data, task, grader, second_grader, limit)
+    spec = load_eval_spec(targets[0], source, [*(overrides or []), *greedy, *given])
     warn_of(unsafe_grader_exec)
     keep_freed_memory()
     if as_json:
-        examined = evaluate_models(subjects, paper, unsafe_grader_exec=unsafe_grader_exec)
+        evaluated = evaluate_models(targets, spec, unsafe_grader_exec=unsafe_grader_exec)
     else:
         display = make_display(sys.stdout, as_json=False)
         with display:
-            examined = evaluate_models(subjects, paper, tell=display, unsafe_grader_exec=unsafe_grader_exec)
+            evaluated = evaluate_models(targets, spec, tell=display, unsafe_grader_exec=unsafe_grader_exec)
     if out is not None:
-        write_evaluated_answers(out, [each.evaluation for each in examined])
+        write_evaluated_answers(out, [each.evaluation for each in evaluated])
     print(
-        json.dumps(eval_command_numbers(paper, examined), allow_nan=False)
+        json.dumps(eval_command_numbers(spec, evaluated), allow_nan=False)
         if as_json
-        else describe_evaluations(paper, examined)
+        else describe_evaluations(spec, evaluated)
     )
     if out is not None and not as_json:
         print(f"\n{out}")
 
 
-def _questions(
+def _source(
     data: str | None, task: str | None, grader: str | None, second_grader: str | None, limit: int | None
 ) -> EvalSource:
     from verifine.errors import ConfigError

@@ -22,58 +22,58 @@ _SHOWN = 3
 _LONGEST_NAME = 30
 
 
-def describe_evaluations(paper: EvalSpec, examined: Sequence[ModelEvaluation]) -> str:
+def describe_evaluations(spec: EvalSpec, evaluated: Sequence[ModelEvaluation]) -> str:
     """The numbers, the verdict where there are two models, and a few answers; in lines that fit the terminal."""
     width = min(_WIDEST, shutil.get_terminal_size().columns)
-    evaluations = [each.evaluation for each in examined]
+    evaluations = [each.evaluation for each in evaluated]
     return "\n".join(
         [
-            _title(paper, evaluations[0]),
+            _title(spec, evaluations[0]),
             "",
-            *_table(examined),
-            *_verdict(examined, width),
+            *_table(evaluated),
+            *_verdict(evaluated, width),
             "",
             *_examples(evaluations, width),
-            f"Asked and judged in {describe_duration(sum(each.seconds for each in examined))}.",
+            f"Asked and judged in {describe_duration(sum(each.seconds for each in evaluated))}.",
         ]
     )
 
 
-def eval_command_numbers(paper: EvalSpec, examined: Sequence[ModelEvaluation]) -> dict[str, Json]:
+def eval_command_numbers(spec: EvalSpec, evaluated: Sequence[ModelEvaluation]) -> dict[str, Json]:
     """What `verifine eval --json` prints."""
-    pairing = _pairing(examined)
+    pairing = _pairing(evaluated)
     return {
-        "asked": paper.place,
+        "asked": spec.place,
         "models": [
             {
-                "model": each.subject.label,
+                "model": each.target.label,
                 "precision": each.precision,
                 "seconds": round(each.seconds, 1),
                 **evaluation_numbers(each.evaluation),
             }
-            for each in examined
+            for each in evaluated
         ],
         "verdict": None if pairing is None else pairing.numbers(),
     }
 
 
-def _title(paper: EvalSpec, evaluation: Evaluation) -> str:
+def _title(spec: EvalSpec, evaluation: Evaluation) -> str:
     answers = evaluation.answers_each
     manner = (
         "one greedy answer each"
         if answers <= 1
         else f"{answers} answers each at temperature {evaluation.temperature:g}"
     )
-    return f"{paper.place}, {manner}"
+    return f"{spec.place}, {manner}"
 
 
-def _table(examined: Sequence[ModelEvaluation]) -> list[str]:
+def _table(evaluated: Sequence[ModelEvaluation]) -> list[str]:
     """A row a number; the intervals are those that hold 95 %, over problems."""
-    columns = [{each.name: each for each in metrics_with_intervals(one.evaluation)} for one in examined]
+    columns = [{each.name: each for each in metrics_with_intervals(one.evaluation)} for one in evaluated]
     names = list(dict.fromkeys(name for column in columns for name in column))
     if not names:
         return ["Not one answer could be scored."]
-    heads = ["", *(cell for one in examined for cell in (one.subject.label, "95 % interval"))]
+    heads = ["", *(cell for one in evaluated for cell in (one.target.label, "95 % interval"))]
     rows = [[name, *(cell for column in columns for cell in _cells(column.get(name)))] for name in names]
     widths = [max(len(row[place]) for row in [heads, *rows]) for place in range(len(heads))]
     return [
@@ -87,20 +87,20 @@ def _cells(standing: MetricWithInterval | None) -> tuple[str, str]:
     return f"{standing.value:.2f}", "-" if standing.interval is None else describe_interval(standing.interval)
 
 
-def _pairing(examined: Sequence[ModelEvaluation]) -> Pairing | None:
+def _pairing(evaluated: Sequence[ModelEvaluation]) -> Pairing | None:
     """The first model beside the second; None: there is one."""
-    return pair_up(examined[1].evaluation, examined[0].evaluation) if len(examined) == 2 else None
+    return pair_up(evaluated[1].evaluation, evaluated[0].evaluation) if len(evaluated) == 2 else None
 
 
-def _verdict(examined: Sequence[ModelEvaluation], width: int) -> Iterator[str]:
-    pairing = _pairing(examined)
+def _verdict(evaluated: Sequence[ModelEvaluation], width: int) -> Iterator[str]:
+    pairing = _pairing(evaluated)
     if pairing is None:
         return
     yield ""
     if not pairing.pairs:
         yield "They cannot be compared: no problem has answers of both that could be judged."
         return
-    one, other = (each.subject.label for each in examined)
+    one, other = (each.target.label for each in evaluated)
     verdict = f"{one} is {pairing.conclusion.value} than {other}"
     if pairing.conclusion is Conclusion.NO_EVIDENCE:
         verdict = f"There is no evidence that {one} differs from {other}"

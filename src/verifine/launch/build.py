@@ -176,7 +176,7 @@ def assemble_trainer(
     Raises:
         DataError: an example's prompt does not fit the model.
     """
-    model, longest = models.policy, facts.longest_answer(inputs.config)
+    model, longest = models.policy, inputs.max_new_tokens
     source = PromptSource(inputs.train, partial(render_prompt, model, max_new_tokens=longest), inputs.config.run.seed)
     lengths = source.measure()  # A prompt that does not fit is told before anything is sampled, not when it is drawn.
     held_out = render_held_out(inputs.held_out, model, longest)

@@ -13,7 +13,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from verifine.config import LoraConfig, RunConfig
 from verifine.config.memory import MemoryPlan, Precision
-from verifine.config.resolve import DataFacts, MachineFacts, ModelFacts, ResolvedConfig, longest_answer, resolve
+from verifine.config.resolve import DataFacts, MachineFacts, ModelFacts, ResolvedConfig, resolve
 from verifine.errors import ModelError
 from verifine.launch.inputs import RunInputs
 from verifine.machine.threads import decide_threads
@@ -35,10 +35,6 @@ class RunFacts:
     def resolve(self, config: RunConfig, memory: MemoryPlan | None = None) -> ResolvedConfig:
         """The config with everything decided; `memory` None: planned."""
         return resolve(config, self.model, self.machine, self.data, memory=memory)
-
-    def longest_answer(self, config: RunConfig) -> int:
-        """How many tokens an answer may have."""
-        return longest_answer(config, self.data)
 
     def with_longest_prompt(self, tokens: int) -> RunFacts:
         """The same, once the prompts are measured."""

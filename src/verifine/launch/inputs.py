@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verifine.config import GraderConfig, RunConfig
+from verifine.config.resolve import longest_answer
 from verifine.data import hold_out, read_examples
 from verifine.errors import DataError
 from verifine.tasks import load_task
@@ -29,6 +30,11 @@ class RunInputs:
     """None: the caller brings a grader of its own."""
     answer_tokens: int
     """Longest answer, in tokens, unless the config says otherwise."""
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Longest answer, in tokens."""
+        return longest_answer(self.config, self.answer_tokens)
 
 
 def load_inputs(config: RunConfig) -> RunInputs:

@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from verifine.config import RunConfig
     from verifine.errors import VerifineError
     from verifine.graders import Grader
+    from verifine.launch.options import LaunchOptions
     from verifine.launch.session import TrainedRun, resume, train
     from verifine.types import Grade, Sample
 
-__all__ = ["Grade", "Grader", "RunConfig", "Sample", "TrainedRun", "VerifineError", "resume", "train"]
+__all__ = ["Grade", "Grader", "LaunchOptions", "RunConfig", "Sample", "TrainedRun", "VerifineError", "resume", "train"]
 __version__ = "0.1.0"
 
 _HOMES = {
     "Grade": "verifine.types",
     "Grader": "verifine.graders",
+    "LaunchOptions": "verifine.launch.options",
     "RunConfig": "verifine.config",
     "Sample": "verifine.types",
     "TrainedRun": "verifine.launch.session",

@@ -15,6 +15,7 @@ from verifine import resume, train
 from verifine.checkpoints.store import CheckpointStore, read_checkpoint
 from verifine.config import RunConfig, dump_config, load_config
 from verifine.errors import CheckpointError, ConfigError
+from verifine.launch.options import LaunchOptions
 from verifine.launch.session import TrainedRun
 from verifine.machine.disk import LOCAL_DISK
 from verifine.runs.directory import RunDirectory
@@ -56,7 +57,7 @@ def with_run(sections: dict[str, Any], **run: Any) -> dict[str, Any]:
 
 
 def start(config: RunConfig, request: Callable[[], RunRequest | None] = lambda: None) -> TrainedRun:
-    return train(config, grader=grade, check=False, request=request)
+    return train(config, grader=grade, check=False, options=LaunchOptions(request=request))
 
 
 def pause_after(step: int) -> tuple[Any, Callable[[], RunRequest | None]]:
@@ -92,10 +93,10 @@ def test_pausing_and_going_on_twice_equals_one_go(name: str, model: Path, tmp_pa
 
     config = tiny_run(tmp_path / "broken", model, **sections)
     listener, request = pause_after(2)
-    first = train(config, grader=grade, check=False, listeners=[listener], request=request)
+    first = train(config, grader=grade, check=False, options=LaunchOptions(listeners=[listener], request=request))
     assert (first.summary.ending, first.summary.progress.step) == (Status.PAUSED, 2)
     listener, request = pause_after(3)
-    second = resume(first.directory.path, grader=grade, listeners=[listener], request=request)
+    second = resume(first.directory.path, grader=grade, options=LaunchOptions(listeners=[listener], request=request))
     assert (second.summary.ending, second.summary.progress.step) == (Status.PAUSED, 3)
     third = resume(first.directory.path, grader=grade)
     assert third.summary.ending is Status.FINISHED
@@ -161,7 +162,7 @@ def test_a_file_called_pause_pauses_and_is_gone_when_the_run_goes_on(model: Path
         if isinstance(event, StepDone) and event.report.step == 1:
             (run.requests / "pause").touch()
 
-    paused = train(config, grader=grade, check=False, listeners=[listen])
+    paused = train(config, grader=grade, check=False, options=LaunchOptions(listeners=[listen]))
     assert (paused.summary.ending, paused.summary.progress.step) == (Status.PAUSED, 1)
     assert resume(run.path, grader=grade).summary.ending is Status.FINISHED
     assert not list(run.requests.iterdir())
@@ -169,7 +170,12 @@ def test_a_file_called_pause_pauses_and_is_gone_when_the_run_goes_on(model: Path
 
 def test_a_run_directory_may_be_moved(model: Path, tmp_path: Path) -> None:
     listener, request = pause_after(1)
-    run = train(tiny_run(tmp_path, model), grader=grade, check=False, listeners=[listener], request=request).directory
+    run = train(
+        tiny_run(tmp_path, model),
+        grader=grade,
+        check=False,
+        options=LaunchOptions(listeners=[listener], request=request),
+    ).directory
     moved = run.path.rename(tmp_path / "elsewhere")
     assert resume(moved, grader=grade).directory.path == moved
     assert load_config(moved / "config.yaml").run.directory == moved
@@ -179,7 +185,9 @@ def test_a_run_directory_may_be_moved(model: Path, tmp_path: Path) -> None:
 def test_another_model_other_data_and_another_grader_are_refused_by_name(model: Path, tmp_path: Path) -> None:
     config = tiny_run(tmp_path, model)
     listener, request = pause_after(1)
-    run = train(config, grader=grade, check=False, listeners=[listener], request=request).directory
+    run = train(
+        config, grader=grade, check=False, options=LaunchOptions(listeners=[listener], request=request)
+    ).directory
 
     def other(sample: object, item: object) -> float:
         return 0.5
@@ -268,7 +276,9 @@ def test_a_run_with_the_weights_of_another_needs_that_one_at_its_beginning_only(
 
     listener, request = pause_after(1)
     config = tiny_run(tmp_path / "paused", model, **sections)
-    paused = train(config, grader=grade, check=False, listeners=[listener], request=request).directory
+    paused = train(
+        config, grader=grade, check=False, options=LaunchOptions(listeners=[listener], request=request)
+    ).directory
     resume(first.path, grader=grade, steps=5)  # its newest checkpoint is another one now
     CheckpointStore(first.checkpoints, LOCAL_DISK).prune(())
     resume(paused.path, grader=grade)

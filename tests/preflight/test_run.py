@@ -15,6 +15,7 @@ from verifine.config import build_config
 from verifine.errors import ConfigError
 from verifine.insights.findings import CheckVerdict
 from verifine.launch.checking import check_run
+from verifine.launch.options import LaunchOptions
 from verifine.preflight.check import Extent, NoGoError
 from verifine.preflight.events import CheckReported
 from verifine.preflight.report import Report
@@ -77,7 +78,7 @@ def test_a_checked_run_learns_exactly_what_an_unchecked_one_learns(algorithm: st
 
 def test_the_check_is_written_into_the_run(tmp_path: Path) -> None:
     watcher = Watcher()
-    run = train(make_config(tmp_path), grader=vowels, listeners=[watcher])
+    run = train(make_config(tmp_path), grader=vowels, options=LaunchOptions(listeners=[watcher]))
     (report,) = watcher.reports
     written = json.loads(run.directory.preflight.read_text())
     assert written["verdict"] == report.verdict.value == "go_with_warnings"
@@ -92,7 +93,7 @@ def test_the_check_is_written_into_the_run(tmp_path: Path) -> None:
 
 def test_without_the_check_nothing_of_it_is_written(tmp_path: Path) -> None:
     watcher = Watcher()
-    run = train(make_config(tmp_path), grader=vowels, listeners=[watcher], check=False)
+    run = train(make_config(tmp_path), grader=vowels, options=LaunchOptions(listeners=[watcher]), check=False)
     assert watcher.reports == []
     assert not run.directory.preflight.exists()
     assert [event.event.kind for event in read_events(run.directory.events)[:2]] == ["attempt", "started"]
@@ -103,7 +104,7 @@ def test_a_refused_run_says_so_in_its_directory_which_may_be_used_again(tmp_path
     config = make_config(tmp_path, grader=any_text)
     watcher = Watcher()
     with pytest.raises(NoGoError, match="cannot tell right from wrong"):
-        train(config, listeners=[watcher])
+        train(config, options=LaunchOptions(listeners=[watcher]))
     assert [report.verdict for report in watcher.reports] == [CheckVerdict.NO_GO]
     run = RunDirectory.open(tmp_path / "run")
     status = find_status(run)
@@ -119,7 +120,11 @@ def test_a_refused_run_says_so_in_its_directory_which_may_be_used_again(tmp_path
 def test_a_grader_that_cannot_work_is_refused_before_the_model_is_loaded(tmp_path: Path) -> None:
     watcher = Watcher()
     with pytest.raises(NoGoError, match="could not score a single answer"):
-        train(make_config(tmp_path), grader=lambda sample, item: item["points"], listeners=[watcher])
+        train(
+            make_config(tmp_path),
+            grader=lambda sample, item: item["points"],
+            options=LaunchOptions(listeners=[watcher]),
+        )
     assert watcher.stages == ["trying the grader"]
     (report,) = watcher.reports
     assert report.sampling is None
@@ -131,7 +136,7 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded(tmp_path: Path) 
     large = {"hidden_size": 65536, "intermediate_size": 262144, "num_hidden_layers": 16}
     config_file.write_text(json.dumps({**json.loads(config_file.read_text()), **large}))
     watcher = Watcher()
-    report = check_run(config, grader=vowels, tell=watcher)
+    report = check_run(config, grader=vowels, options=LaunchOptions(listeners=[watcher]))
     assert watcher.stages == ["trying the grader"]
     assert [finding.name for finding in report.findings][:1] == ["memory"]
     assert report.verdict is CheckVerdict.NO_GO

@@ -55,11 +55,12 @@ def check(
     from verifine.cli.display import make_display
     from verifine.cli.memory import keep_freed_memory
     from verifine.launch.checking import check_run
+    from verifine.launch.options import LaunchOptions
     from verifine.preflight.check import Extent, NoGoError
     from verifine.preflight.numbers import to_numbers
     from verifine.preflight.words import describe_report
 
-    options = {
+    settings = {
         "data.train": dataset,
         "data.eval": eval_dataset,
         "model.name": model,
@@ -69,17 +70,19 @@ def check(
         "sampling.max_new_tokens": max_new_tokens,
         "run.seed": seed,
     }
-    config = load_run(words or [], options)
+    config = load_run(words or [], settings)
     warn_of(unsafe_grader_exec)
     keep_freed_memory()
     extent = Extent(rows=rows, samples=samples)
     if as_json:
-        report = check_run(config, extent=extent, unsafe_grader_exec=unsafe_grader_exec)
+        options = LaunchOptions(unsafe_grader_exec=unsafe_grader_exec)
+        report = check_run(config, extent=extent, options=options)
         print(json.dumps(to_numbers(report), allow_nan=False))
     else:
         display = make_display(sys.stdout, as_json=False)
         with display:
-            report = check_run(config, tell=display, extent=extent, unsafe_grader_exec=unsafe_grader_exec)
+            options = LaunchOptions(listeners=[display], unsafe_grader_exec=unsafe_grader_exec)
+            report = check_run(config, extent=extent, options=options)
         display.note(describe_report(report))
     if report.verdict is CheckVerdict.NO_GO:
         raise typer.Exit(NoGoError.exit_code)

@@ -64,6 +64,7 @@ def eval_command(
     from verifine.insights.answers import check_free_file, write_evaluated_answers
     from verifine.launch.eval_spec import find_eval_target, load_eval_spec
     from verifine.launch.evaluate import evaluate_models
+    from verifine.launch.options import LaunchOptions
 
     check_free_file(out, "--out")
     targets = [find_eval_target(given) for given in (model, against) if given is not None]
@@ -82,11 +83,12 @@ def eval_command(
     warn_of(unsafe_grader_exec)
     keep_freed_memory()
     if as_json:
-        evaluated = evaluate_models(targets, spec, unsafe_grader_exec=unsafe_grader_exec)
+        evaluated = evaluate_models(targets, spec, options=LaunchOptions(unsafe_grader_exec=unsafe_grader_exec))
     else:
         display = make_display(sys.stdout, as_json=False)
         with display:
-            evaluated = evaluate_models(targets, spec, tell=display, unsafe_grader_exec=unsafe_grader_exec)
+            options = LaunchOptions(listeners=[display], unsafe_grader_exec=unsafe_grader_exec)
+            evaluated = evaluate_models(targets, spec, options=options)
     if out is not None:
         write_evaluated_answers(out, [each.evaluation for each in evaluated])
     print(

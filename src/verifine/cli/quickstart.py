@@ -36,8 +36,9 @@ def quickstart(
     """Train a small real model on a small task, on this machine, and show what it learned."""
     started = time.monotonic()
     from verifine.cli.display import make_display
-    from verifine.cli.training import describe_machine, exit_code, open_report, outcome_row, run_training, tell_outcome
+    from verifine.cli.training import carry_out, describe_machine, exit_code, open_report, outcome_row, tell_outcome
     from verifine.config import build_config
+    from verifine.launch.session import train
 
     config = build_config(
         {
@@ -53,7 +54,7 @@ def quickstart(
         f"Verifine quickstart: {config.algorithm.name.upper()} teaches {model} the task {task!r} in {minutes:g} minutes"
     )
     display.note(describe_machine())
-    trained = run_training(config, display, started, check=not skip_check)
+    trained = carry_out(display, lambda options: train(config, check=not skip_check, started=started, options=options))
     tell_outcome(trained, display)
     display.note(f"Next    verifine quickstart --task add --algorithm {_other(config.algorithm.name)}")
     display.note("        verifine train --dataset yours.jsonl --grader answer_exact --model " + model)

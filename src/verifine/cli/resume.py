@@ -1,4 +1,4 @@
-"""`verifine resume`: a run that was stopped, killed or is to be longer goes on where it was."""
+"""`verifine resume`: continues a run that was stopped or killed, or makes one longer."""
 
 from __future__ import annotations
 
@@ -18,27 +18,21 @@ def resume_command(
     unsafe_grader_exec: UnsafeGraderExec = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON Lines on standard output, and nothing else.")] = False,
 ) -> None:
-    """Go on with a run from its newest checkpoint, as if it had never stopped.
+    """Continue a run from its newest checkpoint, as if it had never stopped.
 
-    Give --steps or --minutes to make a finished run longer: both count from its beginning.
+    Give --steps or --minutes to make a finished run longer; both count from the beginning of the run.
     """
     from verifine.cli.display import make_display
     from verifine.cli.training import carry_out, describe_machine, exit_code, outcome_row, tell_outcome
-    from verifine.launch.session import resume as go_on
+    from verifine.launch.session import resume
 
     warn_of(unsafe_grader_exec)
     display = make_display(sys.stdout, as_json=as_json)
     display.note(describe_machine())
     trained = carry_out(
         display,
-        lambda request: go_on(
-            run_dir,
-            steps=steps,
-            minutes=minutes,
-            listeners=[display],
-            request=request,
-            unsafe_grader_exec=unsafe_grader_exec,
-        ),
+        lambda options: resume(run_dir, steps=steps, minutes=minutes, options=options),
+        unsafe_grader_exec=unsafe_grader_exec,
     )
     tell_outcome(trained, display)
     display.done(outcome_row(trained))

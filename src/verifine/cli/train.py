@@ -65,10 +65,11 @@ def train_command(
     """
     started = time.monotonic()
     from verifine.cli.display import make_display
-    from verifine.cli.training import describe_machine, exit_code, outcome_row, run_training, tell_outcome
+    from verifine.cli.training import carry_out, describe_machine, exit_code, outcome_row, tell_outcome
     from verifine.config import dump_config
+    from verifine.launch.session import train
 
-    options = {
+    settings = {
         "data.train": dataset,
         "data.eval": eval_dataset,
         "model.name": model,
@@ -81,17 +82,21 @@ def train_command(
         "run.save_interval": save_interval,
         "run.directory": run_dir,
     }
-    config = load_run(words or [], options)
+    config = load_run(words or [], settings)
     warn_of(unsafe_grader_exec)
 
     display = make_display(sys.stdout, as_json=as_json)
     if dry_run:
-        _rehearse(config, display, unsafe_grader_exec)
+        _show_dry_run(config, display, unsafe_grader_exec)
         return
     display.note(dump_config(config).rstrip())
     display.note("")
     display.note(describe_machine())
-    trained = run_training(config, display, started, check=not skip_check, unsafe_grader_exec=unsafe_grader_exec)
+    trained = carry_out(
+        display,
+        lambda options: train(config, check=not skip_check, started=started, options=options),
+        unsafe_grader_exec=unsafe_grader_exec,
+    )
     tell_outcome(trained, display)
     display.done(
         {"type": "done", "model": config.model.name, "algorithm": config.algorithm.name, **outcome_row(trained)}
@@ -99,16 +104,17 @@ def train_command(
     raise typer.Exit(exit_code(trained))
 
 
-def _rehearse(config: RunConfig, display: Display, unsafe_grader_exec: bool) -> None:
+def _show_dry_run(config: RunConfig, display: Display, unsafe_grader_exec: bool) -> None:
     from verifine.config import dump_config
     from verifine.launch.checking import dry_run
+    from verifine.launch.options import LaunchOptions
 
     with display:
-        rehearsal = dry_run(config, display, unsafe_grader_exec=unsafe_grader_exec)
-    display.note(dump_config(rehearsal.config).rstrip())
+        found = dry_run(config, LaunchOptions(listeners=[display], unsafe_grader_exec=unsafe_grader_exec))
+    display.note(dump_config(found.config).rstrip())
     display.note("")
-    display.note(f"model     {rehearsal.model}")
-    display.note(f"examples  {rehearsal.train_examples} to train on, {rehearsal.held_out_examples} held out")
-    for number, text in enumerate(rehearsal.prompt_texts, start=1):
+    display.note(f"model     {found.model}")
+    display.note(f"examples  {found.train_examples} to train on, {found.held_out_examples} held out")
+    for number, text in enumerate(found.prompt_texts, start=1):
         display.note(f"\nprompt {number} as the model reads it:\n{text}")
-    display.done({"type": "dry_run", "model": rehearsal.model, "prompts": list(rehearsal.prompt_texts)})
+    display.done({"type": "dry_run", "model": found.model, "prompts": list(found.prompt_texts)})

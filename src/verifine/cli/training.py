@@ -1,4 +1,4 @@
-"""What `quickstart` and `train` have in common: carry a run out, show it, and say what came of it."""
+"""What the verbs that train have in common: they train, show it, and tell the outcome."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import torch
 from verifine.cli.display import Display
 from verifine.cli.interrupt import Interrupt
 from verifine.cli.memory import keep_freed_memory
-from verifine.config import RunConfig
 from verifine.errors import StoppedError
 from verifine.insights.held_out import evaluation_numbers
 from verifine.insights.outcome import describe_outcome
 from verifine.insights.pairs import pair_up
-from verifine.launch.session import TrainedRun, train
+from verifine.launch.options import LaunchOptions
+from verifine.launch.session import TrainedRun
 from verifine.runs.environment import describe_environment
 from verifine.runs.record import read_run
 from verifine.runs.requests import RunRequest
@@ -35,32 +35,21 @@ SHOWN_PAIRS = 2
 SHOWN_CHARACTERS = 100
 
 
-def run_training(
-    config: RunConfig, display: Display, started: float, *, check: bool, unsafe_grader_exec: bool = False
+def carry_out(
+    display: Display, work: Callable[[LaunchOptions], TrainedRun], *, unsafe_grader_exec: bool = False
 ) -> TrainedRun:
-    """Trains with a live display."""
-    return carry_out(
-        display,
-        lambda request: train(
-            config,
-            listeners=[display],
-            request=request,
-            started=started,
-            check=check,
-            unsafe_grader_exec=unsafe_grader_exec,
-        ),
-    )
-
-
-def carry_out(display: Display, work: Callable[[Callable[[], RunRequest | None]], TrainedRun]) -> TrainedRun:
-    """Does `work`, which is given what to ask for requests.
+    """Trains with a live display: `work` gets the options to launch with.
 
     The first Ctrl-C finishes the step and saves, a SIGTERM pauses, and a second signal stops at once.
     """
     keep_freed_memory()
     try:
         with display, Interrupt(lambda request: display.note(_NOTES[request])) as interrupt:
-            return work(lambda: interrupt.request)
+            return work(
+                LaunchOptions(
+                    listeners=[display], request=lambda: interrupt.request, unsafe_grader_exec=unsafe_grader_exec
+                )
+            )
     except KeyboardInterrupt:
         raise StoppedError(
             "stopped at once; `verifine resume RUN_DIR` continues from the last checkpoint, if there is one"
@@ -68,7 +57,7 @@ def carry_out(display: Display, work: Callable[[Callable[[], RunRequest | None]]
 
 
 def tell_outcome(trained: TrainedRun, display: Display) -> None:
-    """The result in a sentence, a few answers before and after, and where everything is."""
+    """Prints the result in a sentence, a few answers before and after training, and where the files are."""
     display.note("")
     display.note(describe_outcome(read_run(trained.directory)))
     summary = trained.summary
@@ -105,7 +94,7 @@ def outcome_row(trained: TrainedRun) -> dict[str, Json]:
 
 
 def describe_machine() -> str:
-    """What a run has to work with, in a line."""
+    """The machine in a line."""
     environment = describe_environment()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     memory = environment.memory_bytes / (1 << 30)
@@ -117,7 +106,7 @@ def exit_code(trained: TrainedRun) -> int:
 
 
 def open_report(report: Path) -> None:
-    """Shows the report in a browser, where there is somebody at a desktop to see it."""
+    """Opens the report in a browser, on a machine with a desktop."""
     has_desktop = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin"
     if sys.stdout.isatty() and has_desktop:
         webbrowser.open(report.resolve().as_uri())

@@ -1,4 +1,4 @@
-"""What can be tried before anything is trained: the check, and a dry run."""
+"""What can be done before training: the check, and a dry run."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from verifine.graders import GradeFunction, Grader
 from verifine.launch.build import BuiltRun, build_run, fetch_model
 from verifine.launch.facts import find_facts
 from verifine.launch.inputs import RunInputs, load_inputs
+from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.models.chat import prompt_text
 from verifine.preflight.check import Extent, LoadedRun, NoGoError, check_inputs, check_memory, check_model, refuse_no_go
 from verifine.preflight.report import Report
 from verifine.runs.directory import RunDirectory
-from verifine.runs.events import Listener, StageBegan, ignore
+from verifine.runs.events import Listener, StageBegan
 
 SHOWN_PROMPTS = 2
 
 CHECKED_ROWS = 16
-"""Prompts that a check of its own asks; before training it asks those of one step."""
+"""Prompts that `check_run` asks; before training the check asks those of one step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class DryRun:
     """The first prompts of the run as the model would read them."""
 
 
-def dry_run(config: RunConfig, tell: Listener = ignore, *, unsafe_grader_exec: bool = False) -> DryRun:
+def dry_run(config: RunConfig, options: LaunchOptions = DEFAULT_OPTIONS) -> DryRun:
     """Does everything up to the first sample: reads the data, builds the grader, loads the model, renders prompts.
 
     Raises:
@@ -44,9 +45,9 @@ def dry_run(config: RunConfig, tell: Listener = ignore, *, unsafe_grader_exec: b
     """
     RunDirectory.check_free(config.run.directory)
     inputs = load_inputs(config)
-    with open_graders(inputs, None, unsafe_grader_exec) as graders:
-        files = fetch_model(inputs.config, tell)
-        built = build_run(inputs, graders, files, find_facts(inputs, files), tell)
+    with open_graders(inputs, None, options.services()) as graders:
+        files = fetch_model(inputs.config, options.tell)
+        built = build_run(inputs, graders, files, find_facts(inputs, files), options.tell)
     prompts = built.trainer.source.draw(0, SHOWN_PROMPTS)
     return DryRun(
         config=built.config,
@@ -61,11 +62,10 @@ def check_run(
     config: RunConfig,
     *,
     grader: Grader | GradeFunction | None = None,
-    tell: Listener = ignore,
     extent: Extent | None = None,
-    unsafe_grader_exec: bool = False,
+    options: LaunchOptions = DEFAULT_OPTIONS,
 ) -> Report:
-    """Tries data, grader and model, and trains nothing. A blocker in the data or the grader leaves the model unasked.
+    """Checks data, grader and model, and trains nothing. A blocker in the data or the grader ends it before the model.
 
     `extent` None asks CHECKED_ROWS prompts.
 
@@ -73,9 +73,9 @@ def check_run(
         VerifineError: what `train` would refuse anyway.
     """
     inputs = load_inputs(config)
-    with open_graders(inputs, grader, unsafe_grader_exec) as graders:
+    with open_graders(inputs, grader, options.services()) as graders:
         try:
-            return build_checked(inputs, graders, tell, extent or Extent(rows=CHECKED_ROWS))[1]
+            return build_checked(inputs, graders, options.tell, extent or Extent(rows=CHECKED_ROWS))[1]
         except NoGoError as error:
             return error.report
 

@@ -16,13 +16,14 @@ from verifine.errors import ConfigError
 from verifine.graders import GradeFunction, Grader
 from verifine.launch.build import build_engine, build_eval_set, render_held_out, sampling_of
 from verifine.launch.eval_spec import EvalSpec, EvalTarget
+from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.threads import decide_threads
 from verifine.models.load import load_model
 from verifine.models.provision import cache_folder, provision_model
 from verifine.models.threads import use_threads
 from verifine.runs.evaluations import Evaluation
-from verifine.runs.events import Listener, StageBegan, ignore, tell_progress
+from verifine.runs.events import Listener, StageBegan, tell_progress
 from verifine.training.evaluate import evaluate_policy
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -45,8 +46,7 @@ def evaluate_models(
     spec: EvalSpec,
     *,
     grader: Grader | GradeFunction | None = None,
-    tell: Listener = ignore,
-    unsafe_grader_exec: bool = False,
+    options: LaunchOptions = DEFAULT_OPTIONS,
 ) -> list[ModelEvaluation]:
     """Asks every model the same problems, with the same random numbers, one model after the other.
 
@@ -60,9 +60,9 @@ def evaluate_models(
     use_threads(decide_threads(), os.environ)
     evaluations: list[ModelEvaluation] = []
     precision: Precision = spec.inputs.config.model.precision
-    with open_graders(spec.inputs, grader, unsafe_grader_exec) as graders:
+    with open_graders(spec.inputs, grader, options.services()) as graders:
         for target in targets:
-            evaluations.append(_evaluate_model(target, spec, graders, precision, tell))
+            evaluations.append(_evaluate_model(target, spec, graders, precision, options.tell))
             # Measured once: a second measurement could come out differently.
             precision = evaluations[0].precision
     return evaluations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from verifine.config import AnyGrader
 from verifine.errors import ConfigError
 from verifine.graders import GradeFunction, Grader, Services, build_grader, callable_grader
-from verifine.graders.sandbox import Level
 from verifine.launch.inputs import RunInputs
 
 
@@ -27,10 +25,8 @@ class RunGraders:
 
 
 @contextmanager
-def open_graders(
-    inputs: RunInputs, grader: Grader | GradeFunction | None, unsafe_grader_exec: bool
-) -> Iterator[RunGraders]:
-    """The graders of a run; those that are built here are closed afterwards.
+def open_graders(inputs: RunInputs, grader: Grader | GradeFunction | None, services: Services) -> Iterator[RunGraders]:
+    """The graders of a run; `grader` replaces that of the config. Those that are built here are closed afterwards.
 
     Raises:
         ConfigError: there is none.
@@ -41,8 +37,7 @@ def open_graders(
             "grader: missing; data of your own needs one, for example {type: answer, compare: number}. "
             "See `verifine train --help` for the presets."
         )
-    level = Level.UNSAFE if unsafe_grader_exec else None
-    services = Services(grading=inputs.config.grading, environment=dict(os.environ), level=level)
+    services = services.for_run(inputs.config.grading)
     with ExitStack() as built:
 
         def build(config: AnyGrader) -> Grader:

@@ -1,11 +1,11 @@
-"""Starting a run, and going on with one: what the command line and Python programs call."""
+"""Starting and resuming a run: what the command line and Python programs call."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,9 +23,10 @@ from verifine.launch.build import BuiltRun, build_run, fetch_model
 from verifine.launch.checking import build_checked
 from verifine.launch.facts import find_facts
 from verifine.launch.inputs import RunInputs, load_inputs
+from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
 from verifine.launch.provenance import find_provenance
 from verifine.launch.run_graders import RunGraders, open_graders
-from verifine.machine.disk import LOCAL_DISK, Disk
+from verifine.machine.disk import Disk
 from verifine.machine.secrets import MaskingDisk, find_secrets
 from verifine.models.chat import prompt_text
 from verifine.models.policy import ModelPolicy
@@ -35,7 +36,7 @@ from verifine.preflight.numbers import to_numbers
 from verifine.preflight.report import Report
 from verifine.runs.directory import RunDirectory, write_json, write_text
 from verifine.runs.environment import Environment, describe_environment, read_environment, write_environment
-from verifine.runs.events import CheckpointDamaged, Listener, StageBegan
+from verifine.runs.events import CheckpointDamaged, StageBegan
 from verifine.runs.provenance import refuse_other_provenance
 from verifine.runs.record import read_run
 from verifine.runs.requests import RunRequest, clear_requests, find_request
@@ -53,7 +54,7 @@ NEARLY_OVER = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedRun:
-    """What `train` and `resume` leave behind."""
+    """The result of `train` and `resume`."""
 
     directory: RunDirectory
     summary: Summary
@@ -63,26 +64,25 @@ class TrainedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Session:
-    """A run from when a process takes it up until it lets go of it."""
+    """The training of a run in one process."""
 
     built: BuiltRun
     attempt: OpenAttempt
-    request: Callable[[], RunRequest | None]
+    options: LaunchOptions
     began: float
-    disk: Disk
-    """What checkpoints are written with: they hold numbers only, and are hashed on their way."""
 
-    def carry_out(self, start: RunState, saved: int | None = None, damaged: Sequence[str] = ()) -> TrainedRun:
-        """Trains from `start`, of which `saved` is the step if there is a checkpoint of it.
+    def run_to_end(self, start: RunState, saved: int | None = None, damaged: Sequence[str] = ()) -> TrainedRun:
+        """Trains from `start`.
 
-        `damaged` says what is wrong with each checkpoint that was passed over.
+        `saved` is its step if there is a checkpoint of it, and `damaged` describes the checkpoints that were skipped.
         """
         recorder = Recorder(self.attempt.directory, partial(prompt_text, self.built.model), self.attempt.events)
         for damage in damaged:
             recorder.emit(CheckpointDamaged(error=damage))
         section, trainer = self.built.config.run, self.built.trainer
         plan = SavingPlan(interval=section.save_interval, keep_last=section.keep_last, keep_best=section.keep_best)
-        store = CheckpointStore(self.attempt.directory.checkpoints, self.disk)
+        # Checkpoints hold numbers only, so nothing in them has to be masked.
+        store = CheckpointStore(self.attempt.directory.checkpoints, self.options.disk)
         saver = Saver(trainer.learner, store, plan, recorder, trainer.clock, saved=saved)
         run = Run(
             trainer=trainer,
@@ -112,53 +112,46 @@ class _Session:
         return TrainedRun(directory=self.attempt.directory, summary=summary, seconds=time.monotonic() - self.began)
 
     def _request(self) -> RunRequest | None:
-        return self.request() or find_request(self.attempt.directory)
+        return self.options.request() or find_request(self.attempt.directory)
 
 
 def train(
     config: RunConfig,
     *,
     grader: Grader | GradeFunction | None = None,
-    listeners: Sequence[Listener] = (),
-    request: Callable[[], RunRequest | None] = lambda: None,
-    started: float | None = None,
     check: bool = True,
-    unsafe_grader_exec: bool = False,
-    disk: Disk = LOCAL_DISK,
+    started: float | None = None,
+    options: LaunchOptions = DEFAULT_OPTIONS,
 ) -> TrainedRun:
     """Trains a model: the whole of reinforcement fine-tuning in one call.
 
     Args:
         config: What to train, on what, and how.
         grader: Scores the answers in place of `config.grader`: a `Grader`, or a function of the sample and the item
-            that returns a number. A `Grader` stays the caller's to close.
-        listeners: Functions that are told every event of `runs.events`; `[print]` shows what there is.
-        request: Asked before each step: whether to stop and save the model as it is, or to pause.
+            that returns a number. The caller closes a `Grader`.
+        check: Whether data, grader and model are checked first; training begins only if there is no blocker.
         started: When `run.minutes` began, on `time.monotonic`; None: now.
-        check: Whether data, grader and model are tried first; training only begins if nothing stands in its way.
-        unsafe_grader_exec: Runs graders' code, and code that the model writes, outside the sandbox: with the rights of
-            this process. Written into the run.
-        disk: What the run directory is written with.
+        options: Who listens, how the run is asked to stop, and how untrusted code is isolated.
 
     Raises:
         VerifineError: something about the config, the data, the grader or the model is wrong; see `verifine.errors`.
             NoGoError: the check says that training would fail or be in vain.
     """
     started = time.monotonic() if started is None else started
-    environment = _environment(grader, unsafe_grader_exec)
-    directory = _make_directory(config, datetime.now(), disk)
-    with open_attempt(directory, environment, listeners) as attempt:
+    environment = _environment(grader, options)
+    directory = _make_directory(config, datetime.now(), options.disk)
+    with open_attempt(directory, environment, options.listeners) as attempt:
         attempt.announce()
         _write_config(directory, config, environment)
         inputs = load_inputs(config)
-        with open_graders(inputs, grader, unsafe_grader_exec) as graders:
+        with open_graders(inputs, grader, options.services()) as graders:
             built = _build(inputs, graders, attempt, check=check)
-            if request() is not None:
+            if options.request() is not None:
                 raise StoppedError("stopped before training began; nothing was saved")
             _write_config(directory, built.config, environment)
             attempt.begin_training(0, find_provenance(inputs, built.files, grader, built.start))
-            session = _Session(built=built, attempt=attempt, request=request, began=started, disk=disk)
-            return session.carry_out(RunState(memory=built.config.memory))
+            session = _Session(built=built, attempt=attempt, options=options, began=started)
+            return session.run_to_end(RunState(memory=built.config.memory))
 
 
 def resume(
@@ -167,44 +160,38 @@ def resume(
     steps: int | None = None,
     minutes: float | None = None,
     grader: Grader | GradeFunction | None = None,
-    listeners: Sequence[Listener] = (),
-    request: Callable[[], RunRequest | None] = lambda: None,
-    unsafe_grader_exec: bool = False,
-    disk: Disk = LOCAL_DISK,
+    options: LaunchOptions = DEFAULT_OPTIONS,
 ) -> TrainedRun:
-    """Goes on with a run from its newest checkpoint, or from its beginning where it has none.
+    """Continues a run from its newest checkpoint, or from its beginning if it has none.
 
-    On the same machine what comes out is what would have come out without the break, to the bit.
+    On the same machine the result is the same as without the interruption, to the bit.
 
     Args:
         path: The run directory.
         steps: How many steps the run is to have in the end; None: as many as it was to have.
         minutes: How long the whole run may take; None: as long as it was to take.
         grader: As in `train`; needed where the run began with one.
-        listeners: As in `train`.
-        request: As in `train`.
-        unsafe_grader_exec: As in `train`; it is not taken over from there.
-        disk: As in `train`.
+        options: As in `train`; those of the earlier sessions are not kept.
 
     Raises:
-        VerifineError: as in `train`. ConfigError: there is nothing left to do, or another process is at it.
-            CheckpointError: the model, the data or the grader is another than the run began with, or, before its first
-            checkpoint, the one that it starts from.
+        VerifineError: as in `train`. ConfigError: there is nothing left to do, or another process is training it.
+            CheckpointError: the model, the data or the grader is not the one that the run began with; before its first
+            checkpoint, also the checkpoint that it starts from.
     """
     began = time.monotonic()
-    directory = _masked(RunDirectory.open(path), disk)
-    environment = _environment(grader, unsafe_grader_exec)
-    with open_attempt(directory, environment, listeners) as attempt:
+    directory = _masked(RunDirectory.open(path), options.disk)
+    environment = _environment(grader, options)
+    with open_attempt(directory, environment, options.listeners) as attempt:
         tell = attempt.events.emit
         config = _extended(directory, steps, minutes)
         _refuse_missing_grader(directory, grader)
-        found = CheckpointStore(directory.checkpoints, disk).newest()
+        found = CheckpointStore(directory.checkpoints, options.disk).newest()
         for damage in found.damaged:
             tell(StageBegan(text=f"passing over a damaged checkpoint: {damage}"))
         start, learned = (None, None) if found.checkpoint is None else from_checkpoint(found.checkpoint)
         _refuse_nothing_to_do(directory, config, start)
         inputs = load_inputs(config)
-        with open_graders(inputs, grader, unsafe_grader_exec) as graders:
+        with open_graders(inputs, grader, options.services()) as graders:
             files = fetch_model(config, tell)
             built = build_run(inputs, graders, files, find_facts(inputs, files), tell, resumed=start)
             provenance = find_provenance(inputs, built.files, grader, built.start)
@@ -218,8 +205,8 @@ def resume(
             _write_config(directory, built.config, environment)
             attempt.begin_training(start.progress.step, provenance)
             attempt.announce()
-            session = _Session(built=built, attempt=attempt, request=request, began=began, disk=disk)
-            return session.carry_out(
+            session = _Session(built=built, attempt=attempt, options=options, began=began)
+            return session.run_to_end(
                 start, saved=None if learned is None else start.progress.step, damaged=found.damaged
             )
 
@@ -245,21 +232,21 @@ def _build(inputs: RunInputs, graders: RunGraders, attempt: OpenAttempt, *, chec
 
 
 def _extended(directory: RunDirectory, steps: int | None, minutes: float | None) -> RunConfig:
-    """The run's config with its new length, wherever the directory lies by now."""
+    """The run's config with its new length, and its directory where it is now."""
     given = {"run.directory": str(directory.path.resolve()), "run.steps": steps, "run.minutes": minutes}
     overrides = [f"{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
     return load_config(directory.config, overrides)
 
 
-def _environment(grader: Grader | GradeFunction | None, unsafe_grader_exec: bool) -> Environment:
-    return replace(describe_environment(), own_grader=grader is not None, unsafe_grader_exec=unsafe_grader_exec)
+def _environment(grader: Grader | GradeFunction | None, options: LaunchOptions) -> Environment:
+    return replace(describe_environment(), own_grader=grader is not None, unsafe_grader_exec=options.unsafe_grader_exec)
 
 
 def _refuse_missing_grader(directory: RunDirectory, grader: Grader | GradeFunction | None) -> None:
     if grader is None and directory.environment.exists() and read_environment(directory.environment).own_grader:
         raise ConfigError(
-            f"{directory.path}: a Python program brought the grader of this run, so only that program can go on with "
-            "it: `verifine.resume(path, grader=...)`"
+            f"{directory.path}: a Python program brought the grader of this run, so only that program can "
+            "continue it: `verifine.resume(path, grader=...)`"
         )
 
 
@@ -297,7 +284,7 @@ def _make_directory(config: RunConfig, now: datetime, disk: Disk) -> RunDirector
 
 
 def _masked(directory: RunDirectory, disk: Disk) -> RunDirectory:
-    """With `disk`, on which no text of the run holds a secret."""
+    """The directory written with `disk`, with secrets masked in every text."""
     return replace(directory, disk=MaskingDisk(disk, find_secrets(os.environ)))
 
 

@@ -16,6 +16,7 @@ import torch
 
 from verifine.config import RunConfig, build_config
 from verifine.errors import DiskError
+from verifine.launch.options import LaunchOptions
 from verifine.launch.session import resume, train
 from verifine.runs.directory import RunDirectory
 from verifine.runs.run_file import read_run_file
@@ -84,11 +85,12 @@ def run_session(config: RunConfig, fault: Fault | None = None) -> None:
     if find_status(directory).status is Status.FINISHED:
         return
     disk = FaultyDisk(root, fault)
+    options = LaunchOptions(disk=disk)
     try:
         if read_run_file(root).has_begun:
-            resume(root, grader=grade, disk=disk)
+            resume(root, grader=grade, options=options)
         else:
-            train(config, grader=grade, check=False, disk=disk)
+            train(config, grader=grade, check=False, options=options)
     except DiskError:
         os._exit(DiskError.exit_code)
     (root.parent / POINTS).write_text(json.dumps(disk.points))

@@ -104,7 +104,7 @@ def test_training_in_vain_is_refused_with_the_way_round(
     assert "Verdict: no-go, with " in out
     assert err.startswith("verifine: the check before training says no-go:\n- The grader cannot tell")
     assert "--skip-check" in err
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
     assert verifine("train", *words, "--skip-check")[0] == 0
     assert not (tmp_path / "run" / "preflight.json").exists()
 

@@ -240,7 +240,7 @@ def test_bad_input_is_refused_in_one_message(
     assert re.search(pattern, err.replace("\n", " "), re.IGNORECASE), err
     assert err.startswith("verifine: ")
     assert "Traceback" not in err + out
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 
 def test_a_line_that_is_not_json_is_named(verifine: Command, data: Path, model: Path, tmp_path: Path) -> None:

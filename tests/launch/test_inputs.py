@@ -12,6 +12,8 @@ from verifine.data import summarize_data
 from verifine.errors import DataError
 from verifine.launch.inputs import load_inputs
 from verifine.launch.session import train
+from verifine.runs.directory import RunDirectory
+from verifine.runs.status import Status, find_status
 from verifine.testing import save_tiny_model
 from verifine.types import Message
 
@@ -84,7 +86,7 @@ def test_a_run_on_a_mapped_csv_file_writes_a_config_that_can_be_run_again(tmp_pa
     assert load_config(run.directory.config).data == config.data
 
 
-def test_prompts_that_do_not_fit_are_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_prompts_that_do_not_fit_are_reported_before_training(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     path.write_text("".join(json.dumps({"prompt": "x" * (250 if i % 2 else 5)}) + "\n" for i in range(18)))
     config = build_config(
@@ -100,4 +102,5 @@ def test_prompts_that_do_not_fit_are_told_before_anything_is_written(tmp_path: P
     told = str(caught.value).splitlines()
     assert [line.partition(":")[0].rpartition(" ")[2] for line in told[:-1]] == ["2", "4", "6", "8", "10"]
     assert told[-1] == "and 4 more"
-    assert not (tmp_path / "run").exists()
+    assert find_status(RunDirectory(path=tmp_path / "run")).status is Status.FAILED
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()

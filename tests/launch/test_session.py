@@ -12,6 +12,8 @@ from verifine.config import LoraConfig, build_config, load_config
 from verifine.config.recipes import RECIPES
 from verifine.errors import ConfigError, DataError, ModelError
 from verifine.launch.checking import dry_run
+from verifine.runs.directory import RunDirectory
+from verifine.runs.status import Status, find_status
 from verifine.testing import save_tiny_model
 
 
@@ -133,11 +135,12 @@ def test_a_lora_run_saves_the_merged_model_and_its_adapter(tmp_path: Path) -> No
     assert second > 1e-7
 
 
-def test_a_lora_target_the_model_does_not_have_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_lora_target_the_model_does_not_have_is_refused_before_training(tmp_path: Path) -> None:
     config = own_data(tmp_path, model={"lora": {"targets": ["query"]}})
     with pytest.raises(ModelError, match="query. It has q_proj, k_proj"):
         train(config, grader=count_vowels)
-    assert not (tmp_path / "run").exists()
+    assert find_status(RunDirectory(path=tmp_path / "run")).status is Status.FAILED
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 
 def test_data_without_a_grader_is_refused_before_a_model_is_loaded(tmp_path: Path) -> None:
@@ -155,16 +158,17 @@ def test_a_prompt_that_does_not_fit_is_refused_by_its_example(tmp_path: Path) ->
     config = own_data(tmp_path, sampling={"max_new_tokens": 250})
     with pytest.raises(DataError, match=r"train.jsonl line \d+: the prompt has \d+ tokens"):
         train(config, grader=count_vowels)
-    assert not (tmp_path / "run").exists()
+    assert find_status(RunDirectory(path=tmp_path / "run")).status is Status.FAILED
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 
-def test_a_rehearsal_shows_prompts_and_trains_nothing(tmp_path: Path) -> None:
+def test_a_dry_run_shows_prompts_and_trains_nothing(tmp_path: Path) -> None:
     config = own_data(tmp_path).model_copy(update={"grader": build_config(GRADED).grader})
-    rehearsal = dry_run(config)
-    assert len(rehearsal.prompt_texts) == 2
-    assert all(text.startswith("<s>u:say ") for text in rehearsal.prompt_texts)
-    assert (rehearsal.train_examples, rehearsal.held_out_examples) == (22, 2)
-    assert rehearsal.config.optim.learning_rate == 1e-5
+    found = dry_run(config)
+    assert len(found.prompt_texts) == 2
+    assert all(text.startswith("<s>u:say ") for text in found.prompt_texts)
+    assert (found.train_examples, found.held_out_examples) == (22, 2)
+    assert found.config.optim.learning_rate == 1e-5
     assert not (tmp_path / "run").exists()
 
 

@@ -215,6 +215,7 @@ def _build(inputs: RunInputs, graders: RunGraders, attempt: OpenAttempt, *, chec
     """Builds a run, and checks it on the way if `check`. What the check found is written whatever it was."""
     directory, tell = attempt.directory, attempt.events.emit
     if not check:
+        directory.disk.remove(directory.preflight)  # that of an earlier attempt, which the check refused
         files = fetch_model(inputs.config, tell)
         return build_run(inputs, graders, files, find_facts(inputs, files), tell)
 

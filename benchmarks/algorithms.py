@@ -4,8 +4,8 @@
 
 trains SmolLM2-135M-Instruct on the task `largest`, one run after the other (nothing else should run beside it): GRPO,
 DAPO, RLOO, REINFORCE++ with baseline and PPO with three seeds each, the other rows of the table with one. Each run has
-the quickstart's settings and at most its five minutes. A run that is complete is not run again, so the script can be
-stopped and started. At the end it writes what `verifine compare` writes, and `table.md`.
+the quickstart's settings and at most five minutes. A run that is complete is not repeated, so the script can be
+stopped and started again. At the end it writes what `verifine compare` writes, and `table.md`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import time
 from pathlib import Path
 
 from verifine.cli.quickstart import LEARNING_RATE, WARMUP_STEPS
+from verifine.config.recipes import RECIPES
 from verifine.runs.directory import RunDirectory
 from verifine.runs.record import RunRecord, read_run
 
 FIGURE = ("grpo", "dapo", "rloo", "reinforce_pp_baseline", "ppo")
-OTHERS = ("dr_grpo", "reinforce_pp", "gspo", "cispo")
+OTHERS = tuple(name for name in RECIPES if name not in FIGURE)
 MINUTES = 5.0
 
 

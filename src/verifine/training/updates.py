@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,7 @@ class Updates:
     """What the updates of a step did; none, where its rewards say nothing."""
 
     outcomes: tuple[UpdateOutcome, ...] = ()
-    metrics: dict[str, float]
+    metrics: Mapping[str, float]
     tokens: TokenStatistics | None = None
     """On the token axis of the step, each token as the first update that read it found it. None: no update."""
 

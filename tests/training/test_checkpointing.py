@@ -43,6 +43,9 @@ class Learner(FakeLearner):
     def state(self) -> LearnerState:
         return LearnerState(tensors={"policy/weight": self.tensor}, updates=0, limit=None)
 
+    def restore(self, state: LearnerState) -> None:
+        self.tensor.copy_(state.tensors["policy/weight"])
+
 
 @dataclass(slots=True)
 class GatedDisk(LocalDisk):
@@ -147,6 +150,22 @@ def test_nothing_is_copied_or_waited_for_where_nothing_is_being_saved(tmp_path: 
     scene = make_scene(tmp_path, unused=NOTHING)
     scene.saver.take_back()
     assert scene.saved() == []
+
+
+def test_restoring_an_earlier_checkpoint_copies_what_is_not_written_of_the_last(tmp_path: Path) -> None:
+    disk = GatedDisk()
+    scene = make_scene(tmp_path, disk)
+    disk.gate.set()
+    scene.save(1)
+    scene.saver.finish()
+    disk.gate.clear()
+    scene.learner.tensor.fill_(2.0)
+    scene.save(2)
+    scene.saver.restore(1)
+    assert torch.equal(scene.learner.tensor, torch.zeros(1000))
+    disk.gate.set()
+    scene.saver.finish()
+    assert torch.equal(scene.store.load(2).tensors["policy/weight"], torch.full((1000,), 2.0))
 
 
 def test_a_checkpoint_that_cannot_be_written_is_never_said_to_be_saved(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_another_error_is_not_taken_for_a_want_of_memory(tmp_path: Path, groups:
     assert len(sizes) == 1
 
 
-def test_a_portion_shrinks_to_one_rollout_then_to_its_layers_inputs() -> None:
+def test_a_limit_shrinks_to_one_rollout_then_to_its_layers_inputs() -> None:
     tried = [MicroBatchLimit(tokens=16_384, recompute=False)]
     for _ in range(4):
         # 700 tokens were all there was to read.

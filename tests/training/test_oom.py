@@ -1,4 +1,4 @@
-"""A run whose memory runs out in the middle of a step goes on."""
+"""A run that runs out of memory in the middle of a step continues."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def texts(result: StepResult) -> list[list[str]]:
     return [[rollout.text for rollout in group.rollouts] for group in result.rollouts.groups]
 
 
-def test_a_run_goes_on_in_smaller_parts_and_says_so(tmp_path: Path) -> None:
+def test_a_run_continues_in_smaller_parts_and_says_so(tmp_path: Path) -> None:
     free = load_tiny_model(tmp_path)
     undisturbed = take_steps(free, 3)
     model = load_tiny_model(tmp_path)

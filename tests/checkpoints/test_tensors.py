@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import time
+from itertools import islice
 from pathlib import Path
-from random import Random
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 import torch
@@ -16,28 +15,46 @@ def make(count: int) -> dict[str, torch.Tensor]:
     return {f"tensor {index}": torch.full((40,), float(index)) for index in range(count)}
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_a_file_holds_the_tensors_as_they_were_whenever_the_rest_is_copied(seed: int, tmp_path: Path) -> None:
-    owned, random, written = make(50), Random(seed), bytearray()
-    tensor_snapshot = TensorSnapshot(owned)
-    pause_s, block_bytes = random.choice([0.0, 1e-5]), random.choice([16, 64, 1000])
+@pytest.mark.parametrize("block_bytes", [16, 64, 1000])
+def test_a_file_holds_the_tensors_as_they_were_whenever_the_rest_is_copied(block_bytes: int, tmp_path: Path) -> None:
+    count = sum(1 for _ in TensorSnapshot(make(50)).encode(block_bytes=block_bytes))
+    for written in range(0, count, max(count // 30, 1)):
+        owned = make(50)
+        tensor_snapshot = TensorSnapshot(owned)
+        blocks = tensor_snapshot.encode(block_bytes=block_bytes)
+        content = b"".join(bytes(block) for block in islice(blocks, written))
+        tensor_snapshot.copy_remaining()
+        for tensor in owned.values():
+            tensor.fill_(-1.0)
+        assert_file_holds(make(50), content + b"".join(map(bytes, blocks)), tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_rest_may_be_copied_while_another_thread_writes(seed: int, tmp_path: Path) -> None:
+    owned, written = make(50), bytearray()
+    tensor_snapshot, has_begun, blocks_before = TensorSnapshot(owned), Event(), 20 * seed
 
     def write() -> None:
-        for block in tensor_snapshot.encode(block_bytes=block_bytes):
-            time.sleep(pause_s)  # whoever may change the tensors has time to
+        for number, block in enumerate(tensor_snapshot.encode(block_bytes=16)):
             written.extend(block)
+            if number == blocks_before:
+                has_begun.set()
 
     writer = Thread(target=write)
     writer.start()
-    time.sleep(random.uniform(0, 0.01))
+    has_begun.wait()
     tensor_snapshot.copy_remaining()
     for tensor in owned.values():
         tensor.fill_(-1.0)
     writer.join()
-    (tmp_path / "file").write_bytes(written)
-    found = load_file(tmp_path / "file")
-    assert found.keys() == make(50).keys()
-    assert all(torch.equal(found[name], tensor) for name, tensor in make(50).items())
+    assert_file_holds(make(50), bytes(written), tmp_path)
+
+
+def assert_file_holds(tensors: dict[str, torch.Tensor], content: bytes, folder: Path) -> None:
+    (folder / "file").write_bytes(content)
+    found = load_file(folder / "file")
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
 
 
 def test_tensors_of_every_kind_and_shape_are_written_as_they_are(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from verifine.launch.build import RunModels, assemble_trainer
 from verifine.launch.facts import find_facts
 from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.models.load import LanguageModel
+from verifine.models.policy import ModelPolicy
 from verifine.models.provision import ProvisionedModel
 from verifine.preflight.check import (
     MOST_SAMPLES,
@@ -91,7 +92,7 @@ def check(
     loaded = LoadedRun(
         config=assembly.config,
         trainer=replace(assembly.trainer, engine=engine),
-        model=model,
+        policy=ModelPolicy(model),
         held_out=len(assembly.held_out),
     )
     return check_model(report, loaded, extent), engine

@@ -12,6 +12,7 @@ from verifine.config import build_config
 from verifine.graders import callable_grader
 from verifine.models.chat import render_prompt
 from verifine.models.load import LanguageModel
+from verifine.models.policy import ModelPolicy
 from verifine.preflight.trial import Asked, ask, measure, observe, work_of
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import FakeLearner, ScriptedEngine, load_tiny_model
@@ -150,11 +151,11 @@ def test_reading_a_part_is_scaled_to_all_groups(model: LanguageModel, tmp_path: 
     trainer, _ = make_trainer()
     asked = ask(trainer, rows=6, samples=4)
     facts = observe(asked.groups, trainer.algorithm, 8)
-    whole = measure(asked, facts, trainer, model, micro_batch_tokens=10_000)
+    whole = measure(asked, facts, trainer, ModelPolicy(model), micro_batch_tokens=10_000)
     # The clock ticks once a reading, so one pass over a micro-batch takes a second, however large it is. A step has
     # three of the six prompts.
     assert whole.forward_s == 0.5
-    parts = measure(asked, facts, trainer, model, micro_batch_tokens=1)
+    parts = measure(asked, facts, trainer, ModelPolicy(model), micro_batch_tokens=1)
     # A rollout each: 12 of two tokens and 12 of three, 60 in all. The largest comes first and takes a second.
     assert parts.forward_s == 0.5 * 60 / 3
     assert (whole.groups, whole.answers, whole.signal_share) == (3, 12, 1.0)
@@ -164,7 +165,9 @@ def test_reading_a_part_is_scaled_to_all_groups(model: LanguageModel, tmp_path: 
 def test_fewer_prompts_than_a_step_has_are_measured_as_they_are(model: LanguageModel) -> None:
     trainer, _ = make_trainer()
     asked = ask(trainer, rows=2, samples=4)
-    timings = measure(asked, observe(asked.groups, trainer.algorithm, 8), trainer, model, micro_batch_tokens=10_000)
+    timings = measure(
+        asked, observe(asked.groups, trainer.algorithm, 8), trainer, ModelPolicy(model), micro_batch_tokens=10_000
+    )
     assert (timings.groups, timings.answers, timings.sampling_s, timings.forward_s) == (2, 8, 1.0, 1.0)
 
 
@@ -177,14 +180,14 @@ def test_groups_without_signal_are_spared_only_where_groups_are_compared(
     groups = (group("a", [("7", RIGHT)] * 4), group("b", [("1", WRONG)] * 4))
     asked = Asked(groups=groups, sampling_s=1.0, grading_s=1.0)
     facts = observe(groups, trainer.algorithm, 8)
-    assert measure(asked, facts, trainer, model, micro_batch_tokens=10_000).signal_share == share
+    assert measure(asked, facts, trainer, ModelPolicy(model), micro_batch_tokens=10_000).signal_share == share
 
 
 def test_where_nothing_could_be_scored_nothing_is_read(model: LanguageModel) -> None:
     trainer, _ = make_trainer()
     broken = replace(trainer, grader=callable_grader(lambda sample, item: 1 / 0))
     asked = ask(broken, rows=2, samples=2)
-    assert measure(asked, observe(asked.groups, broken.algorithm, 8), broken, model, 100).forward_s == 0.0
+    assert measure(asked, observe(asked.groups, broken.algorithm, 8), broken, ModelPolicy(model), 100).forward_s == 0.0
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.models.chat import prompt_text
+from verifine.models.policy import ModelPolicy
 from verifine.preflight.check import Extent, LoadedRun, NoGoError, check_inputs, check_memory, check_model, refuse_no_go
 from verifine.preflight.report import Report
 from verifine.runs.directory import RunDirectory
@@ -107,7 +108,7 @@ def build_checked(inputs: RunInputs, graders: RunGraders, tell: Listener, extent
     loaded = LoadedRun(
         config=built.config,
         trainer=built.trainer,
-        model=built.model,
+        policy=ModelPolicy(built.model),
         held_out=len(built.eval_set.prompts),
     )
     return built, refuse_no_go(check_model(report, loaded, extent))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -77,16 +78,17 @@ def _evaluate_model(
     model = load_model(provisioned, precision)
     inputs = spec.inputs
     prompts = render_held_out(inputs.held_out, model, inputs.max_new_tokens)
-    eval_set = build_eval_set(
-        inputs.config.evaluation,
-        sampling_of(inputs.config, inputs.max_new_tokens),
-        replace(graders, config=inputs.grader),
-        build_engine(EngineConfig(), model),
-        prompts,
-    )
-    tell(StageBegan(text=f"asking {target.label} {len(eval_set.prompts)} problems"))
-    began = time.monotonic()
-    evaluation = evaluate_policy(eval_set, target.label)
+    with closing(build_engine(EngineConfig(), model)) as engine:
+        eval_set = build_eval_set(
+            inputs.config.evaluation,
+            sampling_of(inputs.config, inputs.max_new_tokens),
+            replace(graders, config=inputs.grader),
+            engine,
+            prompts,
+        )
+        tell(StageBegan(text=f"asking {target.label} {len(eval_set.prompts)} problems"))
+        began = time.monotonic()
+        evaluation = evaluate_policy(eval_set, target.label)
     return ModelEvaluation(
         target=target,
         evaluation=evaluation,

@@ -107,6 +107,7 @@ class _Session:
             raise
         finally:
             saver.close()
+            trainer.engine.close()
         self.attempt.events.emit(StageBegan(text="writing the report"))
         write_report(self.attempt.directory)
         return TrainedRun(directory=self.attempt.directory, summary=summary, seconds=time.monotonic() - self.began)

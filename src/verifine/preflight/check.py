@@ -12,7 +12,7 @@ from verifine.data.summary import summarize_data
 from verifine.errors import VerifineError
 from verifine.graders import Grader
 from verifine.insights.findings import CheckVerdict, Severity
-from verifine.models.load import LanguageModel
+from verifine.models.policy import Policy
 from verifine.preflight.memory import Lengths, estimate_memory
 from verifine.preflight.pace import estimate_pace
 from verifine.preflight.probing import Tried, probe_grader
@@ -103,7 +103,7 @@ class LoadedRun:
 
     config: ResolvedConfig
     trainer: Trainer
-    model: LanguageModel
+    policy: Policy
     held_out: int
     """Prompts of an evaluation."""
 
@@ -117,7 +117,7 @@ def check_model(report: Report, loaded: LoadedRun, extent: Extent) -> Report:
     rows = min(extent.rows or trainer.prompts_per_step, prompts.prompts)
     asked = ask(trainer, rows, extent.samples or min(trainer.sampling.group_size, MOST_SAMPLES))
     sampling = observe(asked.groups, trainer.algorithm, config.sampling.max_new_tokens)
-    timings = measure(asked, sampling, trainer, loaded.model, config.optim.micro_batch_tokens)
+    timings = measure(asked, sampling, trainer, loaded.policy, config.optim.micro_batch_tokens)
     lengths = Lengths(
         longest_prompt=prompts.longest,
         usual_answer=sampling.mean_tokens,

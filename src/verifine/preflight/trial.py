@@ -12,8 +12,7 @@ from verifine.batch import RolloutBatch, collate
 from verifine.config import AlgorithmConfig
 from verifine.insights.scores import collect_scores, mean
 from verifine.learner.packing import pack
-from verifine.models.forward import tree_logprobs
-from verifine.models.load import LanguageModel
+from verifine.models.policy import Policy
 from verifine.preflight.pace import Timings, Work
 from verifine.preflight.sampling import SamplingFacts, ShownAnswer
 from verifine.training.collect import grade_groups
@@ -101,9 +100,7 @@ def _shown(groups: Sequence[Group]) -> tuple[ShownAnswer, ...]:
     return (ranked[0],) if ranked[0].score == ranked[-1].score else (ranked[0], ranked[-1])
 
 
-def measure(
-    asked: Asked, facts: SamplingFacts, trainer: Trainer, model: LanguageModel, micro_batch_tokens: int
-) -> Timings:
+def measure(asked: Asked, facts: SamplingFacts, trainer: Trainer, policy: Policy, micro_batch_tokens: int) -> Timings:
     """The seconds of as many prompts as a step has, or all that were asked if those are fewer."""
     groups = min(trainer.prompts_per_step, facts.prompts)
     share = groups / facts.prompts
@@ -113,23 +110,23 @@ def measure(
         answers=groups * facts.samples,
         sampling_s=share * asked.sampling_s,
         grading_s=share * asked.grading_s,
-        forward_s=share * _forward_seconds(asked.groups, trainer, model, micro_batch_tokens),
+        forward_s=share * _forward_seconds(asked.groups, trainer, policy, micro_batch_tokens),
         signal_share=signal if trainer.algorithm.recipe.compares_groups else float(facts.has_signal),
     )
 
 
-@torch.no_grad()
-def _forward_seconds(groups: Sequence[Group], trainer: Trainer, model: LanguageModel, micro_batch_tokens: int) -> float:
+def _forward_seconds(groups: Sequence[Group], trainer: Trainer, policy: Policy, micro_batch_tokens: int) -> float:
     """Seconds of a forward pass over all groups, from the faster of two passes over the first micro-batch."""
     batch = collate(RolloutBatch.of(groups), trainer.sampling.max_new_tokens)
-    parts = pack(batch, batch.valid.any(dim=1), micro_batch_tokens, model.device)
+    parts = pack(batch, batch.valid.any(dim=1), micro_batch_tokens, torch.device("cpu"))
     if not parts:
         return 0.0
+    rollouts = [rollout for group in batch.groups for rollout in group.rollouts]
+    first = [rollouts[row] for row in batch.row[parts[0].index].unique().tolist()]
     seconds = []
     for _ in range(2):
         started = trainer.clock()
-        logprobs, _ = tree_logprobs(model.network, parts[0].tree, trainer.sampling.temperature, model.compute_dtype)
-        logprobs.sum().item()  # waits until an accelerator is done
+        policy.logprobs(first, trainer.sampling)
         seconds.append(trainer.clock() - started)
     tokens = [len(part.tree.token_ids) for part in parts]
     return min(seconds) * sum(tokens) / tokens[0]

@@ -289,6 +289,7 @@ def test_gpu_without_a_device_says_so_in_one_sentence(
     assert "CUDA" in sentence
 
 
+@pytest.mark.slow
 def test_checkpoints_compares_steps_with_one_and_without() -> None:
     cost = run("checkpoints.py", "--quick")
     assert len(cost["without_s"]) == len(cost["with_s"]) == 1

@@ -87,6 +87,7 @@ def test_a_folder_without_checkpoints_has_none(tmp_path: Path) -> None:
         store.load(3)
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_of_every_file_is_found_and_the_one_before_is_taken(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     tried = 0
@@ -106,6 +107,7 @@ def test_every_flipped_bit_of_every_file_is_found_and_the_one_before_is_taken(tm
     print(f"{tried} flipped bits, all found")
 
 
+@pytest.mark.slow
 def test_every_truncation_and_every_longer_file_is_found(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     for path in sorted(store.path(2).iterdir()):

@@ -13,6 +13,8 @@ import pytest
 from verifine.config import load_config
 from verifine.testing import save_tiny_model
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., tuple[int, str, str]]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "evaluate-a-model.md").read_text(encoding="utf-8")

@@ -155,6 +155,7 @@ def test_a_spool_gives_back_what_was_put_in(records: list[bytes]) -> None:
     assert [spool[position] for position in range(len(spool))] == records
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"

@@ -62,6 +62,7 @@ def test_a_word_has_the_stem_that_is_known_for_it(word: str, wanted: str) -> Non
     assert stem(word) == wanted == NLTK.stem(word)
 
 
+@pytest.mark.slow
 @settings(max_examples=2000)
 @given(st.sampled_from(BEGINNINGS.split()), st.lists(st.sampled_from(ENDINGS.split()), max_size=3))
 def test_made_up_words_have_the_stems_of_nltk(beginning: str, endings: list[str]) -> None:

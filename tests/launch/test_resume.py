@@ -86,7 +86,9 @@ def story(directory: RunDirectory) -> dict[str, object]:
     return {"metrics": metrics, "rollouts": rollouts, "evaluations": evaluations}
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "grpo" else pytest.mark.slow) for name in SECTIONS]
+)
 def test_pausing_and_going_on_twice_equals_one_go(name: str, model: Path, tmp_path: Path) -> None:
     sections = with_run(SECTIONS[name], steps=5)
     straight = start(tiny_run(tmp_path / "straight", model, **sections))

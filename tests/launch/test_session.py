@@ -75,6 +75,7 @@ def test_everything_about_a_run_is_in_its_directory(tmp_path: Path) -> None:
     assert run.summary.progress.step == 2
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_and_another_does_not(tmp_path: Path) -> None:
     def rewards(name: str, seed: int) -> list[float]:
         run = train(own_data(tmp_path, run={"directory": str(tmp_path / name), "seed": seed}), grader=count_vowels)

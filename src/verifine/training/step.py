@@ -55,18 +55,16 @@ def train_step(trainer: Trainer, progress: Progress, before_update: Callable[[],
             compared = trainer.canary.check(trainer.engine, version, updates.metrics.get("mismatch/mean"))
 
     tokens = progress.tokens + rollouts.tokens
-    prompts, kept = len(rollouts.groups), len(rollouts.kept_groups)
+    position = progress.position + len(rollouts.groups)
     return StepResult(
-        progress=Progress(step=step, position=progress.position + prompts, updates=version, tokens=tokens),
+        progress=Progress(step=step, position=position, updates=version, tokens=tokens),
         report=StepReport(
             step=step,
             metrics={
                 **summarize(rollouts.groups),
                 **updates.metrics,
                 **compared,
-                "groups/trained": 0.0 if training_batch is None else float(training_batch.moving_groups().sum()),
-                "groups/resampled": float(prompts - trainer.prompts_per_step),
-                "groups/missing": float(trainer.prompts_per_step - kept),
+                **_count_groups(trainer, rollouts, training_batch),
                 "num_tokens": float(tokens),
                 "tokens_per_second": watch.rate("generate", rollouts.tokens),
                 **watch.metrics(),
@@ -77,6 +75,14 @@ def train_step(trainer: Trainer, progress: Progress, before_update: Callable[[],
         training_batch=training_batch,
         tokens=updates.tokens,
     )
+
+
+def _count_groups(trainer: Trainer, rollouts: RolloutBatch, training_batch: TrainingBatch | None) -> dict[str, float]:
+    return {
+        "groups/trained": 0.0 if training_batch is None else float(training_batch.moving_groups().sum()),
+        "groups/resampled": float(len(rollouts.groups) - trainer.prompts_per_step),
+        "groups/missing": float(trainer.prompts_per_step - len(rollouts.kept_groups)),
+    }
 
 
 def _training_batch(trainer: Trainer, batch: Batch, watch: Stopwatch) -> TrainingBatch | None:

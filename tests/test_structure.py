@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -25,3 +27,12 @@ def test_no_file_is_longer_than_400_lines(folder: str) -> None:
 def test_every_module_is_named_after_its_subject() -> None:
     names = {file.parent.name if file.name == "__init__.py" else file.stem for file in FILES}
     assert names & WITHOUT_A_SUBJECT == set()
+
+
+def test_no_public_class_or_function_has_the_name_of_another() -> None:
+    homes: dict[str, list[str]] = defaultdict(list)
+    for file in FILES:
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                homes[node.name].append(str(file.relative_to(SOURCE)))
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}

@@ -25,7 +25,6 @@ from verifine.cli.options import (
     reward_options,
     warn_of,
 )
-from verifine.insights.findings import CheckVerdict
 
 
 def check(
@@ -54,6 +53,7 @@ def check(
     """
     from verifine.cli.display import make_display
     from verifine.cli.memory import keep_freed_memory
+    from verifine.insights.findings import CheckVerdict
     from verifine.launch.checking import check_run
     from verifine.launch.options import LaunchOptions
     from verifine.preflight.check import Extent, NoGoError

@@ -18,7 +18,7 @@ from verifine.config import build_config, dump_config
 from verifine.graders.sandbox import find_level
 from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.environment import describe_environment, write_environment
-from verifine.runs.rollouts import write_rollouts
+from verifine.runs.rollouts import GradedGroup, write_rollouts
 from verifine.types import FinishReason, Grade, Group, Json, Prompt, Rollout
 
 Command = Callable[..., tuple[int, str, str]]
@@ -531,8 +531,16 @@ def write_run(path: Path, data: Mapping[str, object], grader: object, steps: Seq
     config = build_config({"data": data, "grader": grader, "sampling": {"prompts_per_step": 2}})
     write_text(directory.config, dump_config(config))
     for step, groups in enumerate(steps, start=1):
-        advantages = [[0.0] * len(each.rollouts) for each in groups]
-        write_rollouts(directory.rollouts, step, groups, advantages, [f"prompt {each.prompt.id}" for each in groups])
+        written = [
+            GradedGroup(
+                group=each,
+                prompt=f"prompt {each.prompt.id}",
+                rewards=[0.0] * len(each.rollouts),
+                advantages=[0.0] * len(each.rollouts),
+            )
+            for each in groups
+        ]
+        write_rollouts(directory.rollouts, step, written)
     return path
 
 

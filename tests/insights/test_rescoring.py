@@ -14,7 +14,7 @@ from verifine.insights.rescoring import (
     read_saved_rollouts,
     row_ids,
 )
-from verifine.runs.rollouts import write_rollouts
+from verifine.runs.rollouts import GradedGroup, write_rollouts
 from verifine.types import FinishReason, Grade, Group, Prompt, Rollout
 
 
@@ -45,7 +45,9 @@ def texts(all_of_them: Sequence[Rescored], shown: int = 5) -> list[str]:
 
 def test_saved_answers_come_in_the_order_of_the_steps(tmp_path: Path) -> None:
     for step in (10, 2):
-        write_rollouts(tmp_path, step, [make_group(f"p{step}", 1.0, None)], [[0.0, 0.0]], ["?"])
+        group = make_group(f"p{step}", 1.0, None)
+        written = GradedGroup(group=group, prompt="?", rewards=[1.0, 0.0], advantages=[0.0, 0.0])
+        write_rollouts(tmp_path, step, [written])
     saved = read_saved_rollouts(tmp_path)
     assert [(each.step, each.sample, each.prompt_id, each.text) for each in saved] == [
         (2, 0, "p2", "answer 0"),

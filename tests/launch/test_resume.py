@@ -78,8 +78,8 @@ def story(directory: RunDirectory) -> dict[str, object]:
         for report in read_metrics(directory.metrics)
     ]
     rollouts = [
-        (record.prompt_id, record.token_ids, record.logprobs, record.score, record.advantage)
-        for path in sorted(directory.rollouts.iterdir())
+        (record, path.with_suffix(".safetensors").read_bytes())
+        for path in sorted(directory.rollouts.glob("*.jsonl"))
         for record in read_rollouts(path)
     ]
     evaluations = {path.name: json.loads(path.read_text()) for path in directory.evaluations.glob("*")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -70,5 +69,10 @@ def test_only_a_directory_in_which_training_never_began_is_used_again(tmp_path: 
     RunDirectory.check_free(refused)
     with pytest.raises(ConfigError, match="never overwrites"):
         RunDirectory.check_free(begun)
-    (refused / "run.json").write_text(json.dumps({"format": 1}))
-    RunDirectory.check_free(refused)
+
+
+def test_a_directory_whose_process_was_killed_at_once_is_used_again(tmp_path: Path) -> None:
+    (tmp_path / "heartbeat.json").touch()
+    (tmp_path / "requests").mkdir()
+    (tmp_path / ".run.json.tmp").touch()
+    RunDirectory.check_free(tmp_path)

@@ -19,7 +19,7 @@ from verifine.runs.evaluations import read_evaluations
 from verifine.runs.events import CheckpointSaved, read_events
 from verifine.runs.metrics import read_metrics
 from verifine.runs.requests import RunRequest
-from verifine.runs.rollouts import read_rollouts, rollouts_path
+from verifine.runs.rollouts import read_rollouts, read_tokens, rollouts_path
 from verifine.runs.status import Status, find_status
 from verifine.testing import FakeLearner, load_tiny_model
 from verifine.testing.scripted_runs import SHORT_PLAN, START, scripted_run
@@ -58,7 +58,10 @@ def test_every_rollout_is_written_with_its_advantage(tmp_path: Path) -> None:
     expected = 0.5 / (0.5**0.5 + 1e-4)
     assert [record.advantage for record in records] == pytest.approx([expected, -expected] * 2)
     assert records[0].prompt == load_tiny_model(tmp_path / "base").tokenizer.decode([5, 6])
-    assert len(records[0].logprobs) == len(records[0].token_ids) == 3
+    assert [record.reward for record in records] == [1.0, 0.0] * 2
+    assert records[1].tokens == (3, 5)
+    tokens = read_tokens(rollouts_path(run.directory.rollouts, 2), *records[1].tokens)
+    assert tokens.numbers.advantage.tolist() == pytest.approx([-expected] * 2, abs=1e-3)
 
 
 def test_an_interrupted_run_saves_and_skips_the_final_evaluation(tmp_path: Path) -> None:

@@ -168,6 +168,12 @@ class RunSection(Schema):
         description="Steps from one checkpoint to the next. auto: about one a minute, and fewer where they would take "
         "more than 2 % of the time. There is always one at the end.",
     )
+    keep_rollouts: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many of the newest steps keep their answers in rollouts/; null: all. An answer takes its "
+        "prompt and its text, about 300 bytes of facts, and 18 bytes a token.",
+    )
     keep_last: int = Field(default=2, ge=1, description="How many of the newest checkpoints are kept.")
     keep_best: int = Field(
         default=1, ge=0, description="How many of those with the best held-out result are kept as well."

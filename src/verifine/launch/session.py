@@ -30,6 +30,7 @@ from verifine.machine.disk import Disk
 from verifine.machine.secrets import MaskingDisk, find_secrets
 from verifine.models.chat import prompt_text
 from verifine.models.policy import ModelPolicy
+from verifine.models.text_offsets import text_ends
 from verifine.preflight.check import Extent, NoGoError
 from verifine.preflight.events import check_reported
 from verifine.preflight.numbers import to_numbers
@@ -76,7 +77,14 @@ class _Session:
 
         `saved` is its step if there is a checkpoint of it, and `damaged` describes the checkpoints that were skipped.
         """
-        recorder = Recorder(self.attempt.directory, partial(prompt_text, self.built.model), self.attempt.events)
+        model = self.built.model
+        recorder = Recorder(
+            self.attempt.directory,
+            partial(prompt_text, model),
+            self.attempt.events,
+            text_ends=partial(text_ends, model.tokenizer),
+            kept_steps=self.built.config.run.keep_rollouts,
+        )
         for damage in damaged:
             recorder.emit(CheckpointDamaged(error=damage))
         section, trainer = self.built.config.run, self.built.trainer

@@ -115,6 +115,10 @@ class RunDirectory:
         return self.path / "report.html"
 
 
+_FIRST_FILES = frozenset({"heartbeat.json", "requests"})
+"""What a run makes before it writes that there is an attempt."""
+
+
 def create_folder(path: Path | None, option: str, stem: Path, now: datetime) -> Path:
     """Make a new folder: `path`, or with None `<stem>-<date>-<time>`; `option` is what a user gave `path` with.
 
@@ -150,7 +154,9 @@ def check_free(path: Path | None, option: str) -> None:
 def _is_unused(folder: Path) -> bool:
     """Whether there is nothing in it but what attempts left that never began to train."""
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    return not names or ((folder / RUN_FILE).exists() and not read_run_file(folder).has_begun)
+    if names <= _FIRST_FILES:
+        return True
+    return (folder / RUN_FILE).exists() and not read_run_file(folder).has_begun
 
 
 def write_text(path: Path, text: str, disk: Disk = LOCAL_DISK) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from safetensors.torch import save
@@ -13,7 +13,8 @@ from verifine.runs.directory import RunDirectory
 from verifine.runs.evaluations import Evaluation, read_evaluations, write_evaluation
 from verifine.runs.events import EvaluationDone, EventSink, RunEvent
 from verifine.runs.metrics import MetricLog
-from verifine.runs.rollouts import write_rollouts
+from verifine.runs.rollouts import prune_rollouts, write_rollouts
+from verifine.training.graded_groups import graded_groups
 from verifine.training.step import StepResult
 from verifine.types import Prompt
 
@@ -21,11 +22,25 @@ from verifine.types import Prompt
 class Recorder:
     """Writes metrics, rollouts, evaluations and events into a run directory."""
 
-    def __init__(self, directory: RunDirectory, prompt_text: Callable[[Prompt], str], events: EventSink) -> None:
-        """`prompt_text` gives a prompt as the model reads it."""
+    def __init__(
+        self,
+        directory: RunDirectory,
+        prompt_text: Callable[[Prompt], str],
+        events: EventSink,
+        *,
+        text_ends: Callable[[Sequence[int]], Sequence[int]] | None = None,
+        kept_steps: int | None = None,
+    ) -> None:
+        """`prompt_text` gives a prompt as the model reads it.
+
+        `text_ends` says where the text of each token of an answer ends; None: that is not written. `kept_steps` is how
+        many of the newest steps keep their rollouts; None: all.
+        """
         self._directory = directory
         self._prompt_text = prompt_text
         self._events = events
+        self._text_ends = text_ends
+        self._kept_steps = kept_steps
         self._metrics = MetricLog(directory.metrics, directory.disk)
 
     @property
@@ -43,19 +58,10 @@ class Recorder:
 
     def step(self, result: StepResult) -> None:
         """Rollouts first, so that a step with a metrics row is a step with its rollouts."""
-        rollouts, training_batch = result.rollouts, result.training_batch
-        advantages = [] if training_batch is None else training_batch.rollout_advantages().tolist()
-        kept = () if training_batch is None else rollouts.kept_groups
-        by_prompt = {group.prompt.id: row for group, row in zip(kept, advantages, strict=True)}
-        write_rollouts(
-            self._directory.rollouts,
-            result.progress.step,
-            rollouts.groups,
-            # A group that was left out has no advantage: it moved nothing.
-            [by_prompt.get(group.prompt.id, [0.0] * len(group.rollouts)) for group in rollouts.groups],
-            [self._prompt_text(group.prompt) for group in rollouts.groups],
-            self._directory.disk,
-        )
+        step, folder = result.progress.step, self._directory.rollouts
+        write_rollouts(folder, step, graded_groups(result, self._prompt_text, self._text_ends), self._directory.disk)
+        if self._kept_steps is not None:
+            prune_rollouts(folder, step - self._kept_steps + 1, self._directory.disk)
         self._metrics.append(result.report)
 
     def dump(self, result: StepResult) -> Path:

@@ -17,7 +17,9 @@ from verifine.types import Json
 Settings = Mapping[str, Json]
 """The fields of a config by their dotted names."""
 
-_NOT_THE_METHOD = frozenset({"run.seed", "run.directory", "run.save_interval", "optim.micro_batch_tokens"})
+_NOT_THE_METHOD = frozenset(
+    {"run.seed", "run.directory", "run.save_interval", "run.keep_rollouts", "optim.micro_batch_tokens"}
+)
 """Fields that may differ between runs of one variant: they change chance, files or memory, and no update."""
 
 _ALGORITHM = "algorithm.name"

@@ -1,0 +1,78 @@
+"""The rollouts of a step as they are written, with the numbers of each token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+from torch import Tensor
+
+from verifine.runs.rollouts import GradedGroup, TokenNumbers
+from verifine.training.step import StepResult
+from verifine.types import Prompt, Rollout
+
+Learned = Mapping[str, Mapping[int, TokenNumbers]]
+"""By the prompt's id and the place of the rollout in its group."""
+
+TextEnds = Callable[[Sequence[int]], Sequence[int]]
+"""How many characters of an answer's text are complete after each of its tokens."""
+
+
+def graded_groups(
+    result: StepResult, prompt_text: Callable[[Prompt], str], text_ends: TextEnds | None
+) -> list[GradedGroup]:
+    """Every group of a step. One that was left out has advantages of 0: it moved nothing."""
+    rollouts, training_batch = result.rollouts, result.training_batch
+    advantages = [] if training_batch is None else training_batch.rollout_advantages().tolist()
+    kept = () if training_batch is None else rollouts.kept_groups
+    by_prompt = {group.prompt.id: row for group, row in zip(kept, advantages, strict=True)}
+    learned = _learned(result)
+    return [
+        GradedGroup(
+            group=group,
+            prompt=prompt_text(group.prompt),
+            rewards=rewards,
+            advantages=by_prompt.get(group.prompt.id, [0.0] * len(group.rollouts)),
+            tokens=[
+                _with_text(text_ends, rollout, learned.get(group.prompt.id, {}).get(place))
+                for place, rollout in enumerate(group.rollouts)
+            ],
+        )
+        for group, rewards in zip(rollouts.groups, rollouts.rewards.tolist(), strict=True)
+    ]
+
+
+def _with_text(text_ends: TextEnds | None, rollout: Rollout, learned: TokenNumbers | None) -> TokenNumbers:
+    """`learned` None: no update read the rollout."""
+    known = TokenNumbers.unknown(len(rollout.token_ids)) if learned is None else learned
+    if text_ends is None:
+        return known
+    ends = np.asarray(text_ends(rollout.token_ids), dtype=np.int32)
+    return TokenNumbers(entropy=known.entropy, ratio=known.ratio, advantage=known.advantage, text_ends=ends)
+
+
+def _learned(result: StepResult) -> Learned:
+    if result.training_batch is None:
+        return {}
+    batch, size = result.training_batch.batch, result.training_batch.batch.group_size
+    advantage = _to_numpy(result.training_batch.advantages.advantages)
+    unknown = np.full(len(advantage), np.nan, dtype=np.float16)
+    entropy = unknown if result.tokens is None else _to_numpy(result.tokens.entropy)
+    ratio = unknown if result.tokens is None else _to_numpy(result.tokens.ratio)
+    rows = batch.row.cpu().numpy()
+    found: dict[str, dict[int, TokenNumbers]] = {group.prompt.id: {} for group in batch.groups}
+    for row in np.unique(rows).tolist():
+        of_row = rows == row
+        found[batch.groups[row // size].prompt.id][row % size] = TokenNumbers(
+            entropy=entropy[of_row],
+            ratio=ratio[of_row],
+            advantage=advantage[of_row],
+            text_ends=np.full(int(of_row.sum()), -1, dtype=np.int32),
+        )
+    return found
+
+
+def _to_numpy(values: Float[Tensor, " N"]) -> npt.NDArray[np.float16]:
+    return values.float().cpu().numpy().astype(np.float16)

@@ -186,7 +186,7 @@ def random_evidence(seed: int, temperature: float, distort: Callable[[Tensor], T
 SEEDS, TEMPERATURES = st.integers(0, 10_000), st.sampled_from([0.6, 1.0, 1.3])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS, temperature=TEMPERATURES, factor=st.floats(0.3, 3).filter(lambda f: abs(math.log(f)) > 0.05))
 def test_any_temperature_is_found(seed: int, temperature: float, factor: float) -> None:
     made = random_evidence(seed, temperature, lambda logits: logits / factor)
@@ -194,7 +194,7 @@ def test_any_temperature_is_found(seed: int, temperature: float, factor: float) 
     assert fit_temperature(made) == pytest.approx(temperature * factor, rel=0.01)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS, temperature=TEMPERATURES, k=st.integers(1, 20))
 def test_any_top_k_is_found(seed: int, temperature: float, k: int) -> None:
     def cut(logits: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ NAMES = sorted({name for name in METRICS if "<" not in name})
 Metrics = st.dictionaries(st.sampled_from(NAMES), st.floats() | st.floats(0, 1), max_size=len(NAMES))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=st.lists(Metrics, max_size=8), repeats=st.integers(1, 12))
 def test_no_numbers_however_odd_stop_the_rules(steps: list[dict[str, float]], repeats: int) -> None:
     history = RunHistory(build_config({"data": {"task": "add"}}))

@@ -17,6 +17,7 @@ from verifine.machine.disk import LOCAL_DISK, draft_of
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import CheckpointSaved, read_events
 from verifine.runs.metrics import read_metrics
+from verifine.runs.run_file import RUN_FILE
 from verifine.runs.status import find_status
 from verifine.testing import save_tiny_model
 from verifine.testing.disk import BROKEN, FULL, Fault, Moment
@@ -65,8 +66,9 @@ def check_it_is_whole(run: RunDirectory, steps: int, weights: str) -> None:
     assert [report.step for report in read_metrics(run.metrics)] == list(range(1, steps + 1))
     assert sorted(path.name for path in run.evaluations.iterdir()) == ["baseline.json", "final.json"]
     assert len(list(run.rollouts.glob("*.jsonl"))) == len(list(run.rollouts.glob("*.safetensors"))) == steps
-    # A report may be written again at any time, which takes its draft away.
-    assert set(run.path.rglob(".*")) <= {run.lock, draft_of(run.report)}
+    # What is written after the end of training may be written again at any time, which takes its draft away.
+    late = (run.report, run.heartbeat, run.path / RUN_FILE)
+    assert set(run.path.rglob(".*")) <= {run.lock, *map(draft_of, late)}
     assert find_status(run).status == "finished"
 
 

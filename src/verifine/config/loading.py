@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeGuard
 
 from pydantic import ValidationError
 
-from verifine.config.document import KeyPath, parse_document, write_document
+from verifine.config.document import KeyPath, dotted, parse_document, write_document
 from verifine.config.problems import find_problems
 from verifine.config.run import RunConfig
 from verifine.errors import ConfigError
@@ -18,8 +19,12 @@ _NAMED_SECTIONS = ("algorithm", "model")
 _SECTIONS = ("algorithm", "data", "engine", "evaluation", "model", "optim", "run", "sampling")
 
 
-def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(
+    path: Path | None, overrides: Sequence[str] = (), moved: Mapping[KeyPath, KeyPath] = MappingProxyType({})
+) -> RunConfig:
     """Reads a YAML file (None: an empty one) and applies overrides such as `algorithm.clip_high=0.28`; the last wins.
+
+    `moved` leads from the path that a key had when the file was written to the one that it has now.
 
     Raises:
         ConfigError: with every problem found, one a line.
@@ -30,6 +35,8 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
             f"{path}: a configuration is a list of `key: value` lines, beginning for example with `data:`"
         )
     values = _expand(document.value or {})
+    for old, new in moved.items():
+        values = _moved(values, old, new)
     places = {key_path: f"{path}:{line}" for key_path, line in document.lines.items()}
     for override in overrides:
         key_path, value = _parse_override(override)
@@ -91,6 +98,16 @@ def _replaced(values: Mapping[str, object], path: KeyPath, value: object, overri
             f"override {override}: `{key}` is {section!r}, so nothing can be set inside it; set `{key}` itself"
         )
     return {**values, key: _replaced(section or {}, rest, value, override)}
+
+
+def _moved(values: Mapping[str, object], old: KeyPath, new: KeyPath) -> dict[str, object]:
+    """`values` with what stands at `old`, a key of a section, at `new`; unchanged if nothing stands there."""
+    section, key = (str(part) for part in old)
+    found = values.get(section)
+    if not _is_mapping(found) or key not in found:
+        return dict(values)
+    rest = {name: value for name, value in found.items() if name != key}
+    return _replaced({**values, section: rest}, new, found[key], dotted(new))
 
 
 def _expand(values: Mapping[str, object]) -> dict[str, object]:

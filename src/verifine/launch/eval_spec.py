@@ -14,6 +14,7 @@ from verifine.insights.outcome import pluralize
 from verifine.launch.inputs import MAX_NEW_TOKENS, RunInputs, load_inputs
 from verifine.runs.directory import RunDirectory
 from verifine.runs.environment import read_environment
+from verifine.runs.run_config import load_run_config
 from verifine.tasks import load_task
 
 
@@ -82,8 +83,8 @@ def load_eval_spec(target: EvalTarget, source: EvalSource, overrides: Sequence[s
         raise ConfigError(
             f"nothing to ask {target.label}: give --data with --grader, or --task, or a run directory, which has both"
         )
-    base = None if target.run is None else target.run.config
-    config = load_config(base, [*_data_overrides(source), *_second_grader_overrides(source), *overrides])
+    changes = [*_data_overrides(source), *_second_grader_overrides(source), *overrides]
+    config = load_config(None, changes) if target.run is None else load_run_config(target.run, changes)
     spec = _read(target, source, config)
     if not spec.inputs.held_out:
         raise DataError(f"{spec.place} to ask: nothing was held out; give --data")

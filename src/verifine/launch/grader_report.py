@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from verifine.config import AnyGrader, RunConfig, load_config
+from verifine.config import AnyGrader, RunConfig
 from verifine.config.dataset import parse_location
 from verifine.data import read_examples
 from verifine.data.suggestion import did_you_mean
@@ -32,6 +32,7 @@ from verifine.insights.scores import Bins, Scores, collect_scores
 from verifine.launch.inputs import load_inputs
 from verifine.runs.directory import RunDirectory
 from verifine.runs.environment import read_environment
+from verifine.runs.run_config import load_run_config
 from verifine.types import Example, Grade, Sample
 
 BATCH = 256
@@ -157,7 +158,7 @@ def report_on_run(
 ) -> GraderReport:
     """Grades the saved answers of a run with its own grader (`config` None) or another one, and compares the scores."""
     directory = RunDirectory.open(run_dir)
-    run = load_config(directory.config)
+    run = load_run_config(directory)
     saved = read_saved_rollouts(directory.rollouts)
     chosen = spread(saved, use.limit)
     if config is None and directory.environment.exists() and read_environment(directory.environment).own_grader:

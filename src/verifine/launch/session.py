@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from verifine.checkpoints.store import CheckpointStore
-from verifine.config import RunConfig, dump_config, load_config
+from verifine.config import RunConfig, dump_config
 from verifine.errors import ConfigError, StoppedError
 from verifine.graders import GradeFunction, Grader
 from verifine.insights.diagnosis.monitor import Monitor
@@ -42,6 +42,7 @@ from verifine.runs.provenance import refuse_other_provenance
 from verifine.runs.record import read_run
 from verifine.runs.requests import RunRequest, clear_requests, find_request
 from verifine.runs.rewind import rewind
+from verifine.runs.run_config import load_run_config
 from verifine.runs.status import Status, find_status
 from verifine.training.checkpointing import Saver, SavingPlan
 from verifine.training.loop import execute
@@ -245,7 +246,7 @@ def _extended(directory: RunDirectory, steps: int | None, minutes: float | None)
     """The run's config with its new length, and its directory where it is now."""
     given = {"run.directory": str(directory.path.resolve()), "run.steps": steps, "run.minutes": minutes}
     overrides = [f"{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
-    return load_config(directory.config, overrides)
+    return load_run_config(directory, overrides)
 
 
 def _environment(grader: Grader | GradeFunction | None, options: LaunchOptions) -> Environment:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from verifine.config import RunConfig, load_config
+from verifine.config import RunConfig
 from verifine.runs.directory import RunDirectory
 from verifine.runs.environment import Environment, read_environment
 from verifine.runs.evaluations import Evaluation, read_evaluations, step_of_name
@@ -18,6 +18,7 @@ from verifine.runs.events import (
     read_events,
 )
 from verifine.runs.metrics import read_metrics
+from verifine.runs.run_config import load_run_config
 from verifine.runs.status import RunStatus, Status, find_status
 from verifine.types import StepReport
 
@@ -82,7 +83,7 @@ def read_run(directory: RunDirectory) -> RunRecord:
     ]
     return RunRecord(
         name=directory.path.resolve().name,
-        config=load_config(directory.config),
+        config=load_run_config(directory),
         config_text=directory.config.read_text(encoding="utf-8"),
         environment=read_environment(directory.environment) if directory.environment.exists() else None,
         events=read_events(directory.events),

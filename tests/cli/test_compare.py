@@ -131,7 +131,7 @@ def test_no_run_at_all_is_a_usage_error(compare: Command) -> None:
 def test_help_says_what_a_variant_is(compare: Command) -> None:
     code, out, _ = compare("--help")
     assert code == 0
-    assert "Runs that differ in nothing but their seed are one variant." in out
+    assert "Runs that differ only in their seed are one variant." in out
 
 
 def test_comparing_needs_no_torch_and_numbers_alone_no_matplotlib(runs: list[Path]) -> None:

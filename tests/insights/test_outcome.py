@@ -113,7 +113,7 @@ def test_several_answers_to_a_problem_are_said_to_be_so() -> None:
     assert "(4 problems, 2 answers each, 95 %" in describe_outcome(record(replace(twice, name="baseline"), twice))
 
 
-def test_the_best_of_several_evaluations_is_said_to_be_flattered() -> None:
+def test_the_best_of_several_evaluations_is_said_to_look_too_good() -> None:
     config = {"data": {"task": "add"}, "run": {"eval_interval": 20}, "evaluation": {"keep": "best"}}
     evaluations = [evaluation("baseline", 18), evaluation("step-20", 50), evaluation("final", 50)]
     told = replace(record(*evaluations), config=build_config(config))
@@ -121,10 +121,10 @@ def test_the_best_of_several_evaluations_is_said_to_be_flattered() -> None:
     last = replace(evaluations[1], name="step-41")
     told = replace(told, evaluations=[(0, evaluations[0]), (20, evaluations[1]), (20, evaluations[2]), (41, last)])
     assert describe_outcome(told).endswith(
-        "These weights are the best of 3 evaluations on the same problems, so their number flatters them: ask them "
-        "other problems with `verifine eval`."
+        "These weights are the best of 3 evaluations on the same problems, so this number is likely too high: "
+        "evaluate them on other problems with `verifine eval`."
     )
-    assert "flatters" not in describe_outcome(record(*evaluations))
+    assert "likely too high" not in describe_outcome(record(*evaluations))
 
 
 @pytest.mark.parametrize(

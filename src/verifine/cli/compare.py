@@ -34,7 +34,7 @@ def compare(
 ) -> None:
     """Compare runs: what differs, which is better, and how sure that is.
 
-    Runs that differ in nothing but their seed are one variant. Every variant is compared with that of the first run.
+    Runs that differ only in their seed are one variant. Every variant is compared with that of the first run.
     """
     from verifine.insights.comparison.run_comparison import compare_runs, read_runs
     from verifine.runs.directory import check_free, create_folder

@@ -13,20 +13,20 @@ from verifine.runs.jsonl import rows_to_bytes
 
 
 def check_free_file(path: Path | None, option: str) -> None:
-    """Refuses a path that a new file could not have; None is always free. `option` is what a user gave it with.
+    """Checks that a new file can be written at `path`; None is always fine. `option` is the option that set it.
 
     Raises:
-        ConfigError: something lies there, or there is no such folder.
+        ConfigError: the path exists already, or its folder does not.
     """
     if path is None:
         return
     if path.exists():
         raise ConfigError(f"{option}: {path} exists, and Verifine never overwrites; give another name")
     if not path.parent.is_dir():
-        raise ConfigError(f"{option}: there is no folder {path.parent}; make it, or give another")
+        raise ConfigError(f"{option}: there is no folder {path.parent}; create it, or give another")
 
 
 def write_evaluated_answers(path: Path, evaluations: Sequence[Evaluation]) -> None:
-    """The name of the evaluation stands first in each row, as `model`."""
+    """Each row begins with the name of the evaluation, as `model`."""
     rows = [{"model": evaluation.name, **asdict(sample)} for evaluation in evaluations for sample in evaluation.samples]
     write_whole(path, rows_to_bytes(rows))

@@ -1,4 +1,4 @@
-"""What all figures have in common: their looks, their grid of panels, and how they are saved.
+"""The style of all figures, their grid of panels, and how they are saved.
 
 A figure is drawn in the colours of the light page. Inside a page they become the page's CSS variables, so one figure
 suits a light and a dark page; the text stays text, so it can be searched and takes the page's font.
@@ -51,7 +51,7 @@ STYLE = {
     "lines.solid_capstyle": "round",
     "lines.solid_joinstyle": "round",
 }
-"""To be in force while a figure is made: `with rc_context(STYLE)`."""
+"""The style to draw every figure in: `with rc_context(STYLE)`."""
 
 
 def make_layout() -> ConstrainedLayoutEngine:
@@ -74,12 +74,12 @@ def finish(axes: Any, title: str, last_step: int) -> None:
 
 
 def numbers(values: Sequence[float | None]) -> list[float]:
-    """What matplotlib leaves out is not a number."""
+    """Missing values as NaN, which matplotlib leaves out."""
     return [float("nan") if value is None else value for value in values]
 
 
 def to_inline_svg(figure: Figure, name: str, label: str) -> str:
-    """SVG to stand inside a page; `name` tells the page's figures apart, `label` is for those who cannot see it."""
+    """SVG to embed in a page; `name` is unique in the page, `label` describes the figure to screen readers."""
     svg = _svg(figure, name, transparent=True)
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # two figures in one page must not share ids, and none of these is used
@@ -89,7 +89,7 @@ def to_inline_svg(figure: Figure, name: str, label: str) -> str:
 
 
 def to_svg(figure: Figure, name: str) -> str:
-    """SVG to stand alone, on white."""
+    """SVG as a file of its own, on white."""
     return _svg(figure, name, transparent=False)
 
 

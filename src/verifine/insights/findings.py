@@ -1,4 +1,4 @@
-"""Findings: what the check before training and the diagnosis of a run say, and the verdict that follows."""
+"""Findings of the check before training and of a run's diagnosis, and the verdict that follows."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class Severity(StrEnum):
     PROBLEM = "problem"
     """The run has stopped learning, or learns the wrong thing."""
     WARNING = "warning"
-    """Training goes worse than it could, or may soon stop."""
+    """Training is less effective than it could be, or may soon stop."""
     NOTE = "note"
     """Good to know."""
 
     @property
     def rank(self) -> int:
-        """0 is the worst."""
+        """0 is the most severe."""
         return list(Severity).index(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something that stands out, the reason to say so, and what to do about it."""
+    """Something that stands out, the evidence for it, and what to do about it."""
 
     name: str
     """The stable name for programs and the documentation."""
@@ -38,14 +38,14 @@ class Finding:
     what: str
     """One sentence."""
     evidence: str = ""
-    """The facts it rests on, as text; empty: `numbers` say it."""
+    """The facts it is based on, as text; empty: see `numbers`."""
     numbers: Mapping[str, float] = field(default_factory=dict)
-    """The metrics it rests on, by their names in `runs.metrics`: averages over `steps`. `<name>_at_first` is the
-    average of the first steps, `<name>_at_best` that of the best steps."""
+    """The metrics it is based on, by their names in `runs.metrics`: averages over `steps`. `<name>_at_first` is the
+    average of the first steps, `<name>_at_best` the one of the best steps."""
     steps: tuple[int, int] | None = None
     """The first and the last step it is about, (0, 0) before the first step; None: it is not about steps."""
     remedies: tuple[str, ...] = ()
-    """What to change, each a sentence that names the key of the config, the most promising first."""
+    """What to change: sentences that name keys of the config, the most promising first."""
 
 
 class CheckVerdict(StrEnum):
@@ -65,12 +65,12 @@ def conclude_check(findings: Iterable[Finding]) -> CheckVerdict:
 
 
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
-    """The worst first; within a severity the order stays."""
+    """The most severe first; findings of equal severity keep their order."""
     return sorted(findings, key=lambda finding: finding.severity.rank)
 
 
 def to_event(finding: Finding) -> FindingRaised:
-    """What a finding is while a run goes on."""
+    """A finding as an event of a run."""
     return FindingRaised(
         name=str(finding.name),
         severity=finding.severity.value,
@@ -83,7 +83,7 @@ def to_event(finding: Finding) -> FindingRaised:
 
 
 def of_event(event: FindingRaised) -> Finding:
-    """What `to_event` was given."""
+    """The finding that `to_event` was given."""
     return Finding(
         name=event.name,
         severity=Severity(event.severity),

@@ -80,13 +80,13 @@ def pass_interval(evaluation: Evaluation, k: int) -> Interval | None:
 
 
 def pass_at_of_problem(problem: EvaluatedProblem, k: int) -> float | None:
-    """None: fewer than k of its answers were judged."""
+    """The pass@k of one problem; None: fewer than k of its answers were judged."""
     verdicts = [sample.passed for sample in problem.samples if sample.passed is not None]
     return None if len(verdicts) < k else pass_at_k(len(verdicts), sum(verdicts), k)
 
 
 def over_problems(values: Sequence[float]) -> Interval | None:
-    """The bootstrap interval of the mean of one number a problem; None: all are equal, so resampling says nothing."""
+    """The bootstrap interval of the mean over problems; None: all values are equal, so resampling says nothing."""
     return bootstrap_interval(values) if len(set(values)) > 1 else None
 
 

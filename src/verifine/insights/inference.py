@@ -1,4 +1,4 @@
-"""What chance alone can do: intervals, the tests that a verdict rests on, and what is then said."""
+"""Confidence intervals, the tests that verdicts are based on, and the conclusions from them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from fractions import Fraction
 import numpy as np
 
 SIGNIFICANCE = 0.05
-"""Above this, a difference is said to be within chance."""
+"""The significance level: a difference with a larger p-value counts as chance."""
 
 RESAMPLES = 2000
-"""How often a bootstrap draws its values anew."""
+"""Resamples of a bootstrap."""
 
 _Z_95 = 1.959963984540054
 """The normal quantile that leaves 2.5 % on either side."""
 
 _DRAWS_AT_ONCE = 1 << 20
 _MOST_UNITS = 1 << 17
-"""Into at most so many parts the sizes of differences are divided to be counted."""
+"""The most units that the sizes of the differences are counted in."""
 _LARGEST_DENOMINATOR = 10_000
 
 
 class Conclusion(StrEnum):
-    """What can be said of one thing beside another."""
+    """The conclusion about one thing compared with another."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -35,7 +35,7 @@ class Conclusion(StrEnum):
 
 
 def conclude(difference: float, p_value: float) -> Conclusion:
-    """What follows from a difference that chance alone brings about as often as `p_value` says."""
+    """The conclusion from a difference and its p-value."""
     if p_value > SIGNIFICANCE or not difference:
         return Conclusion.NO_EVIDENCE
     return Conclusion.BETTER if difference > 0 else Conclusion.WORSE
@@ -44,8 +44,8 @@ def conclude(difference: float, p_value: float) -> Conclusion:
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % score interval for a share of `n` trials (Wilson 1927).
 
-    (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n): unlike p ± z √(p(1-p)/n) it is right near 0 and 1, and
-    never leaves [0, 1].
+    (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n): unlike p ± z √(p(1-p)/n) it holds near 0 and 1 as well, and
+    stays within [0, 1].
     """
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"{successes} successes in {n} trials")
@@ -57,11 +57,11 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
 
 def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of the mean by the percentile bootstrap (Efron 1979): of at least one value.
+    """The 95 % interval of the mean of at least one value, by the percentile bootstrap (Efron 1979).
 
-    A value is all that is known of one prompt, such as the average of its answers: prompts are drawn anew, and their
-    answers go with them, for answers to one prompt are not independent. Where all values are one, so is the interval.
-    The same values give the same interval.
+    There is one value for each prompt, such as the average of its answers: prompts are resampled, not answers, since
+    answers to one prompt are not independent. If all values are equal, the interval is that value. The same values
+    give the same interval.
     """
     known, generator = np.asarray(values, dtype=np.float64), np.random.default_rng(seed)
     rounds = max(1, _DRAWS_AT_ONCE // len(known))
@@ -74,7 +74,7 @@ def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, f
 
 
 def student_two_sided(t: float, freedom: int) -> float:
-    """How often |T| is at least |t|, with `freedom` degrees of freedom.
+    """The probability that |T| is at least |t|, with `freedom` degrees of freedom.
 
     The finite series of Abramowitz and Stegun 26.7.3 (odd) and 26.7.4 (even), with theta = arctan(t / sqrt(freedom)).
     """
@@ -95,7 +95,7 @@ def student_two_sided(t: float, freedom: int) -> float:
 
 
 def student_quantile(freedom: int, level: float = 0.95) -> float:
-    """The t that |T| stays below with probability `level`, by halving."""
+    """The t for which |T| < t has probability `level`, by bisection."""
     low, high = 0.0, 1.0
     while student_two_sided(high, freedom) > 1 - level:
         low, high = high, 2 * high
@@ -106,16 +106,16 @@ def student_quantile(freedom: int, level: float = 0.95) -> float:
 
 
 def student_interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the mean that at least two values were drawn around."""
+    """The 95 % interval of the mean of a normal distribution, from at least two values."""
     n, mean = len(values), math.fsum(values) / len(values)
     margin = student_quantile(n - 1) * math.sqrt(_variance(values) / n)
     return mean - margin, mean + margin
 
 
 def welch_test(first: Sequence[float], second: Sequence[float]) -> float:
-    """The two-sided test that two means are equal where the spreads may differ (Welch 1947).
+    """The two-sided test that two means are equal, with possibly different variances (Welch 1947).
 
-    Each side needs two values. The degrees of freedom are rounded down, which errs towards "can be chance".
+    Each side needs two values. The degrees of freedom are rounded down, which makes the p-value larger.
     """
     a, b = _variance(first) / len(first), _variance(second) / len(second)
     difference = math.fsum(first) / len(first) - math.fsum(second) / len(second)
@@ -128,9 +128,9 @@ def welch_test(first: Sequence[float], second: Sequence[float]) -> float:
 def sign_flip_test(differences: Sequence[int]) -> float:
     """The two-sided paired test that differences are as likely to be d as -d (Fisher's, exact).
 
-    Of all 2^n ways to choose the signs, the share whose sum is at least as far from 0. Counted, not sampled: with S
-    the sum of the sizes and T that of the sizes chosen to be positive, the sum is 2T - S, and one array holds how
-    likely each T is. Differences of one size make it the sign test (for right and wrong answers: McNemar's).
+    The p-value is the share of all 2^n choices of signs with a sum at least as far from 0. Counted, not sampled: with S
+    the sum of the sizes and T that of the sizes chosen to be positive, the sum is 2T - S, and one array holds the
+    probability of each T. Differences of one size make it the sign test (for right and wrong answers: McNemar's).
     """
     divisor = math.gcd(*differences) or 1
     sizes = [abs(difference) // divisor for difference in differences if difference]
@@ -148,8 +148,8 @@ def sign_flip_test(differences: Sequence[int]) -> float:
 def paired_test(differences: Sequence[float]) -> float:
     """The sign-flip test of any numbers, such as the differences of scores.
 
-    It is exact where they are fractions, as averages of a few answers are. Else their sizes are rounded to whole parts
-    of their sum, of which there are 131072.
+    It is exact if they are fractions with small denominators, such as averages of a few answers. Otherwise their sizes
+    are rounded to multiples of 1/131072 of their sum.
     """
     fractions = [Fraction(each).limit_denominator(_LARGEST_DENOMINATOR) for each in differences]
     scale = math.lcm(*(each.denominator for each in fractions))
@@ -161,7 +161,7 @@ def paired_test(differences: Sequence[float]) -> float:
 
 
 def holm(chances: Sequence[float]) -> list[float]:
-    """Probabilities of several tests, raised so that all of them together stay below a limit (Holm 1979)."""
+    """P-values of several tests, corrected so that one significance level holds for all together (Holm 1979)."""
     order = sorted(range(len(chances)), key=lambda position: chances[position])
     raised = [0.0] * len(chances)
     largest = 0.0

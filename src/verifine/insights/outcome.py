@@ -1,4 +1,4 @@
-"""What came of a run, in a sentence or two."""
+"""The result of a run, in a sentence or two."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SUBJECTS: Mapping[Measure, str] = {
 }
 
 _TRAINED_ON: Sequence[Measure] = ("answer", "reward")
-"""What the training grader is heard by, beside the second one."""
+"""The measures that are reported for the training grader if there is a second one."""
 
 _STATES: Mapping[Status, str] = {
     Status.FINISHED: "Finished without a held-out evaluation",
@@ -32,7 +32,7 @@ _STATES: Mapping[Status, str] = {
 
 
 def describe_outcome(record: RunRecord) -> str:
-    """Did the model get better, by how much, how sure is that, and what did it take?"""
+    """Whether the model got better, by how much, how certain that is, and what it took."""
     baseline, final = record.baseline, record.final
     if baseline is None or final is None:
         return _describe_training(record)
@@ -97,7 +97,7 @@ def describe_probability(probability: float) -> str:
 
 
 def describe_changes(pairing: Pairing) -> str:
-    """How many problems were won and lost."""
+    """How many problems got better and worse."""
     won, lost = len(pairing.of(ProblemChange.WON)), len(pairing.of(ProblemChange.LOST))
     return f"Of {pluralize(len(pairing.pairs), 'problem')}, {won} got better and {lost} got worse"
 
@@ -132,13 +132,13 @@ def _other_grader(decided_by: Measure, baseline: Evaluation, final: Evaluation) 
 
 
 def _choice(record: RunRecord) -> list[str]:
-    """Of several tries the best looks better than it is."""
+    """A warning, since the best of several evaluations looks better than it is."""
     tries = len({step for step, _ in record.evaluations})
     if record.config.evaluation.keep != "best" or tries < 3:
         return []
     return [
-        f"These weights are the best of {tries} evaluations on the same problems, so their number flatters them: ask "
-        "them other problems with `verifine eval`."
+        f"These weights are the best of {tries} evaluations on the same problems, so this number is likely too high: "
+        "evaluate them on other problems with `verifine eval`."
     ]
 
 

@@ -1,4 +1,4 @@
-"""HTML pages that need nothing beside them."""
+"""HTML pages without external files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two evaluations side by side: which problems were won, which were lost, and whether that can be chance."""
+"""Two evaluations side by side: which problems got better, which got worse, and whether that can be chance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verifine.types import Json
 
 
 class ProblemChange(StrEnum):
-    """What became of a problem."""
+    """How the answers to a problem changed."""
 
     WON = "won"
     LOST = "lost"
@@ -24,10 +24,10 @@ class ProblemPair:
     """The same problem, answered before and after training."""
 
     before: EvaluatedSample
-    """Of several answers the one that is most like their average; likewise `after`."""
+    """The answer closest to the average of all answers; likewise `after`."""
     after: EvaluatedSample
     difference: float
-    """How much more the answers after are worth than those before, on average."""
+    """The average value of the answers after, minus that of those before."""
 
     @property
     def change(self) -> ProblemChange:
@@ -38,10 +38,10 @@ class ProblemPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
-    """Every problem that both evaluations asked and whose answers can be compared, in their order."""
+    """Every problem that is in both evaluations and has comparable answers, in their order."""
 
     measure: Measure | None
-    """What the answers are compared by; None: there is nothing that both evaluations know."""
+    """The measure to compare; None: the evaluations have no measure in common."""
     pairs: tuple[ProblemPair, ...]
 
     def of(self, change: ProblemChange) -> tuple[ProblemPair, ...]:
@@ -49,27 +49,27 @@ class Pairing:
 
     @property
     def difference(self) -> float | None:
-        """After less before, on average; None: there are no pairs."""
+        """After minus before, on average; None: there are no pairs."""
         return sum(pair.difference for pair in self.pairs) / len(self.pairs) if self.pairs else None
 
     @property
     def interval(self) -> Interval | None:
-        """Of the difference, by the bootstrap over problems; None: it is not known."""
+        """The interval of the difference, by the bootstrap over problems; None: it is not known."""
         return over_problems([pair.difference for pair in self.pairs])
 
     @property
     def p_value(self) -> float:
-        """How often a difference at least this large comes about when nothing has changed."""
+        """The probability of a difference at least this large if nothing has changed."""
         return paired_test([pair.difference for pair in self.pairs])
 
     @property
     def conclusion(self) -> Conclusion:
-        """By the test alone: the interval says how large the difference may be."""
+        """By the test alone; the interval says how large the difference may be."""
         difference = self.difference
         return Conclusion.NOT_COMPARED if difference is None else conclude(difference, self.p_value)
 
     def examples(self, count: int = 4) -> tuple[ProblemPair, ...]:
-        """The first problems that were won, and one that was lost if any was; the rest fill up."""
+        """The first problems that got better, one that got worse if there is any, and others to fill up."""
         lost = self.of(ProblemChange.LOST)[:1]
         won = self.of(ProblemChange.WON)[: count - len(lost)]
         rest = [pair for pair in self.pairs if pair not in won and pair not in lost]
@@ -91,7 +91,7 @@ class Pairing:
 
 
 def pair_up(before: Evaluation, after: Evaluation) -> Pairing:
-    """By the problems' ids. Answers that nobody could judge or score are left out of their problem's average."""
+    """Pairs problems by their ids. Answers without a judgement or score are left out of their problem's average."""
     measure = decisive(before, after)
     if measure is None:
         return Pairing(measure=None, pairs=())
@@ -102,7 +102,7 @@ def pair_up(before: Evaluation, after: Evaluation) -> Pairing:
 
 
 def _pair(old: EvaluatedProblem, new: EvaluatedProblem, measure: Measure) -> ProblemPair | None:
-    """None: the answers of one of them are not known to be worth anything."""
+    """None: one of them has no answer with a known value."""
     before, after = old.average(measure), new.average(measure)
     if before is None or after is None:
         return None

@@ -1,4 +1,4 @@
-"""The four curves that tell how a run went."""
+"""The four curves that show how a run went."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from verifine.runs.record import RunRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One chart: a metric of the steps, and what evaluations say of the same thing."""
+    """One chart: a metric of the steps, and the same quantity in evaluations."""
 
     title: str
     metric: str
     measure: Measure | None = None
-    """The same thing in evaluations; None: they do not look at it."""
+    """The same quantity in evaluations; None: they do not measure it."""
 
     @property
     def is_share(self) -> bool:
         return self.measure in ("answer", "format")
 
     def evaluated(self, evaluation: Evaluation) -> float | None:
-        """What an evaluation found; None: it does not look at that, or could not judge it."""
+        """The value in an evaluation; None: it does not measure that, or could not judge it."""
         return None if self.measure is None else evaluation.average(self.measure)
 
     def interval(self, evaluation: Evaluation) -> Interval | None:
-        """Of what it found."""
+        """The interval of that value."""
         return None if self.measure is None else interval_of(evaluation, self.measure)
 
     def is_judged(self, record: RunRecord) -> bool:
-        """Whether the run says anything about it."""
+        """Whether the run has any value of it."""
         evaluated = (self.evaluated(evaluation) for _, evaluation in record.evaluations)
         return any(value is not None for value in (*record.series(self.metric), *evaluated))
 

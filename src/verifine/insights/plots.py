@@ -38,7 +38,7 @@ def draw_training(record: RunRecord) -> str:
 
 
 def draw_timing(record: RunRecord) -> str | None:
-    """Where the time of each step went, and which share of its groups taught nothing; None before the first step."""
+    """The time of each step by phase, and the share of its groups without signal; None before the first step."""
     if not record.metrics:
         return None
     with rc_context(STYLE):

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing beside it."""
+"""The report of a run: one HTML file without external files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Measure:
 
 
 def write_report(directory: RunDirectory) -> Path:
-    """Write `report.html` from what the run directory holds, whether or not the run is over."""
+    """Write `report.html` from the files of the run directory, whether or not the run is over."""
     page = render_report(read_run(directory))
     write_text(directory.report, page, directory.disk)
     return directory.report

@@ -1,4 +1,4 @@
-"""Saved rollouts graded again: which row each answers, and how far the two graders agree."""
+"""Saved rollouts graded again: the row of each one, and how far the two graders agree."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from verifine.runs.rollouts import RolloutRecord, read_rollouts
 from verifine.types import Grade, Json
 
 HELD_OUT = "held-out/"
-"""Stands before the id of a row that is only asked in evaluations."""
+"""Prefix of the ids of rows that are only asked in evaluations."""
 
 _LATER_EPOCH = re.compile(r"@[0-9]+$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedRollout:
-    """An answer of a run, and what its grader said."""
+    """An answer of a run, and its recorded grade."""
 
     step: int
     sample: int
@@ -43,7 +43,7 @@ def read_saved_rollouts(folder: Path) -> list[SavedRollout]:
 
 
 def row_ids(prompt_id: str) -> tuple[str, ...]:
-    """What the row of a prompt can be called, the likeliest first.
+    """The possible ids of a prompt's row, the likeliest first.
 
     The prompt of row `x` is `x` when it is drawn first, `x@1` in the next epoch, and `held-out/x` in an evaluation.
     """
@@ -52,7 +52,7 @@ def row_ids(prompt_id: str) -> tuple[str, ...]:
 
 
 def find_item(prompt_id: str, items: Mapping[str, Mapping[str, Json]]) -> Mapping[str, Json] | None:
-    """The fields of the row that a prompt was made from, out of those of rows by id; None: it is not among them."""
+    """The fields of the row that a prompt was made from; `rows` has them by id. None: the row is not among them."""
     return next((items[row_id] for row_id in row_ids(prompt_id) if row_id in items), None)
 
 
@@ -79,22 +79,22 @@ class Rescored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How far the new scores are those that were recorded."""
+    """How far the new scores agree with the recorded ones."""
 
     count: int
     """All answers."""
     same: int
-    """Those with the same score, or none, from both."""
+    """Those with the same score from both graders, or with none."""
     mean_difference: float | None
     """New minus recorded; None: no answer was scored by both."""
     newly_unscorable: int
     newly_scorable: int
     largest: tuple[Rescored, ...]
-    """The answers on which the scores differ most, each text once a prompt."""
+    """The answers with the largest differences between the scores; equal texts of a prompt are listed once."""
 
 
 def measure_agreement(rescored: Sequence[Rescored], shown: int) -> Agreement:
-    """`shown` is the most disagreements that are listed."""
+    """`shown` limits how many disagreements are listed."""
     differences = [each.difference for each in rescored if each.difference is not None]
     scores = [(each.rollout.recorded.score, each.grade.score) for each in rescored]
     return Agreement(

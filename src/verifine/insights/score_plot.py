@@ -19,7 +19,7 @@ _FILLED = 0.86
 
 
 def draw_scores(title: str, series: Mapping[str, Scores]) -> Figure:
-    """The series side by side in each bin; how many could not be scored stands in the legend."""
+    """The series side by side in each bin; the legend says how many could not be scored."""
     bins = Bins.over(*series.values())
     with rc_context(STYLE):
         figure = Figure(figsize=(7.6, 3.8), layout=make_layout())
@@ -38,7 +38,7 @@ def draw_scores(title: str, series: Mapping[str, Scores]) -> Figure:
 
 
 def _lay_out(axes: Any, bins: Bins) -> None:
-    """The edges of the bins stand between the bars; a bin of one score is named under it."""
+    """Labels the edges of the bins, between the bars; a bin for a single score is labelled under its bar."""
     is_one_score = len(set(bins.edges)) == 1
     places = [0.0] if is_one_score else [place - 0.5 for place in range(len(bins.edges))]
     axes.set_xticks(places, [f"{edge:.3g}" for edge in bins.edges[: len(places)]])

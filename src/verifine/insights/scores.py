@@ -1,4 +1,4 @@
-"""A set of grades in numbers: how the scores are spread, how often a grader failed, and how long it took."""
+"""A set of grades in numbers: the distribution of scores, how often the grader failed, and how long it took."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verifine.types import Grade, Json
 
 BINS = 10
 SAME_SCORE = 1e-6
-"""Scores no further apart than this are the same."""
+"""Scores that differ by no more than this count as equal."""
 SHOWN_REASONS = 5
 
 
@@ -23,12 +23,12 @@ class Scores:
     scored: tuple[float, ...]
     unscorable: int
     flagged: int
-    """Answers that lack what the grader reads, which scored 0 for it."""
+    """Answers that scored 0 because something that the grader reads is missing."""
     format_accuracy: float | None
     """None: not judged, as with the answers."""
     answer_accuracy: float | None
     seconds: tuple[float, ...]
-    """How long the grades took that were measured, the shortest first."""
+    """The durations of grades, where they were measured, the shortest first."""
     reasons: tuple[tuple[str, int], ...]
     """Why answers were unscorable or flagged, and how often, the most frequent first."""
 
@@ -95,14 +95,14 @@ def collect_scores(grades: Iterable[Grade]) -> Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bins:
-    """Ranges of scores of equal width. Each begins with its lower edge; the last one holds its upper edge too."""
+    """Ranges of scores of equal width. Each includes its lower edge; the last one includes its upper edge too."""
 
     edges: tuple[float, ...]
-    """One more than there are bins; equal, where all scores are."""
+    """One more than there are bins; all equal if all scores are."""
 
     @classmethod
     def over(cls, *sets: Scores) -> Bins:
-        """Over the range that all of these have together; no bins where nothing could be scored."""
+        """Bins over the common range of all these scores; no bins if nothing could be scored."""
         scores = [score for each in sets for score in each.scored]
         if not scores:
             return cls(edges=())
@@ -110,7 +110,7 @@ class Bins:
 
     @classmethod
     def between(cls, low: float, high: float, number: int) -> Bins:
-        """So many bins; one, where both ends are the same."""
+        """Bins of equal width; a single one if both ends are equal."""
         if low == high:
             return cls(edges=(low, high))
         shares = [position / number for position in range(1, number)]
@@ -121,7 +121,7 @@ class Bins:
         return tuple(zip(self.edges[:-1], self.edges[1:], strict=True))
 
     def count(self, scores: Sequence[float]) -> list[int]:
-        """How many scores, none outside the edges, each bin holds."""
+        """The number of scores in each bin; no score may lie outside the edges."""
         counts = [0] * max(0, len(self.edges) - 1)
         for score in scores:
             counts[self._bin_of(score)] += 1
@@ -132,7 +132,7 @@ class Bins:
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of the values does not exceed."""
+    """The smallest value that is at least as large as this share of the values."""
     return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
 
 

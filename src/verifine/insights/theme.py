@@ -33,7 +33,7 @@ VARIANTS: Mapping[str, Colour] = {
     "variant-8": Colour(light="#8b4a2b", dark="#c98a68"),
     "variant-9": Colour(light="#8f8f8a", dark="#85857f"),
 }
-"""Things compared with each other: after Okabe and Ito's palette, which people tell apart who see few colours.
+"""Colours of things that are compared, after Okabe and Ito's palette for colour-blind readers.
 
 The light ones are darkened where they were too faint for a line on white.
 """
@@ -51,4 +51,4 @@ THEME: Mapping[str, Colour] = {
     **PHASES,
     **VARIANTS,
 }
-"""By the names of the page's CSS variables. No two light colours are equal, for figures are drawn in them."""
+"""By the names of the page's CSS variables. All light colours differ, since figures are drawn in them."""

@@ -128,7 +128,7 @@ _CATALOGUE = (
     ),
     Metric(
         name="memory/shortages",
-        meaning="How often memory has run out since the run began; what was too large was done again in smaller parts.",
+        meaning="How often memory has run out since the run began; the work was then repeated in smaller parts.",
     ),
     Metric(name="step_time", meaning="Duration of the whole step.", unit="seconds"),
     Metric(name="timing/generate_s", meaning="Time spent sampling answers.", unit="seconds"),

@@ -85,7 +85,7 @@ def test_only_where_some_runs_are_over_is_a_line_dashed(make_run: MakeRun) -> No
 
 def test_the_caption_says_what_is_drawn(make_run: MakeRun) -> None:
     single = describe_figure(compare_runs([make_run("a", right=None)]))
-    assert single == ["Line: running mean of each run (0.8 of the last value stays in the next)."]
+    assert single == ["Line: running mean of each run (weight of the past 0.8)."]
     several = describe_figure(compare_runs([make_run("a"), make_run("b", seed=1, right="1000")]))
     assert several[0].endswith("averaged over the runs. Band: lowest run to highest.")
     assert several[1].endswith("with 95 % interval (Student's t over seeds or Wilson or bootstrap over problems).")

@@ -73,16 +73,19 @@ def test_notes_say_what_weakens_a_comparison(make_run: MakeRun) -> None:
     assert notes[0].startswith("A: c without a held-out evaluation after training")
     assert notes[1] == "A: several runs with seed 0; they count as one seed."
     assert notes[2] == (
-        "B and A are compared on the 3 held-out problems that both were asked; 3 that only one was asked are left out."
+        "B and A are compared on the 3 held-out problems that both have; 3 that only one has are left out."
     )
     assert notes[3].startswith("One seed only: A, B.")
-    assert notes[4] == "The variants were not graded alike (grader.compare): their numbers do not measure the same."
-    assert notes[5] == "Not all runs had the same cores: their minutes do not compare the methods alone."
+    assert (
+        notes[4]
+        == "The variants were not graded alike (grader.compare), so their numbers do not measure the same thing."
+    )
+    assert notes[5] == "Not all runs had the same cores, so their minutes do not only depend on the method."
 
 
 def test_variants_without_a_problem_in_common_are_said_not_to_be_compared(make_run: MakeRun) -> None:
     [note, _] = compare_runs([make_run("a"), make_run("b", algorithm="dapo", first_problem=50)]).notes
-    assert note == "dapo and grpo have no held-out problem in common that both have answered, so neither is better."
+    assert note == "dapo and grpo have no held-out problem in common answered by both, so they are not compared."
 
 
 def test_runs_without_an_environment_are_not_said_to_differ(make_run: MakeRun) -> None:

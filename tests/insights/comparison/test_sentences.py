@@ -44,7 +44,7 @@ def test_two_verdicts_share_their_reference(make_run: MakeRun) -> None:
         make_run("c", algorithm="rloo", right=NONE),
     ]
     assert describe_comparison(compare_runs(runs)) == (
-        "Held-out answer accuracy beside grpo: dapo better (+1.00, p = 0.004, one seed only); "
+        "Held-out answer accuracy compared with grpo: dapo better (+1.00, p = 0.004, one seed only); "
         "rloo without evidence of a difference (+0.00, p = 1.000, one seed only)."
     )
 
@@ -53,13 +53,13 @@ def test_many_verdicts_are_counted(make_run: MakeRun) -> None:
     names = ["grpo", "dapo", "rloo", "gspo", "cispo"]
     runs = [make_run(name, algorithm=name, right=ALL if name == "dapo" else NONE) for name in names]
     assert describe_comparison(compare_runs(runs)) == (
-        "Held-out answer accuracy beside grpo: of 4 variants 1 better, 3 without evidence of a difference."
+        "Held-out answer accuracy compared with grpo: of 4 variants 1 better, 3 without evidence of a difference."
     )
 
 
 def test_one_variant_is_compared_with_nothing(make_run: MakeRun) -> None:
     comparison = compare_runs([make_run("a"), make_run("b", seed=1)])
-    assert describe_comparison(comparison) == "2 runs of grpo; nothing to compare with."
+    assert describe_comparison(comparison) == "2 runs of grpo; there is nothing to compare it with."
     assert difference_table(comparison).rows == ()
     assert verdict_table(comparison).rows == ()
 
@@ -83,7 +83,7 @@ def test_the_tables_say_what_was_worked_by_hand(make_run: MakeRun) -> None:
     # seven problems of one size: 2 / 2^7
     assert verdict_table(comparison).rows == (("B", "better, one seed", "+0.70", "10", "0.016", "-", "0.016"),)
     assert run_table(comparison).rows[1] == ("b", "A", "1", "2", "1.5", "not finished")
-    assert "beside A, the first variant given" in explain_verdicts(comparison)
+    assert "compared with A, the first variant" in explain_verdicts(comparison)
     assert "Holm" not in explain_verdicts(comparison)
 
 

@@ -62,7 +62,7 @@ def test_held_out_problems_are_held_against_training(
 def test_the_gap_is_told_with_both_sides_of_it(findings: Findings) -> None:
     found = findings(RISING, evaluations=pair(MIDDLE, LOW))["held_out_falls"]
     assert found.severity == "problem"
-    assert "fell from 0.56 to 0.38 while that of training went from 0.37 to 0.80" in found.what
+    assert "fell from 0.56 to 0.38 while the training reward went from 0.37 to 0.80" in found.what
     assert found.numbers["held_out_reward"] == pytest.approx(0.375)
     assert found.numbers["reward_at_first"] == pytest.approx(0.3 + 0.5 * 5.5 / 40)
 

@@ -1,4 +1,4 @@
-"""The runs of a variant as one curve: their mean, step by step, and how far they lie apart."""
+"""The runs of a variant as one curve: their mean and their range at each step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Curve:
 
     points: tuple[Point, ...]
     common_until: int
-    """The last step that every run of the variant has reached; later points are the mean of those that went on."""
+    """The last step that every run of the variant has reached; later points are the mean of the longer runs."""
 
 
 def draw_together(runs: Sequence[RunRecord], metric: str) -> Curve | None:

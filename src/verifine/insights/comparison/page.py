@@ -1,4 +1,4 @@
-"""The page of a comparison: one HTML file that needs nothing beside it."""
+"""The page of a comparison: one HTML file without external files."""
 
 from __future__ import annotations
 

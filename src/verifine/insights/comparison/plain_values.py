@@ -11,7 +11,7 @@ from verifine.types import Json
 
 
 def comparison_numbers(comparison: RunComparison) -> dict[str, Json]:
-    """Everything, for programs; null is what is not known."""
+    """Everything, for programs; null: not known."""
     names = [entry.variant.name for entry in comparison.entries]
     return {
         "smoothing": SMOOTHING,
@@ -34,7 +34,7 @@ def _entry(entry: Entry) -> dict[str, Json]:
 
 
 def _curve(curve: Curve) -> dict[str, Json]:
-    """As columns; `n` is how many runs have the step."""
+    """As columns; `n` is the number of runs with the step."""
     return {
         "common_until": curve.common_until,
         "step": [point.step for point in curve.points],

@@ -1,4 +1,4 @@
-"""The figure of a comparison: a line a variant, what its runs make of it, and where they ended on held-out problems."""
+"""The figure of a comparison: a line for each variant, the range of its runs, and their held-out results."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from verifine.insights.theme import VARIANTS
 
 _COLOURS = [colour.light for colour in VARIANTS.values()]
 _MARKERS = "osD^vPX"
-"""As many as have no divisor in common with the colours, so that 63 variants look different."""
+"""Their number has no divisor in common with that of the colours, so that 63 variants look different."""
 
 _SLOT, _WIDEST_STRIP = 0.045, 0.3
-"""How far apart the held-out points of two variants stand, and all of them, as shares of the axis of steps."""
+"""The distance between held-out points, and the widest strip for all, as shares of the axis of steps."""
 
 _SOURCES = {Source.SEEDS: "Student's t over seeds", Source.PROBLEMS: "Wilson or bootstrap over problems"}
 _MARKERS_PER_LINE = 5
@@ -53,16 +53,16 @@ def draw_comparison(comparison: RunComparison) -> Figure:
 
 
 def describe_figure(comparison: RunComparison) -> list[str]:
-    """How to read it, in lines for under it."""
+    """How to read the figure: the lines of its caption."""
     entries = comparison.entries
     curves = [curve for entry in entries for curve in entry.curves.values()]
-    line = f"Line: running mean of each run ({SMOOTHING:g} of the last value stays in the next)"
+    line = f"Line: running mean of each run (weight of the past {SMOOTHING:g})"
     if any(len(entry.variant.runs) > 1 for entry in entries):
         lines = [f"{line}, averaged over the runs. Band: lowest run to highest."]
     else:
         lines = [f"{line}."]
     if any(point.step > curve.common_until for curve in curves for point in curve.points):
-        lines.append("Dashed: beyond the end of the variant's shortest run; the mean of those that went on.")
+        lines.append("Dashed: beyond the end of the variant's shortest run; the mean of the longer ones.")
     sources = {move.interval.source for entry in entries for move in entry.result.moves.values() if move.interval}
     if sources:
         named = " or ".join(_SOURCES[source] for source in Source if source in sources)
@@ -108,7 +108,7 @@ def _draw_curve(axes: Any, curve: Curve, position: int, last: int) -> None:
 
 
 def _marked(steps: Sequence[int], position: int, last: int) -> list[int]:
-    """Which points of a curve get a marker: one here and there, at other steps than those of other variants."""
+    """The points of a curve that get a marker: a few, at other steps than those of other variants."""
     gap = max(1, last // _MARKERS_PER_LINE)
     first = gap // 2 + position * gap // 3
     return [index for index, step in enumerate(steps) if step % gap == first % gap] or [len(steps) - 1]

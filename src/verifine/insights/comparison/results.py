@@ -1,4 +1,4 @@
-"""Where a variant ended up: held-out numbers with their intervals, and what they took."""
+"""The results of a variant: held-out numbers with their intervals, and what they took."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from verifine.runs.evaluations import Evaluation
 from verifine.runs.record import RunRecord
 
 HELD_OUT = (ANSWER, FORMAT, REWARD)
-"""What evaluations look at."""
+"""What evaluations measure."""
 
 
 class Source(StrEnum):
-    """What an interval says could have come out otherwise."""
+    """The source of variation that an interval covers."""
 
     SEEDS = "seeds"
-    """Student's t over seeds: another seed, asked the same problems."""
+    """Student's t over seeds: other seeds on the same problems."""
     PROBLEMS = "problems"
-    """Other problems, asked of this one model: Wilson's interval, or where answers are worth more than right or wrong
-    the bootstrap over problems."""
+    """Other problems for this one model: Wilson's interval, or the bootstrap if scores are not just 0 or 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +34,7 @@ class SourcedInterval:
     high: float
     source: Source
     n: int
-    """How many seeds or problems."""
+    """The number of seeds or problems."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,7 @@ class BeforeAfter:
     """None: not judged, or not evaluated yet; the same for `after`."""
     after: float | None
     interval: SourcedInterval | None
-    """Of `after`; None: it is not known."""
+    """The interval of `after`; None: it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +59,16 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantResult:
-    """The last line of a variant."""
+    """The numbers of a variant at the end."""
 
     runs: int
     seeds: int
     evaluated: int
-    """How many runs have a held-out evaluation after training."""
+    """The number of runs with a held-out evaluation after training."""
     moves: Mapping[str, BeforeAfter]
     """By the metric of the panel."""
     length: Spread | None
-    """Of the answers at the end of training, smoothed, in tokens; None: not measured."""
+    """The length of answers at the end of training, smoothed, in tokens; None: not measured."""
     steps: Spread
     minutes: Spread | None
     """None: no run says when it began and ended."""
@@ -90,7 +89,7 @@ def sum_up(variant: Variant) -> VariantResult:
 
 
 def _move(variant: Variant, panel: Panel) -> BeforeAfter:
-    """Before and after of the same runs: those that are evaluated, or all of them as long as none is."""
+    """Before and after for the same runs: the evaluated ones, or all of them if there are none."""
     evaluated = tuple(run for run in variant.runs if run.final is not None)
     variant = Variant(name=variant.name, runs=evaluated or variant.runs)
     before = variant.by_seed([_value(run.baseline, panel) for run in variant.runs])
@@ -99,7 +98,7 @@ def _move(variant: Variant, panel: Panel) -> BeforeAfter:
 
 
 def _interval(runs: Sequence[RunRecord], after: Sequence[float], panel: Panel) -> SourcedInterval | None:
-    """Over seeds, where there are several; if they all came out alike, they cannot say how sure that is."""
+    """Over seeds if there are several and their results differ; equal results give no interval."""
     if len(set(after)) > 1:
         low, high = student_interval(after)
         if panel.is_share:

@@ -1,4 +1,4 @@
-"""Several runs, read and held against each other."""
+"""Several runs, read and compared."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from verifine.runs.directory import RunDirectory
 from verifine.runs.record import RunRecord, read_run
 
 _MACHINE = ("verifine", "torch", "transformers", "cpu", "cores")
-"""What of an environment can change how fast a run is, or its numbers."""
+"""The parts of an environment that can change a run's speed or its numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A variant with everything that is said of it."""
+    """A variant with everything that is reported about it."""
 
     variant: Variant
     curves: Mapping[str, Curve]
-    """By metric; a metric that no run has is not there."""
+    """By metric, without metrics that no run has."""
     result: VariantResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunComparison:
-    """What `verifine compare` has to say."""
+    """The result of `verifine compare`."""
 
     entries: tuple[Entry, ...]
     differences: tuple[Difference, ...]
     verdicts: tuple[VariantVerdict, ...]
     notes: tuple[str, ...]
-    """What a reader has to know before believing the numbers; sentences."""
+    """Caveats about the numbers, as sentences."""
 
 
 def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
@@ -60,7 +60,7 @@ def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
 
 
 def compare_runs(runs: Sequence[RunRecord], labels: Sequence[str] = ()) -> RunComparison:
-    """Group runs into variants, and say what differs, how each did, and which is better.
+    """Group runs into variants, and find what differs, how each did, and which is better.
 
     Raises:
         ConfigError: there are labels, but not one for each variant.
@@ -100,8 +100,8 @@ def _notes_on_runs(variants: Sequence[Variant]) -> list[str]:
         waiting = [run.name for run in variant.runs if run.final is None]
         if waiting:
             notes.append(
-                f"{variant.name}: {', '.join(waiting)} without a held-out evaluation after training; the curves "
-                "have it as far as it has come, the held-out numbers are without it."
+                f"{variant.name}: {', '.join(waiting)} without a held-out evaluation after training; they "
+                "count in the curves so far, but not in the held-out numbers."
             )
         seeds = Counter(run.config.run.seed for run in variant.runs)
         repeated = [str(seed) for seed, times in seeds.items() if times > 1]
@@ -115,17 +115,17 @@ def _notes_on_verdicts(variants: Sequence[Variant], verdicts: Sequence[VariantVe
     for verdict in verdicts:
         pair = f"{verdict.variant} and {verdict.reference}"
         if verdict.conclusion is Conclusion.NOT_COMPARED:
-            notes.append(f"{pair} have no held-out problem in common that both have answered, so neither is better.")
+            notes.append(f"{pair} have no held-out problem in common answered by both, so they are not compared.")
         elif verdict.left_out:
             notes.append(
-                f"{pair} are compared on the {pluralize(verdict.problems, 'held-out problem')} that both were asked; "
-                f"{verdict.left_out} that only one was asked are left out."
+                f"{pair} are compared on the {pluralize(verdict.problems, 'held-out problem')} that both have; "
+                f"{verdict.left_out} that only one has are left out."
             )
     single = [variant.name for variant in variants if len({run.config.run.seed for run in _evaluated(variant)}) == 1]
     if single and verdicts:
         notes.append(
-            f"One seed only: {', '.join(single)}. How much of a difference is due to the seed is not known; two more "
-            "seeds of each variant would tell."
+            f"One seed only: {', '.join(single)}. How much of a difference is due to the seed is not known; run two "
+            "more seeds of each variant to find out."
         )
     return notes
 
@@ -134,7 +134,7 @@ def _notes_on_graders(differences: Sequence[Difference]) -> list[str]:
     keys = [difference.key for difference in differences if difference.key.startswith("grader.")]
     if not keys:
         return []
-    return [f"The variants were not graded alike ({', '.join(keys)}): their numbers do not measure the same."]
+    return [f"The variants were not graded alike ({', '.join(keys)}), so their numbers do not measure the same thing."]
 
 
 def _evaluated(variant: Variant) -> list[RunRecord]:
@@ -146,4 +146,4 @@ def _notes_on_machines(runs: Sequence[RunRecord]) -> list[str]:
     differing = [name for name in _MACHINE if len({environment[name] for environment in environments}) > 1]
     if not differing:
         return []
-    return [f"Not all runs had the same {', '.join(differing)}: their minutes do not compare the methods alone."]
+    return [f"Not all runs had the same {', '.join(differing)}, so their minutes do not only depend on the method."]

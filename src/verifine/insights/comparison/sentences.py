@@ -44,10 +44,10 @@ def describe_comparison(comparison: RunComparison) -> str:
     verdicts = comparison.verdicts
     if not verdicts:
         runs = pluralize(comparison.entries[0].result.runs, "run")
-        return f"{runs} of {comparison.entries[0].variant.name}; nothing to compare with."
+        return f"{runs} of {comparison.entries[0].variant.name}; there is nothing to compare it with."
     if len(verdicts) == 1:
         return _sentence(verdicts[0])
-    beside = f"Held-out {describe_measure(comparison)} beside {verdicts[0].reference}"
+    beside = f"Held-out {describe_measure(comparison)} compared with {verdicts[0].reference}"
     if len(verdicts) <= _TOLD_ONE_BY_ONE:
         return f"{beside}: {'; '.join(f'{verdict.variant} {_clause(verdict)}' for verdict in verdicts)}."
     found = {each: sum(verdict.conclusion is each for verdict in verdicts) for each in Conclusion}
@@ -56,12 +56,12 @@ def describe_comparison(comparison: RunComparison) -> str:
 
 
 def describe_measure(comparison: RunComparison) -> str:
-    """What the verdicts are about."""
+    """The measure that the verdicts are about."""
     return _MEASURES[comparison.verdicts[0].measure] if comparison.verdicts else _MEASURES[NAMES["answer"]]
 
 
 def difference_table(comparison: RunComparison) -> Table:
-    """What the variants do not agree on, and nothing else."""
+    """The settings that differ between the variants."""
     return Table(
         columns=("", *(entry.variant.name for entry in comparison.entries)),
         rows=tuple(
@@ -72,7 +72,7 @@ def difference_table(comparison: RunComparison) -> Table:
 
 
 def result_table(comparison: RunComparison) -> Table:
-    """A row a variant. The interval is that of the number that is compared, after training."""
+    """A row for each variant. The interval is that of the compared number, after training."""
     main = (
         ANSWER if any(entry.result.moves[ANSWER.metric].after is not None for entry in comparison.entries) else REWARD
     )
@@ -105,7 +105,7 @@ def result_table(comparison: RunComparison) -> Table:
 
 
 def verdict_table(comparison: RunComparison) -> Table:
-    """A row for every variant beside the first."""
+    """A row for every variant but the first."""
     return Table(
         columns=("variant", "verdict", "difference", "problems", "p (problems)", "p (seeds)", "p"),
         rows=tuple(
@@ -124,7 +124,7 @@ def verdict_table(comparison: RunComparison) -> Table:
 
 
 def run_table(comparison: RunComparison) -> Table:
-    """Every run."""
+    """A row for every run."""
     return Table(
         columns=("run", "variant", "seed", "steps", "minutes", "ending"),
         rows=tuple(
@@ -147,7 +147,7 @@ def explain_verdicts(comparison: RunComparison) -> str:
     reference, measure = comparison.entries[0].variant.name, describe_measure(comparison)
     corrected = f", corrected for {len(comparison.verdicts)} verdicts (Holm)" if len(comparison.verdicts) > 1 else ""
     return (
-        f"Held-out {measure} beside {reference}, the first variant given, on the problems that both were asked. "
+        f"Held-out {measure} compared with {reference}, the first variant, on the problems that both have. "
         "p (problems): exact sign-flip test over the problems, each averaged over seeds. p (seeds): Welch's test over "
         f"the seeds, where each side has two. p: the larger of them{corrected}; better or worse needs p of at most "
         f"{SIGNIFICANCE:g}."

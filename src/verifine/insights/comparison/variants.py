@@ -1,4 +1,4 @@
-"""Which runs are the same method with other seeds, and what tells the methods apart."""
+"""Which runs are the same method with other seeds, and how the methods differ."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Settings = Mapping[str, Json]
 _NOT_THE_METHOD = frozenset(
     {"run.seed", "run.directory", "run.save_interval", "run.keep_rollouts", "optim.micro_batch_tokens"}
 )
-"""Fields that may differ between runs of one variant: they change chance, files or memory, and no update."""
+"""Fields that may differ between runs of one variant: they change randomness, files or memory, not the method."""
 
 _ALGORITHM = "algorithm.name"
 _DECIDED_BY_ALGORITHM = ("algorithm.", "reward.")
@@ -32,7 +32,7 @@ _SHOWN_CHARACTERS = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A method, and every run of it."""
+    """A method and all its runs."""
 
     name: str
     runs: tuple[RunRecord, ...]
@@ -51,15 +51,15 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A field that not all variants agree on."""
+    """A field that differs between variants."""
 
     key: str
     values: tuple[Json, ...]
-    """One a variant; None also where a variant has no such field."""
+    """One for each variant; None also if a variant has no such field."""
 
 
 def find_variants(runs: Sequence[RunRecord], labels: Sequence[str] = ()) -> list[Variant]:
-    """The variants in the order of their first runs, named by what tells them apart, or by `labels`.
+    """The variants in the order of their first runs, named by their differences, or by `labels`.
 
     Raises:
         ConfigError: there are labels, but not one for each variant.
@@ -82,13 +82,13 @@ def find_differences(variants: Sequence[Variant]) -> list[Difference]:
 
 
 def settings_of(config: RunConfig) -> dict[str, Json]:
-    """What a config says about the method."""
+    """The settings that define the method."""
     flat = _flattened(config.model_dump(mode="json"), "")
     return {key: value for key, value in flat.items() if key not in _NOT_THE_METHOD}
 
 
 def value_text(value: Json) -> str:
-    """A setting as people write it."""
+    """A setting as text for people."""
     if isinstance(value, float):
         return re.sub("e([+-])0", r"e\1", f"{value:g}")
     return value if isinstance(value, str) else json.dumps(value)
@@ -108,7 +108,7 @@ def _differences(settings: Sequence[Settings]) -> list[Difference]:
 
 
 def _name(settings: Sequence[Settings]) -> list[str]:
-    """The algorithm, and what else differs; with the same name twice, the later ones are numbered."""
+    """The algorithm and the other differences; the later ones of equal names are numbered."""
     algorithms = [str(each[_ALGORITHM]) for each in settings]
     told = [row for row in _differences(settings) if row.key != _ALGORITHM and not _follows(row, algorithms)]
     keys = _short_keys([row.key for row in told])
@@ -122,7 +122,7 @@ def _name(settings: Sequence[Settings]) -> list[str]:
 
 
 def _follows(row: Difference, algorithms: Sequence[str]) -> bool:
-    """Whether a field goes with the algorithm wherever it stands: then the algorithm's row of the table decided it."""
+    """Whether a field depends only on the algorithm: then its default comes with the algorithm."""
     pairs = {(algorithm, json.dumps(value)) for algorithm, value in zip(algorithms, row.values, strict=True)}
     return row.key.startswith(_DECIDED_BY_ALGORITHM) and len(pairs) == len(set(algorithms))
 
@@ -142,6 +142,6 @@ def _shortened(value: Json) -> str:
 
 
 def _counted(seen: Counter[str], name: str) -> int:
-    """How often the name came before."""
+    """How often the name occurred before."""
     seen[name] += 1
     return seen[name] - 1

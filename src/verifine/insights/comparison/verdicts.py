@@ -1,12 +1,11 @@
-"""Is a variant better than another on the held-out problems that both were asked, or can the difference be p_value?
+"""Is a variant better than another on the held-out problems that both have, or can the difference be chance?
 
-Two things could have come out otherwise, and a verdict has to survive both. Other *problems*: every problem is averaged
-over the seeds of a variant, and the differences go through the exact sign-flip test, which for one run a side is
-McNemar's test. That alone would take the seeds at hand for all seeds there are: three runs that share 64 problems are
-not 192 independent answers. So with two *seeds* a side Welch's test compares the seeds' accuracies, and the larger of
-the two probabilities counts: a variant is called better only where neither source explains the difference. Every
-variant is compared with the first one, which is chosen before the results are known, and several verdicts are held to
-one limit (Holm).
+Chance has two sources, and a verdict has to rule out both. *Problems*: every problem is averaged over the seeds of a
+variant, and the differences go through the exact sign-flip test (with one run on each side, McNemar's test). This test
+ignores that other seeds could differ: three runs that share 64 problems are not 192 independent answers. *Seeds*: with
+two seeds on each side, Welch's test compares the seeds' accuracies. The larger p-value counts, so a variant is called
+better only if neither source explains the difference. Every variant is compared with the first one, which is chosen
+before the results are known, and the p-values are corrected for the number of verdicts (Holm).
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ Problem: TypeAlias = tuple[str, str]
 """The id and the text: with another data file, the same id can be another problem."""
 
 Answers: TypeAlias = Mapping[Problem, float]
-"""What answers were worth; one that was not judged or could not be scored is not among them."""
+"""The values of answers, without those that were not judged or could not be scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantVerdict:
-    """A variant beside the reference."""
+    """A variant compared with the reference."""
 
     variant: str
     reference: str
@@ -36,20 +35,20 @@ class VariantVerdict:
     """What was compared, by its name in `Evaluation.numbers`."""
     conclusion: Conclusion
     problems: int
-    """How many both were asked."""
+    """The number of problems that both have."""
     left_out: int
-    """How many only one of them was asked."""
+    """The number of problems that only one of them has."""
     difference: float | None = None
-    """The variant's average less the reference's, over these problems; None: not compared. The same below."""
+    """The variant's average minus the reference's, over these problems; None: not compared. The same below."""
     p_value_problems: float | None = None
     p_value_seeds: float | None = None
-    """None also where a side has one seed: how much depends on the seed is then not known."""
+    """None also if a side has one seed: the effect of the seed is then not known."""
     p_value: float | None = None
     """The larger of the two, corrected for the number of verdicts."""
 
 
 def judge_variants(variants: Sequence[Variant]) -> list[VariantVerdict]:
-    """Every other variant beside the first."""
+    """Compares every other variant with the first."""
     measure = _measure(variants)
     verdicts = [_judge(variant, variants[0], measure) for variant in variants[1:]]
     compared = [verdict for verdict in verdicts if verdict.p_value is not None]
@@ -58,7 +57,7 @@ def judge_variants(variants: Sequence[Variant]) -> list[VariantVerdict]:
 
 
 def _measure(variants: Sequence[Variant]) -> Measure:
-    """What decides, of all that every evaluation knows."""
+    """The decisive measure among those that every evaluation has."""
     finals = [run.final for variant in variants for run in variant.runs if run.final is not None]
     return (decisive(*finals) if finals else None) or "reward"
 
@@ -91,12 +90,12 @@ def _judge(variant: Variant, reference: Variant, measure: Measure) -> VariantVer
 
 
 def _conclude(verdict: VariantVerdict, p_value: float) -> VariantVerdict:
-    """With the corrected probability, and what follows from it."""
+    """With the corrected p-value, and the conclusion from it."""
     return replace(verdict, p_value=p_value, conclusion=conclude(verdict.difference or 0.0, p_value))
 
 
 def _answers(variant: Variant, measure: Measure) -> list[Answers]:
-    """What each run's answers to a problem were worth, on average."""
+    """The average value of each run's answers to a problem."""
     return [
         {}
         if run.final is None
@@ -110,13 +109,13 @@ def _answers(variant: Variant, measure: Measure) -> list[Answers]:
 
 
 def _by_problem(variant: Variant, answers: Sequence[Answers]) -> Answers:
-    """Each problem's average over the seeds that were asked it."""
+    """Each problem's average over the seeds that have it."""
     problems = dict.fromkeys(problem for each in answers for problem in each)
     return {problem: _mean(variant.by_seed([each.get(problem) for each in answers])) for problem in problems}
 
 
 def _of_seeds(variant: Variant, answers: Sequence[Answers], problems: Collection[Problem]) -> list[float]:
-    """Each seed's average over those problems that it was asked."""
+    """Each seed's average over those problems that it has."""
     asked = [[worth for problem, worth in each.items() if problem in problems] for each in answers]
     return variant.by_seed([_mean(worths) if worths else None for worths in asked])
 

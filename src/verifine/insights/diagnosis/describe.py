@@ -17,7 +17,7 @@ _INDENT = "    "
 MARKS: Mapping[Severity, str] = {Severity.PROBLEM: "✗", Severity.WARNING: "!", Severity.NOTE: "·"}
 
 _BEFORE = ("_at_first", "_at_best", "_before", "_usually")
-"""What a number is called that another of the same name is held against."""
+"""Endings of the names of earlier values that a number is compared with."""
 
 _VITALS = (
     "reward",
@@ -31,7 +31,7 @@ _VITALS = (
     "grad_norm",
     "grader/error_rate",
 )
-"""The numbers by which one sees how a run does."""
+"""The main numbers of a run."""
 
 
 def describe_finding(finding: Finding, width: int = WIDTH) -> str:
@@ -77,7 +77,7 @@ def describe_number(name: str, value: float) -> str:
 
 
 def describe_health(findings: Sequence[Finding], steps: int) -> str:
-    """What all findings come to, in a sentence; `steps` is how many were looked at."""
+    """A summary of all findings, in a sentence; `steps` is the number of steps that were examined."""
     if not findings:
         return f"Nothing stands out in {pluralize(steps, 'step')}." if steps else "No step is done yet."
     severities = [finding.severity for finding in findings]
@@ -86,7 +86,7 @@ def describe_health(findings: Sequence[Finding], steps: int) -> str:
 
 
 def describe_vitals(record: RunRecord) -> str:
-    """The numbers by which one sees how a run does, over its first steps and its latest; empty: no step is done yet."""
+    """The main numbers of a run over its first and its latest steps; empty: no step is done yet."""
     opening, recent = (Window(reports=tuple(part)) for part in (record.metrics[:OPENING], record.metrics[-RECENT:]))
     rows = [
         ("", describe_steps(opening.span), describe_steps(recent.span)),
@@ -106,7 +106,7 @@ def _mean(window: Window, name: str) -> str:
 
 
 def _wrapped(text: str, indent: str, width: int) -> list[str]:
-    """A long line over several, the later ones `indent` further in. A model's half surrogate becomes a mark."""
+    """Wraps long lines, with `indent` before continuation lines. Half a surrogate pair from a model becomes `?`."""
     printable = text.encode(errors="replace").decode()
     lines = [
         line

@@ -43,13 +43,13 @@ RULES: Sequence[Rule] = tuple(
 
 
 def diagnose(record: RunRecord) -> list[Finding]:
-    """The worst first."""
+    """The findings about a recorded run, the most severe first."""
     history = replay(record)
     return by_severity([*judge_ending(record, history), *apply_rules(history)])
 
 
 def apply_rules(history: RunHistory) -> list[Finding]:
-    """The findings from steps and evaluations, the worst first."""
+    """The findings from steps and evaluations, the most severe first."""
     return by_severity(finding for rule in RULES if (finding := rule(history)) is not None)
 
 
@@ -66,5 +66,5 @@ def replay(record: RunRecord) -> RunHistory:
 
 
 def diagnosis_numbers(findings: Sequence[Finding], steps: int) -> dict[str, Json]:
-    """What `verifine doctor --json` prints; `steps` is how many there were."""
+    """What `verifine doctor --json` prints; `steps` is the number of steps."""
     return {"steps": steps, "findings": [finding_numbers(finding) for finding in findings]}

@@ -1,4 +1,4 @@
-"""How a run ended, where that explains why it learned nothing more."""
+"""Findings about how a run ended, where that explains why it learned no more."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from verifine.runs.record import RunRecord
 from verifine.runs.status import DISK_FULL, Status
 
 FEW_UPDATES = 20
-"""Updates below which most models have hardly moved: half of them are the usual warm-up."""
+"""With fewer updates than this most models have hardly changed: half of these are the usual warm-up."""
 
 
 def judge_ending(record: RunRecord, history: RunHistory) -> Iterator[Finding]:
-    """Nothing while a process trains."""
+    """No findings while a process trains."""
     status, end = record.status, last_end(record.events)
     error = None if end is None else end.error
     if status.status is Status.FAILED:
@@ -54,10 +54,10 @@ def _few_updates(history: RunHistory) -> Iterator[Finding]:
     yield _finding(
         Topic.FEW_UPDATES,
         Severity.NOTE,
-        f"The weights were updated {history.updates:.0f} times, and over the first {warmup} updates the learning rate "
-        "only rises: that is little to learn in.",
+        f"The weights were updated {history.updates:.0f} times, and the learning rate still rises over the first "
+        f"{warmup}, so the model has had little time to learn.",
         history,
-        "Raise run.steps or run.minutes; 100 updates are a fair try.",
+        "Raise run.steps or run.minutes; allow at least 100 updates.",
     )
 
 

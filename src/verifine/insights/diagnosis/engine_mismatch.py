@@ -1,4 +1,4 @@
-"""Does the sampler mean the same model as the learner?"""
+"""Do sampler and learner compute the same probabilities?"""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
 
 FLOAT32_MISMATCH, BFLOAT16_MISMATCH, INT8_MISMATCH = 1e-4, 0.05, 0.2
-"""Nats a token, on average, from which it is more than rounding: measured with SmolLM2-135M are 3e-6, 0.02 and 0.09.
+"""Nats a token, on average; more than this is not rounding: SmolLM2-135M was measured at 3e-6, 0.02 and 0.09.
 
-Far beyond them the canary (`rollout.canary`) ends the run.
+Far above them the canary (`rollout.canary`) ends the run.
 """
 LARGE_MISMATCH = 0.1
-"""From here on, and from twice what rounding makes, over twenty tokens ratios are off by a factor of seven."""
+"""Above this, and above twice the rounding, the ratios of twenty tokens together are off by a factor of seven."""
 MISMATCH_GROWTH, GROWN_SHARE = 5.0, 0.2
-"""So many times what it was at first, and at least this part of what is more than rounding."""
+"""A mismatch grows if it is this many times its first value, and at least this share of the rounding limit."""
 _MEAN = "mismatch/mean"
 
 CAPPED = 0.05
-"""Share of tokens whose weight is cut down, from which the correction is no longer one."""
+"""If the weights of more than this share of tokens are capped, the correction no longer corrects."""
 
 
 def judge_mismatch(history: RunHistory) -> Finding | None:
@@ -34,8 +34,8 @@ def judge_mismatch(history: RunHistory) -> Finding | None:
         name=Topic.MISMATCH,
         severity=Severity.PROBLEM if now >= max(LARGE_MISMATCH, 2 * limit) else Severity.WARNING,
         what=f"Sampler and learner disagree about the log-probability of a token by {now:.2g} nats on average"
-        f"{at_first}, where rounding makes less than {limit:g}: the model learns from answers that are not quite its "
-        "own.",
+        f"{at_first}, where rounding explains less than {limit:g}: the model learns from answers that are not quite "
+        "its own.",
         numbers={
             **history.recent.means(_MEAN, "mismatch/max", "mismatch/kl", "mismatch/probe_mean", "importance/mean"),
             **history.opening.means(_MEAN, suffix="_at_first"),
@@ -52,8 +52,8 @@ def judge_capping(history: RunHistory) -> Finding | None:
     return Finding(
         name=Topic.IMPORTANCE_CAPPED,
         severity=Severity.WARNING,
-        what=f"algorithm.importance_cap cuts down the weight of {capped:.0%} of the tokens: sampler and learner "
-        "differ by more than it was meant for.",
+        what=f"algorithm.importance_cap reduces the weight of {capped:.0%} of the tokens: sampler and learner "
+        "differ by more than it can correct.",
         numbers=history.recent.means("importance/capped_mean", "importance/mean", "mismatch/mean"),
         steps=history.recent.span,
         remedies=_agree(history),
@@ -72,9 +72,9 @@ def _limit(history: RunHistory) -> float:
 def _agree(history: RunHistory) -> tuple[str, ...]:
     config, changes = history.config, []
     if not config.engine.is_exact:
-        changes.append("Set engine.precision to same: int8 is what they disagree about.")
+        changes.append("Set engine.precision to same: int8 causes the difference.")
     if config.model.precision != "float32":
         changes.append("Set model.precision to float32.")
     if config.algorithm.importance_cap is None:
         changes.append("Set algorithm.importance_cap to 2, which weighs tokens by how much they disagree.")
-    return (*changes, "If it stays, report it with env.json and config.yaml of the run: it should not be.")
+    return (*changes, "If it persists, report it with env.json and config.yaml of the run: this is a bug.")

@@ -1,4 +1,4 @@
-"""How undecided the policy is: too little to try anything new, or ever more."""
+"""The entropy of the policy: too low to try new answers, or rising without end."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
 
 LOW_ENTROPY = 0.15
-"""Nats a token: below this, nine of ten tokens are all but certain."""
+"""Nats a token: below this, nine of ten tokens are almost certain."""
 ENTROPY_LEFT = 0.25
-"""Of what it was at first; a model that is this sure from the beginning has not collapsed in this run."""
+"""A collapse leaves at most this share of the entropy at first; a model with low entropy from the start did not
+collapse in this run."""
 ALIKE = 0.9
-"""Share of groups whose answers all earn the same, from which being sure means answering alike."""
+"""With this share of groups of equal rewards, the answers to a prompt are alike."""
 DONE = 0.8
-"""Share of right answers with which a model may be sure of itself."""
+"""With this share of right answers, low entropy is not a problem."""
 LASTING = 0.95
-"""Such a share over twice as many steps: below it, models have been seen to come back."""
+"""The same share as ALIKE over twice as many steps: below it, models have been seen to recover."""
 
 ENTROPY_GROWTH = 2.0
 FAR_ENTROPY = 1.0
-"""Nats a token by which the entropy must also have risen: from 0.01 to 0.02 says nothing."""
+"""Nats a token by which the entropy must also have risen: a rise from 0.01 to 0.02 does not matter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collapse:
-    """A model that has become sure, answers alike, and is not right."""
+    """A model with low entropy, nearly equal answers, and few of them right."""
 
     entropy: float
     entropy_at_first: float
     alike: float
-    """Share of groups whose answers all earn the same."""
+    """Share of groups in which all answers score the same."""
 
 
 def find_collapse(history: RunHistory) -> Collapse | None:
-    """None: it is undecided, its answers differ, it is right, or still gets better."""
+    """None: its entropy is high, its answers differ, they are right, or they still get better."""
     entropy, first, alike = history.entropy, history.first_entropy, history.recent.mean("frac_reward_zero_std")
     if entropy is None or first is None or alike is None or len(history.recent) < ENOUGH:
         return None
@@ -61,8 +62,8 @@ def judge_entropy_collapse(history: RunHistory) -> Finding | None:
     return Finding(
         name=Topic.ENTROPY_COLLAPSE,
         severity=Severity.PROBLEM if _lasts(history) else Severity.WARNING,
-        what=f"The model hardly tries anything new: its entropy fell from {collapse.entropy_at_first:.2f} to "
-        f"{collapse.entropy:.2f} nats a token, in {collapse.alike:.0%} of the groups all answers earn the same, and "
+        what=f"The model explores almost nothing: its entropy fell from {collapse.entropy_at_first:.2f} to "
+        f"{collapse.entropy:.2f} nats a token, in {collapse.alike:.0%} of the groups all answers score the same, and "
         f"{history.goal} stays at {value:.2f}.",
         numbers={
             "entropy": collapse.entropy,
@@ -76,7 +77,7 @@ def judge_entropy_collapse(history: RunHistory) -> Finding | None:
 
 
 def judge_entropy_rise(history: RunHistory) -> Finding | None:
-    """The way into noise: every token becomes as likely as the others."""
+    """Entropy that rises without a rise of the goal: answers turn into noise."""
     move = history.move("entropy")
     if move is None or not move.has_risen or history.has_improved:
         return None
@@ -87,7 +88,7 @@ def judge_entropy_rise(history: RunHistory) -> Finding | None:
     return Finding(
         name=Topic.ENTROPY_RISES,
         severity=Severity.PROBLEM,
-        what=f"The model gets more and more undecided: its entropy rose from {move.before:.2f} to {move.after:.2f} "
+        what=f"The model becomes more and more random: its entropy rose from {move.before:.2f} to {move.after:.2f} "
         f"nats a token, and {history.goal} did not rise with it.",
         numbers={"entropy": move.after, "entropy_at_first": move.before, **history.recent.means(history.goal)},
         steps=history.recent.span,
@@ -107,8 +108,8 @@ def _remedies(history: RunHistory) -> Iterator[str]:
     algorithm, rate = history.config.algorithm, history.learning_rate
     yield raise_entropy_bonus(history)
     if algorithm.updates_per_step > 1 and not algorithm.recipe.clips_rollouts:
-        yield "Raise algorithm.clip_high to 0.28: unlikely answers may then gain more at once."
+        yield "Raise algorithm.clip_high to 0.28: unlikely answers may then gain more in one update."
     yield more_answers(history)
     values = f" {rate / 2:.1g} and {rate * 2:.1g}" if rate else " half of it and twice as much"
-    yield f"Try optim.learning_rate{values}: how fast it learns decides which habits it keeps."
-    yield "Start again from the base model: answers that have died out seldom come back."
+    yield f"Try optim.learning_rate{values}: a different rate often avoids the collapse."
+    yield "Start again from the base model: answers that the model no longer gives seldom come back."

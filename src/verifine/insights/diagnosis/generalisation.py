@@ -1,4 +1,4 @@
-"""Does what is learned hold beyond the training prompts, and by another grader?"""
+"""Does what was learned hold on other prompts, and by another grader?"""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
 
 ROSE = 0.1
-"""Training reward must have risen by this, or there is nothing to hold held-out problems against."""
+"""Training reward must have risen by this much to compare held-out problems with it."""
 KEPT = 0.5
-"""Of the rise in training, what at least should show on held-out problems."""
+"""The share of the rise in training that should show on held-out problems."""
 GAP = 0.1
-"""By which training reward must lie above that of held-out problems: where it does not, the model has only become as
-good at temperature 1 as it was greedily."""
+"""Training reward must exceed the held-out reward by this much: otherwise the model has only become as good at
+temperature 1 as it was with greedy answers."""
 
 
 def judge_held_out(history: RunHistory) -> Finding | None:
@@ -31,15 +31,15 @@ def judge_held_out(history: RunHistory) -> Finding | None:
         "held_out_reward_at_first": change.before,
     }
     sides = (
-        f"from {change.before:.2f} to {change.after:.2f} while that of training went from {at_first:.2f} to "
+        f"from {change.before:.2f} to {change.after:.2f} while the training reward went from {at_first:.2f} to "
         f"{training:.2f}"
     )
     if change.high < 0 <= rise:
         return Finding(
             name=Topic.HELD_OUT_FALLS,
             severity=Severity.PROBLEM,
-            what=f"Reward on held-out problems fell {sides}: the model learns something that pays on the training "
-            "prompts alone.",
+            what=f"Reward on held-out problems fell {sides}: the model learns something that scores on the training "
+            "prompts only.",
             numbers=evidence,
             steps=history.recent.span,
             remedies=_remedies(history),
@@ -48,7 +48,7 @@ def judge_held_out(history: RunHistory) -> Finding | None:
         return Finding(
             name=Topic.HELD_OUT_LAGS,
             severity=Severity.WARNING,
-            what=f"Reward on held-out problems went {sides}: most of what is learned does not show there.",
+            what=f"Reward on held-out problems went {sides}: most of what was learned does not carry over to them.",
             numbers=evidence,
             steps=history.recent.span,
             remedies=_remedies(history),
@@ -67,8 +67,8 @@ def judge_graders(history: RunHistory) -> Finding | None:
         name=Topic.GRADERS_DISAGREE,
         severity=Severity.PROBLEM if second.high < 0 else Severity.WARNING,
         what=f"The graders disagree: on held-out problems the score of training's grader rose from "
-        f"{reward.before:.2f} to {reward.after:.2f}, that of the second one went from {second.before:.2f} to "
-        f"{second.after:.2f}. The model may be learning to please the grader.",
+        f"{reward.before:.2f} to {reward.after:.2f}, and the second grader's went from {second.before:.2f} to "
+        f"{second.after:.2f}. The model may be learning to exploit the grader.",
         numbers={
             "held_out_reward": reward.after,
             "held_out_reward_at_first": reward.before,
@@ -78,8 +78,7 @@ def judge_graders(history: RunHistory) -> Finding | None:
         steps=history.recent.span,
         remedies=(
             read_answers("the answers with the highest scores"),
-            "Change grader so that what they do without being right earns nothing; `verifine grade` tries it on saved "
-            "rollouts.",
+            "Change grader so that wrong answers of this kind score 0; `verifine grade` tries it on saved rollouts.",
             hold_near_start(history),
         ),
     )

@@ -1,4 +1,4 @@
-"""Does the grader do its work, and in what time?"""
+"""Does the grader work, and how long does it take?"""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
 
 ANSWERS = 100
-"""Fewer answers than this say nothing of a share of a few percent."""
+"""With fewer answers than this, a share of a few percent means nothing."""
 FAILING = 0.02
-"""Share of answers that cannot be scored from which the grader, and not an odd answer, is at fault."""
+"""With this share of unscorable answers, the grader is at fault, not an unusual answer."""
 ENDING = 0.05
 """A run ends when more than this share cannot be scored."""
 SLOW = 0.02
 """Share of answers whose grading took too long."""
 FAULTY = 0.1
-"""Share of answers that get 0 because they lack what the grader reads."""
+"""Share of answers that score 0 because something that the grader reads is missing."""
 WAITING = 0.5
-"""Share of a step's time from which grading is most of it."""
+"""Share of a step's time above which grading is most of the step."""
 
 
 def judge_unscorable(history: RunHistory) -> Finding | None:
@@ -30,13 +30,13 @@ def judge_unscorable(history: RunHistory) -> Finding | None:
     return Finding(
         name=Topic.UNSCORABLE_ANSWERS,
         severity=Severity.PROBLEM if share > ENDING else Severity.WARNING,
-        what=f"The grader could not score {share:.1%} of the answers; they teach nothing, and a run ends when it is "
-        f"more than {ENDING:.0%}.",
+        what=f"The grader could not score {share:.1%} of the answers; the model cannot learn from them, and the run "
+        f"ends if there are more than {ENDING:.0%}.",
         numbers={"share_unscorable": share, **_rates(history.recent)},
         steps=history.recent.span,
         remedies=(
-            "Mend the grader: the field `reason` in rollouts/ says what went wrong with each answer.",
-            "Try it alone: `verifine grade run` grades one answer.",
+            "Fix the grader: the field `reason` in rollouts/ says what went wrong with each answer.",
+            "Try it on its own: `verifine grade run` grades one answer.",
         ),
     )
 
@@ -48,7 +48,7 @@ def judge_timeouts(history: RunHistory) -> Finding | None:
     return Finding(
         name=Topic.GRADER_TIMEOUTS,
         severity=Severity.WARNING,
-        what=f"Grading took too long for {rate:.1%} of the answers; these could not be scored, or scored 0.",
+        what=f"Grading took too long for {rate:.1%} of the answers; they could not be scored, or scored 0.",
         numbers=_rates(history.recent),
         steps=history.recent.span,
         remedies=_faster(history),
@@ -56,7 +56,7 @@ def judge_timeouts(history: RunHistory) -> Finding | None:
 
 
 def judge_faults(history: RunHistory) -> Finding | None:
-    """What is left when time-outs and unscorable answers are taken away: answers scored 0 for their form."""
+    """Faults other than time-outs and unscorable answers: answers that scored 0 for their form."""
     rate, answers = history.recent.mean("grader/error_rate"), _answers(history)
     if rate is None or answers < ANSWERS:
         return None
@@ -68,13 +68,13 @@ def judge_faults(history: RunHistory) -> Finding | None:
     return Finding(
         name=Topic.GRADER_FAULTS,
         severity=Severity.WARNING,
-        what=f"{others:.0%} of the answers scored 0 because the grader could not read them: they lack what it wants, "
-        "such as JSON.",
+        what=f"{others:.0%} of the answers scored 0 because the grader could not read them: they lack the form it "
+        "expects, such as JSON.",
         numbers=_rates(history.recent),
         steps=history.recent.span,
         remedies=(
             read_answers("some answers with their `reason`"),
-            "Show the wanted form in the prompt (data.system_prompt), or let the grader accept more (grader).",
+            "Show the expected form in the prompt (data.system_prompt), or let the grader accept more (grader).",
         ),
     )
 
@@ -86,7 +86,7 @@ def judge_slowness(history: RunHistory) -> Finding | None:
     return Finding(
         name=Topic.SLOW_GRADING,
         severity=Severity.WARNING,
-        what=f"Grading takes {grading:.1f} s of the {step:.1f} s of a step: the model waits for its grader.",
+        what=f"Grading takes {grading:.1f} s of the {step:.1f} s of a step: training waits for the grader.",
         numbers=history.recent.means("timing/grade_s", "step_time", "grader/latency_p50", "grader/latency_p95"),
         steps=history.recent.span,
         remedies=_faster(history),
@@ -97,7 +97,7 @@ RULES = (judge_unscorable, judge_timeouts, judge_faults, judge_slowness)
 
 
 def _answers(history: RunHistory) -> float:
-    """How many were graded in the latest steps."""
+    """The number of answers graded in the latest steps."""
     sampling = history.config.sampling
     resampled = sum(history.recent.values("groups/resampled"))
     return (len(history.recent) * sampling.prompts_per_step + resampled) * sampling.group_size

@@ -1,4 +1,4 @@
-"""Held-out problems before and now, beside what training says of its own."""
+"""Held-out results before and now, and the training reward for comparison."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from verifine.runs.evaluations import DECISIVE, Evaluation, Measure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutChange:
-    """How an average over the problems that both evaluations asked has changed."""
+    """The change of an average over the problems that are in both evaluations."""
 
     before: float
     after: float
     low: float
-    """The 95 % interval of the difference, by the bootstrap over problems, up to `high`."""
+    """The lower end of the difference's 95 % interval, by the bootstrap over problems; `high` is the upper end."""
     high: float
 
     @property
@@ -26,21 +26,21 @@ class HeldOutChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutChanges:
-    """The latest evaluation beside the first."""
+    """The latest evaluation compared with the first."""
 
     changes: Mapping[Measure, HeldOutChange]
-    """By what both of them know."""
+    """By the measure that both of them have."""
     training_reward: float | None
     """The average reward of the training steps just before the latest; None: too few steps."""
 
     @property
     def second(self) -> HeldOutChange | None:
-        """By the second grader, right answers if it judges them; None: there is no second grader."""
+        """The change by the second grader: of right answers if it judges them. None: there is no second grader."""
         return self.changes.get("second_answer") or self.changes.get("second_score")
 
 
 def compare_held_out(before: Evaluation, after: Evaluation, training_reward: float | None) -> HeldOutChanges:
-    """Problem by problem: what only one of them asked, judged or scored is left out."""
+    """Problem by problem; those that only one of them asked, judged or scored are left out."""
     changes = {measure: change for measure in DECISIVE if (change := _change(before, after, measure)) is not None}
     return HeldOutChanges(changes=changes, training_reward=training_reward)
 

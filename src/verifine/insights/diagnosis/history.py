@@ -1,6 +1,6 @@
-"""What rules look at: a run told step by step, of which only its beginning, its best and its latest steps are kept.
+"""The history that rules read: the first, the best and the latest steps of a run, updated step by step.
 
-So a step costs the same however long the run is, and a run read afterwards is judged as it was while it went on.
+A step costs the same however long the run is, and a finished run is judged exactly as it was while it ran.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from verifine.runs.evaluations import Evaluation
 from verifine.types import StepReport
 
 OPENING = 10
-"""The steps a run began with: the usual warm-up, in which little changes yet."""
+"""The number of first steps: the usual warm-up, in which little changes yet."""
 RECENT = 20
-"""The steps it is judged by: as many as a run may go on without any signal."""
+"""The number of latest steps: as many as a run may continue without any signal."""
 ENOUGH = 10
-"""Fewer steps than this are chance: nothing is said of them."""
+"""With fewer steps than this nothing is reported, since it could be chance."""
 TREND = OPENING + RECENT
-"""From here on the beginning and the latest steps have no step in common, so that one can be held against the other."""
+"""From here on the first and the latest steps do not overlap, so that they can be compared."""
 
 ENTROPIES = 10
-"""Entropies that tell how undecided the model is now: steps without an update have none."""
+"""Entropies for the model's current one: steps without an update have none."""
 FIRST_ENTROPIES = 3
-"""Those that tell how undecided it was: it can make up its mind within ten steps."""
+"""Entropies for the model's first one: it can collapse within ten steps."""
 
 LARGEST = 1e100
-"""What is larger is no number that says anything, and its square would be none at all."""
+"""Larger numbers carry no information, and their squares could overflow."""
 
 JUMP = 10.0
-"""So many times its rolling median, a number has not just been noisy."""
+"""A number this many times its rolling median is not just noise."""
 WATCHED_FOR_JUMPS = ("grad_norm", "kl")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Some steps in a row."""
+    """Consecutive steps."""
 
     reports: tuple[StepReport, ...]
 
@@ -49,11 +49,11 @@ class Window:
 
     @property
     def span(self) -> tuple[int, int]:
-        """Its first and last step; (0, 0): it has none."""
+        """The first and the last step; (0, 0): there are none."""
         return (self.reports[0].step, self.reports[-1].step) if self.reports else (0, 0)
 
     def values(self, name: str) -> list[float]:
-        """Of the steps that have one; numbers that are not finite, or beyond LARGEST, are none."""
+        """The values of the steps that have one, without those that are not finite or exceed LARGEST."""
         return [value for report in self.reports if (value := _number(report, name)) is not None]
 
     def mean(self, name: str) -> float | None:
@@ -61,13 +61,13 @@ class Window:
         return math.fsum(values) / len(values) if values else None
 
     def means(self, *names: str, suffix: str = "") -> dict[str, float]:
-        """As evidence: what no step has is left out."""
+        """As evidence; metrics that no step has are left out."""
         return {f"{name}{suffix}": mean for name in names if (mean := self.mean(name)) is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """How an average went from one window to another."""
+    """The change of an average from one window to another."""
 
     before: float
     after: float
@@ -80,7 +80,7 @@ class Shift:
 
     @property
     def has_risen(self) -> bool:
-        """By more than chance does: 95 % of chance is within two standard errors."""
+        """By more than two standard errors, which chance exceeds in 5 % of cases."""
         return self.rise > 2 * self.error
 
     @property
@@ -90,7 +90,7 @@ class Shift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jump:
-    """A number that was JUMP times what it usually was just before."""
+    """A number that was at least JUMP times its usual value just before."""
 
     step: int
     value: float
@@ -98,20 +98,20 @@ class Jump:
 
 
 class RunHistory:
-    """A run as far as it has been told."""
+    """What is known of a run so far."""
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
         self.steps = 0
-        """How many were told."""
+        """The number of steps so far."""
         self.updates = 0.0
         self.not_finite: list[int] = []
-        """Steps with an update that was not made since the loss or its gradient was not finite."""
+        """Steps with an update that was skipped because the loss or its gradient was not finite."""
         self.jumps: Mapping[str, list[Jump]] = {name: [] for name in WATCHED_FOR_JUMPS}
         self.best = Window(reports=())
-        """The RECENT steps with the highest `goal`, none of which is among the latest; empty: not yet."""
+        """The RECENT consecutive steps with the highest `goal`, before the latest ones; empty: not yet."""
         self.held_out: HeldOutChanges | None = None
-        """The latest evaluation beside the first; None: there are not two."""
+        """The latest evaluation compared with the first; None: there are not two."""
         self.recent = Window(reports=())
         self.earlier = Window(reports=())
         """The steps just before the recent ones."""
@@ -122,7 +122,7 @@ class RunHistory:
         self._first_evaluation: Evaluation | None = None
 
     def tell(self, report: StepReport) -> None:
-        """The next step."""
+        """Adds the next step."""
         self._note_jumps(report)
         self._note_entropy(report)
         if _is_not_finite(report):
@@ -137,7 +137,7 @@ class RunHistory:
         self._note_best()
 
     def tell_evaluation(self, evaluation: Evaluation) -> None:
-        """An evaluation after the steps that were told."""
+        """Adds an evaluation, made after the steps so far."""
         if self._first_evaluation is None:
             self._first_evaluation = evaluation
         else:
@@ -150,12 +150,12 @@ class RunHistory:
 
     @property
     def goal(self) -> str:
-        """What the run is to raise: right answers, where the grader judges them."""
+        """The metric that training should raise: right answers if the grader judges them, else the reward."""
         return "answer_accuracy" if self.recent.values("answer_accuracy") else "reward"
 
     @property
     def level(self) -> float | None:
-        """How much of `goal` there is now, from 0 to 1; None: nobody knows what all of it would be."""
+        """The current `goal` from 0 to 1; None: its maximum is not known."""
         values = self.recent.values(self.goal)
         return math.fsum(values) / len(values) if values and min(values) >= 0 and max(values) <= 1 else None
 
@@ -181,12 +181,12 @@ class RunHistory:
 
     @property
     def stagnates(self) -> bool:
-        """Whether there are steps enough to tell, and the goal has not risen in the latest ones."""
+        """Whether there are enough steps, and the goal has not risen in the latest ones."""
         return move_between(self.earlier, self.recent, self.goal) is not None and not self.rises
 
     @property
     def has_improved(self) -> bool:
-        """Whether there are steps enough to tell, and the goal is higher than at the beginning."""
+        """Whether there are enough steps, and the goal is higher than at the beginning."""
         move = self.move(self.goal)
         return move is not None and move.has_risen
 
@@ -227,13 +227,13 @@ def move_between(before: Window, after: Window, name: str) -> Shift | None:
 
 
 def _variance(values: Sequence[float]) -> float:
-    """Unbiased. That of `statistics` computes in fractions, which is slow."""
+    """Unbiased variance. The one of `statistics` computes in fractions, which is slow."""
     mean = statistics.fmean(values)
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
 def _is_not_finite(report: StepReport) -> bool:
-    """Whether a step went through a batch, made no update of it, and has no finite loss or gradient to show."""
+    """Whether a step processed a batch, but made no update since its loss or gradient was not finite."""
     has_batch = "memory/micro_batch_tokens" in report.metrics
     is_skipped = has_batch and (_number(report, "update_skipped") or 0.0) > 0
     return is_skipped and any(_number(report, name) is None for name in ("loss", "grad_norm"))

@@ -1,4 +1,4 @@
-"""How long answers are, and how many are cut off."""
+"""The length of answers, and how many are cut off."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
 
 CUT_OFF = 0.2
-"""Share of answers cut off from which many right ones are graded without their end."""
+"""With this share of answers cut off, many right ones are graded without their end."""
 MOSTLY_CUT_OFF = 0.5
 GOOD = 0.9
-"""Share of right answers with which a cut-off end was not missed."""
+"""With this share of right answers, cut-off ends do no harm."""
 
 DRIFT = 2.0
-"""So many times as long, or as short, as at first."""
+"""A drift is this factor between the first and the current length, in either direction."""
 
 LENGTH = "completions/mean_length"
 CLIPPED = "completions/clipped_ratio"
@@ -42,7 +42,7 @@ def judge_cut_off(history: RunHistory) -> Finding | None:
 
 
 def judge_drift(history: RunHistory) -> Finding | None:
-    """Longer or shorter is good where answers get better by it, and worth a look even then."""
+    """A change of length is fine if answers get better, and worth a look even then."""
     move = history.move(LENGTH)
     if move is None or 1 / DRIFT < move.after / max(move.before, 1.0) < DRIFT:
         return None

@@ -1,4 +1,4 @@
-"""The same findings while a run goes on."""
+"""The same findings while a run is training."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from verifine.types import StepReport
 
 
 class Monitor:
-    """Told each step and evaluation, says what is new: a finding once, until it has been gone for RECENT steps.
+    """Takes each step and evaluation, and returns new findings: each once, until it has been absent for RECENT steps.
 
-    A finding that gets worse than it has been is new again.
+    A finding that becomes more severe is new again.
     """
 
     def __init__(self, config: RunConfig) -> None:
         self._history = RunHistory(config)
         self._told: dict[str, Severity] = {}
-        """The worst that was said of what stands out now."""
+        """The highest severity reported for each current finding."""
         self._last_seen: dict[str, int] = {}
 
     @classmethod
     def after(cls, record: RunRecord) -> Monitor:
-        """For a run that goes on: what stood out already is not new."""
+        """For a resumed run: findings from before are not new."""
         monitor = cls(record.config)
         monitor._history = replay(record)
         monitor._news(apply_rules(monitor._history))

@@ -1,4 +1,4 @@
-"""How far the policy moves, where it is held back, and what its critic foresees."""
+"""How far the policy moves, how much of that is clipped, and how well the critic predicts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ KL_GROWTH = 2.0
 JUMPED_KL = 0.05
 
 CLIPPED = 0.3
-"""Share of tokens held back from which an update is mostly cut away; usual are 0 to 0.1."""
+"""With this share of tokens clipped, most of an update is lost; usual are 0 to 0.1."""
 CLIPPED_ROLLOUTS = 0.6
 """The same where whole answers are clipped, within narrow bounds (gspo): 15 to 50 % are usual."""
 
 BLIND = 0.0
-"""Explained variance from which down the critic foresees no more than the average return."""
+"""With an explained variance below this, the critic predicts no better than the average return."""
 CRITIC_STEPS = 2 * TREND
-"""A critic learns from nothing: it gets this many steps."""
+"""A critic starts untrained, so it gets this many steps."""
 
 
 def judge_kl_growth(history: RunHistory) -> Finding | None:
@@ -31,7 +31,7 @@ def judge_kl_growth(history: RunHistory) -> Finding | None:
     return Finding(
         name=Topic.KL_GROWS,
         severity=Severity.WARNING,
-        what=f"The model runs away from where it started: its KL divergence rose from {move.before:.2g} to "
+        what=f"The model is moving away from where it started: its KL divergence rose from {move.before:.2g} to "
         f"{move.after:.2g} nats a token within the latest steps, and {history.goal} did not rise with it.",
         numbers={
             "kl": move.after,
@@ -73,8 +73,8 @@ def judge_clipping(history: RunHistory) -> Finding | None:
     return Finding(
         name=Topic.CLIP_SATURATION,
         severity=Severity.WARNING,
-        what=f"{clipped:.0%} of the tokens are clipped: the updates of a step go further than they may, and what "
-        "they would have learned from these tokens is lost.",
+        what=f"{clipped:.0%} of the tokens are clipped: the updates of a step go beyond the limit, and what "
+        "could be learned from these tokens is lost.",
         numbers=history.recent.means(
             "clip_ratio/region_mean", "clip_ratio/low_mean", "clip_ratio/high_mean", "ratio/min", "ratio/max"
         ),
@@ -84,7 +84,7 @@ def judge_clipping(history: RunHistory) -> Finding | None:
 
 
 def judge_critic(history: RunHistory) -> Finding | None:
-    """Of ppo."""
+    """A finding about the critic, which only ppo has."""
     explained = history.recent.values("critic/explained_variance")
     if history.steps < CRITIC_STEPS or len(explained) < ENOUGH or sum(explained) / len(explained) > BLIND:
         return None
@@ -92,13 +92,13 @@ def judge_critic(history: RunHistory) -> Finding | None:
     return Finding(
         name=Topic.CRITIC_BLIND,
         severity=Severity.WARNING,
-        what=f"After {history.steps} steps the critic explains {mean:.2f} of the differences in return: it foresees no "
-        "more than the average, so the advantages are noisier than with no critic at all.",
+        what=f"After {history.steps} steps the critic explains {mean:.2f} of the differences in return: it predicts no "
+        "better than the average, so the advantages are noisier than without a critic.",
         numbers=history.recent.means("critic/explained_variance", "critic/loss", "critic/clip_ratio"),
         steps=history.recent.span,
         remedies=(
             "Raise algorithm.critic.learning_rate, or set algorithm.critic.kind to model.",
-            "Set algorithm.critic.lam to 1, which trusts the rewards alone, or take grpo (algorithm.name).",
+            "Set algorithm.critic.lam to 1, which uses the rewards only, or use grpo (algorithm.name).",
         ),
     )
 

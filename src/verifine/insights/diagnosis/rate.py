@@ -1,4 +1,4 @@
-"""Is the learning rate right? Too small and nothing moves; too large and it moves by leaps."""
+"""Is the learning rate right? Too small, and nothing changes; too large, and training is unstable."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
 
 STILL = 0.1
-"""Share by which entropy and length change from prompt to prompt alone."""
+"""Entropy and length change by up to this share just because prompts differ."""
 STILL_KL = 1e-3
-"""Nats a token, below which a model is where it started."""
+"""Nats a token; below this, a model has not moved from where it started."""
 STILL_CLIPPED = 1e-3
 
 MANY_SPIKES = 3
-"""Spikes from which they are no accident."""
+"""With this many spikes, they are not an accident."""
 MANY_NOT_FINITE = 3
-"""Updates that were not finite, among the latest steps, from which a run is about to be ended for it."""
+"""With this many non-finite updates in the latest steps, the run is about to be ended."""
 
 
 def judge_too_small(history: RunHistory) -> Finding | None:
-    """Only where there was something to learn from."""
+    """Only if there was something to learn from."""
     silence = history.recent.mean("frac_reward_zero_std")
     goal = history.move(history.goal)
     has_updates = history.updates >= history.config.optim.warmup_steps + TREND
@@ -37,13 +37,13 @@ def judge_too_small(history: RunHistory) -> Finding | None:
     entropy = moves["entropy"]
     changes = [raise_learning_rate(history)]
     if history.config.model.lora is not None:
-        changes.append("LoRA wants about ten times the optim.learning_rate of full training.")
+        changes.append("LoRA needs about ten times the optim.learning_rate of full training.")
     return Finding(
         name=Topic.LEARNING_RATE_TOO_SMALL,
         severity=Severity.WARNING,
-        what=f"Nothing moves: after {history.updates:.0f} updates {history.goal} is {goal.after:.2f} "
-        f"({goal.before:.2f} at first) and the entropy {entropy.after:.2f} ({entropy.before:.2f}), though the rewards "
-        "say what to learn.",
+        what=f"Nothing changes: after {history.updates:.0f} updates {history.goal} is {goal.after:.2f} "
+        f"({goal.before:.2f} at first) and the entropy {entropy.after:.2f} ({entropy.before:.2f}), although the "
+        "rewards have signal.",
         numbers={
             **history.recent.means(history.goal, "entropy", LENGTH, "kl", "clip_ratio/region_mean", "grad_norm"),
             **history.opening.means(history.goal, "entropy", LENGTH, suffix="_at_first"),
@@ -55,7 +55,7 @@ def judge_too_small(history: RunHistory) -> Finding | None:
 
 
 def judge_spikes(history: RunHistory) -> Finding | None:
-    """Every gradient is limited to optim.max_grad_norm; a spike still says that the model met something odd."""
+    """Every gradient is limited to optim.max_grad_norm; a spike still shows that something unusual was in the batch."""
     spikes = history.jumps["grad_norm"]
     if not spikes:
         return None
@@ -65,12 +65,12 @@ def judge_spikes(history: RunHistory) -> Finding | None:
         name=Topic.GRADIENT_SPIKES,
         severity=Severity.WARNING if is_recent or len(spikes) >= MANY_SPIKES else Severity.NOTE,
         what=f"In {'one step' if len(spikes) == 1 else f'{len(spikes)} steps'} the gradient exploded: in step "
-        f"{worst.step} its norm was {worst.value:.3g}, {worst.value / worst.usual:.0f} times what it was just before.",
+        f"{worst.step} its norm was {worst.value:.3g}, {worst.value / worst.usual:.0f} times its value just before.",
         numbers={"grad_norm": worst.value, "grad_norm_usually": worst.usual, "spikes": float(len(spikes))},
         steps=(spikes[0].step, spikes[-1].step),
         remedies=(
             lower_learning_rate(history),
-            f"Look at the answers of step {worst.step} in rollouts/: long or odd ones make large gradients.",
+            f"Look at the answers of step {worst.step} in rollouts/: long or unusual ones make large gradients.",
         ),
     )
 
@@ -87,7 +87,7 @@ def judge_not_finite(history: RunHistory) -> Finding | None:
         name=Topic.NOT_FINITE,
         severity=Severity.PROBLEM if len(latest) >= MANY_NOT_FINITE else Severity.WARNING,
         what=f"The loss or its gradient was infinite or not a number in {len(steps)} of {history.steps} steps, "
-        f"last in step {steps[-1]}: these updates were not made.",
+        f"last in step {steps[-1]}: these updates were skipped.",
         numbers={"steps_not_finite": float(len(steps)), "steps": float(history.steps)},
         steps=(steps[0], steps[-1]),
         remedies=tuple(changes),

@@ -1,4 +1,4 @@
-"""Does the reward mean what it should, and does it stay up?"""
+"""Does the reward measure right answers, and does it last?"""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
 
 FORMAT_RISE = 0.1
-"""Share of answers by which the format must have got better, to say that it was learned."""
+"""The format accuracy must have risen by this much to count as learned."""
 GOOD_FORMAT = 0.9
 ANSWER_RISE = 0.05
-"""Share of answers up to which right answers have not got better, whatever chance says."""
+"""A smaller rise of the answer accuracy than this does not count."""
 RARELY_RIGHT = 0.1
 MOSTLY_RIGHT = 0.8
-"""From here on answers have little room to get better in."""
+"""Above this, answers cannot get much better."""
 
 LOST_SHARE = 0.5
-"""Of what was gained from the beginning to the best steps."""
+"""The share of the gain, from the first to the best steps, that is lost in a collapse."""
 FELL_BY = 0.2
-"""Of the best steps' average, so that a small fall of a small rise is no collapse."""
+"""The reward must also fall by this share of the best steps' average, so that losing a small gain does not count."""
 SURE = 3.0
-"""Standard errors of a fall: the best of many windows is partly luck, and two would often be chance."""
+"""Standard errors that a fall must exceed: the best of many windows is partly luck, so two would often be chance."""
 
 
 def judge_format(history: RunHistory) -> Finding | None:
-    """The format is the easier half of many rewards, and a model may be content with it."""
+    """The format is the easier part of many rewards, and a model may learn only that."""
     form, answer = history.move("format_accuracy"), history.move("answer_accuracy")
     if form is None or answer is None or answer.after >= MOSTLY_RIGHT:
         return None
@@ -37,19 +37,19 @@ def judge_format(history: RunHistory) -> Finding | None:
     return Finding(
         name=Topic.FORMAT_WITHOUT_ACCURACY,
         severity=Severity.WARNING,
-        what=f"The model learns the format and not the answers: {form.before:.0%} of the answers were in the right "
+        what=f"The model learns the format but not the answers: {form.before:.0%} of the answers were in the right "
         f"format at first and {form.after:.0%} are now, but {answer.before:.0%} were right and {answer.after:.0%} are.",
         numbers={
             **history.recent.means("format_accuracy", "answer_accuracy", "reward"),
             **history.opening.means("format_accuracy", "answer_accuracy", "reward", suffix="_at_first"),
         },
         steps=history.recent.span,
-        remedies=(*_pay_for_answers(history), "Train on easier prompts, of which some are answered right already."),
+        remedies=(*_pay_for_answers(history), "Train on easier prompts, some of them answered right already."),
     )
 
 
 def judge_collapse(history: RunHistory) -> Finding | None:
-    """It was better before."""
+    """The reward was higher before."""
     best, start = history.best, history.opening
     move = move_between(best, history.recent, history.goal)
     at_first = start.mean(history.goal)
@@ -62,7 +62,7 @@ def judge_collapse(history: RunHistory) -> Finding | None:
     return Finding(
         name=Topic.REWARD_COLLAPSE,
         severity=Severity.PROBLEM,
-        what=f"It was better before: {history.goal} was {move.before:.2f} in steps {first} to {last} and is "
+        what=f"The model was better before: {history.goal} was {move.before:.2f} in steps {first} to {last} and is "
         f"{move.after:.2f} now ({at_first:.2f} at first).",
         numbers={
             history.goal: move.after,
@@ -75,7 +75,7 @@ def judge_collapse(history: RunHistory) -> Finding | None:
         remedies=(
             lower_learning_rate(history),
             hold_near_start(history),
-            f"Use the weights of about step {last}: checkpoints/ has what run.keep_last and run.keep_best kept.",
+            f"Use the weights of about step {last}: checkpoints/ has those that run.keep_last and run.keep_best kept.",
             read_answers("some answers"),
         ),
     )

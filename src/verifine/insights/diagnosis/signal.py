@@ -1,4 +1,4 @@
-"""Is there anything to learn from? A group whose answers all earn the same teaches nothing."""
+"""Is there anything to learn from? A group with equal rewards teaches nothing."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
 
 MUCH_SILENCE = 0.75
-"""Share of groups without signal from which most of a step's sampling is for nothing."""
+"""Above this share of groups without signal, most of a step's sampling is wasted."""
 SILENCE = 0.95
-"""From here on a step of eight groups has, more often than not, none with a signal."""
+"""Above this share, more than half of all steps with eight groups have no group with signal."""
 EASY = 0.9
-"""Share of right answers from which groups are silent because there is little left to learn."""
+"""Above this share of right answers, groups have no signal because there is little left to learn."""
 HARD = 0.05
-"""Share of right answers up to which they are silent because almost nothing is right."""
+"""Below this share of right answers, they have no signal because almost nothing is right."""
 LOST = 0.2
-"""Share of groups that are silent and wrong, from which silence is not just what success looks like."""
+"""Above this share of groups that are all wrong, the lack of signal is not just a result of success."""
 
 
 def judge_signal(history: RunHistory) -> Finding | None:
-    """All wrong, all right, or always the same of each prompt: they look alike in a curve, and want other things."""
+    """All wrong, all right, or the same for each prompt: these look alike in a curve, and need different remedies."""
     silence = _silence(history)
     if len(history.recent) < ENOUGH or silence is None or silence < MUCH_SILENCE:
         return None
@@ -41,7 +41,7 @@ RULES = (judge_signal,)
 
 
 def _silence(history: RunHistory) -> float | None:
-    """The share of groups that teach nothing; for algorithms that compare across prompts, that of steps."""
+    """The share of groups without signal; for algorithms that compare across prompts, of steps without signal."""
     row = history.config.algorithm.recipe
     if row.group_filter is not None:  # other prompts take the place of silent groups: those without a replacement count
         missing = history.recent.mean("groups/missing")
@@ -53,16 +53,16 @@ def _silence(history: RunHistory) -> float | None:
 
 
 def _lost(history: RunHistory, silence: float) -> float:
-    """About which share of groups is silent and wrong: of the others half of the answers are right, on average.
+    """A rough share of groups in which all answers are wrong; in groups with signal half of them are right on average.
 
-    1 where nobody knows.
+    1 if it is not known.
     """
     return 1.0 if history.level is None else silence - (history.level - (1 - silence) / 2)
 
 
 def _nothing_left(history: RunHistory, silence: float) -> Finding:
     at_first = history.opening.mean(history.goal) or 0.0
-    found = f"{_level(history)} and in {silence:.0%} of the groups all answers earned the same: "
+    found = f"{_level(history)} and in {silence:.0%} of the groups all answers scored the same: "
     if at_first >= EASY:
         return _finding(
             history,
@@ -76,7 +76,7 @@ def _nothing_left(history: RunHistory, silence: float) -> Finding:
         Topic.SOLVED,
         Severity.NOTE,
         f"{found}there is little left to learn here.",
-        (f"For more, train on harder prompts ({_source(history)}); for the same, fewer run.steps are enough.",),
+        (f"To learn more, train on harder prompts ({_source(history)}); for the same result, take fewer run.steps.",),
     )
 
 
@@ -85,9 +85,9 @@ def _too_hard(history: RunHistory, silence: float) -> Finding:
         history,
         Topic.TOO_HARD,
         Severity.PROBLEM if silence >= SILENCE else Severity.WARNING,
-        f"{_level(history)} and in {silence:.0%} of the groups all answers earned the same: the model almost never "
+        f"{_level(history)} and in {silence:.0%} of the groups all answers scored the same: the model almost never "
         "gets it right, so it has nothing to learn from.",
-        (*_easier(history), more_answers(history), "Take a more capable model (model.name)."),
+        (*_easier(history), more_answers(history), "Use a more capable model (model.name)."),
     )
 
 
@@ -97,7 +97,7 @@ def _source(history: RunHistory) -> str:
 
 def _easier(history: RunHistory) -> tuple[str, ...]:
     if history.config.data.task is not None:
-        return ("Take an easier task (data.task).",)
+        return ("Use an easier task (data.task).",)
     return (
         "Train on easier prompts, or mix them in (data.train).",
         "Show a solved example in the prompt (data.system_prompt), or give part of the score for part of the answer "
@@ -108,8 +108,8 @@ def _easier(history: RunHistory) -> tuple[str, ...]:
 def _no_signal(history: RunHistory, silence: float) -> Finding:
     changes = [
         more_answers(history),
-        "Train on prompts of middling difficulty: `verifine check` shows how often each is right.",
-        "Raise sampling.temperature a little, such as to 1.2: answers to a prompt differ more.",
+        "Train on prompts of medium difficulty: `verifine check` shows how often each is right.",
+        "Raise sampling.temperature a little, for example to 1.2: answers to a prompt differ more.",
     ]
     row = history.config.algorithm.recipe
     if row.compares_groups and row.group_filter is None:
@@ -118,8 +118,8 @@ def _no_signal(history: RunHistory, silence: float) -> Finding:
         history,
         Topic.NO_SIGNAL,
         Severity.PROBLEM if silence >= SILENCE and not history.rises else Severity.WARNING,
-        f"In {silence:.0%} of the groups all answers earned the same, though {_level(history, starts=False)} some "
-        "prompts are always right and others never, and neither kind teaches anything.",
+        f"In {silence:.0%} of the groups all answers scored the same, though {_level(history, starts=False)} some "
+        "prompts are always answered right and others never, and neither kind teaches anything.",
         tuple(changes),
     )
 

@@ -1,13 +1,13 @@
-"""Ways out that several rules name, with values made from the configuration."""
+"""Hints that several rules give, with values from the configuration."""
 
 from __future__ import annotations
 
 from verifine.insights.diagnosis.history import RunHistory
 
 STEP = 3.0
-"""How much a learning rate is changed at once: less is lost in the noise of a run."""
+"""The factor to change a learning rate by: a smaller change is lost in the noise of a run."""
 SMALL_BETA = 0.02
-"""A KL penalty that holds a model near its start without holding it back; published values are 0.001 to 0.04."""
+"""A KL penalty that keeps a model near its start and still lets it learn; published values are 0.001 to 0.04."""
 SMALL_BONUS = 0.01
 _FIRST_BONUS = f"Set algorithm.entropy_bonus to {SMALL_BONUS:g}"
 
@@ -24,20 +24,20 @@ def hold_near_start(history: RunHistory) -> str:
     """By the KL penalty."""
     beta, has_penalty = history.config.algorithm.beta, history.config.algorithm.recipe.kl is not None
     if beta:
-        return f"Raise algorithm.beta from {beta:g} to {3 * beta:g}: it holds the model near where it started."
+        return f"Raise algorithm.beta from {beta:g} to {3 * beta:g}: it keeps the model near where it started."
     another = "" if has_penalty else ", with an algorithm.name that has a KL penalty, such as grpo"
-    return f"Set algorithm.beta to {SMALL_BETA:g}{another}: it holds the model near where it started."
+    return f"Set algorithm.beta to {SMALL_BETA:g}{another}: it keeps the model near where it started."
 
 
 def raise_entropy_bonus(history: RunHistory) -> str:
     bonus = history.config.algorithm.entropy_bonus
     change = f"Raise algorithm.entropy_bonus from {bonus:g} to {2 * bonus:g}" if bonus else _FIRST_BONUS
-    return f"{change}: the model stays undecided for longer."
+    return f"{change}: the model keeps exploring for longer."
 
 
 def more_answers(history: RunHistory) -> str:
     size = history.config.sampling.group_size
-    return f"Raise sampling.group_size from {size} to {2 * size}: a rare answer gets more chances to come up."
+    return f"Raise sampling.group_size from {size} to {2 * size}: a rare answer is then sampled more often."
 
 
 def longer_answers(history: RunHistory) -> str:
@@ -46,10 +46,10 @@ def longer_answers(history: RunHistory) -> str:
 
 
 def pay_less_for_length(history: RunHistory) -> tuple[str, ...]:
-    """Nothing where it is so already."""
+    """Empty if it is set already."""
     if history.config.reward.overlong_share:
         return ()
-    return ("Set reward.overlong_share to 0.2: answers are paid less as they near the limit.",)
+    return ("Set reward.overlong_share to 0.2: answers near the limit then score less.",)
 
 
 def read_answers(what: str) -> str:

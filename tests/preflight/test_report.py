@@ -21,7 +21,7 @@ from verifine.types import Grade
 
 
 def test_a_run_that_is_fine_is_a_go(report: Report) -> None:
-    assert report.findings == []
+    assert report.findings == ()
     assert report.verdict is CheckVerdict.GO
     assert describe_verdict(report) == "Verdict: go, nothing stands in the way of training."
 
@@ -42,6 +42,13 @@ def test_the_worst_findings_come_first(report: Report) -> None:
     assert describe_verdict(only_warned) == "Verdict: go, with 1 warning."
     only_blocked = replace(report, sampling=all_right)
     assert describe_verdict(only_blocked) == "Verdict: no-go, with 1 blocker to fix first."
+
+
+def test_a_report_judges_once_and_a_changed_one_judges_again(report: Report) -> None:
+    changed = replace(report, data=replace(report.data, held_out_rows=0))
+    assert [finding.name for finding in changed.findings] == ["nothing_held_out"]
+    assert changed.findings is changed.findings
+    assert replace(changed, data=report.data).findings == ()
 
 
 def test_a_right_answer_that_is_not_recognised_says_nothing_of_the_models(report: Report) -> None:

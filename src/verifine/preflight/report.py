@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from verifine.config import RunConfig
 from verifine.config.resolve import ModelFacts, ResolvedConfig
 from verifine.data.summary import DataSummary
-from verifine.insights.findings import CheckVerdict, Finding, Severity, conclude_check
+from verifine.insights.findings import CheckVerdict, Finding, Severity, by_severity, conclude_check
 from verifine.preflight.data import judge_data
 from verifine.preflight.grading import GradingFacts, judge_grading
 from verifine.preflight.memory import MemoryEstimate, judge_memory
@@ -17,9 +18,9 @@ from verifine.preflight.sampling import SamplingFacts, judge_sampling
 from verifine.training.source import PromptLengths
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
-    """What is known so far; None: the check has not got there."""
+    """What is known so far; None: the check has not got there. It has no slots, so that it can keep its findings."""
 
     config: RunConfig
     """As it was given."""
@@ -34,8 +35,8 @@ class Report:
     sampling: SamplingFacts | None = None
     pace: PaceEstimate | None = None
 
-    @property
-    def findings(self) -> list[Finding]:
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
         """The worst first, otherwise in the order of the parts."""
         found = [*judge_data(self.data, self.config), *judge_grading(self.grading)]
         if self.second_grading is not None:
@@ -47,8 +48,7 @@ class Report:
             found += judge_pace(self.pace, self.config)
         if self.memory is not None:
             found += judge_memory(self.memory, self.config)
-        order = list(Severity)
-        return sorted(found, key=lambda finding: order.index(finding.severity))
+        return tuple(by_severity(found))
 
     @property
     def verdict(self) -> CheckVerdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from verifine.insights.findings import CheckVerdict, Finding, Severity
 from verifine.insights.outcome import pluralize
@@ -159,7 +159,7 @@ def _memory(memory: MemoryEstimate) -> Iterator[str]:
     yield f"{_INDENT}{', '.join([*parts, f'a step {describe_bytes(memory.step)}'])}"
 
 
-def _findings(findings: list[Finding]) -> Iterator[str]:
+def _findings(findings: Sequence[Finding]) -> Iterator[str]:
     for finding in findings:
         mark = _MARKS[finding.severity]
         label = "" if finding.severity is Severity.NOTE else f"{finding.severity.value}: "

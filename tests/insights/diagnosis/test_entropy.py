@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from verifine.config.recipes import RECIPES
 from verifine.insights.findings import Finding
 
 Findings = Callable[..., dict[str, Finding]]
@@ -63,6 +64,20 @@ def test_the_way_out_of_a_collapse_starts_from_what_is_set(findings: Findings) -
     changed = findings(collapsed(), sections={"algorithm": algorithm})["entropy_collapse"].remedies
     assert changed[0].startswith("Raise algorithm.entropy_bonus from 0.02 to 0.04")
     assert any("algorithm.clip_high" in change for change in changed)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_wider_clip_is_advised_only_where_it_is_wider_than_the_one_in_effect(findings: Findings, name: str) -> None:
+    def advises(**settings: object) -> bool:
+        sections = {"algorithm": {"name": name, "epochs": 2, **settings}}
+        remedies = findings(collapsed(), sections=sections)["entropy_collapse"].remedies
+        return any("algorithm.clip_high" in remedy for remedy in remedies)
+
+    # cispo's own bound is 5 and dapo's is 0.28; gspo clips whole rollouts, on another scale.
+    assert advises() == (name not in {"cispo", "dapo", "gspo"})
+    assert advises(clip_high=0.25) == (name != "gspo")
+    assert not advises(clip_high=0.28)
+    assert not advises(epochs=1)
 
 
 def rising(last: float) -> Callable[[int], float]:

@@ -31,6 +31,9 @@ ENTROPY_GROWTH = 2.0
 FAR_ENTROPY = 1.0
 """Nats a token by which the entropy must also have risen: a rise from 0.01 to 0.02 does not matter."""
 
+CLIP_HIGHER = 0.28
+"""The upper bound that DAPO found to keep the entropy up."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collapse:
@@ -105,10 +108,11 @@ def _lasts(history: RunHistory) -> bool:
 
 
 def _remedies(history: RunHistory) -> Iterator[str]:
-    algorithm, rate = history.config.algorithm, history.learning_rate
+    algorithm, rate = history.config.algorithm.decided(), history.learning_rate
     yield raise_entropy_bonus(history)
-    if algorithm.updates_per_step > 1 and not algorithm.recipe.clips_rollouts:
-        yield "Raise algorithm.clip_high to 0.28: unlikely answers may then gain more in one update."
+    clips_tokens = algorithm.updates_per_step > 1 and not algorithm.recipe.clips_rollouts
+    if clips_tokens and algorithm.clip_high is not None and algorithm.clip_high < CLIP_HIGHER:
+        yield f"Raise algorithm.clip_high to {CLIP_HIGHER:g}: unlikely answers may then gain more in one update."
     yield more_answers(history)
     values = f" {rate / 2:.1g} and {rate * 2:.1g}" if rate else " half of it and twice as much"
     yield f"Try optim.learning_rate{values}: a different rate often avoids the collapse."

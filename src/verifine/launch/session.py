@@ -150,6 +150,7 @@ def train(
     started = time.monotonic() if started is None else started
     environment = _environment(grader, options)
     directory = _make_directory(config, datetime.now(), options.disk)
+    config = _in_directory(config, directory)
     with open_attempt(directory, environment, options.listeners) as attempt:
         attempt.announce()
         _write_config(directory, config, environment)
@@ -244,7 +245,7 @@ def _build(inputs: RunInputs, graders: RunGraders, attempt: OpenAttempt, *, chec
 
 def _extended(directory: RunDirectory, steps: int | None, minutes: float | None) -> RunConfig:
     """The run's config with its new length, and its directory where it is now."""
-    given = {"run.directory": str(directory.path.resolve()), "run.steps": steps, "run.minutes": minutes}
+    given = {"run.directory": str(directory.path), "run.steps": steps, "run.minutes": minutes}
     overrides = [f"{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
     return load_run_config(directory, overrides)
 
@@ -299,8 +300,12 @@ def _masked(directory: RunDirectory, disk: Disk) -> RunDirectory:
     return replace(directory, disk=MaskingDisk(disk, find_secrets(os.environ)))
 
 
+def _in_directory(config: RunConfig, directory: RunDirectory) -> RunConfig:
+    """The config with the run's directory, which is made before anything else is decided."""
+    return config.model_copy(update={"run": config.run.model_copy(update={"directory": directory.path})})
+
+
 def _write_config(directory: RunDirectory, config: RunConfig, environment: Environment) -> None:
     """The config last: a directory with a config is that of a run."""
-    resolved = config.model_copy(update={"run": config.run.model_copy(update={"directory": directory.path})})
     write_environment(directory.environment, environment, directory.disk)
-    write_text(directory.config, dump_config(resolved), directory.disk)
+    write_text(directory.config, dump_config(config), directory.disk)

@@ -216,7 +216,7 @@ def test_another_model_other_data_and_another_grader_are_refused_by_name(model: 
 
 def test_a_run_whose_grader_a_program_brought_needs_that_program(model: Path, tmp_path: Path) -> None:
     run = start(tiny_run(tmp_path, model)).directory
-    with pytest.raises(ConfigError, match=r"only that program can go on with it: `verifine.resume\(path, grader="):
+    with pytest.raises(ConfigError, match=r"`verifine.resume\(path, grader="):
         resume(run.path)
 
 

@@ -63,7 +63,8 @@ def test_an_algorithm_is_known_by_the_names_of_other_programs(written: str, mean
                 "reward": {"format_gate": True},
                 "grader": {"type": "string_check", "input": "a", "reference": "b", "operation": "eq"},
             },
-            "`reward.format_gate` needs a grader that judges the format, and string_check does not",
+            "`reward.format_gate` needs a grader that judges the format, and string_check does not; take "
+            "answer, math, code, choice, format or json_schema, alone or in a weighted grader",
         ),
         ({"algorithm": {"overlong_share": 0.2}}, "`algorithm.overlong_share` is unknown"),
     ],

@@ -12,6 +12,7 @@ from openai.types.graders import score_model_grader
 from pydantic import TypeAdapter, ValidationError
 
 from verifine.config.graders import (
+    FORMAT_JUDGES,
     AnyGrader,
     GraderConfig,
     MultiGraderConfig,
@@ -217,6 +218,12 @@ def test_a_formula_fits_its_graders(fields: Mapping[str, object], problem: str) 
 )
 def test_which_graders_judge_the_format(grader: object, judges: bool) -> None:
     assert ADAPTER.validate_python(grader).traits.judges_format is judges
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_a_type_judges_the_format_where_its_graders_do(name: str) -> None:
+    multi = ADAPTER.validate_python(inside_multi(part=FORMS[name]))
+    assert multi.traits.judges_format is (name in FORMAT_JUDGES)
 
 
 PARTS: list[object] = [

@@ -12,7 +12,7 @@ from verifine.config.algorithm import WITHOUT_GROUPS, AlgorithmConfig, LearningR
 from verifine.config.dataset import DataLocation
 from verifine.config.engine import EngineConfig
 from verifine.config.evaluation import EvaluationConfig
-from verifine.config.graders import GraderConfig, Schema
+from verifine.config.graders import FORMAT_JUDGES, GraderConfig, Schema
 from verifine.config.graders.template import TEMPLATE_NAMES
 from verifine.config.grading import GradingConfig
 
@@ -227,9 +227,10 @@ class RunConfig(Schema):
     @model_validator(mode="after")
     def _format_is_judged(self) -> Self:
         if self.reward.format_gate and self.grader is not None and not self.grader.traits.judges_format:
+            *others, last = FORMAT_JUDGES
             raise ValueError(
                 f"`reward.format_gate` needs a grader that judges the format, and {self.grader.type} does not; take "
-                "answer, math, code, choice, json_schema or format, alone or in a weighted grader, or remove it"
+                f"{', '.join(others)} or {last}, alone or in a weighted grader, or remove it"
             )
         return self
 

@@ -21,7 +21,7 @@ from verifine.config.graders.presets import GRADER_PRESETS, REWARD_TYPES, Reward
 from verifine.config.graders.python import PythonGraderConfig
 from verifine.config.graders.schema import Schema
 from verifine.config.graders.score_model import ScoreModelGraderConfig
-from verifine.config.graders.single import SingleGrader
+from verifine.config.graders.single import FORMAT_JUDGES, SingleGrader
 from verifine.config.graders.string_check import StringCheckGraderConfig
 from verifine.config.graders.text_similarity import TextSimilarityGraderConfig
 from verifine.config.graders.traits import CALLABLE_TRAITS, GraderTraits
@@ -30,6 +30,7 @@ from verifine.config.graders.weighted import WeightedGraderConfig
 
 __all__ = [
     "CALLABLE_TRAITS",
+    "FORMAT_JUDGES",
     "GRADER_PRESETS",
     "REWARD_TYPES",
     "AnswerGraderConfig",

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.fields import REFERENCE
 from verifine.config.graders.schema import Share, Template
 from verifine.config.graders.traits import GraderTraits, Recognition
 
 
-class AnswerGraderConfig(BaseGraderConfig):
+class AnswerGraderConfig(SingleGraderConfig):
     """Judges what stands inside `<answer>...</answer>`: format, and whether the answer is right.
 
     The format is right when the text holds exactly one pair of tags and ends with it. The score is
     `format_weight` for the format plus the rest for a right answer in the right format, so it is in [0, 1].
     """
 
+    judges_format: ClassVar[bool] = True
     type: Literal["answer"]
     name: str = "answer"
     reference: Template = REFERENCE
@@ -37,7 +38,7 @@ class AnswerGraderConfig(BaseGraderConfig):
         return GraderTraits(
             templates=(self.reference, "{{ item.numbers }}") if is_countdown else (self.reference,),
             references=(self.reference,),
-            judges_format=True,
+            judges_format=self.judges_format,
             requests_per_answer=0,
             is_cheap=True,
             recognition=Recognition.MAY if is_countdown else Recognition.MUST,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from verifine.config.graders.schema import Schema
 from verifine.config.graders.traits import GraderTraits
@@ -15,3 +16,10 @@ class BaseGraderConfig(Schema, ABC):
     @abstractmethod
     def traits(self) -> GraderTraits:
         """What can be said of this grader without running it."""
+
+
+class SingleGraderConfig(BaseGraderConfig, ABC):
+    """The settings of a grader type that is not made of other graders."""
+
+    judges_format: ClassVar[bool]
+    """Whether it says of an answer that its format is right or wrong: the same for every grader of the type."""

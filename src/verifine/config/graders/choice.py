@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.fields import INPUT, REFERENCE
 from verifine.config.graders.schema import Share, Template
 from verifine.config.graders.template import is_output_text
 from verifine.config.graders.traits import GraderTraits, Recognition
 
 
-class ChoiceGraderConfig(BaseGraderConfig):
+class ChoiceGraderConfig(SingleGraderConfig):
     """1 if the answer names the right choice and no other, else 0. The format is right if it names exactly one."""
 
+    judges_format: ClassVar[bool] = True
     type: Literal["choice"]
     name: str = "choice"
     input: Template = INPUT
@@ -38,7 +39,7 @@ class ChoiceGraderConfig(BaseGraderConfig):
         return GraderTraits(
             templates=(self.input, self.reference),
             references=(self.reference,),
-            judges_format=True,
+            judges_format=self.judges_format,
             requests_per_answer=0,
             is_cheap=True,
             recognition=Recognition.MUST if is_output_text(self.input) else Recognition.MAY,

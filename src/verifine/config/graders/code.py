@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.schema import Share
 from verifine.config.graders.traits import GraderTraits, Recognition
 
 
-class CodeGraderConfig(BaseGraderConfig):
+class CodeGraderConfig(SingleGraderConfig):
     """Runs the Python program in the answer on the row's test cases, in the sandbox.
 
     The program gets inputs and gives back outputs; they are compared outside, so it cannot forge a verdict. The score
     is `format_weight` for a code block plus the rest for passing.
     """
 
+    judges_format: ClassVar[bool] = True
     type: Literal["code"]
     name: str = "code"
     tests: str = Field(
@@ -37,7 +38,7 @@ class CodeGraderConfig(BaseGraderConfig):
         return GraderTraits(
             templates=(f'{{{{ item["{self.tests}"] }}}}',),
             references=(),
-            judges_format=True,
+            judges_format=self.judges_format,
             requests_per_answer=0,
             is_cheap=False,
             recognition=Recognition.MAY,

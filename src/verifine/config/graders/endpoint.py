@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.schema import Address
 from verifine.config.graders.traits import GraderTraits, Recognition
 
 
-class EndpointGraderConfig(BaseGraderConfig):
+class EndpointGraderConfig(SingleGraderConfig):
     """Asks a web service of your own: it gets the sample and the item as JSON and answers `{"score": number}`."""
 
+    judges_format: ClassVar[bool] = False
     type: Literal["endpoint"]
     name: str = "endpoint"
     url: Address = Field(description="Where to POST to.")
@@ -36,7 +37,7 @@ class EndpointGraderConfig(BaseGraderConfig):
         return GraderTraits(
             templates=(),
             references=(),
-            judges_format=False,
+            judges_format=self.judges_format,
             requests_per_answer=1,
             is_cheap=False,
             recognition=Recognition.MAY,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.traits import GraderTraits, Recognition
 
 
-class FormatGraderConfig(BaseGraderConfig):
+class FormatGraderConfig(SingleGraderConfig):
     """1 if the whole answer matches a regular expression or a template, else 0."""
 
+    judges_format: ClassVar[bool] = True
     type: Literal["format"]
     name: str = "format"
     pattern: str | None = Field(
@@ -56,7 +57,7 @@ class FormatGraderConfig(BaseGraderConfig):
         return GraderTraits(
             templates=(),
             references=(),
-            judges_format=True,
+            judges_format=self.judges_format,
             requests_per_answer=0,
             is_cheap=True,
             recognition=Recognition.MAY if self.template is None else Recognition.FORM,

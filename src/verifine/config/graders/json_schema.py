@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, JsonValue
 
-from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.fields import INPUT
 from verifine.config.graders.schema import Template
 from verifine.config.graders.traits import GraderTraits, Recognition
 
 
-class JsonSchemaGraderConfig(BaseGraderConfig):
+class JsonSchemaGraderConfig(SingleGraderConfig):
     """1 if the answer is JSON that fits a schema, else 0."""
 
+    judges_format: ClassVar[bool] = True
     type: Literal["json_schema"]
     name: str = "json_schema"
     input: Template = INPUT
@@ -28,7 +29,7 @@ class JsonSchemaGraderConfig(BaseGraderConfig):
         return GraderTraits(
             templates=(self.input,),
             references=(),
-            judges_format=True,
+            judges_format=self.judges_format,
             requests_per_answer=0,
             is_cheap=False,
             recognition=Recognition.MAY,

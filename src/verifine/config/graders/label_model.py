@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.judge_input import Judged, JudgeSampling, templates_in
 from verifine.config.graders.traits import GraderTraits, Recognition
 
 
-class LabelModelGraderConfig(BaseGraderConfig):
+class LabelModelGraderConfig(SingleGraderConfig):
     """OpenAI's labelling judge, inside `multi` or `weighted`: 1 if the label is a passing one, else 0."""
 
+    judges_format: ClassVar[bool] = False
     type: Literal["label_model"]
     name: str = "label_model"
     model: str = Field(min_length=1, description="The judge, as the server of `grading.judge` calls it.")
@@ -34,7 +35,7 @@ class LabelModelGraderConfig(BaseGraderConfig):
         return GraderTraits(
             templates=templates_in(self.input),
             references=(),
-            judges_format=False,
+            judges_format=self.judges_format,
             requests_per_answer=1,
             is_cheap=False,
             recognition=Recognition.MAY,

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.fields import INPUT, REFERENCE
 from verifine.config.graders.schema import Share, Template
 from verifine.config.graders.template import is_output_text
 from verifine.config.graders.traits import GraderTraits, Recognition
 
 
-class MathGraderConfig(BaseGraderConfig):
+class MathGraderConfig(SingleGraderConfig):
     r"""Judges a mathematical answer by its value: 1/2, 0.5 and \frac{1}{2} are the same.
 
     The score is `format_weight` for the format plus the rest for a right answer in the right format.
     """
 
+    judges_format: ClassVar[bool] = True
     type: Literal["math"]
     name: str = "math"
     input: Template = INPUT
@@ -42,7 +43,7 @@ class MathGraderConfig(BaseGraderConfig):
         return GraderTraits(
             templates=(self.input, self.reference),
             references=(self.reference,),
-            judges_format=True,
+            judges_format=self.judges_format,
             requests_per_answer=0,
             is_cheap=False,
             recognition=Recognition.MUST if is_output_text(self.input) else Recognition.MAY,

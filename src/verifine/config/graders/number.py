@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.fields import INPUT, REFERENCE
 from verifine.config.graders.schema import Template
 from verifine.config.graders.template import is_output_text
 from verifine.config.graders.traits import GraderTraits, Recognition
 
 
-class NumberGraderConfig(BaseGraderConfig):
+class NumberGraderConfig(SingleGraderConfig):
     """1 if a number in the answer is the right one, within a tolerance, else 0."""
 
+    judges_format: ClassVar[bool] = False
     type: Literal["number"]
     name: str = "number"
     input: Template = INPUT
@@ -33,7 +34,7 @@ class NumberGraderConfig(BaseGraderConfig):
         return GraderTraits(
             templates=(self.input, self.reference),
             references=(self.reference,),
-            judges_format=False,
+            judges_format=self.judges_format,
             requests_per_answer=0,
             is_cheap=True,
             recognition=Recognition.MUST if is_output_text(self.input) else Recognition.MAY,

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.traits import GraderTraits, Recognition
 
 MAX_SOURCE_BYTES = 256 << 10
 
 
-class PythonGraderConfig(BaseGraderConfig):
+class PythonGraderConfig(SingleGraderConfig):
     """OpenAI's Python grader: `source` defines `grade(sample: dict, item: dict) -> float`.
 
     It runs in the sandbox: no network, no files, no other processes; a fresh process for each answer.
     """
 
+    judges_format: ClassVar[bool] = False
     type: Literal["python"]
     name: str = "python"
     source: str = Field(description="Python source that defines grade(sample, item) -> float; 256 KiB at most.")
@@ -37,7 +38,7 @@ class PythonGraderConfig(BaseGraderConfig):
         return GraderTraits(
             templates=(),
             references=(),
-            judges_format=False,
+            judges_format=self.judges_format,
             requests_per_answer=0,
             is_cheap=False,
             recognition=Recognition.MAY,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.fields import PASS_THRESHOLD
 from verifine.config.graders.judge_input import Judged, JudgeSampling, templates_in
 from verifine.config.graders.traits import GraderTraits, Recognition
 
 
-class ScoreModelGraderConfig(BaseGraderConfig):
+class ScoreModelGraderConfig(SingleGraderConfig):
     """OpenAI's model judge: another model reads the answer and gives it a number."""
 
+    judges_format: ClassVar[bool] = False
     type: Literal["score_model"]
     name: str = "score_model"
     model: str = Field(min_length=1, description="The judge, as the server of `grading.judge` calls it.")
@@ -39,7 +40,7 @@ class ScoreModelGraderConfig(BaseGraderConfig):
         return GraderTraits(
             templates=templates_in(self.input),
             references=(),
-            judges_format=False,
+            judges_format=self.judges_format,
             requests_per_answer=1,
             is_cheap=False,
             recognition=Recognition.MAY,

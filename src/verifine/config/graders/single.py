@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
 from verifine.config.graders.answer import AnswerGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.choice import ChoiceGraderConfig
 from verifine.config.graders.code import CodeGraderConfig
 from verifine.config.graders.endpoint import EndpointGraderConfig
@@ -38,3 +39,12 @@ AnySingleGrader = (
 
 SingleGrader = Annotated[AnySingleGrader, Field(discriminator="type")]
 """A grader that is not made of others, told apart by `type`."""
+
+
+def _type_name(grader: type[SingleGraderConfig]) -> str:
+    (name,) = get_args(grader.model_fields["type"].annotation)
+    return str(name)
+
+
+FORMAT_JUDGES = tuple(_type_name(grader) for grader in get_args(AnySingleGrader) if grader.judges_format)
+"""The types that judge the format of an answer."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.schema import Template
 from verifine.config.graders.template import is_output_text
 from verifine.config.graders.traits import GraderTraits, Recognition
 
 
-class StringCheckGraderConfig(BaseGraderConfig):
+class StringCheckGraderConfig(SingleGraderConfig):
     """OpenAI's string check: 1 if the comparison holds, else 0."""
 
+    judges_format: ClassVar[bool] = False
     type: Literal["string_check"]
     name: str = "string_check"
     input: Template = Field(description="The text to judge, e.g. {{ sample.output_text }}.")
@@ -28,7 +29,7 @@ class StringCheckGraderConfig(BaseGraderConfig):
         return GraderTraits(
             templates=(self.input, self.reference),
             references=(self.reference,),
-            judges_format=False,
+            judges_format=self.judges_format,
             requests_per_answer=0,
             is_cheap=True,
             recognition=Recognition.MUST if self.operation != "ne" and is_output_text(self.input) else Recognition.MAY,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from verifine.config.graders.base import BaseGraderConfig
+from verifine.config.graders.base import SingleGraderConfig
 from verifine.config.graders.fields import PASS_THRESHOLD
 from verifine.config.graders.schema import Template
 from verifine.config.graders.template import is_output_text
@@ -27,9 +27,10 @@ SimilarityMetric = Literal[
 ]
 
 
-class TextSimilarityGraderConfig(BaseGraderConfig):
+class TextSimilarityGraderConfig(SingleGraderConfig):
     """OpenAI's text similarity: how alike two texts are, from 0 to 1."""
 
+    judges_format: ClassVar[bool] = False
     type: Literal["text_similarity"]
     name: str = "text_similarity"
     input: Template = Field(description="The text to judge, e.g. {{ sample.output_text }}.")
@@ -45,7 +46,7 @@ class TextSimilarityGraderConfig(BaseGraderConfig):
         return GraderTraits(
             templates=(self.input, self.reference),
             references=(self.reference,),
-            judges_format=False,
+            judges_format=self.judges_format,
             requests_per_answer=int(self.evaluation_metric == "cosine"),
             is_cheap=False,
             recognition=Recognition.MUST if is_output_text(self.input) else Recognition.MAY,

@@ -34,7 +34,7 @@ from verifine.cli.memory import keep_freed_memory
 from verifine.config import RunConfig, build_config
 from verifine.config.resolve import DataFacts
 from verifine.launch.build import RunModels, assemble_trainer
-from verifine.launch.facts import RunFacts, describe_model, find_machine_facts
+from verifine.launch.facts import RunFacts, decide_precision, describe_model, find_machine_facts
 from verifine.launch.inputs import RunInputs
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.provision import ProvisionedModel
@@ -54,7 +54,7 @@ class Alternating:
 
 def load(folder: Path, precision: str, device: torch.device) -> LanguageModel:
     provisioned = ProvisionedModel(name=folder.name, folder=folder, source="benchmark")
-    return load_model(provisioned, configured(precision, {}).model.precision, device)
+    return load_model(provisioned, decide_precision(configured(precision, {}).model.precision, device), device)
 
 
 def configured(precision: str, sampling: dict[str, int]) -> RunConfig:

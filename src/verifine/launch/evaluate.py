@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
-
-import torch
 
 from verifine.config import EngineConfig
+from verifine.config.memory import Precision
 from verifine.errors import ConfigError
 from verifine.graders import GradeFunction, Grader
 from verifine.launch.build import build_engine, build_eval_set, render_held_out, sampling_of
 from verifine.launch.eval_spec import EvalSpec, EvalTarget
+from verifine.launch.facts import decide_precision
 from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.threads import decide_threads
@@ -27,8 +26,6 @@ from verifine.runs.evaluations import Evaluation
 from verifine.runs.events import Listener, StageBegan, tell_progress
 from verifine.training.evaluate import evaluate_policy
 
-Precision = Literal["auto", "float32", "bfloat16"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelEvaluation:
@@ -36,7 +33,7 @@ class ModelEvaluation:
 
     target: EvalTarget
     evaluation: Evaluation
-    precision: Literal["float32", "bfloat16"]
+    precision: Precision
     """What matrix products were computed in."""
     seconds: float
     """For sampling and grading, without loading."""
@@ -59,14 +56,10 @@ def evaluate_models(
     if grader is None and spec.inputs.grader is None:
         raise ConfigError("no grader: give --grader (a run that a Python program graded does not save its function)")
     use_threads(decide_threads(), os.environ)
-    evaluations: list[ModelEvaluation] = []
-    precision: Precision = spec.inputs.config.model.precision
+    # Measured once: a second measurement could come out differently.
+    precision = decide_precision(spec.inputs.config.model.precision)
     with open_graders(spec.inputs, grader, options.services()) as graders:
-        for target in targets:
-            evaluations.append(_evaluate_model(target, spec, graders, precision, options.tell))
-            # Measured once: a second measurement could come out differently.
-            precision = evaluations[0].precision
-    return evaluations
+        return [_evaluate_model(target, spec, graders, precision, options.tell) for target in targets]
 
 
 def _evaluate_model(
@@ -92,6 +85,6 @@ def _evaluate_model(
     return ModelEvaluation(
         target=target,
         evaluation=evaluation,
-        precision="bfloat16" if model.compute_dtype == torch.bfloat16 else "float32",
+        precision=precision,
         seconds=time.monotonic() - began,
     )

@@ -84,12 +84,24 @@ def find_machine_facts(
 ) -> MachineFacts:
     """What this machine has now; `device` None: where models are trained on it.
 
-    `precision` is the one that the config asks for; only for "auto" is it measured, which takes a third of a second.
+    `precision` is the one that the config asks for.
     """
-    chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu") if device is None else device
-    if precision == "auto":
-        precision = "bfloat16" if fastest_dtype(chosen, time.perf_counter) == torch.bfloat16 else "float32"
-    return MachineFacts(working_directory=Path.cwd(), memory=available_memory(chosen), precision=precision)
+    chosen = _usual_device() if device is None else device
+    return MachineFacts(
+        working_directory=Path.cwd(), memory=available_memory(chosen), precision=decide_precision(precision, chosen)
+    )
+
+
+def decide_precision(wanted: Precision | Literal["auto"], device: torch.device | None = None) -> Precision:
+    """The precision that a config asks for; only for "auto" is it measured, which takes a third of a second."""
+    if wanted != "auto":
+        return wanted
+    fastest = fastest_dtype(_usual_device() if device is None else device, time.perf_counter)
+    return "bfloat16" if fastest == torch.bfloat16 else "float32"
+
+
+def _usual_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _absolute_folder(name: str) -> str:

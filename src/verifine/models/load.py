@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
+from verifine.config.memory import Precision
 from verifine.errors import ModelError
 from verifine.models.attention import IMPLEMENTATION, Heads, TreeAttention
 from verifine.models.forward import head_weight, hidden_states
@@ -56,7 +55,7 @@ class LanguageModel:
 
 
 def load_model(
-    provisioned: ProvisionedModel, precision: Literal["auto", "float32", "bfloat16"], device: torch.device | None = None
+    provisioned: ProvisionedModel, precision: Precision, device: torch.device | None = None
 ) -> LanguageModel:
     """Loads weights in float32 and checks on a probe that Verifine computes the same logits as transformers.
 
@@ -81,14 +80,13 @@ def load_model(
     # Without dropout, so that the learner's log-probabilities are those of the distribution that was sampled.
     network = network.to(device).eval()
     cached_bytes_per_token = check_attention(network)
-    compute_dtype = fastest_dtype(device, time.perf_counter) if precision == "auto" else getattr(torch, precision)
     return LanguageModel(
         name=provisioned.name,
         network=network,
         tokenizer=tokenizer,
         stop_token_ids=_stop_token_ids(network, tokenizer),
         context_length=config.max_position_embeddings,
-        compute_dtype=compute_dtype,
+        compute_dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32,
         cached_bytes_per_token=cached_bytes_per_token,
     )
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from verifine.algorithms.algorithm import Algorithm, build_algorithm
 from verifine.config import EngineConfig, EvaluationConfig, RunConfig
-from verifine.config.memory import CACHE_BYTES, MemoryPlan
+from verifine.config.memory import CACHE_BYTES, MemoryPlan, Precision
 from verifine.config.resolve import ResolvedConfig, ResolvedCritic, ResolvedOptim
 from verifine.data import Problems
 from verifine.errors import DataError
@@ -113,7 +113,7 @@ def build_run(
     """
     config, start = inputs.config, None
     tell(StageBegan(text="loading the model"))
-    policy = _load_policy(files, facts.resolve(config))
+    policy = _load_policy(files, config, facts.machine.precision)
     if resumed is None and config.model.start_from is not None:
         start = find_start(config.model.start_from)
         load_start_weights(policy.network, start)
@@ -150,8 +150,8 @@ def build_eval_set(
     )
 
 
-def _load_policy(files: ProvisionedModel, config: ResolvedConfig) -> LanguageModel:
-    model, lora = load_model(files, config.model.precision), config.model.lora
+def _load_policy(files: ProvisionedModel, config: RunConfig, precision: Precision) -> LanguageModel:
+    model, lora = load_model(files, precision), config.model.lora
     if lora is not None:
         return attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed)
     return model

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from verifine.insights.comparison.run_comparison import RunComparison
     from verifine.insights.comparison.sentences import Table
 
-_GAP = "  "
 _WIDEST = 120
 """Letters of a line that is good to read."""
 
@@ -86,11 +85,9 @@ def _say(text: str) -> None:
 
 
 def _print_table(table: Table, otherwise: str) -> None:
-    """Columns of their own width; `otherwise` where there are no rows."""
-    if not table.rows:
-        print(f"{_GAP}{otherwise}")
-        return
-    widths = [max(map(len, column)) for column in zip(table.columns, *table.rows, strict=True)]
-    for row in (table.columns, *table.rows):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print((_GAP + _GAP.join(cells)).rstrip())
+    """`otherwise` where there are no rows."""
+    from verifine.insights.text_table import GAP, text_table
+
+    lines = text_table([table.columns, *table.rows]) if table.rows else [otherwise]
+    for line in lines:
+        print(f"{GAP}{line}")

@@ -11,12 +11,12 @@ from verifine.insights.held_out import MetricWithInterval, evaluation_numbers, m
 from verifine.insights.inference import Conclusion
 from verifine.insights.outcome import describe_changes, describe_difference, describe_duration, describe_interval
 from verifine.insights.pairs import Pairing, pair_up
+from verifine.insights.text_table import GAP, text_table
 from verifine.launch.eval_spec import EvalSpec
 from verifine.launch.evaluate import ModelEvaluation
 from verifine.runs.evaluations import EvaluatedSample, Evaluation, decisive
 from verifine.types import Json
 
-_GAP = "  "
 _WIDEST = 120
 _SHOWN = 3
 _LONGEST_NAME = 30
@@ -75,10 +75,7 @@ def _table(evaluated: Sequence[ModelEvaluation]) -> list[str]:
         return ["Not one answer could be scored."]
     heads = ["", *(cell for one in evaluated for cell in (one.target.label, "95 % interval"))]
     rows = [[name, *(cell for column in columns for cell in _cells(column.get(name)))] for name in names]
-    widths = [max(len(row[place]) for row in [heads, *rows]) for place in range(len(heads))]
-    return [
-        _GAP.join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in [heads, *rows]
-    ]
+    return text_table([heads, *rows])
 
 
 def _cells(standing: MetricWithInterval | None) -> tuple[str, str]:
@@ -138,7 +135,7 @@ def _both_ways(evaluation: Evaluation) -> list[EvaluatedSample]:
 
 
 def _answer(name: str, sample: EvaluatedSample, width: int) -> str:
-    start = f"{_GAP}{name}{_GAP}{_grade(sample)}{_GAP}"
+    start = f"{GAP}{name}{GAP}{_grade(sample)}{GAP}"
     return start + one_line(sample.text, max(20, width - len(start)))
 
 

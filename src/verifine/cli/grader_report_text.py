@@ -13,12 +13,12 @@ from verifine.config.graders.fields import REFERENCE_FIELD
 from verifine.graders.probes import ANSWER_FIELDS, Probe, ProbeResult
 from verifine.insights.outcome import pluralize
 from verifine.insights.scores import SAME_SCORE, SHOWN_REASONS, Scores
+from verifine.insights.text_table import GAP, text_table
 from verifine.launch.grader_report import RECORDED, GraderReport
 from verifine.types import Example
 
 _WIDEST = 120
 _WIDEST_BAR = 20
-_GAP = "  "
 _NONE = "-"
 _SHOWN_ROWS = 5
 _LONGEST_REASON = 200
@@ -44,10 +44,8 @@ def _table(report: GraderReport, width: int) -> list[str]:
         measured.insert(0, ("unscorable", *(str(scores.unscorable) for scores in series)))
     labels = [_range(low, high, digits) for low, high in report.bins.ranges]
     names = max(map(len, [*labels, *(row[0] for row in measured)]))
-    bars = zip(labels, *_bars(report, (width - names) // len(series) - len(_GAP)), strict=True)
-    rows = [("score", *report.series), *bars, *([()] if labels else []), *measured]
-    widths = [max(len(row[column]) for row in rows if row) for column in range(len(series) + 1)]
-    return [_GAP.join(cell.ljust(size) for cell, size in zip(row, widths, strict=False)).rstrip() for row in rows]
+    bars = zip(labels, *_bars(report, (width - names) // len(series) - len(GAP)), strict=True)
+    return text_table([("score", *report.series), *bars, *([()] if labels else []), *measured])
 
 
 def _measures(series: Sequence[Scores], digits: int) -> Iterator[tuple[str, ...]]:
@@ -180,8 +178,8 @@ def _errors(report: GraderReport) -> list[str]:
             continue
         if name not in _CONTROLS or scores.unscorable:
             reasons.update({reason: number for reason, number in scores.reasons if reason not in reasons})
-    lines = [f"{_GAP}{number} x {one_line(reason, _LONGEST_REASON)}" for reason, number in reasons.most_common()]
-    more = [f"{_GAP}and {len(lines) - SHOWN_REASONS} more reasons"] if len(lines) > SHOWN_REASONS else []
+    lines = [f"{GAP}{number} x {one_line(reason, _LONGEST_REASON)}" for reason, number in reasons.most_common()]
+    more = [f"{GAP}and {len(lines) - SHOWN_REASONS} more reasons"] if len(lines) > SHOWN_REASONS else []
     return ["", "Errors", *lines[:SHOWN_REASONS], *more] if lines else []
 
 
@@ -193,7 +191,7 @@ def _differences(report: GraderReport, width: int) -> list[str]:
     for each in report.agreement.largest:
         scores = f"{_number(each.rollout.recorded.score, digits)} -> {_number(each.grade.score, digits)}"
         place = f"step {each.rollout.step}, {each.rollout.prompt_id}, sample {each.rollout.sample}"
-        start = f"{_GAP}{scores}{_GAP}{place}{_GAP}"
+        start = f"{GAP}{scores}{GAP}{place}{GAP}"
         lines.append(start + one_line(each.rollout.text, max(20, width - len(start))))
     return lines
 

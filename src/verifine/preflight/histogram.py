@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verifine.insights.scores import Bins
+from verifine.insights.text_table import text_table
 
 WIDEST_BAR = 30
 _BAR = "█"
@@ -44,9 +45,6 @@ def mean_bars(means: Sequence[float], low: float, high: float) -> list[Bar]:
 def draw_bars(bars: Sequence[Bar]) -> list[str]:
     """A line a bar; the longest is WIDEST_BAR wide."""
     widest = max((bar.prompts for bar in bars), default=0)
-    label_width = max((len(bar.label) for bar in bars), default=0)
     scale = min(1.0, WIDEST_BAR / widest) if widest else 0.0
-    return [
-        f"{bar.label.rjust(label_width)}  {_BAR * math.ceil(bar.prompts * scale)} {bar.prompts or ''}".rstrip()
-        for bar in bars
-    ]
+    rows = [(bar.label, f"{_BAR * math.ceil(bar.prompts * scale)} {bar.prompts or ''}") for bar in bars]
+    return text_table(rows, right_aligned=(0,))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from verifine.insights.diagnosis.history import OPENING, RECENT, Window
 from verifine.insights.findings import Finding, Severity
 from verifine.insights.outcome import pluralize
+from verifine.insights.text_table import text_table
 from verifine.runs.metrics import explain_metrics
 from verifine.runs.record import RunRecord
 
@@ -88,16 +89,11 @@ def describe_health(findings: Sequence[Finding], steps: int) -> str:
 def describe_vitals(record: RunRecord) -> str:
     """The main numbers of a run over its first and its latest steps; empty: no step is done yet."""
     opening, recent = (Window(reports=tuple(part)) for part in (record.metrics[:OPENING], record.metrics[-RECENT:]))
-    rows = [
-        ("", describe_steps(opening.span), describe_steps(recent.span)),
-        *((name, _mean(opening, name), _mean(recent, name)) for name in _VITALS if recent.values(name)),
-    ]
-    if len(rows) == 1:
+    rows = [(name, _mean(opening, name), _mean(recent, name)) for name in _VITALS if recent.values(name)]
+    if not rows:
         return ""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        f"{name:<{widths[0]}}  {before:>{widths[1]}}  {now:>{widths[2]}}".rstrip() for name, before, now in rows
-    )
+    heads = ("", describe_steps(opening.span), describe_steps(recent.span))
+    return "\n".join(text_table([heads, *rows], right_aligned=(1, 2)))
 
 
 def _mean(window: Window, name: str) -> str:

@@ -222,3 +222,75 @@ def test_wilson_interval_holds_the_share_and_mirrors(counts: tuple[int, int]) ->
 def test_wilson_interval_refuses_counts_that_cannot_be(successes: int, n: int) -> None:
     with pytest.raises(ValueError, match="trials"):
         wilson_interval(successes, n)
+
+
+@pytest.mark.parametrize(
+    ("t", "freedom", "p_value"),
+    # SciPy 1.17.1: 2 * stats.t.sf(t, freedom)
+    [
+        (0.5, 1, 0.7048327646991335),
+        (1.3, 4, 0.2634515964712241),
+        (2.1, 7, 0.07387119621292265),
+        (2.75, 16, 0.014234068001936323),
+        (3.4, 39, 0.0015669224337322807),
+        (5.0, 250, 1.0798110762243637e-06),
+    ],
+)
+def test_students_t_is_that_of_scipy(t: float, freedom: int, p_value: float) -> None:
+    assert student_two_sided(t, freedom) == pytest.approx(p_value, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    # SciPy 1.17.1: stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    [
+        ([0.61, 0.58, 0.66, 0.57, 0.63], 0.5643783515862509, 0.655621648413749),
+        ([0.1, 0.25, 0.2], -0.006395818346504628, 0.3730624850131713),
+        ([0.31 + 0.01 * (number**2 % 17) for number in range(40)], 0.3691816070522074, 0.40581839294779265),
+    ],
+)
+def test_the_interval_of_a_mean_is_that_of_scipy(values: list[float], low: float, high: float) -> None:
+    assert student_interval(values) == pytest.approx((low, high), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "p_value"),
+    # SciPy 1.17.1: test = stats.ttest_ind(first, second, equal_var=False), whose degrees of freedom are 5.14, 7.40 and
+    # 2.43; then 2 * stats.t.sf(abs(test.statistic), floor(test.df))
+    [
+        ([0.61, 0.58, 0.66, 0.57, 0.63], [0.52, 0.55, 0.49], 0.01302713443451446),
+        ([0.30, 0.41, 0.38, 0.35], [0.36, 0.37, 0.52, 0.45, 0.40, 0.39, 0.44], 0.10568602570249945),
+        ([0.5, 0.7], [0.1, 0.2, 0.4], 0.11070270820011249),
+    ],
+)
+def test_welchs_test_is_that_of_scipy_with_whole_degrees_of_freedom(
+    first: list[float], second: list[float], p_value: float
+) -> None:
+    assert welch_test(first, second) == pytest.approx(p_value, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("differences", "p_value"),
+    # SciPy 1.17.1: stats.permutation_test((differences,), mean, permutation_type="samples"), all 2^n of them
+    [
+        ([4, -3, 2, 2, 0, 1, -1, 3, 5, -2, 4, 1], 0.1162109375),
+        ([0.25, -0.5, 0.75, 0.125, 1.0, -0.25, 0.5, 0.375, 0.625, -0.125], 0.1171875),
+        ([0.31, -0.12, 0.53, 0.27, 0.44, -0.05, 0.19, 0.61, 0.08], 0.0234375),
+    ],
+)
+def test_the_paired_test_is_the_permutation_test_of_scipy(differences: list[float], p_value: float) -> None:
+    assert paired_test(differences) == pytest.approx(p_value, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    # SciPy 1.17.1: stats.binomtest(successes, n).proportion_ci(0.95, method="wilson")
+    [
+        (3, 7, 0.1582198552514697, 0.7495416354723428),
+        (17, 64, 0.17296379074222615, 0.38482873728565137),
+        (199, 200, 0.972226295602107, 0.999116831284399),
+        (123, 1319, 0.07871923465420178, 0.11014803825651154),
+    ],
+)
+def test_wilson_interval_is_that_of_scipy(successes: int, n: int, low: float, high: float) -> None:
+    assert wilson_interval(successes, n) == pytest.approx((low, high), abs=1e-9)

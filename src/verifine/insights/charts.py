@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from verifine.insights.theme import THEME
@@ -23,6 +24,12 @@ INK, MUTED, RULE = (THEME[name].light for name in ("ink", "muted", "rule"))
 WIDTH, ROW_HEIGHT = 9.2, 3.0
 """In inches."""
 
+_TITLE, _TICKS_AND_LABEL, _RIGHT, _TICK_PAD = 0.36, 0.52, 0.24, 0.12
+"""Above, below, right and left of a panel, in inches; at the left its tick labels are added."""
+
+_LABEL_DEPTH, _LETTER = 0.32, 0.075
+"""How far below a panel the name of its axis stands, and how wide a letter of the tick labels is, in inches."""
+
 PNG_DPI = 200
 
 STYLE = {
@@ -30,6 +37,7 @@ STYLE = {
     "svg.fonttype": "none",
     "text.color": INK,
     "text.parse_math": False,
+    "axes.facecolor": "none",
     "axes.edgecolor": RULE,
     "axes.labelcolor": MUTED,
     "axes.titlecolor": INK,
@@ -37,6 +45,7 @@ STYLE = {
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlepad": 9,
+    "axes.titley": 1.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.spines.left": False,
@@ -54,10 +63,6 @@ STYLE = {
 """The style to draw every figure in: `with rc_context(STYLE)`."""
 
 
-def make_layout() -> ConstrainedLayoutEngine:
-    return ConstrainedLayoutEngine(hspace=0.09, wspace=0.06)
-
-
 def add_panels(figure: Figure, count: int) -> list[Any]:
     """The axes of `count` panels, two a row."""
     rows = (count + 1) // 2
@@ -73,6 +78,33 @@ def finish(axes: Any, title: str, last_step: int) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
 
 
+def place_panels(figure: Figure, *, above: float = 0.0, below: float = 0.0, beside: float = 0.0) -> None:
+    """Give finished panels their places, two a row; the margins of the whole figure are in inches.
+
+    What stands around a panel is known, so nothing has to be drawn to be measured, as a layout engine of matplotlib
+    would do.
+    """
+    width, height = figure.get_size_inches()
+    columns = min(2, len(figure.axes))
+    rows = -(-len(figure.axes) // columns)
+    left = beside + _TICK_PAD + _LETTER * max(map(_letters, figure.axes))
+    cell_width, cell_height = width / columns, (height - above - below) / rows
+    panel_width, panel_height = cell_width - left - _RIGHT, cell_height - _TITLE - _TICKS_AND_LABEL
+    for number, axes in enumerate(figure.axes):
+        row, column = divmod(number, columns)
+        x, y = column * cell_width + left, height - above - (row + 1) * cell_height + _TICKS_AND_LABEL
+        axes.set_position((x / width, y / height, panel_width / width, panel_height / height))
+        axes.xaxis.set_label_coords(0.5, -_LABEL_DEPTH / panel_height)
+        axes.yaxis.set_label_coords((beside - left) / panel_width, 0.5)
+        axes.yaxis.get_offset_text().set(x=-0.02, horizontalalignment="right")  # above the tick labels, not the panel
+
+
+def _letters(axes: Any) -> int:
+    """Of the longest label at the left of a panel."""
+    formatter = axes.yaxis.get_major_formatter()
+    return max(map(len, [*formatter.format_ticks(axes.get_yticks()), formatter.get_offset()]))
+
+
 def numbers(values: Sequence[float | None]) -> list[float]:
     """Missing values as NaN, which matplotlib leaves out."""
     return [float("nan") if value is None else value for value in values]
@@ -80,7 +112,7 @@ def numbers(values: Sequence[float | None]) -> list[float]:
 
 def to_inline_svg(figure: Figure, name: str, label: str) -> str:
     """SVG to embed in a page; `name` is unique in the page, `label` describes the figure to screen readers."""
-    svg = _svg(figure, name, transparent=True)
+    svg = _svg(figure, name, background="none")
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # two figures in one page must not share ids, and none of these is used
     variables = {colour.light: f"var(--{role})" for role, colour in THEME.items()}
@@ -90,19 +122,22 @@ def to_inline_svg(figure: Figure, name: str, label: str) -> str:
 
 def to_svg(figure: Figure, name: str) -> str:
     """SVG as a file of its own, on white."""
-    return _svg(figure, name, transparent=False)
+    return _svg(figure, name, background="white")
 
 
 def to_png(figure: Figure) -> bytes:
     """PNG on white."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=PNG_DPI, facecolor="white", metadata={"Software": None})
+    figure.set_facecolor("white")
+    figure.set_dpi(PNG_DPI)
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _svg(figure: Figure, name: str, *, transparent: bool) -> str:
+def _svg(figure: Figure, name: str, *, background: str) -> str:
     buffer = io.StringIO()
+    figure.set_facecolor(background)
     with rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):  # fixed, so the same run gives the same file
-        figure.savefig(buffer, format="svg", transparent=transparent, metadata={"Date": None})
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # draws once, where `savefig` draws twice
     svg = re.sub(r"<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
     return re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", svg)

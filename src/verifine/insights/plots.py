@@ -14,8 +14,8 @@ from verifine.insights.charts import (
     WIDTH,
     add_panels,
     finish,
-    make_layout,
     numbers,
+    place_panels,
     to_inline_svg,
 )
 from verifine.insights.panels import PANELS, REWARD, Panel
@@ -31,9 +31,10 @@ def draw_training(record: RunRecord) -> str:
     """Reward, length and, where the grader judges them, the two accuracies: by step, and on held-out problems."""
     panels = [panel for panel in PANELS if not panel.is_share or panel.is_judged(record)]
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, ROW_HEIGHT * ((len(panels) + 1) // 2)), layout=make_layout())
+        figure = Figure(figsize=(WIDTH, ROW_HEIGHT * ((len(panels) + 1) // 2)))
         for axes, panel in zip(add_panels(figure, len(panels)), panels, strict=True):
             _draw_panel(axes, panel, record)
+        place_panels(figure)
         return to_inline_svg(figure, "training", "Curves of the run: " + ", ".join(panel.title for panel in panels))
 
 
@@ -42,7 +43,7 @@ def draw_timing(record: RunRecord) -> str | None:
     if not record.metrics:
         return None
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 2.8), layout=make_layout())
+        figure = Figure(figsize=(WIDTH, 2.8))
         seconds, signal = add_panels(figure, 2)
         steps = _steps(record)
         bottom = [0.0] * len(steps)
@@ -55,6 +56,7 @@ def draw_timing(record: RunRecord) -> str | None:
         signal.bar(steps, shares, width=0.85, color=MUTED, alpha=0.7, linewidth=0)
         signal.set_ylim(0, 1.02)
         finish(signal, "Groups without signal (share)", _last_step(record))
+        place_panels(figure)
         return to_inline_svg(figure, "timing", "Seconds per step by phase, and the share of groups without signal")
 
 

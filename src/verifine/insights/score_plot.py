@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from verifine.insights.charts import INK, STYLE, make_layout
+from verifine.insights.charts import INK, STYLE, place_panels
 from verifine.insights.scores import Bins, Scores
 from verifine.insights.theme import VARIANTS
 
@@ -22,7 +22,7 @@ def draw_scores(title: str, series: Mapping[str, Scores]) -> Figure:
     """The series side by side in each bin; the legend says how many could not be scored."""
     bins = Bins.over(*series.values())
     with rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 3.8), layout=make_layout())
+        figure = Figure(figsize=(7.6, 3.8))
         axes = figure.add_subplot()
         width = _FILLED / len(series)
         for position, (name, scores) in enumerate(series.items()):
@@ -32,8 +32,9 @@ def draw_scores(title: str, series: Mapping[str, Scores]) -> Figure:
                 left, heights, width, align="edge", color=_COLOURS[position], linewidth=0, label=_label(name, scores)
             )
         _lay_out(axes, bins)
-        figure.suptitle(title, x=0.012, ha="left", fontsize=11, fontweight="bold")
-        figure.legend(loc="outside lower left", ncols=len(series), frameon=False, labelcolor=INK, handlelength=1.0)
+        place_panels(figure, below=0.26, beside=0.22)
+        figure.suptitle(title, x=0.012, y=0.98, ha="left", va="top", fontsize=11, fontweight="bold")
+        figure.legend(loc="lower left", ncols=len(series), frameon=False, labelcolor=INK, handlelength=1.0)
         return figure
 
 

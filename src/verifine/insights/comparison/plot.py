@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from verifine.insights.charts import INK, MUTED, ROW_HEIGHT, RULE, STYLE, WIDTH, add_panels, finish, make_layout
+from verifine.insights.charts import INK, MUTED, ROW_HEIGHT, RULE, STYLE, WIDTH, add_panels, finish, place_panels
 from verifine.insights.comparison.curves import Curve
 from verifine.insights.comparison.results import BeforeAfter, Source
 from verifine.insights.comparison.run_comparison import RunComparison
@@ -31,6 +31,9 @@ _MARKERS_PER_LINE = 5
 _LEGEND_WIDTH = 110
 """In letters."""
 
+_LEGEND_ROW, _CAPTION_LINE, _TEXT_PAD = 0.22, 0.18, 0.16
+"""The heights of a row of the legend and of a line of the caption, and what each has around it, in inches."""
+
 
 def draw_comparison(comparison: RunComparison) -> Figure:
     """Reward, length and, where the grader judges them, the two accuracies."""
@@ -39,16 +42,27 @@ def draw_comparison(comparison: RunComparison) -> Figure:
     caption = describe_figure(comparison)
     names = [f"{entry.variant.name} ({pluralize(entry.result.runs, 'run')})" for entry in comparison.entries]
     columns = max(1, min(len(names), _LEGEND_WIDTH // (max(map(len, names)) + 8)))
-    text_rows = len(caption) + math.ceil(len(names) / columns)
+    legend_height = _LEGEND_ROW * math.ceil(len(names) / columns) + _TEXT_PAD
+    caption_height = _CAPTION_LINE * len(caption) + _TEXT_PAD
     with rc_context(STYLE):
-        size = (WIDTH, ROW_HEIGHT * ((len(panels) + 1) // 2) + 0.2 * text_rows)
-        figure = Figure(figsize=size, layout=make_layout())
+        height = legend_height + ROW_HEIGHT * ((len(panels) + 1) // 2) + caption_height
+        figure = Figure(figsize=(WIDTH, height))
         for axes, panel in zip(add_panels(figure, len(panels)), panels, strict=True):
             _draw_panel(axes, panel, comparison)
             if panel in evaluated:
                 _draw_held_out(axes, [entry.result.moves[panel.metric] for entry in comparison.entries])
+        place_panels(figure, above=legend_height, below=caption_height)
         _add_legend(figure, names, columns)
-        figure.supxlabel("\n".join(caption), x=0.012, ha="left", fontsize=8.5, color=MUTED, linespacing=1.5)
+        figure.supxlabel(
+            "\n".join(caption),
+            x=0.012,
+            y=0.06 / height,
+            ha="left",
+            va="bottom",
+            fontsize=8.5,
+            color=MUTED,
+            linespacing=1.5,
+        )
         return figure
 
 
@@ -153,7 +167,7 @@ def _add_legend(figure: Figure, names: Sequence[str], columns: int) -> None:
     figure.legend(
         handles,
         names,
-        loc="outside upper left",
+        loc="upper left",
         ncols=columns,
         frameon=False,
         fontsize=10,

@@ -15,7 +15,7 @@ MAX_LINES = 400
 WITHOUT_A_SUBJECT = {"util", "utils", "helper", "helpers", "common", "misc", "manager"}
 
 
-@pytest.mark.parametrize("folder", ["src", "benchmarks", "docs"])
+@pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "docs"])
 def test_no_file_is_longer_than_400_lines(folder: str) -> None:
     lengths = {
         str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines())

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from verifine.cli.main import main
+from verifine.graders.sandbox import find_level
 
 
 @pytest.fixture
@@ -25,3 +26,9 @@ def verifine(
         return code if isinstance(code, int) else 0, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture(scope="module")
+def held() -> Sequence[str]:
+    """The words that let Python graders run, on a machine that cannot hold them too."""
+    return () if find_level().level is not None else ("--unsafe-grader-exec",)

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from verifine.config.graders import LabelModelGraderConfig, ScoreModelGraderConfig, WeightedGraderConfig
-from verifine.config.grading import GradingConfig, ServiceConfig
-from verifine.errors import GraderError
 from verifine.graders import build_grader
 from verifine.graders.services import Services
 from verifine.types import Grade, GradeFault, Sample, TokenUsage
@@ -349,47 +347,6 @@ def test_several_judges_of_one_server_share_its_bound_and_the_last_that_closes_c
     assert [each.score for each in second.grade(answered("z"))] == [2.0]
     second.close()
     assert not any(thread.name == "verifine-remote" for thread in threading.enumerate())
-
-
-def test_without_a_judge_the_way_to_one_is_told() -> None:
-    with pytest.raises(GraderError, match=r"grading\.judge\.base_url, .* OPENAI_BASE_URL"):
-        build_grader(score_model(), Services(environment={"OPENAI_API_KEY": "sk-1"}))
-
-
-def test_the_environment_of_openais_clients_is_used_where_the_configuration_names_no_judge(
-    service: StubService,
-) -> None:
-    service.answers(service.verdict(1))
-    environment = {"OPENAI_BASE_URL": f"{service.url}/v1/", "OPENAI_API_KEY": "sk-1"}
-    assert grade(score_model(), Services(environment=environment)).score == 1
-    del environment["OPENAI_API_KEY"]
-    assert grade(score_model(), Services(environment=environment)).score == 1
-    assert [(seen.path, seen.headers.get("authorization")) for seen in service.seen] == [
-        ("/v1/chat/completions", "Bearer sk-1"),
-        ("/v1/chat/completions", None),
-    ]
-
-
-def test_the_configuration_goes_before_the_environment(service: StubService, make_services: MakeServices) -> None:
-    service.answers(service.verdict(1))
-    environment = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "sk-1"}
-    assert grade(score_model(), make_services(environment)).score == 1
-    assert "authorization" not in service.seen[0].headers, "a key goes only where the configuration sends it"
-
-
-@pytest.mark.parametrize(
-    ("judge", "environment", "told"),
-    [
-        (None, {"OPENAI_BASE_URL": "judge:8000"}, "OPENAI_BASE_URL"),
-        (ServiceConfig(base_url="http://judge/v1", api_key_env="JUDGE_KEY"), {}, "JUDGE_KEY"),
-    ],
-)
-def test_a_judge_that_cannot_be_asked_is_told_when_the_grader_is_built(
-    judge: ServiceConfig | None, environment: dict[str, str], told: str
-) -> None:
-    with pytest.raises(GraderError, match=told) as caught:
-        build_grader(label_model(), Services(grading=GradingConfig(judge=judge), environment=environment))
-    assert "hunter2" not in str(caught.value)
 
 
 def test_a_key_is_in_no_message_and_no_repr(service: StubService, make_services: MakeServices) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from verifine import train
+from verifine.config import build_config
 from verifine.insights.held_out import evaluation_numbers
 from verifine.runs.evaluations import read_evaluation
 from verifine.testing import save_tiny_model
@@ -32,16 +35,21 @@ def questions(tmp_path: Path) -> list[str]:
     return ["--data", str(data), "--grader", str(grader), *SIZES]
 
 
-@pytest.fixture
-def run(tmp_path: Path, base: Path, verifine: Command) -> Path:
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of one step, which three of its 30 rows were held out of."""
-    data, grader, path = tmp_path / "train.jsonl", tmp_path / "own.json", tmp_path / "run"
+    folder = tmp_path_factory.mktemp("trained")
+    data, path = folder / "train.jsonl", folder / "run"
     rows = [{"messages": [{"role": "user", "content": f"count {i}"}], "gt_answer": str(i)} for i in range(30)]
     data.write_text("\n".join(map(json.dumps, rows)))
-    grader.write_text(LETTERS)
-    words = ["--dataset", data, "--grader", grader, "--model", base, "--steps", "1", "--run-dir", path, "--skip-check"]
-    code, _, err = verifine("train", *SIZES, "sampling.prompts_per_step=2", "sampling.group_size=2", *words)
-    assert (code, err) == (0, "")
+    values = {
+        "model": {"name": str(save_tiny_model(folder / "base")), "precision": "float32"},
+        "data": {"train": str(data)},
+        "grader": json.loads(LETTERS),
+        "sampling": {"prompts_per_step": 2, "group_size": 2, "max_new_tokens": 8},
+        "run": {"steps": 1, "directory": str(path)},
+    }
+    train(build_config(values), check=False)
     return path
 
 
@@ -159,10 +167,11 @@ def test_what_cannot_be_meant_is_refused_with_a_hint(verifine: Command, words: l
 
 
 def test_data_without_a_grader_and_a_run_without_a_model_are_told(
-    verifine: Command, base: Path, questions: list[str], run: Path
+    verifine: Command, base: Path, questions: list[str], run: Path, tmp_path: Path
 ) -> None:
     code, _, err = verifine("eval", base, *questions[:2])
     assert (code, "give --grader" in err) == (2, True)
-    (run / "model").rename(run / "away")
-    code, _, err = verifine("eval", run)
+    unfinished = shutil.copytree(run, tmp_path / "unfinished")
+    shutil.rmtree(unfinished / "model")
+    code, _, err = verifine("eval", unfinished)
     assert (code, "no model/ yet" in err) == (2, True)

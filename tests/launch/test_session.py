@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from verifine import RunConfig, train
+from verifine import RunConfig, TrainedRun, train
 from verifine.config import LoraConfig, build_config, load_config
 from verifine.config.recipes import RECIPES
 from verifine.errors import ConfigError, DataError, ModelError
@@ -64,8 +64,13 @@ def test_every_algorithm_raises_a_tiny_models_reward(name: str, tmp_path: Path) 
     assert max(row["mismatch/max"] for row in rows if "mismatch/max" in row) < 1e-3
 
 
-def test_everything_about_a_run_is_in_its_directory(tmp_path: Path) -> None:
-    run = train(own_data(tmp_path), grader=count_vowels)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    """A finished run, to be looked at."""
+    return train(own_data(tmp_path_factory.mktemp("finished")), grader=count_vowels)
+
+
+def test_everything_about_a_run_is_in_its_directory(run: TrainedRun) -> None:
     names = {path.name for path in run.directory.path.iterdir()}
     assert names == {
         "run.json", "config.yaml", "env.json", "preflight.json", "events.jsonl", "heartbeat.json", "metrics.jsonl",
@@ -86,12 +91,11 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(tmp_path: Path) -
     assert rewards("c", 1) != first
 
 
-def test_the_written_config_is_resolved(tmp_path: Path) -> None:
-    run = train(own_data(tmp_path), grader=count_vowels)
+def test_the_written_config_is_resolved(run: TrainedRun) -> None:
     text = run.directory.config.read_text()
     assert "learning_rate: 1.0e-05" in text
     assert re.search(r"micro_batch_tokens: \d+\n", text)
-    assert f"directory: {tmp_path / 'run'}" in text
+    assert f"directory: {run.directory.path}" in text
 
 
 def test_a_kl_penalty_is_measured(tmp_path: Path) -> None:
@@ -189,7 +193,9 @@ GRADED = {"data": {"train": "x.jsonl"}, "grader": {"type": "answer"}}
     ],
     ids=str,
 )
-@pytest.mark.parametrize("lora", [None, {"rank": 4}], ids=["full", "lora"])
+@pytest.mark.parametrize(
+    "lora", [pytest.param(None, id="full"), pytest.param({"rank": 4}, id="lora", marks=pytest.mark.slow)]
+)
 def test_what_an_algorithm_may_be_told_works_in_a_run(
     algorithm: dict[str, Any], lora: dict[str, Any] | None, tmp_path: Path
 ) -> None:

@@ -95,7 +95,7 @@ def _take(trainer: Trainer, progress: Progress, saver: Saver | None) -> tuple[Pr
         memory = MemoryPlan(micro_batch_tokens=1, cache_bytes=1, recompute=False)
         saver.save(RunState(memory=memory, progress=progress), {})
     for _ in range(STEPS):
-        progress = train_step(trainer, progress, None if saver is None else saver.take_back).progress
+        progress = train_step(trainer, progress, None if saver is None else saver.copy_unwritten).progress
     if saver is not None:
         saver.finish()
     return progress, time.perf_counter() - begin

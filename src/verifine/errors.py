@@ -23,7 +23,7 @@ from typing import ClassVar
 
 
 class VerifineError(Exception):
-    """Anything Verifine refuses to do, with the way out in its message."""
+    """Anything Verifine refuses to do, with a hint in its message."""
 
     exit_code: ClassVar[int] = 1
 
@@ -45,7 +45,7 @@ class ModelError(SetupError):
 
 
 class DiskError(SetupError):
-    """A file that cannot be written. `is_full` says whether that is for lack of room."""
+    """A file that cannot be written. `is_full` says whether the disk is full."""
 
     def __init__(self, message: str, *, is_full: bool) -> None:
         super().__init__(message)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-"""Whatever a line of JSON can hold."""
+"""Any JSON value."""
 
 Role = Literal["system", "user", "assistant", "tool", "developer"]
 
@@ -26,7 +26,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A row of the user's data: the chat to answer, and every further field for the grader.
+    """A row of the user's data: the chat to answer, and all other fields for the grader.
 
     Produced by `data` and `tasks`; consumed by `models.chat`.
     """
@@ -35,13 +35,13 @@ class Example:
     messages: tuple[Message, ...]
     item: Mapping[str, Json]
     tools: tuple[Mapping[str, Json], ...] = ()
-    """What the model is told it may call, in OpenAI's form for chat functions."""
+    """The tools that the model may call, in OpenAI's form for chat functions."""
     place: str = field(default="", compare=False)
-    """Where it stands, such as `train.jsonl line 17`; empty: it was made, not read."""
+    """Its place, such as `train.jsonl line 17`; empty: it was generated, not read from a file."""
 
     @property
     def label(self) -> str:
-        """What messages to people call it."""
+        """The name for messages to people."""
         return self.place or f"example {self.id}"
 
 
@@ -57,7 +57,7 @@ class Prompt:
     token_ids: tuple[int, ...]
     item: Mapping[str, Json] = field(repr=False)
     question: str = ""
-    """The last message, for people to read."""
+    """The last message, to show to people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +87,10 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionSpan:
-    """Tokens in a row that were sampled from the same weights."""
+    """Consecutive tokens that were sampled from the same weights."""
 
     version: int
-    """How many optimiser updates the weights had seen."""
+    """The number of optimiser updates that made the weights."""
     tokens: int
 
 
@@ -100,14 +100,14 @@ class Rollout:
 
     prompt: Prompt
     token_ids: tuple[int, ...]
-    """The action tokens, the end-of-turn token included where the model wrote it."""
+    """The action tokens, including the end-of-turn token if the model wrote it."""
     behaviour_logprobs: tuple[float, ...]
     """The log-probability of each action token under the distribution it was drawn from (temperature included)."""
     text: str
     """The answer as the grader sees it, without special tokens."""
     finish_reason: FinishReason
     versions: tuple[VersionSpan, ...] = ()
-    """Which weights its tokens were sampled from, in order. Empty: no engine sampled it."""
+    """The weights that its tokens were sampled from, in order. Empty: no engine sampled it."""
 
     @property
     def truncated(self) -> bool:
@@ -116,22 +116,22 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What a grader may look at: the answer, and the fields of the row it answers."""
+    """The input of a grader: the answer, and the fields of its row."""
 
     output_text: str
     item: Mapping[str, Json]
 
 
 class GradeFault(StrEnum):
-    """What can go wrong in grading, by the names of OpenAI's grader API."""
+    """The faults of grading, with the names of OpenAI's grader API."""
 
     FORMULA_PARSE = "formula_parse_error"
     """The formula of a multi grader has no finite value for these scores."""
     SAMPLE_PARSE = "sample_parse_error"
-    """The grader wants JSON and the answer is none."""
+    """The grader expects JSON, and the answer is not JSON."""
     TRUNCATED_OBSERVATION = "truncated_observation_error"
     UNRESPONSIVE_REWARD = "unresponsive_reward_error"
-    """It took longer than it may."""
+    """Grading took longer than allowed."""
     INVALID_VARIABLE = "invalid_variable_error"
     """A template names a field that is not there."""
     OTHER = "other_error"
@@ -140,7 +140,7 @@ class GradeFault(StrEnum):
     PYTHON_RUNTIME = "python_grader_runtime_error"
     """The grader's code raised, or returned no finite number."""
     MODEL_SERVER = "model_grader_server_error"
-    """The judge could not be asked."""
+    """The judge could not be reached, or refused."""
     MODEL_REFUSAL = "model_grader_refusal_error"
     MODEL_PARSE = "model_grader_parse_error"
     """The judge's verdict cannot be read."""
@@ -148,12 +148,12 @@ class GradeFault(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenUsage:
-    """What a judge was asked to read and write, in tokens."""
+    """The tokens that a judge read and wrote."""
 
     prompt: int = 0
     completion: int = 0
     cached: int = 0
-    """Of the prompt, those that the server had in its cache."""
+    """The tokens of the prompt that were in the server's cache."""
 
     def __add__(self, other: TokenUsage) -> TokenUsage:
         return TokenUsage(
@@ -165,7 +165,7 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grade:
-    """What a grader says of one sample. A grade without a score is *unscorable*, which is not a score of 0."""
+    """The grade of one sample. A grade without a score is *unscorable*, which is not a score of 0."""
 
     score: float | None
     """None: unscorable, for the `reason` given."""
@@ -175,13 +175,13 @@ class Grade:
     format_ok: bool | None = None
     """None: this grader does not judge the format."""
     answer_ok: bool | None = None
-    """None: this grader does not know a right answer from a wrong one."""
+    """None: this grader does not judge whether answers are right."""
     faults: frozenset[GradeFault] = frozenset()
-    """What went wrong. With a score, it was the answer's own fault: it is no JSON though the grader wants JSON."""
+    """What went wrong. With a score, it is a fault of the answer: it is not JSON, but the grader expects JSON."""
     seconds: float = 0.0
-    """How long this sample was graded, waiting for others not included."""
+    """The time to grade this sample, without waiting for others."""
     usage: Mapping[str, TokenUsage] = field(default_factory=dict)
-    """What was asked of each judge, by its model."""
+    """The token usage of each judge, by its model."""
 
     @classmethod
     def unscorable(cls, reason: str, fault: GradeFault = GradeFault.OTHER, seconds: float = 0.0) -> Grade:
@@ -189,7 +189,7 @@ class Grade:
 
     @classmethod
     def failed(cls, reason: str, fault: GradeFault) -> Grade:
-        """A score of 0, for an answer that lacks what the grader reads."""
+        """A score of 0, for an answer without the form that the grader reads."""
         return cls(score=0.0, reason=reason, faults=frozenset({fault}))
 
     @property
@@ -204,7 +204,7 @@ class Group:
     prompt: Prompt
     rollouts: tuple[Rollout, ...]
     grades: tuple[Grade, ...] = ()
-    """Empty until graded, then one a rollout."""
+    """Empty until graded, then one for each rollout."""
 
     def graded(self, grades: Sequence[Grade]) -> Group:
         return replace(self, grades=tuple(grades))

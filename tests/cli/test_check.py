@@ -102,7 +102,7 @@ def test_training_in_vain_is_refused_with_the_way_round(
     code, out, err = verifine("train", *words)
     assert code == 4
     assert "Verdict: no-go, with " in out
-    assert err.startswith("verifine: the check before training says no-go:\n- The grader cannot tell")
+    assert err.startswith("verifine: the check before training ended with no-go:\n- The grader cannot tell")
     assert "--skip-check" in err
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
     assert verifine("train", *words, "--skip-check")[0] == 0
@@ -139,4 +139,4 @@ def test_the_quickstart_is_checked_unless_told_otherwise(verifine: Command, tmp_
     code, out, err = verifine("quickstart", *words)
     assert code == 4
     assert "Base model" in out
-    assert "says no-go" in err
+    assert "ended with no-go" in err

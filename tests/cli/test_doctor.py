@@ -43,7 +43,7 @@ def test_this_machine_is_looked_at_from_every_side(verifine: Command, tmp_path: 
     found = {check["name"]: check["found"] for check in told["checks"]}
     assert found["Python"] == ".".join(map(str, sys.version_info[:3]))
     assert str(tmp_path / "verifine-home") in found["model cache"]
-    assert found["model hub"] == "not used, for HF_HUB_OFFLINE is set"
+    assert found["model hub"] == "not used, since HF_HUB_OFFLINE is set"
     level = find_level().level
     assert found["sandbox"].startswith("none" if level is None else level.value)
 

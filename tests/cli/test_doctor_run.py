@@ -79,7 +79,7 @@ def test_a_run_before_its_first_step_has_nothing_to_look_at(verifine: Command, t
     [
         (("nowhere",), "there is no such folder"),
         ((".",), "this is not a run directory"),
-        (("--online", "run"), "--online: it is about this machine"),
+        (("--online", "run"), "--online checks this machine"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

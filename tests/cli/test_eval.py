@@ -64,7 +64,7 @@ def test_a_model_is_asked_every_row_and_told_with_intervals(
     assert [line.split()[:2] for line in lines[3:5]] == [["Format", "accuracy"], ["Average", "reward"]]
     assert " to " in lines[3]
     assert sum(line.startswith("say ") for line in lines) == 3
-    assert lines[-1].startswith("Asked and judged in ")
+    assert lines[-1].startswith("Evaluated in ")
 
 
 def test_several_answers_give_pass_at_k_and_are_written_line_by_line(
@@ -153,10 +153,13 @@ def test_a_task_brings_its_problems_and_its_grader(verifine: Command, base: Path
     ("words", "message"),
     [
         ([], "nothing to ask nobody: give --data with --grader, or --task, or a run directory"),
-        (["--data", "a.jsonl", "--task", "add"], "--data and --task both say what to ask; give one of them"),
+        (["--data", "a.jsonl", "--task", "add"], "--data and --task exclude each other; give one of them"),
         (["--task", "ad"], "`data.task` is 'ad', but must be 'largest'"),
         (["--task", "add", "--temperature", "0.5"], "raise samples, or remove it"),
-        (["--task", "add", "--out", "missing/x.jsonl"], "--out: there is no folder missing; make it, or give another"),
+        (
+            ["--task", "add", "--out", "missing/x.jsonl"],
+            "--out: there is no folder missing; create it, or give another",
+        ),
         (["--task", "add", "--limit", "2"], 'no model "nobody"'),
     ],
 )

@@ -238,7 +238,7 @@ BAD_WORDS: Mapping[str, tuple[list[str], int, str]] = {
         2,
         '--judge-url: "localhost" is not an address',
     ),
-    "key for nobody": (["--sample", "x", "--judge-key-env", "KEY"], 2, "--judge-key-env: there is no --judge-url"),
+    "key for nobody": (["--sample", "x", "--judge-key-env", "KEY"], 2, "--judge-key-env: the key needs a --judge-url"),
     "no sample": ([], 2, "--sample"),
 }
 

@@ -26,10 +26,10 @@ from verifine.testing.sessions import POINTS, begin_session, end_session, hash_f
 pytestmark = pytest.mark.slow
 
 KILLS = 100
-SITTINGS_AT_ONCE = 2
+SESSIONS_AT_ONCE = 2
 KILLED, DISK_FAILED = -9, 3
 KILLED_AFTER = (0.04, 0.5)
-"""Of the time that an undisturbed run takes: a session needs about a fifth of it to begin."""
+"""Shares of the time that an undisturbed run takes; a session needs about a fifth of it to start."""
 
 SHORT: dict[str, Any] = {"steps": 2, "keep_last": 1}
 LONG: dict[str, Any] = {"steps": 40}
@@ -43,7 +43,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def sit_out(config: RunConfig, fault: Fault | None = None, kill_after_s: float | None = None) -> int:
+def run_session_to_end(config: RunConfig, fault: Fault | None = None, kill_after_s: float | None = None) -> int:
     return end_session(begin_session(config, fault), kill_after_s)
 
 
@@ -66,7 +66,7 @@ def check_it_is_whole(run: RunDirectory, steps: int, weights: str) -> None:
     assert [report.step for report in read_metrics(run.metrics)] == list(range(1, steps + 1))
     assert sorted(path.name for path in run.evaluations.iterdir()) == ["baseline.json", "final.json"]
     assert len(list(run.rollouts.glob("*.jsonl"))) == len(list(run.rollouts.glob("*.safetensors"))) == steps
-    # What is written after the end of training may be written again at any time, which takes its draft away.
+    # What is written after the end of training may be written again at any time, which removes its draft.
     late = (run.report, run.heartbeat, run.path / RUN_FILE)
     assert set(run.path.rglob(".*")) <= {run.lock, *map(draft_of, late)}
     assert find_status(run).status == "finished"
@@ -75,19 +75,19 @@ def check_it_is_whole(run: RunDirectory, steps: int, weights: str) -> None:
 def undisturbed(folder: Path, model: Path, **sections: Any) -> tuple[str, list[str]]:
     """The hash of its weights, and every point of its writing."""
     config = tiny_run(folder, model, **sections)
-    assert sit_out(config) == 0
+    assert run_session_to_end(config) == 0
     assert config.run.directory is not None
     return hash_final_model(config.run.directory), json.loads((folder / POINTS).read_text())
 
 
 def kill_at_random(model: Path, folder: Path, seed: int, weights: str, calm_s: float) -> str:
-    """KILLS / SITTINGS_AT_ONCE kills, in as many runs as come to their end meanwhile."""
+    """KILLS / SESSIONS_AT_ONCE kills, spread over as many runs as finish meanwhile."""
     random, kills, runs = Random(seed), 0, 0
     while True:
         config = tiny_run(folder / str(runs), model, run=LONG)
         run, resumed = RunDirectory(path=folder / str(runs) / "run"), 0
-        while kills < KILLS // SITTINGS_AT_ONCE:
-            code = sit_out(config, kill_after_s=calm_s * random.uniform(*KILLED_AFTER))
+        while kills < KILLS // SESSIONS_AT_ONCE:
+            code = run_session_to_end(config, kill_after_s=calm_s * random.uniform(*KILLED_AFTER))
             if code == 0:
                 break
             assert code == KILLED
@@ -95,20 +95,20 @@ def kill_at_random(model: Path, folder: Path, seed: int, weights: str, calm_s: f
             if run.config.exists():
                 check_nothing_is_lost(run)
             resumed = acknowledged(run)
-        while sit_out(config) != 0:
+        while run_session_to_end(config) != 0:
             pass
         check_it_is_whole(run, LONG["steps"], weights)
         runs += 1
-        if kills == KILLS // SITTINGS_AT_ONCE:
-            return f"{kills} kills in {runs} runs of {LONG['steps']} steps; the last had come to step {resumed}"
+        if kills == KILLS // SESSIONS_AT_ONCE:
+            return f"{kills} kills in {runs} runs of {LONG['steps']} steps; the last one reached step {resumed}"
 
 
 def test_a_hundred_kills_at_random_times_change_nothing(model: Path, tmp_path: Path) -> None:
     began = time.monotonic()
     weights, _ = undisturbed(tmp_path / "calm", model, run=LONG)
     calm_s = time.monotonic() - began
-    with ThreadPoolExecutor(SITTINGS_AT_ONCE) as pool:
-        seeds = range(SITTINGS_AT_ONCE)
+    with ThreadPoolExecutor(SESSIONS_AT_ONCE) as pool:
+        seeds = range(SESSIONS_AT_ONCE)
         stories = pool.map(lambda seed: kill_at_random(model, tmp_path / str(seed), seed, weights, calm_s), seeds)
     print("\n".join(stories))
 
@@ -119,7 +119,7 @@ def calm(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, li
 
 
 def faults(points: list[str], moment: Moment, error: int | None) -> list[Fault]:
-    """One at every point, in the order in which a run comes to them."""
+    """One at every point, in the order in which a run reaches them."""
     is_cut = moment == "within"
     return [
         Fault(point=point, moment=moment, error=error)
@@ -141,18 +141,18 @@ def survive(model: Path, folder: Path, every: list[Fault], weights: str) -> int:
         return tiny_run(folder / str(runs), model, run=SHORT)
 
     def finish(config: RunConfig) -> None:
-        while sit_out(config) != 0:
+        while run_session_to_end(config) != 0:
             pass
         assert config.run.directory is not None
         check_it_is_whole(RunDirectory(path=config.run.directory), SHORT["steps"], weights)
 
     config = begin()
     for fault in every:
-        code = sit_out(config, fault)
+        code = run_session_to_end(config, fault)
         if code == 0:  # the run was over before it came to that point
             finish(config)
             config = begin()
-            code = sit_out(config, fault)
+            code = run_session_to_end(config, fault)
         assert code == (KILLED if fault.error is None else DISK_FAILED), fault
         assert config.run.directory is not None
         run = RunDirectory(path=config.run.directory)
@@ -175,6 +175,6 @@ def test_whatever_happens_at_any_point_of_writing_changes_nothing(
 ) -> None:
     weights, points = calm
     chains = [faults(points, moment, error) for moment in moments]
-    with ThreadPoolExecutor(SITTINGS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(SESSIONS_AT_ONCE) as pool:
         runs = list(pool.map(lambda k: survive(model, tmp_path / str(k), chains[k], weights), range(len(chains))))
     print(f"{sum(map(len, chains))} {name} at {len(points)} points of writing, in {sum(runs)} runs")

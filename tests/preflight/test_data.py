@@ -24,7 +24,7 @@ def test_data_without_a_fault_gives_nothing_to_say(summary: DataSummary, config:
 def test_a_few_duplicates_are_noted_with_their_places(summary: DataSummary, config: RunConfig) -> None:
     found = only(judge_data(replace(summary, duplicates=Repeats(count=3, first=PAIRS)), config))
     assert (found.severity, found.name) == (Severity.NOTE, "duplicates")
-    assert found.what == "3 rows of 100 ask what another row asks."
+    assert found.what == "3 rows of 100 repeat the question of another row."
     assert found.evidence == (
         "x.jsonl line 5 repeats x.jsonl line 2, x.jsonl line 9 repeats x.jsonl line 2, and 1 more"
     )
@@ -38,7 +38,7 @@ def test_many_duplicates_are_a_warning(summary: DataSummary, config: RunConfig) 
 def test_held_out_rows_that_are_trained_on_are_a_warning(summary: DataSummary, config: RunConfig) -> None:
     found = only(judge_data(replace(summary, overlap=Repeats(count=2, first=PAIRS)), config))
     assert (found.severity, found.name) == (Severity.WARNING, "overlap")
-    assert "2 held-out rows of 50 are trained on as well" in found.what
+    assert "2 held-out rows of 50 are also training rows" in found.what
     assert "data.eval" in found.remedies[0]
 
 

@@ -166,7 +166,7 @@ def test_rows_without_a_right_answer_say_so() -> None:
     train = [Example(id=str(n), messages=(), item={"topic": "x"}) for n in range(5)]
     facts = probe_grader(tried(None, train, callable_grader(lambda sample, item: 1.0)))
     assert facts.right is None
-    assert facts.untried == "the rows bring none: they have no gt_answer, and the grader names no other field"
+    assert facts.untried == "the rows have no gt_answer, and the grader names no other field"
 
 
 def test_a_form_has_no_right_answer() -> None:

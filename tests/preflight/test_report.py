@@ -23,7 +23,7 @@ from verifine.types import Grade
 def test_a_run_that_is_fine_is_a_go(report: Report) -> None:
     assert report.findings == ()
     assert report.verdict is CheckVerdict.GO
-    assert describe_verdict(report) == "Verdict: go, nothing stands in the way of training."
+    assert describe_verdict(report) == "Verdict: go, training can begin."
 
 
 def test_the_worst_findings_come_first(report: Report) -> None:

@@ -123,7 +123,7 @@ def test_what_is_not_written_is_copied_before_it_changes(tmp_path: Path) -> None
     disk = GatedDisk()
     scene = make_scene(tmp_path, disk)
     scene.save(1)
-    scene.saver.take_back()
+    scene.saver.copy_unwritten()
     scene.learner.tensor.fill_(7.0)
     assert (scene.store.steps(), scene.saved()) == ([], [])
     disk.gate.set()
@@ -137,7 +137,7 @@ def test_where_there_is_no_memory_for_a_copy_the_change_waits(tmp_path: Path) ->
     scene = make_scene(tmp_path, disk, unused=NOTHING)
     scene.save(1)
     with ThreadPoolExecutor(1) as pool:
-        update = pool.submit(scene.saver.take_back)
+        update = pool.submit(scene.saver.copy_unwritten)
         assert disk.reached.wait(PATIENCE_S)
         assert not update.done()
         disk.gate.set()
@@ -148,7 +148,7 @@ def test_where_there_is_no_memory_for_a_copy_the_change_waits(tmp_path: Path) ->
 
 def test_nothing_is_copied_or_waited_for_where_nothing_is_being_saved(tmp_path: Path) -> None:
     scene = make_scene(tmp_path, unused=NOTHING)
-    scene.saver.take_back()
+    scene.saver.copy_unwritten()
     assert scene.saved() == []
 
 

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: `checkpoints/step-000010/`, each of which is complete and verified.
+"""The checkpoints of a run: `checkpoints/step-000010/`, all complete and verified.
 
 A checkpoint is written under a temporary name, first its files and then the manifest, each of them to stable storage,
 and is then renamed. So a folder with a final name is complete even if the process or the machine stops at any moment,

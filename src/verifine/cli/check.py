@@ -1,4 +1,4 @@
-"""`verifine check`: would training be in vain?"""
+"""`verifine check`: is training worth starting?"""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check(
     steps: Steps = None,
     max_new_tokens: MaxNewTokens = None,
     seed: Seed = None,
-    rows: Annotated[int, typer.Option(min=1, help="Prompts that the model is asked.")] = 16,
+    rows: Annotated[int, typer.Option(min=1, help="Prompts to ask the model.")] = 16,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Answers to each; the run's group_size, at most 8, if not given.")
     ] = None,
@@ -48,8 +48,8 @@ def check(
 ) -> None:
     """Try data, grader and model before training: is there something to learn, does it fit, and how long will it take?
 
-    Takes what `verifine train` takes, and trains nothing. Exits with 0 for go, with warnings or without, and with 4 for
-    no-go.
+    Takes the options of `verifine train`, and trains nothing. Exits with 0 for go, with or without warnings, and with 4
+    for no-go.
     """
     from verifine.cli.display import make_display
     from verifine.cli.memory import keep_freed_memory

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from verifine.insights.comparison.sentences import Table
 
 _WIDEST = 120
-"""Letters of a line that is good to read."""
+"""Characters in a line."""
 
 
 def compare(

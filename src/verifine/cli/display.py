@@ -1,4 +1,4 @@
-"""How a run is shown while it trains: live on a terminal, plain lines elsewhere, JSON Lines for programs."""
+"""The display of a run while it trains: live on a terminal, plain lines elsewhere, JSON Lines for programs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ HEADER = " step" + "".join(name.rjust(width) for name, _, width, _ in _COLUMNS)
 
 
 def step_line(report: StepReport) -> str:
-    """A step's numbers under `HEADER`; a number that the step does not have is a dash."""
+    """A step's numbers under `HEADER`; missing ones are dashes."""
     cells = [
         (pattern.format(report.metrics[metric]) if metric in report.metrics else "-").rjust(width)
         for _, metric, width, pattern in _COLUMNS
@@ -80,7 +80,7 @@ def _in_brackets(interval: Interval | None) -> str:
 
 
 class Display(Protocol):
-    """Shows a run: a listener to its events that can also be told prose and the outcome."""
+    """Shows a run: listens to its events, and prints text and the outcome."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
@@ -88,11 +88,11 @@ class Display(Protocol):
     def __call__(self, event: RunEvent) -> None: ...
 
     def note(self, text: str) -> None:
-        """A line of prose."""
+        """Prints a line of text."""
         ...
 
     def done(self, row: Mapping[str, Json]) -> None:
-        """The run's outcome, for programs."""
+        """Prints the run's outcome, for programs."""
         ...
 
 
@@ -135,7 +135,7 @@ class PlainDisplay:
 
 
 class LiveDisplay:
-    """Lines that scroll, over a footer that says what is going on, how the reward runs and how long it will take."""
+    """Scrolling lines above a footer with the current stage, the reward so far and the time left."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -179,7 +179,7 @@ class LiveDisplay:
 
 
 class JsonDisplay:
-    """JSON Lines: one object a stage, evaluation and step, and at last the outcome."""
+    """JSON Lines: one object a stage, evaluation and step, and the outcome at the end."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -225,7 +225,7 @@ def _progress_line(event: FetchProgress) -> Text:
 
 
 def make_display(stream: TextIO, *, as_json: bool) -> Display:
-    """The display that fits where the output goes. NO_COLOR and TERM=dumb are honoured by rich."""
+    """The display for the kind of output. NO_COLOR and TERM=dumb are honoured by rich."""
     if as_json:
         return JsonDisplay(stream)
     console = Console(file=stream, highlight=False)

@@ -1,4 +1,4 @@
-"""`verifine doctor`: what this machine has and lacks, or why a run is not learning; and what to do about it."""
+"""`verifine doctor`: checks this machine, or finds out why a run is not learning, and says what to do about it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _MARKS = {"ok": "✓", "note": "!", "skipped": "-", "missing": "✗"}
 def doctor(
     run_dir: Annotated[
         Path | None,
-        typer.Argument(help="A run directory, to be told why the run does not learn; without it, this machine."),
+        typer.Argument(help="A run directory, to find out why the run does not learn; else this machine."),
     ] = None,
     online: Annotated[
-        bool, typer.Option("--online", help="Ask the Hugging Face hub, too, whether it can be reached.")
+        bool, typer.Option("--online", help="Also check whether the Hugging Face hub can be reached.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else.")] = False,
 ) -> None:
-    """Look at this machine, or at a run that does not learn, and say what to change.
+    """Check this machine, or a run that does not learn, and say what to change.
 
-    Of this machine: versions, accelerator, memory, disks, and the sandbox that holds graders' code; the exit code is 3
-    if something is missing that Verifine needs. Of a run, whether or not it is over: what stands out in its numbers.
+    For this machine it shows versions, accelerator, memory, disks, and the sandbox for graders' code; the exit code is
+    3 if something is missing that Verifine needs. For a run, finished or not, it shows what stands out in its numbers.
     """
     if run_dir is None:
         _look_at_machine(online=online, as_json=as_json)
     elif online:
-        raise ConfigError("--online: it is about this machine; leave it out, or leave out the run directory")
+        raise ConfigError("--online checks this machine; leave out --online or the run directory")
     else:
         _look_at_run(run_dir, as_json=as_json)
 

@@ -21,29 +21,29 @@ def eval_command(
     ],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Settings, as for training; a run has its own."),
+        typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Settings, as for training; a run brings its own."),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="The problems: JSONL, CSV or Parquet, or hf://OWNER/NAME; all rows are asked."
+            metavar="FILE", help="The problems: JSONL, CSV or Parquet, or hf://OWNER/NAME; every row is a problem."
         ),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="A built-in task, in place of --data; it brings its grader.")] = None,
+    task: Annotated[str | None, typer.Option(help="A built-in task, in place of --data; it includes a grader.")] = None,
     grader: Annotated[
         str | None, typer.Option(help="A JSON file in OpenAI's grader form, or a preset; else that of the run.")
     ] = None,
     second_grader: Annotated[
-        str | None, typer.Option(help="Another grader that judges the same answers; its word is the verdict's.")
+        str | None, typer.Option(help="A second grader for the same answers; the verdict is based on it.")
     ] = None,
     against: Annotated[
-        str | None, typer.Option(metavar="MODEL|RUN", help="Ask this one the same, and say which is better.")
+        str | None, typer.Option(metavar="MODEL|RUN", help="A model to compare with, on the same problems.")
     ] = None,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Answers to each problem: 1 is greedy, more give avg@k and pass@k.")
     ] = None,
-    temperature: Annotated[float | None, typer.Option(help="To sample at, with several answers.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Ask the first so many problems only.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Sampling temperature for several answers.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask only this many problems, the first ones.")] = None,
     system_prompt: SystemPrompt = None,
     max_new_tokens: MaxNewTokens = None,
     seed: Seed = None,
@@ -53,10 +53,10 @@ def eval_command(
     unsafe_grader_exec: UnsafeGraderExec = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")] = False,
 ) -> None:
-    """Ask a model held-out problems and judge its answers: numbers with intervals, and a verdict beside another model.
+    """Evaluate a model on held-out problems: numbers with intervals, and a verdict if there is a second model.
 
-    A run directory brings its held-out problems, its grader and its settings; --data, --task and --grader ask and judge
-    something else. Nothing is trained, and nothing is written but --out.
+    A run directory brings its held-out problems, its grader and its settings; --data, --task and --grader replace them.
+    Nothing is trained, and only --out is written.
     """
     from verifine.cli.display import make_display
     from verifine.cli.eval_text import describe_evaluations, eval_command_numbers
@@ -108,7 +108,7 @@ def _source(
     from verifine.launch.eval_spec import EvalSource
 
     if data is not None and task is not None:
-        raise ConfigError("--data and --task both say what to ask; give one of them")
+        raise ConfigError("--data and --task exclude each other; give one of them")
     return EvalSource(
         data=data,
         task=task,

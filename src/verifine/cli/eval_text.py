@@ -1,4 +1,4 @@
-"""What `verifine eval` found, as text and as plain values."""
+"""The result of `verifine eval`, as text and as plain values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONGEST_NAME = 30
 
 
 def describe_evaluations(spec: EvalSpec, evaluated: Sequence[ModelEvaluation]) -> str:
-    """The numbers, the verdict where there are two models, and a few answers; in lines that fit the terminal."""
+    """The numbers, the verdict if there are two models, and a few answers; in lines that fit the terminal."""
     width = min(_WIDEST, shutil.get_terminal_size().columns)
     evaluations = [each.evaluation for each in evaluated]
     return "\n".join(
@@ -34,7 +34,7 @@ def describe_evaluations(spec: EvalSpec, evaluated: Sequence[ModelEvaluation]) -
             *_verdict(evaluated, width),
             "",
             *_examples(evaluations, width),
-            f"Asked and judged in {describe_duration(sum(each.seconds for each in evaluated))}.",
+            f"Evaluated in {describe_duration(sum(each.seconds for each in evaluated))}.",
         ]
     )
 
@@ -68,11 +68,11 @@ def _title(spec: EvalSpec, evaluation: Evaluation) -> str:
 
 
 def _table(evaluated: Sequence[ModelEvaluation]) -> list[str]:
-    """A row a number; the intervals are those that hold 95 %, over problems."""
+    """A row for each number; the 95 % intervals are over problems."""
     columns = [{each.name: each for each in metrics_with_intervals(one.evaluation)} for one in evaluated]
     names = list(dict.fromkeys(name for column in columns for name in column))
     if not names:
-        return ["Not one answer could be scored."]
+        return ["No answer could be scored."]
     heads = ["", *(cell for one in evaluated for cell in (one.target.label, "95 % interval"))]
     rows = [[name, *(cell for column in columns for cell in _cells(column.get(name)))] for name in names]
     return text_table([heads, *rows])
@@ -85,7 +85,7 @@ def _cells(standing: MetricWithInterval | None) -> tuple[str, str]:
 
 
 def _pairing(evaluated: Sequence[ModelEvaluation]) -> Pairing | None:
-    """The first model beside the second; None: there is one."""
+    """The first model compared with the second; None: there is only one."""
     return pair_up(evaluated[1].evaluation, evaluated[0].evaluation) if len(evaluated) == 2 else None
 
 
@@ -95,7 +95,7 @@ def _verdict(evaluated: Sequence[ModelEvaluation], width: int) -> Iterator[str]:
         return
     yield ""
     if not pairing.pairs:
-        yield "They cannot be compared: no problem has answers of both that could be judged."
+        yield "The models cannot be compared: no problem has an answer from both that could be judged."
         return
     one, other = (each.target.label for each in evaluated)
     verdict = f"{one} is {pairing.conclusion.value} than {other}"
@@ -106,7 +106,7 @@ def _verdict(evaluated: Sequence[ModelEvaluation], width: int) -> Iterator[str]:
 
 
 def _examples(evaluations: Sequence[Evaluation], width: int) -> Iterator[str]:
-    """Of two models the problems that made the difference; of one the first that went each way."""
+    """For two models, problems with different results; for one, examples of its best, worst and typical answers."""
     longest = min(_LONGEST_NAME, max(len(evaluation.name) for evaluation in evaluations))
     if len(evaluations) == 2:
         for pair in pair_up(evaluations[1], evaluations[0]).examples(_SHOWN):

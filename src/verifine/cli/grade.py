@@ -1,4 +1,4 @@
-"""`verifine grade`: try a grader before a model learns to please it."""
+"""`verifine grade`: try a grader before training with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="grade",
-    help="Try a grader before a model learns to please it: one answer, the grader itself, or a whole dataset.",
+    help="Try a grader before training with it: on one answer, the grader itself, or a whole dataset.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -27,7 +27,7 @@ _JudgeUrl = Annotated[
     str | None,
     typer.Option(
         "--judge-url",
-        help="The server that model graders ask, up to /v1; else what OPENAI_BASE_URL says.",
+        help="The server for model graders, up to /v1; else OPENAI_BASE_URL.",
         metavar="URL",
     ),
 ]
@@ -41,7 +41,7 @@ _JudgeKey = Annotated[
 def run_grader(
     grader: _Spec,
     sample: Annotated[
-        str, typer.Option(help="The answer to grade, or @FILE with it in; @@ for a text that begins with @.")
+        str, typer.Option(help="The answer to grade, or @FILE to read it; @@ for a text that begins with @.")
     ],
     item: Annotated[
         str, typer.Option(help="The row it answers, as a JSON object with the fields the grader reads, or @FILE.")
@@ -77,13 +77,13 @@ def validate_grader(
     grader: Annotated[str, typer.Argument(metavar="GRADER.json", help="The grader's file, or the name of a preset.")],
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="Print the grader with every default filled in, as OpenAI's graders/validate."),
+        typer.Option("--json", help="Print the grader with all defaults filled in, like OpenAI's graders/validate."),
     ] = False,
     judge_url: _JudgeUrl = None,
     judge_key_env: _JudgeKey = None,
     unsafe_grader_exec: UnsafeGraderExec = False,
 ) -> None:
-    """Say whether a grader can be used: its fields, its templates, and its code, which is loaded in the sandbox.
+    """Check whether a grader can be used: its fields, its templates, and its code, which is loaded in the sandbox.
 
     All problems are shown at once.
     """
@@ -128,8 +128,8 @@ def try_grader(
 ) -> None:
     """Show how a grader scores a whole dataset, or the saved answers of a run.
 
-    Without --rollouts it grades the answer of each row; a row without one is answered with its right answer, written
-    in the ways a model may write it, and the best of them counts. Empty text and nonsense are graded beside it. With
+    Without --rollouts it grades the answer of each row; for a row without one it takes the right answer, written
+    in the ways a model may write it, and the best of them counts. Empty text and nonsense are graded as well. With
     --rollouts it grades what a model answered in a run, and compares the scores with those that were recorded.
     """
     from verifine.cli.grader_options import build_services, check_plot, progress_bar, to_json

@@ -1,4 +1,4 @@
-"""What the verbs of `grade` read from the command line, and how they show progress."""
+"""The command-line options of the `grade` verbs, and their progress bar."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from verifine.types import Grade, Json
 
 
 def build_services(judge_url: str | None, judge_key_env: str | None, unsafe_grader_exec: bool) -> Services:
-    """What the command line lets the grader use; warns where code runs outside the sandbox."""
+    """The services that the grader may use; warns if code runs outside the sandbox."""
     warn_of(unsafe_grader_exec)
     if judge_url is None and judge_key_env is not None:
-        raise ConfigError("--judge-key-env: there is no --judge-url that the key is for; give both")
+        raise ConfigError("--judge-key-env: the key needs a --judge-url; give both")
     judge = None if judge_url is None else _judge(judge_url, judge_key_env)
     level = Level.UNSAFE if unsafe_grader_exec else None
     return Services(grading=GradingConfig(judge=judge), environment=dict(os.environ), level=level)
@@ -45,14 +45,14 @@ def _judge(url: str, key_env: str | None) -> ServiceConfig:
 def check_plot(path: Path | None) -> None:
     """ConfigError if an image cannot be written there."""
     if path is not None and path.suffix.lower() != ".png":
-        raise ConfigError(f"--plot: {path} must end in .png, for it is a PNG image")
+        raise ConfigError(f"--plot: {path} must end in .png, since it is written as a PNG image")
     if path is not None and path.is_dir():
         raise ConfigError(f"--plot: {path} is a folder; give the name of a file in it")
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A progress bar on a terminal, shown once something is left to do; nothing elsewhere."""
+    """A progress bar, shown only on a terminal."""
     console = Console(stderr=True)
     with RichProgress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("grading", total=None, visible=False)
@@ -67,7 +67,7 @@ def explain_grade(grade: Grade) -> str | None:
 
 
 def read_text(value: str, option: str) -> str:
-    """The text itself, or with `@FILE` what stands in the file; `@@` begins a text that begins with `@`.
+    """The text itself, or with `@FILE` the content of the file; `@@` is for a text that begins with `@`.
 
     Raises:
         ConfigError: there is no such file, or it is not UTF-8.
@@ -104,7 +104,7 @@ def read_item(value: str) -> dict[str, Json]:
     return item
 
 
-_ITEM_FORM = 'write an object such as \'{"gt_answer": "12"}\', or @FILE with one in it'
+_ITEM_FORM = 'write an object such as \'{"gt_answer": "12"}\', or @FILE to read it from a file'
 
 
 def to_json(value: object) -> str:

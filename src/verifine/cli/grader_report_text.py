@@ -1,4 +1,4 @@
-"""A grader's report as text: histogram and numbers in one table, then what they say in a few sentences."""
+"""A grader's report as text: histogram and numbers in one table, then a few sentences about them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def describe_grader_report(report: GraderReport) -> str:
 
 
 def _table(report: GraderReport, width: int) -> list[str]:
-    """One column a series: a bar for every bin, then the numbers."""
+    """One column for each series: a bar for every bin, then the numbers."""
     series, digits = list(report.series.values()), _digits(report)
     measured = [row for row in _measures(series, digits) if set(row[1:]) != {_NONE}]
     if any(scores.unscorable for scores in series):
@@ -122,7 +122,7 @@ def _verdict(right: Sequence[ProbeResult], digits: int) -> str:
 
 
 def _cheap_answers(results: Sequence[ProbeResult]) -> dict[tuple[Probe, ...], list[str]]:
-    """Where the controls score at least as much as the right answer; those that do so in the same rows together."""
+    """The rows in which empty text or nonsense scores at least as much as the right answer."""
     right = {result.attempt.row.id: result.grade.score for result in results if result.attempt.probe is Probe.RIGHT}
     places: dict[Probe, list[str]] = {}
     for result in results:

@@ -11,7 +11,7 @@ from typing import Self
 from verifine.runs.requests import RunRequest
 
 _REQUESTS = {signal.SIGINT: RunRequest.STOP, signal.SIGTERM: RunRequest.PAUSE}
-"""A person at the keyboard wants the model as it is; a machine that is taken away leaves no time for it."""
+"""A person who presses Ctrl-C wants the model saved; a machine that is being taken away leaves no time for that."""
 
 
 class Interrupt:

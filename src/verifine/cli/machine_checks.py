@@ -1,4 +1,4 @@
-"""What `verifine doctor` looks at, and what it says of each thing."""
+"""The checks of `verifine doctor` on this machine, and their messages."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from verifine.runs.environment import Environment, describe_environment
 from verifine.types import Json
 
 NEEDED_BYTES = 1 << 30
-"""Free disk below which it gets tight: the smallest model of the catalogue takes 0.3 GB, and a run of it 0.5 GB."""
+"""Less free disk than this is too little: the smallest model of the catalogue takes 0.3 GB, and a run of it 0.5 GB."""
 
 GIB = 1 << 30
 
 
 class State(StrEnum):
-    """How a check came out."""
+    """The result of a check."""
 
     OK = "ok"
     NOTE = "note"
     """Good to know; Verifine works."""
     SKIPPED = "skipped"
-    """Not looked at."""
+    """Not checked."""
     MISSING = "missing"
-    """Something that Verifine needs."""
+    """Verifine needs it and it is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     name: str
     state: State
@@ -47,12 +47,12 @@ class Check:
 
 
 def check_machine(*, online: bool) -> Iterator[Check]:
-    """Every check, one by one, for some take a second. Nothing is asked over a network unless `online`."""
+    """Every check, one by one, since some take a second. The network is not used unless `online`."""
     environment = describe_environment()
     yield from check_versions(environment)
     yield from check_processor(environment)
     memory = read_memory()
-    found = f"{memory.total / GIB:.1f} GiB, of which {memory.free / GIB:.1f} GiB free"
+    found = f"{memory.total / GIB:.1f} GiB, {memory.free / GIB:.1f} GiB free"
     yield Check(name="memory", state=State.OK, found=found)
     yield check_disk("disk here", Path.cwd())
     yield from _check_with_torch(online=online)
@@ -61,11 +61,11 @@ def check_machine(*, online: bool) -> Iterator[Check]:
 
 
 def check_versions(environment: Environment) -> Iterator[Check]:
-    """Of Python and of what cannot be done without."""
+    """The versions of Python and the required packages."""
     yield Check(name="Python", state=State.OK, found=environment.python)
     packages = {
         "Verifine": (environment.verifine, "install it, such as with `pip install -c constraints.txt .` in its folder"),
-        "torch": (environment.torch, "pip install torch; https://pytorch.org says which build fits your GPU"),
+        "torch": (environment.torch, "pip install torch; see https://pytorch.org for the build that fits your GPU"),
         "transformers": (environment.transformers, "pip install transformers"),
     }
     for name, (found, hint) in packages.items():
@@ -76,7 +76,7 @@ def check_versions(environment: Environment) -> Iterator[Check]:
 
 
 def check_processor(environment: Environment) -> Iterator[Check]:
-    """Its cores, and who gets how many threads."""
+    """The processor's cores, and how many threads each part of a run gets."""
     quota = "" if environment.core_quota is None else f" (this container may use {environment.core_quota:g})"
     found = f"{pluralize(environment.cores, 'core')}{quota}, {environment.cpu}"
     yield Check(name="processor", state=State.OK, found=found)
@@ -85,20 +85,20 @@ def check_processor(environment: Environment) -> Iterator[Check]:
 
 
 def check_disk(name: str, folder: Path) -> Check:
-    """Where `folder` is, or is going to be."""
+    """The disk of `folder`, which may not exist yet."""
     existing = next(each for each in (folder, *folder.parents) if each.exists())
     free = shutil.disk_usage(existing).free
     found = f"{free / GIB:.1f} GiB free at {folder}"
     if not os.access(existing, os.W_OK):
-        hint = "work in a folder that you may write to, or set VERIFINE_HOME to one"
+        hint = "use a folder that you can write to, or set VERIFINE_HOME to one"
         return Check(name=name, state=State.MISSING, found=f"{folder} cannot be written to", hints=(hint,))
     if free < NEEDED_BYTES:
-        return Check(name=name, state=State.MISSING, found=found, hints=("make room for 1 GiB at least",))
+        return Check(name=name, state=State.MISSING, found=found, hints=("free at least 1 GiB",))
     return Check(name=name, state=State.OK, found=found)
 
 
 def check_sandbox(report: LevelReport) -> Check:
-    """What holds the code of graders, and of answers that are code."""
+    """The sandbox for graders' code, and for answers that are code."""
     if report.level is None:
         found = "none: graders that run code (python, code, math) are refused"
         return Check(name="sandbox", state=State.MISSING, found=found, hints=report.missing)
@@ -109,7 +109,7 @@ def check_sandbox(report: LevelReport) -> Check:
 
 
 def check_extras(versions: dict[str, str | None]) -> Check:
-    """Packages that only some data needs."""
+    """Packages that only some data formats need."""
     found = ", ".join(f"{name} {number or 'not installed'}" for name, number in versions.items())
     if None not in versions.values():
         return Check(name="data extras", state=State.OK, found=found)
@@ -121,7 +121,7 @@ def _check_with_torch(*, online: bool) -> Iterator[Check]:
     try:
         import torch
     except (ImportError, OSError) as error:  # OSError: one of its libraries cannot be loaded
-        hint = "install torch again; accelerator, model cache and hub were not looked at"
+        hint = "install torch again; accelerator, model cache and hub were not checked"
         yield Check(name="torch import", state=State.MISSING, found=f"fails: {error}", hints=(hint,))
         return
     from verifine.models.provision import cache_folder
@@ -132,27 +132,27 @@ def _check_with_torch(*, online: bool) -> Iterator[Check]:
         found = f"{torch.cuda.get_device_name(0)} with {memory:.0f} GiB{others}"
         yield Check(name="accelerator", state=State.OK, found=found)
     elif Path("/dev/nvidia0").exists():
-        hint = "install the build of torch for your driver's CUDA version: https://pytorch.org says which"
+        hint = "install the build of torch for your driver's CUDA version: see https://pytorch.org"
         found = f"there is an NVIDIA GPU, but torch {torch.__version__} cannot use it"
         yield Check(name="accelerator", state=State.NOTE, found=found, hints=(hint,))
     else:
-        found = "none: models train on the processor, which is enough for the quickstart"
+        found = "none: models train on the CPU, which is enough for the quickstart"
         yield Check(name="accelerator", state=State.NOTE, found=found)
     yield check_disk("model cache", cache_folder())
     yield _check_hub(online=online)
 
 
 def _check_hub(*, online: bool) -> Check:
-    """Whether models can be fetched; a model in a folder, and the packaged one, need no hub."""
+    """Whether models can be downloaded; a model in a folder, and the packaged one, do not need the hub."""
     from huggingface_hub import HfApi, constants
 
     from verifine.models.catalogue import CATALOGUE
     from verifine.models.provision import ask_hub
 
     if constants.HF_HUB_OFFLINE:
-        return Check(name="model hub", state=State.SKIPPED, found="not used, for HF_HUB_OFFLINE is set")
+        return Check(name="model hub", state=State.SKIPPED, found="not used, since HF_HUB_OFFLINE is set")
     if not online:
-        return Check(name="model hub", state=State.SKIPPED, found="not asked; --online asks it")
+        return Check(name="model hub", state=State.SKIPPED, found="not checked; --online checks it")
     failure = ask_hub(next(iter(CATALOGUE.values())).hub_id, HfApi())
     if failure is None:
         return Check(name="model hub", state=State.OK, found=f"{constants.ENDPOINT} answers")

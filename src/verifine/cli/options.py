@@ -1,4 +1,4 @@
-"""The options that `train` and `check` share, and the config that they and a file make."""
+"""The options that `train` and `check` share, and the config built from them and a file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Steps = Annotated[int | None, typer.Option(help="Training steps.")]
 MaxNewTokens = Annotated[int | None, typer.Option(help="Longest answer, in tokens.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of every random number of the run.")]
 UnsafeGraderExec = Annotated[
-    bool, typer.Option("--unsafe-grader-exec", help="Run graders' code outside the sandbox. Only code you trust.")
+    bool, typer.Option("--unsafe-grader-exec", help="Run graders' code outside the sandbox. Only for code you trust.")
 ]
 
 UNSAFE_NOTE = (
@@ -55,7 +55,7 @@ UNSAFE_NOTE = (
 
 
 def warn_of(unsafe_grader_exec: bool) -> None:
-    """Prints the warning to standard error, so that it is seen whatever goes to standard output."""
+    """Prints the warning to standard error, so that it shows wherever standard output goes."""
     if unsafe_grader_exec:
         print(UNSAFE_NOTE, file=sys.stderr)
 
@@ -84,7 +84,7 @@ def reward_options(grader: str | None, reward_type: str | None, system_prompt: s
 
 
 def load_run(words: list[str], options: Mapping[str, object]) -> RunConfig:
-    """The config that a file, overrides and options make; an option that was not given is None."""
+    """The config from a file, overrides and options; an option that was not given is None."""
     from verifine.config import load_config
     from verifine.errors import ConfigError
 

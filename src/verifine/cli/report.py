@@ -11,7 +11,7 @@ import typer
 def report(
     run_dir: Annotated[Path, typer.Argument(help="The run directory that training printed.")],
 ) -> None:
-    """Write report.html of a run again, from what is in its directory."""
+    """Write report.html of a run again, from the files in its directory."""
     from verifine.insights.report import write_report
     from verifine.runs.directory import RunDirectory
 

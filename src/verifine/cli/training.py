@@ -1,4 +1,4 @@
-"""What the verbs that train have in common: they train, show it, and tell the outcome."""
+"""The common part of the verbs that train: train with a display, and print the outcome."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SHOWN_CHARACTERS = 100
 def carry_out(
     display: Display, work: Callable[[LaunchOptions], TrainedRun], *, unsafe_grader_exec: bool = False
 ) -> TrainedRun:
-    """Trains with a live display: `work` gets the options to launch with.
+    """Trains with a live display; `work` is called with the launch options.
 
     The first Ctrl-C finishes the step and saves, a SIGTERM pauses, and a second signal stops at once.
     """
@@ -57,7 +57,7 @@ def carry_out(
 
 
 def tell_outcome(trained: TrainedRun, display: Display) -> None:
-    """Prints the result in a sentence, a few answers before and after training, and where the files are."""
+    """Prints the result in a sentence, a few answers before and after training, and the paths of the files."""
     display.note("")
     display.note(describe_outcome(read_run(trained.directory)))
     summary = trained.summary

@@ -73,7 +73,7 @@ class AlgorithmConfig(Schema):
         default=None,
         gt=1,
         description="Bound on what a token of negative advantage costs, as a multiple of it, however likely the token "
-        "has become; 3 is usual, null is none.",
+        "has become; 3 is usual, null is no bound.",
     )
     beta: float = Field(
         default=0.0,

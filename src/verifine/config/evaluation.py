@@ -41,7 +41,7 @@ class EvaluationConfig(Schema):
     patience: int | None = Field(
         default=None,
         ge=1,
-        description="Training stops after so many evaluations in a row without a new best; null: it continues. Needs "
+        description="Training stops after this many evaluations in a row without a new best; null: it continues. Needs "
         "run.eval_interval.",
     )
     keep: Literal["last", "best"] = Field(

@@ -161,7 +161,7 @@ class RunSection(Schema):
     steps: int | None = Field(default=100, ge=1, description="Training steps; null: as many as `minutes` allow.")
     minutes: float | None = Field(default=None, gt=0, description="Time limit, evaluations included; null: none.")
     eval_interval: int | None = Field(
-        default=None, ge=1, description="Evaluate on held-out data every so many steps; null: before and after only."
+        default=None, ge=1, description="Steps between two evaluations on held-out data; null: before and after only."
     )
     save_interval: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto",

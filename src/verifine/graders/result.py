@@ -55,7 +55,7 @@ class GraderMetadata(_Answer):
     """In seconds."""
     scores: Mapping[str, float]
     token_usage: int | None
-    """Of all judges; None: no judge was asked."""
+    """The tokens of all judges; None: no judge was asked."""
     sampled_model_name: str | None
     errors: GraderErrors
 

@@ -1,1 +1,1 @@
-"""Starting, checking and evaluating runs: what the command line, Python programs and child processes call."""
+"""Starting, checking and evaluating runs: the functions for the command line, Python programs and child processes."""

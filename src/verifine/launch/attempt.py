@@ -1,4 +1,4 @@
-"""One process that takes up a run: it holds the directory, shows that it is alive, and says how it ended."""
+"""One process that works on a run: it locks the directory, shows that it is alive, and records how it ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from verifine.runs.run_file import Attempt, Provenance, read_run_file, write_run
 
 
 class OpenAttempt:
-    """An attempt at a run while it lasts."""
+    """An attempt in progress."""
 
     def __init__(self, directory: RunDirectory, environment: Environment, listeners: Sequence[Listener]) -> None:
         self.directory = directory
@@ -41,24 +41,24 @@ class OpenAttempt:
         self._is_announced = self._has_ended = False
 
     def announce(self) -> None:
-        """Writes into the run that there is this attempt."""
+        """Records the attempt in the run."""
         self._write()
         self.events.emit(AttemptBegan(number=self._attempt.number))
 
     def begin_training(self, from_step: int, provenance: Provenance) -> None:
-        """From now on the run has begun, and its directory is never used for another one."""
+        """Marks the run as begun; its directory is not used for another run after this."""
         self._attempt = replace(self._attempt, from_step=from_step)
         self._write(provenance)
 
     def end(self) -> None:
-        """Writes that the attempt is over."""
+        """Records that the attempt is over."""
         if self._is_announced:
             self._attempt = replace(self._attempt, ended=datetime.now(UTC))
             self._write()
 
     def fail(self, error: BaseException) -> None:
-        """Writes what broke the attempt off, unless training has written an end already."""
-        with suppress(DiskError):  # the error that broke it off matters more
+        """Records the error that ended the attempt, unless training has recorded an end already."""
+        with suppress(DiskError):  # the error that ended it matters more
             if self._is_announced and not self._has_ended:
                 self.events.emit(ended_by(error))
             self.end()
@@ -88,7 +88,7 @@ class OpenAttempt:
 def open_attempt(
     directory: RunDirectory, environment: Environment, listeners: Sequence[Listener]
 ) -> Iterator[OpenAttempt]:
-    """Takes up a run, and lets go of it again.
+    """Begins an attempt at a run, and ends it on exit.
 
     Raises:
         ConfigError: another process is training in it.

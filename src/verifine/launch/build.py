@@ -1,4 +1,4 @@
-"""From the inputs of a run to its parts: the only place that knows every implementation."""
+"""Builds the parts of a run from its inputs: the only module that knows every implementation."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ from verifine.types import Example, Prompt, Sampling
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunModels:
-    """The models that a run works with."""
+    """The models of a run."""
 
     policy: LanguageModel
     """The one that learns."""
     reference: LanguageModel | None = None
-    """A frozen copy of the starting model; None: there is no KL penalty, or the policy without its adapters is it."""
+    """A frozen copy of the starting model; None: there is no KL penalty, or it is the policy without its adapters."""
     critic: LanguageModel | None = None
     """None: there is no critic, or it is a head on the policy's own trunk."""
 
@@ -65,13 +65,13 @@ class RunModels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltRun:
-    """A run that can begin."""
+    """A run that is ready to begin."""
 
     config: ResolvedConfig
     files: ProvisionedModel
-    """Those of the model that it starts from."""
+    """The files of the model that it starts from."""
     start: str | None
-    """The sha256 of the checkpoint that the weights were taken from; None: they are the model's own."""
+    """The sha256 of the checkpoint with the starting weights; None: they are the model's own."""
     model: LanguageModel
     trainer: Trainer
     eval_set: EvalSet
@@ -106,7 +106,7 @@ def build_run(
 ) -> BuiltRun:
     """Loads the model and puts everything together.
 
-    `resumed` is the state of a run whose weights are restored later, and which divides memory as it did before.
+    `resumed` is the state of a run to continue: its memory plan is used again, and its weights are restored later.
 
     Raises:
         VerifineError: the model or the data cannot be used.
@@ -158,7 +158,7 @@ def _load_policy(files: ProvisionedModel, config: RunConfig, precision: Precisio
 
 
 def _load_copy(files: ProvisionedModel, policy: LanguageModel) -> LanguageModel:
-    """A second copy of the starting model, computed with as the first one is."""
+    """A second copy of the starting model, with the settings of the first."""
     return replace(load_model(files, "float32"), compute_dtype=policy.compute_dtype)
 
 
@@ -171,14 +171,14 @@ def assemble_trainer(
     memory: MemoryPlan | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Assembly:
-    """Measures the prompts, resolves the config with that, and builds the trainer. `memory` None: it is planned.
+    """Measures the prompts, resolves the config with them, and builds the trainer. `memory` None: it is planned.
 
     Raises:
         DataError: an example's prompt does not fit the model.
     """
     model, longest = models.policy, inputs.max_new_tokens
     source = PromptSource(inputs.train, partial(render_prompt, model, max_new_tokens=longest), inputs.config.run.seed)
-    lengths = source.measure()  # A prompt that does not fit is told before anything is sampled, not when it is drawn.
+    lengths = source.measure()  # Prompts that do not fit are reported before anything is sampled.
     held_out = render_held_out(inputs.held_out, model, longest)
     config = facts.with_longest_prompt(lengths.longest).resolve(inputs.config, memory)
     oom_counter = OomCounter()
@@ -202,7 +202,7 @@ def assemble_trainer(
 
 
 def sampling_of(config: RunConfig, max_new_tokens: int) -> Sampling:
-    """How a run samples answers to learn from."""
+    """The sampling of the answers to learn from."""
     return Sampling(
         group_size=config.sampling.group_size,
         max_new_tokens=max_new_tokens,
@@ -213,10 +213,10 @@ def sampling_of(config: RunConfig, max_new_tokens: int) -> Sampling:
 
 
 def render_held_out(examples: Iterable[Example], model: LanguageModel, max_new_tokens: int) -> list[Prompt]:
-    """The prompts of held-out examples, with ids that no prompt of a step has.
+    """The prompts of held-out examples, with ids that differ from those of training prompts.
 
     Raises:
-        DataError: prompts that do not fit the model, the first of them by name.
+        DataError: a prompt does not fit the model.
     """
     prompts, problems = [], Problems()
     for example in examples:

@@ -1,4 +1,4 @@
-"""What can be done before training: the check, and a dry run."""
+"""The check before training, and a dry run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def dry_run(config: RunConfig, options: LaunchOptions = DEFAULT_OPTIONS) -> DryR
     """Does everything up to the first sample: reads the data, builds the grader, loads the model, renders prompts.
 
     Raises:
-        VerifineError: whatever `train` would have found wrong before it began.
+        VerifineError: anything that `train` would refuse before it begins.
     """
     RunDirectory.check_free(config.run.directory)
     inputs = load_inputs(config)
@@ -71,7 +71,7 @@ def check_run(
     `extent` None asks CHECKED_ROWS prompts.
 
     Raises:
-        VerifineError: what `train` would refuse anyway.
+        VerifineError: anything that `train` would refuse.
     """
     inputs = load_inputs(config)
     with open_graders(inputs, grader, options.services()) as graders:
@@ -82,7 +82,7 @@ def check_run(
 
 
 def build_checked(inputs: RunInputs, graders: RunGraders, tell: Listener, extent: Extent) -> tuple[BuiltRun, Report]:
-    """Builds a run and checks it on the way, so that most blockers are found before the model is loaded.
+    """Builds a run and checks it meanwhile, so that most blockers are found before the model is loaded.
 
     Raises:
         NoGoError: as soon as a blocker is found.

@@ -1,4 +1,4 @@
-"""What `verifine eval` asks models, and how it grades their answers."""
+"""The problems of `verifine eval`, and how it grades the answers."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class EvalTarget:
     """A model to evaluate."""
 
     label: str
-    """The name that the user gave."""
+    """The user's name for it."""
     model: str
     """A catalogue name, a hub id or a folder."""
     run: RunDirectory | None
-    """The run that trained it; None: it is just a model."""
+    """The run that trained it; None: it is not from a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +35,14 @@ class EvalSource:
     """The problems to ask. Without `data` and `task`: those that the run of the first target held out."""
 
     data: str | None = None
-    """A file or a dataset on the hub, as `data.train` has it."""
+    """A file or a dataset on the hub, in the form of `data.train`."""
     task: str | None = None
     grader: AnyGrader | None = None
     """None: the grader of the task or the run."""
     second_grader: AnyGrader | None = None
     """None: the second grader of the run, if it has one."""
     limit: int | None = None
-    """Most problems to ask; None: all of a file, and data.eval_size of a task."""
+    """The largest number of problems; None: all of a file, and data.eval_size of a task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ def _data_overrides(source: EvalSource) -> list[str]:
     if source.task is None:
         return []
     without = ["data.train=null", "data.eval=null", "data.columns={}", "data.system_prompt=null", "grader=null"]
-    # A task says how long its answers are.
+    # A task sets the length of its answers.
     return [*without, f"data.task={source.task}", "sampling.max_new_tokens=null"]
 
 
@@ -137,6 +137,6 @@ def _spec(source: EvalSource, inputs: RunInputs, place: str) -> EvalSpec:
 
 
 def _has_program_grader(target: EvalTarget) -> bool:
-    """Whether a Python program graded the run. Then no grader in its config is the run's."""
+    """Whether a Python program graded the run. Then the grader in its config, if any, was not used."""
     run = target.run
     return run is not None and run.environment.exists() and read_environment(run.environment).own_grader

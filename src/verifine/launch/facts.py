@@ -1,4 +1,4 @@
-"""What a config is resolved with, found out once: about the model, the machine and the data of a run."""
+"""The facts that a config is resolved with: about the model, the machine and the data of a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from verifine.models.threads import use_threads
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """Everything that `resolve` needs beside the config."""
+    """Everything that `resolve` needs besides the config."""
 
     model: ModelFacts
     machine: MachineFacts
@@ -37,21 +37,21 @@ class RunFacts:
         return resolve(config, self.model, self.machine, self.data, memory=memory)
 
     def with_longest_prompt(self, tokens: int) -> RunFacts:
-        """The same, once the prompts are measured."""
+        """The facts, completed with the lengths of the prompts."""
         return replace(self, data=replace(self.data, longest_prompt=tokens))
 
     def starting_from(self, checkpoint: Path) -> RunFacts:
-        """The same, once the checkpoint to start from is found."""
+        """The facts, completed with the checkpoint to start from."""
         return replace(self, model=replace(self.model, start_from=checkpoint))
 
 
 def find_facts(inputs: RunInputs, files: ProvisionedModel) -> RunFacts:
-    """What is known before the model is loaded: prompts are not measured yet.
+    """The facts that are known before the model is loaded, without the lengths of the prompts.
 
     Raises:
-        ModelError: the folder holds no model that transformers knows.
+        ModelError: the folder does not hold a model that transformers knows.
     """
-    # What is measured here is measured with the threads that the run has.
+    # Measured with the number of threads that the run has.
     use_threads(decide_threads(), os.environ)
     config = inputs.config
     return RunFacts(
@@ -62,10 +62,10 @@ def find_facts(inputs: RunInputs, files: ProvisionedModel) -> RunFacts:
 
 
 def read_model_facts(folder: Path, name: str, lora: LoraConfig | None) -> ModelFacts:
-    """What the config of a model says; no weight is read.
+    """The facts in the config of a model; weights are not read.
 
     Raises:
-        ModelError: the folder holds no model that transformers knows.
+        ModelError: the folder does not hold a model that transformers knows.
     """
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -82,7 +82,7 @@ def describe_model(config: PretrainedConfig, name: str, lora: LoraConfig | None)
 def find_machine_facts(
     device: torch.device | None = None, *, precision: Precision | Literal["auto"] = "auto"
 ) -> MachineFacts:
-    """What this machine has now; `device` None: where models are trained on it.
+    """The current facts about this machine; `device` None: the default for training.
 
     `precision` is the one that the config asks for.
     """
@@ -105,6 +105,6 @@ def _usual_device() -> torch.device:
 
 
 def _absolute_folder(name: str) -> str:
-    """A model's folder by a path that means the same from everywhere; another name as it is."""
+    """The absolute path of a model's folder; any other name as it is."""
     path = Path(name).expanduser()
     return str(path.resolve()) if path.is_dir() else name

@@ -52,16 +52,16 @@ class GraderReport:
     place: str
     """What was graded, such as `12 rows of train.jsonl`."""
     series: Mapping[str, Scores]
-    """By what was graded; what the report is about comes first."""
+    """By kind of answer; the main one comes first."""
     graded: int
     """All answers that were graded, also those that were not the best."""
     seconds: float
     probes: Sequence[ProbeResult] = ()
     """The best result of each row and probe; empty: saved answers were graded."""
     agreement: Agreement | None = None
-    """None: there was nothing to compare with."""
+    """None: there are no recorded scores to compare with."""
     left_out: int = 0
-    """Saved answers whose row is not in the dataset."""
+    """Saved answers to rows that are not in the dataset."""
 
     @property
     def bins(self) -> Bins:
@@ -84,11 +84,11 @@ class Graded:
 
 
 Progress = Callable[[int, int], None]
-"""`f(done, total)`: how many answers are graded, of how many."""
+"""`f(done, total)`: the number of graded answers, and of all answers."""
 
 
 def _ignore(_done: int, _total: int) -> None:
-    """Progress that is not shown."""
+    """Does not show progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ class GraderUse:
 
     services: Services
     limit: int | None = None
-    """Answers or rows that are graded at most, evenly spread; None: all."""
+    """The largest number of answers or rows to grade, evenly spread; None: all."""
     progress: Progress = _ignore
 
 
@@ -106,7 +106,7 @@ def open_grader(config: AnyGrader, services: Services, name: str) -> Iterator[Gr
     """The grader, closed at the end.
 
     Raises:
-        GraderError: it cannot be used; the message begins with `name`, what the user called it.
+        GraderError: it cannot be used; the message begins with `name`, the user's name for it.
     """
     try:
         grader = build_grader(config, services)
@@ -117,7 +117,7 @@ def open_grader(config: AnyGrader, services: Services, name: str) -> Iterator[Gr
 
 
 def grade_all(grader: Grader, samples: Sequence[Sample], progress: Progress = _ignore) -> Graded:
-    """Grades everything, some at a time."""
+    """Grades everything in batches."""
     grades: list[Grade] = []
     seconds = 0.0
     for start in range(0, len(samples), BATCH):
@@ -129,9 +129,9 @@ def grade_all(grader: Grader, samples: Sequence[Sample], progress: Progress = _i
 
 
 def report_on_rows(config: AnyGrader, name: str, data: Path, field: str | None, use: GraderUse) -> GraderReport:
-    """Grades each row's answer (its own, or else the right one) beside empty text and nonsense.
+    """Grades each row's answer (its own, or else the right one), empty text and nonsense.
 
-    `name` is what the user called the grader. `field` holds the rows' own answers; None: one of ANSWER_FIELDS.
+    `name` is the user's name for the grader. `field` holds the rows' own answers; None: one of ANSWER_FIELDS.
     """
     examples = read_examples(parse_location(str(data)))
     rows = spread(examples, use.limit)
@@ -194,7 +194,7 @@ def report_on_run(
 
 
 def spread(values: Sequence[T], limit: int | None) -> list[T]:
-    """At most `limit` of them (None: all), from the first on, at even distances."""
+    """Up to `limit` of them (None: all), evenly spread, beginning with the first."""
     wanted = len(values) if limit is None else min(limit, len(values))
     return [values[position * len(values) // wanted] for position in range(wanted)]
 

@@ -13,7 +13,7 @@ from verifine.tasks import load_task
 from verifine.types import Example
 
 TASK_EXAMPLES = 4096
-"""Most problems that a built-in task trains on."""
+"""The largest number of training problems of a built-in task."""
 
 MAX_NEW_TOKENS = 256
 """Longest answer to a user's own data, unless the config says otherwise."""
@@ -27,7 +27,7 @@ class RunInputs:
     train: Sequence[Example]
     held_out: Sequence[Example]
     grader: GraderConfig | None
-    """None: the caller brings a grader of its own."""
+    """None: the caller passes a grader."""
     answer_tokens: int
     """Longest answer, in tokens, unless the config says otherwise."""
 

@@ -1,4 +1,4 @@
-"""What a program that launches something may choose beside its config."""
+"""The choices of a program that starts a run, besides its config."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verifine.runs.requests import RunRequest
 
 
 def no_request() -> RunRequest | None:
-    """Asks for nothing."""
+    """Requests nothing."""
     return None
 
 
@@ -23,13 +23,13 @@ class LaunchOptions:
     """How a process trains, checks or evaluates. Nothing in here changes what a run learns."""
 
     listeners: Sequence[Listener] = ()
-    """Functions that get every event of `runs.events`; `[print]` prints them."""
+    """Functions that are called with every event of `runs.events`; `[print]` prints them."""
     request: Callable[[], RunRequest | None] = no_request
     """Called before each step: whether to stop and save the model as it is, or to pause."""
     unsafe_grader_exec: bool = False
     """Runs graders' code, and code that the model writes, outside the sandbox, with the rights of this process."""
     disk: Disk = LOCAL_DISK
-    """What the run directory is written with."""
+    """The disk that the run directory is written with."""
 
     def services(self) -> Services:
         """What graders may use on this machine: the keys in the environment, and how untrusted code is isolated."""

@@ -1,4 +1,4 @@
-"""What a run is made from, hashed."""
+"""Hashes of the inputs of a run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _hash_grader(inputs: RunInputs) -> str:
 
 
 def _hash_source(grader: Grader | GradeFunction) -> str | None:
-    """Of the function or the class; None: it has no source that Python could find."""
+    """The hash of the source of a function or class; None: Python cannot find its source."""
     code: Callable[..., object] | type = grader if inspect.isfunction(grader) else type(grader)
     try:
         return _hash([inspect.getsource(code)])

@@ -1,4 +1,4 @@
-"""The graders of a run: built from its config, or brought by the program that calls."""
+"""The graders of a run: built from its config, or passed in by the caller."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class RunGraders:
     """The graders of a run."""
 
     grader: Grader
-    """The one that training learns from."""
+    """The training grader."""
     config: AnyGrader | None
-    """Of `grader`; None: a Python program brought it."""
+    """The config of `grader`; None: a Python program passed it in."""
     second: Grader | None = None
     """The second grader, which training never sees; None: there is none."""
 

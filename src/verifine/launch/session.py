@@ -51,7 +51,7 @@ from verifine.training.run import Plan, Run, Summary
 from verifine.training.state import RunState, from_checkpoint
 
 NEARLY_OVER = 0.5
-"""A run that ended for want of time has used more than this share of it."""
+"""A run that ended at its time limit has used more than this share of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class TrainedRun:
     directory: RunDirectory
     summary: Summary
     seconds: float
-    """Of this session."""
+    """The seconds of this session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +145,7 @@ def train(
 
     Raises:
         VerifineError: something about the config, the data, the grader or the model is wrong; see `verifine.errors`.
-            NoGoError: the check says that training would fail or be in vain.
+            NoGoError: the check says that training would fail or be useless.
     """
     started = time.monotonic() if started is None else started
     environment = _environment(grader, options)
@@ -179,10 +179,10 @@ def resume(
 
     Args:
         path: The run directory.
-        steps: How many steps the run is to have in the end; None: as many as it was to have.
-        minutes: How long the whole run may take; None: as long as it was to take.
-        grader: As in `train`; needed where the run began with one.
-        options: As in `train`; those of the earlier sessions are not kept.
+        steps: Total number of steps of the run; None: unchanged.
+        minutes: Time limit of the whole run; None: unchanged.
+        grader: As in `train`; needed if the run began with one.
+        options: As in `train`; options of earlier sessions are not saved.
 
     Raises:
         VerifineError: as in `train`. ConfigError: there is nothing left to do, or another process is training it.
@@ -198,7 +198,7 @@ def resume(
         _refuse_missing_grader(directory, grader)
         found = CheckpointStore(directory.checkpoints, options.disk).newest()
         for damage in found.damaged:
-            tell(StageBegan(text=f"passing over a damaged checkpoint: {damage}"))
+            tell(StageBegan(text=f"skipping a damaged checkpoint: {damage}"))
         start, learned = (None, None) if found.checkpoint is None else from_checkpoint(found.checkpoint)
         _refuse_nothing_to_do(directory, config, start)
         inputs = load_inputs(config)
@@ -223,10 +223,10 @@ def resume(
 
 
 def _build(inputs: RunInputs, graders: RunGraders, attempt: OpenAttempt, *, check: bool) -> BuiltRun:
-    """Builds a run, and checks it on the way if `check`. What the check found is written whatever it was."""
+    """Builds a run, and checks it meanwhile if `check`. The result of the check is always written."""
     directory, tell = attempt.directory, attempt.events.emit
     if not check:
-        directory.disk.remove(directory.preflight)  # that of an earlier attempt, which the check refused
+        directory.disk.remove(directory.preflight)  # from an earlier attempt, which the check refused
         files = fetch_model(inputs.config, tell)
         return build_run(inputs, graders, files, find_facts(inputs, files), tell)
 
@@ -257,7 +257,7 @@ def _environment(grader: Grader | GradeFunction | None, options: LaunchOptions) 
 def _refuse_missing_grader(directory: RunDirectory, grader: Grader | GradeFunction | None) -> None:
     if grader is None and directory.environment.exists() and read_environment(directory.environment).own_grader:
         raise ConfigError(
-            f"{directory.path}: a Python program brought the grader of this run, so only that program can "
+            f"{directory.path}: the grader of this run came from a Python program, so only that program can "
             "continue it: `verifine.resume(path, grader=...)`"
         )
 
@@ -269,7 +269,7 @@ def _refuse_nothing_to_do(directory: RunDirectory, config: RunConfig, start: Run
     steps, minutes = config.run.steps, config.run.minutes
     if steps is not None and start.progress.step >= steps:
         raise ConfigError(
-            f"{directory.path}: this run has taken all its {steps} steps; give it more, for example --steps {2 * steps}"
+            f"{directory.path}: this run has done all its {steps} steps; give it more, for example --steps {2 * steps}"
         )
     if status is Status.OUT_OF_TIME and minutes is not None and start.seconds >= 60 * minutes * NEARLY_OVER:
         raise ConfigError(
@@ -296,7 +296,7 @@ def _make_directory(config: RunConfig, now: datetime, disk: Disk) -> RunDirector
 
 
 def _masked(directory: RunDirectory, disk: Disk) -> RunDirectory:
-    """The directory written with `disk`, with secrets masked in every text."""
+    """The directory, written with `disk`; secrets are masked in all texts."""
     return replace(directory, disk=MaskingDisk(disk, find_secrets(os.environ)))
 
 

@@ -25,7 +25,7 @@ class Start:
     folder: Path
     checkpoint: Checkpoint
     sha256: str
-    """Of its manifest, which has the hashes of everything else."""
+    """The hash of its manifest, which has the hashes of everything else."""
 
 
 def find_start(path: Path) -> Start:
@@ -64,7 +64,7 @@ def load_start_weights(network: nn.Module, start: Start) -> None:
     """Gives `network` the weights of a checkpoint.
 
     Raises:
-        CheckpointError: it is of another model.
+        CheckpointError: it is the checkpoint of another model.
     """
     tensors = start.checkpoint.tensors
     saved = {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items() if name.startswith(_PREFIX)}
@@ -72,7 +72,7 @@ def load_start_weights(network: nn.Module, start: Start) -> None:
     shapes = {name: each.shape for name, each in parameters.items()}
     if {name: tensor.shape for name, tensor in saved.items()} != shapes:
         raise CheckpointError(
-            f"{start.folder} holds the weights of another model, or of other adapters, than this run trains; give that "
+            f"{start.folder} holds weights of a different model, or different adapters, than this run has; give that "
             "run's model.name and model.lora, or name the run's model/ folder as model.name"
         )
     with torch.no_grad():

@@ -21,7 +21,7 @@ class Critic(Protocol):
 
     @property
     def settings(self) -> OptimSettings:
-        """Of the optimiser of its own parameters."""
+        """The settings of its own optimiser."""
         ...
 
     @property

@@ -41,7 +41,7 @@ class TrainingBatch:
         return (sums / lengths).view(self.batch.valid.shape)
 
     def explained_variance(self) -> float | None:
-        """How well the critic foresaw the returns; None: there is no critic, or all returns are equal."""
+        """How well the critic predicted the returns; None: there is no critic, or all returns are equal."""
         values, returns = self.estimates.values, self.advantages.returns
         return None if values is None or returns is None else explained_variance(values, returns)
 
@@ -88,9 +88,9 @@ class TokenStatistics:
     """What an update found of each action token. NaN: the token was not read, because it could move no weight."""
 
     entropy: Float[Tensor, " N"]
-    """Of the policy where the token was sampled, in nats."""
+    """The policy's entropy where the token was sampled, in nats."""
     ratio: Float[Tensor, " N"]
-    """That the loss clips: of the token, or of its rollout."""
+    """The ratio that the loss clips: of the token, or of its rollout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class UpdateReport:
 
     outcome: UpdateOutcome
     sums: MetricSums = NO_METRICS
-    """Of the tokens that were read. Those of ranks, each with a part of the training batch, add up."""
+    """Sums over the tokens that were read. The sums of ranks, each with a part of the training batch, add up."""
     gauges: Mapping[str, float]
     """Numbers of the update as a whole, such as the norm of the gradient: every rank has the same."""
     tokens: TokenStatistics | None = None

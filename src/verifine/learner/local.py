@@ -68,7 +68,7 @@ class LocalLearner:
         own = None if critic is None else critic.network
         self._networks = (model.network,) if own is None else (model.network, own)
         for network in self._networks:
-            # The gradient then has only the rows that were looked up, and is no matrix of the vocabulary's size.
+            # The gradient then has only the rows that were looked up, and not all rows of the vocabulary.
             network.get_input_embeddings().sparse = True
         self._updates = 0
 

@@ -17,7 +17,7 @@ class MainMemory:
     """Main memory from the point of view of the process, in bytes."""
 
     total: int
-    """Of the machine, or the lowest limit of its control groups."""
+    """The machine's memory, or the lowest limit of its control groups."""
     free: int
     """What it can use: what is free, plus what it holds already."""
 

@@ -22,11 +22,11 @@ class Threads:
     """The threads of a run. Its parts take turns, so each may use all cores."""
 
     compute: int
-    """Of torch, for the engine and then the learner."""
+    """Threads of torch, for the engine and then the learner."""
     grading: int
     """Sandbox processes with one thread each; they grade while torch waits."""
     data: int
-    """Of tokenizers and table readers."""
+    """Threads of tokenizers and table readers."""
 
     def __str__(self) -> str:
         return f"{self.compute} compute, {self.grading} grading, {self.data} data"

@@ -22,7 +22,7 @@ from verifine.training.trainer import Trainer
 from verifine.types import Example
 
 MOST_SAMPLES = 8
-"""Answers to a prompt that are enough to see whether their rewards differ."""
+"""Answers to a prompt that suffice to see whether their rewards differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Extent:
 
 
 class NoGoError(VerifineError):
-    """Training would fail or be in vain; `report` says why."""
+    """Training would fail or be useless; `report` says why."""
 
     exit_code: ClassVar[int] = 4
 
@@ -44,8 +44,8 @@ class NoGoError(VerifineError):
         blockers = [finding for finding in report.findings if finding.severity is Severity.BLOCKER]
         reasons = "\n".join(f"- {' '.join([finding.what, *finding.remedies])}" for finding in blockers)
         super().__init__(
-            "the check before training says no-go:\n"
-            f"{reasons}\nTo train all the same, give --skip-check (in Python: check=False)."
+            "the check before training ended with no-go:\n"
+            f"{reasons}\nTo train anyway, give --skip-check (in Python: check=False)."
         )
         self.report = report
 
@@ -54,7 +54,7 @@ def refuse_no_go(report: Report) -> Report:
     """Returns a report without a blocker.
 
     Raises:
-        NoGoError: it has one.
+        NoGoError: it has one, or more.
     """
     if report.verdict is CheckVerdict.NO_GO:
         raise NoGoError(report)
@@ -73,7 +73,7 @@ def check_inputs(
 ) -> Report:
     """Checks the data, and the graders without a model.
 
-    `config` None is a grader that a Python program brought; `second` is the second grader, which sees held-out rows.
+    `config` is None for a grader from a Python program; `second` is the second grader, which sees held-out rows.
     """
     is_carved_out = run.data.task is None and run.data.eval is None
     tried = Tried(grader=grader, config=config, run=run, train=train, held_out=held_out, clock=clock)
@@ -91,7 +91,7 @@ def check_inputs(
 
 
 def check_memory(report: Report, config: ResolvedConfig, model: ModelFacts, machine: MachineFacts) -> Report:
-    """The memory that is taken all the time, which is known before the model is loaded."""
+    """Estimates the resident memory, which is known before the model is loaded."""
     nothing = Lengths(longest_prompt=0, usual_answer=0, longest_answer=0)
     memory = estimate_memory(config.memory_needs(model.shape), nothing, config.memory, machine.memory)
     return replace(report, resolved=config, model=model, memory=memory)
@@ -109,7 +109,7 @@ class LoadedRun:
 
 
 def check_model(report: Report, loaded: LoadedRun, extent: Extent) -> Report:
-    """Has the model answer some prompts, and estimates from that what a step takes. `report` has its memory already."""
+    """Samples answers to some prompts, and estimates from that what a step takes. `report` has the memory already."""
     config, trainer = loaded.config, loaded.trainer
     assert report.memory is not None
     assert report.model is not None

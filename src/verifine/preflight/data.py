@@ -34,7 +34,7 @@ def _duplicates(summary: DataSummary) -> Iterator[Finding]:
     yield Finding(
         severity=Severity.WARNING if share > MANY_DUPLICATES else Severity.NOTE,
         name="duplicates",
-        what=f"{pluralize(repeated.count, 'row')} of {summary.train_rows} ask what another row asks.",
+        what=f"{pluralize(repeated.count, 'row')} of {summary.train_rows} repeat the question of another row.",
         evidence=_pairs(repeated, "repeats"),
         remedies=("Remove them (data.train), unless these questions should count for more.",),
     )
@@ -47,7 +47,7 @@ def _overlap(summary: DataSummary) -> Iterator[Finding]:
     yield Finding(
         severity=Severity.WARNING,
         name="overlap",
-        what=f"{pluralize(overlap.count, 'held-out row')} of {summary.held_out_rows} are trained on as well, so the "
+        what=f"{pluralize(overlap.count, 'held-out row')} of {summary.held_out_rows} are also training rows, so the "
         "held-out results will look better than they are.",
         evidence=_pairs(overlap, "is"),
         remedies=("Remove these rows from data.eval or from data.train.",),
@@ -72,7 +72,7 @@ def _held_out(summary: DataSummary) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.WARNING,
             name="nothing_held_out",
-            what="Nothing is held out, so the run cannot show whether the model got better on prompts it has not seen.",
+            what="No rows are held out, so the run cannot show whether the model gets better on new prompts.",
             evidence=f"{pluralize(summary.train_rows, 'row')} to train on",
             remedies=("Give data.eval, or at least 20 rows in data.train with data.eval_size above 0.",),
         )

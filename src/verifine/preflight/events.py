@@ -1,4 +1,4 @@
-"""The event that tells what the check found."""
+"""The event with the result of the check."""
 
 from __future__ import annotations
 

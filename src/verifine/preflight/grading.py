@@ -1,4 +1,4 @@
-"""What the check found out about a grader without a model, and the findings that follow."""
+"""The check's facts about a grader, found without a model, and the findings from them."""
 
 from __future__ import annotations
 
@@ -23,41 +23,41 @@ class Repetition:
 
     answers: int
     changed: int
-    """Answers that got another score."""
+    """Answers with a different score."""
     largest: float
     """The largest change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
-    """What a grader asks of other machines."""
+    """A grader's requests to other machines."""
 
     per_answer: int
     """0: it asks no other machine."""
     tokens_per_answer: float | None
-    """What judges read and wrote in the check, on average; None: they did not say."""
+    """What judges read and wrote in the check, on average; None: they did not report it."""
     per_step: int
     """For the answers of one step."""
     per_step_at_most: int
-    """With answers that are sampled in place of groups without signal."""
+    """Including answers that are sampled to replace groups without signal."""
     per_run: int | None
     """For all steps, without evaluations and resampling; None: the number of steps is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradingFacts:
-    """What the grader made of answers that no model wrote."""
+    """How the grader scores answers that no model wrote."""
 
     kind: str
-    """Its type, or that a Python program brought it."""
+    """Its type, or a note that a Python program passed it in."""
     field: Field
-    """Where the config has it: `grader`, or `evaluation.grader`, which looks at evaluations only."""
+    """Its place in the config: `grader`, or `evaluation.grader`, which is used in evaluations only."""
     incomplete: RowFaults
     """Rows without a field that the grader reads, or with one that it cannot use."""
     disputed: RowFaults
-    """Rows whose right answer scores no higher than nonsense; looked for in all rows where grading costs nothing."""
+    """Rows with a right answer that scores no higher than nonsense; all rows are checked if grading costs nothing."""
     rows: int
-    """Rows whose right answer, empty text and nonsense were graded."""
+    """Rows for which the right answer, empty text and nonsense were graded."""
     right: Scores | None
     """Scores of the right answers, each written in the way that scores best. None: they could not be tried."""
     way: str
@@ -71,9 +71,9 @@ class GradingFacts:
     every: Scores
     """All scores, of answers that were graded twice both."""
     repetition: Repetition | None
-    """None: not tried, since the grader asks other machines, which may remember what they said."""
+    """None: not tried, since the grader asks other machines, which may cache their answers."""
     seconds_per_answer: float
-    """The first time, with as many at a time as the grader takes."""
+    """Measured the first time, with as many at once as the grader allows."""
     requests: Requests
 
     @property
@@ -92,7 +92,7 @@ class GradingFacts:
 
     @property
     def unscored(self) -> str:
-        """The effect of answers that it cannot score."""
+        """What happens with answers that it cannot score."""
         if self.trains:
             return f"A run ends when more than {BUDGET_SHARE:.0%} of its answers cannot be scored."
         return "Evaluations leave out what it cannot score."
@@ -108,7 +108,7 @@ class GradingFacts:
 
 
 def judge_grading(facts: GradingFacts) -> list[Finding]:
-    """All findings, of each kind only the worst."""
+    """All findings; of each kind only the most severe."""
     found = [*_rows(facts), *_unscorable(facts), *_right(facts), *_repetition(facts), *_requests(facts.requests)]
     if facts.trains:
         return found
@@ -155,7 +155,7 @@ def _unscorable(facts: GradingFacts) -> Iterator[Finding]:
     reasons = "\n".join(f"{reason} ({times} times)" for reason, times in every.reasons[:SHOWN_REASONS])
     if not every.scored:
         yield Finding(
-            # A grader may rightly refuse text that is no answer; the answers of the model are graded later.
+            # A grader may rightly refuse text that is not an answer; the answers of the model are graded later.
             severity=Severity.WARNING if facts.right is None else Severity.BLOCKER,
             name="nothing_scorable",
             what=f"The {facts.name} could not score a single answer.",
@@ -196,10 +196,10 @@ def _right(facts: GradingFacts) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.WARNING,
             name="wrong_scores_high",
-            what="Answers that say nothing score more than half of what the right answer scores.",
+            what="Empty or meaningless answers score more than half as much as the right answer.",
             evidence=evidence,
             remedies=(
-                "Let the grader give less for what is not an answer (for example a smaller format_weight), or the "
+                "Let the grader give less for text that is not an answer (for example a smaller format_weight), or the "
                 "model may learn to write just that.",
             ),
         )
@@ -221,11 +221,11 @@ def _undecided(facts: GradingFacts, evidence: str) -> Finding:
     return Finding(
         severity=Severity.WARNING,
         name="right_answer_not_recognised",
-        what=f"The right answer scores no more than nonsense{facts.with_it}, in every way it was written.",
+        what=f"The right answer scores no more than nonsense{facts.with_it}, however it was written.",
         evidence=evidence,
         remedies=(
-            "If the grader wants it written in another way, ignore this; else fix it. `verifine grade run` shows "
-            "what it says of one answer.",
+            "If the grader expects another form, ignore this; else fix it. `verifine grade run` shows "
+            "how it grades one answer.",
         ),
     )
 
@@ -241,7 +241,7 @@ def _repetition(facts: GradingFacts) -> Iterator[Finding]:
         evidence=f"{repetition.changed} of {pluralize(repetition.answers, 'answer')} graded twice changed, by up to "
         f"{repetition.largest:.2g}",
         remedies=(
-            "A grader must not draw random numbers, nor depend on the time or on what it graded before. What "
+            "A grader must not use random numbers, nor depend on the time or on earlier grades. What "
             f"changes by chance {'is learned as if it were earned' if facts.trains else 'blurs what evaluations say'}.",
         ),
     )

@@ -16,14 +16,14 @@ _RANGES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """How many prompts are of a kind."""
+    """The number of prompts of one kind."""
 
     label: str
     prompts: int
 
 
 def share_bars(shares: Sequence[float]) -> list[Bar]:
-    """Prompts by their share of right answers; those never and always right have bars of their own."""
+    """Prompts by their share of right answers; prompts that are never or always right have their own bars."""
     labels = ("never right", "up to 25 %", "up to 50 %", "up to 75 %", "below 100 %", "always right")
     counts = [0] * len(labels)
     for share in shares:
@@ -43,7 +43,7 @@ def mean_bars(means: Sequence[float], low: float, high: float) -> list[Bar]:
 
 
 def draw_bars(bars: Sequence[Bar]) -> list[str]:
-    """A line a bar; the longest is WIDEST_BAR wide."""
+    """A line for each bar; the longest is WIDEST_BAR wide."""
     widest = max((bar.prompts for bar in bars), default=0)
     scale = min(1.0, WIDEST_BAR / widest) if widest else 0.0
     rows = [(bar.label, f"{_BAR * math.ceil(bar.prompts * scale)} {bar.prompts or ''}") for bar in bars]

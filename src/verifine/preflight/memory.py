@@ -1,4 +1,4 @@
-"""How much memory a run will take at its peak, and whether the machine has it."""
+"""The peak memory of a run, and whether the machine has it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FULL_SHARE = 0.85
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
-    """What is known of a run's prompts and answers, in tokens."""
+    """The lengths of a run's prompts and answers, in tokens."""
 
     longest_prompt: int
     usual_answer: float
@@ -31,15 +31,15 @@ class Lengths:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryEstimate:
-    """What a run takes at its peak, in bytes."""
+    """The peak memory of a run, in bytes."""
 
     available: AvailableMemory
     resident: Mapping[str, int]
-    """What is there all the time, by name."""
+    """The resident memory, by name."""
     step: int
     """What a step takes on top of that with answers of the usual length."""
     longest_step: int
-    """The same with answers that are all as long as they may be."""
+    """The same with answers of the maximum length."""
     plan: MemoryPlan
 
     @property
@@ -54,7 +54,7 @@ class MemoryEstimate:
 def estimate_memory(
     needs: MemoryNeeds, lengths: Lengths, plan: MemoryPlan, available: AvailableMemory
 ) -> MemoryEstimate:
-    """What a run takes if it keeps to `plan`."""
+    """The memory of a run that follows `plan`."""
     usual = Workload(prompt=lengths.longest_prompt, answer=lengths.usual_answer)
     longest = Workload(prompt=lengths.longest_prompt, answer=lengths.longest_answer)
     return MemoryEstimate(
@@ -85,7 +85,7 @@ def judge_memory(memory: MemoryEstimate, config: RunConfig) -> list[Finding]:
 
 
 def _smaller(memory: MemoryEstimate, config: RunConfig) -> str:
-    """What would take less memory, the largest saving first."""
+    """Changes that would take less memory, the largest saving first."""
     savings: list[tuple[int, str]] = []
     learned = memory.resident.get("gradients", 0) + memory.resident.get("AdamW", 0)
     if config.model.lora is None:

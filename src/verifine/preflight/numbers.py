@@ -20,7 +20,7 @@ def verdict_numbers(report: Report) -> dict[str, Json]:
 
 
 def to_numbers(report: Report) -> dict[str, Json]:
-    """Everything, for programs; null: the check did not get there."""
+    """Everything, for programs; null: the check did not get that far."""
     return {
         **verdict_numbers(report),
         "data": asdict(report.data),

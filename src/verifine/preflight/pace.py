@@ -13,10 +13,10 @@ UPDATE_FORWARDS = (2.5, 4.0)
 """What an update costs in forward passes over the same tokens: one forward, about two backward, and the optimiser."""
 
 SPARED_UPDATE = 0.5
-"""The least that updates may cost over a whole run: the more a model knows, the fewer groups have signal."""
+"""The least that updates may cost over a whole run: the more a model has learned, the fewer groups have signal."""
 
 QUICK_S = 1.0
-"""Grading that takes no longer than this a step is not mentioned."""
+"""Grading that takes no more seconds than this in a step is not reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +43,14 @@ class Timings:
     sampling_s: float
     grading_s: float
     forward_s: float
-    """Of a forward pass over all groups, estimated from some of them."""
+    """The time of a forward pass over all groups, estimated from some of them."""
     signal_share: float
     """The share of groups with signal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What the algorithm does in a step, in rounds of sampling and passes over its groups."""
+    """The work of a step, in rounds of sampling and passes over its groups."""
 
     rounds: int
     """The most rounds of sampling."""
@@ -64,15 +64,15 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaceEstimate:
-    """How long things will take, in seconds."""
+    """Estimated times, in seconds."""
 
     sampling: Span
     grading: Span
     update: Span
     evaluation: Span
-    """Of one evaluation."""
+    """The time of one evaluation."""
     total: Span | None
-    """Of all steps and evaluations; None: `run.steps` is null, and only the time limit ends the run."""
+    """The time of all steps and evaluations; None: `run.steps` is null, and only the time limit ends the run."""
 
     @property
     def step(self) -> Span:
@@ -80,7 +80,7 @@ class PaceEstimate:
 
 
 def estimate_pace(config: RunConfig, timings: Timings, work: Work, held_out: int) -> PaceEstimate:
-    """Scales what was measured to a step of the run, and that to the whole run."""
+    """Scales the measured times to a step of the run, and then to the whole run."""
     prompts, run = config.sampling.prompts_per_step, config.run
     size = prompts * config.sampling.group_size / timings.answers
     forward = timings.forward_s * prompts / timings.groups
@@ -103,7 +103,7 @@ def estimate_pace(config: RunConfig, timings: Timings, work: Work, held_out: int
 
 
 def _scaled(seconds: float, factor: float) -> Span:
-    """For `factor` times as many answers: they go along at once and take as long, or one after the other."""
+    """The range for `factor` times as many answers: from all at once, in the same time, to one after the other."""
     return Span(low=seconds * min(factor, 1.0), high=seconds * max(factor, 1.0))
 
 
@@ -120,8 +120,8 @@ def _slow_grading(pace: PaceEstimate) -> Iterator[Finding]:
         what="Grading a step takes longer than sampling it.",
         evidence=f"grading {describe_span(pace.grading)}, sampling {describe_span(pace.sampling)}",
         remedies=(
-            "Let more be graded at a time (grading.workers, grading.judge.max_concurrency, or max_concurrency of "
-            "the grader), or take a quicker grader.",
+            "Grade more answers at a time (grading.workers, grading.judge.max_concurrency, or max_concurrency of "
+            "the grader), or use a faster grader.",
         ),
     )
 
@@ -135,7 +135,7 @@ def _time_limit(pace: PaceEstimate, config: RunConfig) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.WARNING,
             name="no_time",
-            what=f"{minutes:g} minutes are barely enough for the evaluations before and after training and one step.",
+            what=f"{minutes:g} minutes are barely enough for one step and the evaluations before and after training.",
             evidence=f"an evaluation takes {describe_span(pace.evaluation)}, a step {describe_span(pace.step)}",
             remedies=("Raise run.minutes, or ask fewer held-out problems (data.eval_size).",),
         )

@@ -1,4 +1,4 @@
-"""Trying a grader without a model: on the fields of every row, and on answers that are known to be right or wrong."""
+"""Trying a grader without a model: on the fields of every row, and on answers known to be right or wrong."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from verifine.types import Example, Grade
 
 PROBED_ROWS = 16
 COSTLY_ROWS = 4
-"""In place of PROBED_ROWS if grading asks other machines, or runs a function that may do so."""
+"""Used instead of PROBED_ROWS if grading asks other machines, or runs a function that may do so."""
 
 ENOUGH_S = 10.0
 """A grader that has taken this long is not tried on more rows."""
 
 PLAIN = "plain"
-"""The only way in which the right answer is written if grading asks other machines."""
+"""The only form of the right answer if grading asks other machines."""
 
 _BATCH = 256
 _SHOWN_CHARACTERS = 60
 
 _OWN_KIND = "a Python program's own"
-_NO_REFERENCE = f"the rows bring none: they have no {REFERENCE_FIELD}, and the grader names no other field"
+_NO_REFERENCE = f"the rows have no {REFERENCE_FIELD}, and the grader names no other field"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +48,14 @@ class Tried:
 
     grader: Grader
     config: AnyGrader | None
-    """None: a Python program brought the grader."""
+    """None: a Python program passed the grader in."""
     run: RunConfig
     train: Sequence[Example]
-    """The rows to draw from if trying all is too expensive."""
+    """The rows to choose from if trying all is too expensive."""
     held_out: Sequence[Example]
     clock: Callable[[], float]
     field: Field = "grader"
-    """Where the run's config has it."""
+    """Its place in the run's config."""
 
     @property
     def traits(self) -> GraderTraits:
@@ -63,9 +63,9 @@ class Tried:
 
 
 def probe_grader(tried: Tried) -> GradingFacts:
-    """Grades the right answer, empty text and nonsense on some rows, and looks at every row's fields.
+    """Grades the right answer, empty text and nonsense on some rows, and checks every row's fields.
 
-    A grader that asks no other machine grades them twice.
+    A grader that does not ask other machines grades them twice.
     """
     requests = tried.traits.requests_per_answer
     probed = _probe_rows(tried, is_costly=requests > 0)
@@ -97,7 +97,7 @@ class _Probed:
     """The grades of all attempts."""
 
     best: list[ProbeResult]
-    """Of each row and probe, the first time."""
+    """The result of each row and probe, the first time."""
     first: list[Grade]
     second: list[Grade] | None
     """None: graded only once."""
@@ -106,7 +106,7 @@ class _Probed:
 
 
 def _probe_rows(tried: Tried, *, is_costly: bool) -> _Probed:
-    """A few rows at a time, until there are enough or time is up."""
+    """Grades a few rows at a time, until there are enough or time is up."""
     limit = COSTLY_ROWS if is_costly or tried.config is None else PROBED_ROWS
     draws = PromptSampler(tried.train, tried.run.run.seed).draw(0, min(limit, len(tried.train)))
     attempts: list[ProbeAnswer] = []
@@ -146,7 +146,7 @@ def _attempts(traits: GraderTraits, row: Example, *, is_costly: bool) -> Iterato
 def _look_at_rows(tried: Tried, probed: Sequence[ProbeResult], way: str) -> tuple[RowFaults, RowFaults]:
     """The rows that cannot be graded, and those with a right answer that scores no higher than nonsense.
 
-    Every row's fields are looked at. Grades are those of `probed`, or where they cost nothing of every row.
+    The fields of every row are checked. Grades are taken from `probed`, or made for every row if that costs nothing.
     """
     if tried.config is None:
         return collect_faults(()), collect_faults(map(_dispute, _by_row(probed)))
@@ -168,7 +168,7 @@ class _RowGrades:
 
     row: Example
     right: ProbeResult | None
-    """None: the row brings no right answer."""
+    """None: the row has no right answer."""
     nonsense: ProbeResult
 
 
@@ -182,7 +182,7 @@ def _grade_every_row(tried: Tried, way: str) -> Iterator[_RowGrades]:
 
 
 def _short(traits: GraderTraits, row: Example, way: str) -> Iterator[ProbeAnswer]:
-    """The right answer in one way, and nonsense."""
+    """The right answer in one form, and nonsense."""
     every = _attempts(traits, row, is_costly=False)
     return (each for each in every if each.probe is Probe.NONSENSE or (each.probe is Probe.RIGHT and each.way == way))
 

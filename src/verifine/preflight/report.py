@@ -23,11 +23,11 @@ class Report:
     """What is known so far; None: the check has not got there. It has no slots, so that it can keep its findings."""
 
     config: RunConfig
-    """As it was given."""
+    """The config as it was given."""
     data: DataSummary
     grading: GradingFacts
     second_grading: GradingFacts | None = None
-    """Of the second grader, on held-out rows; None also if there is none."""
+    """The facts about the second grader, on held-out rows; None also if there is none."""
     resolved: ResolvedConfig | None = None
     model: ModelFacts | None = None
     memory: MemoryEstimate | None = None
@@ -56,7 +56,7 @@ class Report:
 
 
 def _idle_answers(grading: GradingFacts, sampling: SamplingFacts) -> Iterator[Finding]:
-    """Empty text and nonsense must not earn more than the model's answers."""
+    """Empty text and nonsense must not score higher than the model's answers."""
     usual = sampling.scores.mean
     known = {"empty text": grading.empty.mean, "nonsense": grading.nonsense.mean}
     better = {name: mean for name, mean in known.items() if mean is not None and usual is not None and mean > usual}
@@ -67,5 +67,5 @@ def _idle_answers(grading: GradingFacts, sampling: SamplingFacts) -> Iterator[Fi
         name="idle_answers_pay",
         what="Empty text or nonsense scores higher than the model's answers, so it may learn to write just that.",
         evidence=", ".join([*(f"{name} {mean:.2f}" for name, mean in better.items()), f"the model {usual:.2f}"]),
-        remedies=("Let the grader give less for text that is no answer.",),
+        remedies=("Let the grader give less for text that is not an answer.",),
     )

@@ -14,7 +14,7 @@ SHOWN_ROWS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowFault:
-    """A row that cannot be graded as it should be, and why."""
+    """A row that cannot be graded properly, and why."""
 
     place: str
     reason: str
@@ -22,28 +22,28 @@ class RowFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowFaults:
-    """Those of a dataset."""
+    """The faulty rows of a dataset."""
 
     rows: int
-    """Rows that were looked at."""
+    """Rows that were checked."""
     count: int
     """Rows with a fault."""
     first: tuple[RowFault, ...]
-    """At most SHOWN_ROWS of them."""
+    """The first faults, up to SHOWN_ROWS."""
 
     @property
     def share(self) -> float:
         return self.count / self.rows if self.rows else 0.0
 
     def describe(self) -> str:
-        """The first ones, a line each, and how many more there are."""
+        """The first faults, a line each, and how many more there are."""
         lines = [f"{fault.place}: {fault.reason}" for fault in self.first]
         more = self.count - len(self.first)
         return "\n".join([*lines, f"... and {more} more"] if more else lines)
 
 
 def collect_faults(verdicts: Iterable[RowFault | None]) -> RowFaults:
-    """One verdict a row; None is a row without a fault."""
+    """The reason for each row; None: no fault."""
     rows = count = 0
     first: list[RowFault] = []
     for verdict in verdicts:
@@ -55,7 +55,7 @@ def collect_faults(verdicts: Iterable[RowFault | None]) -> RowFaults:
 
 
 def missing_fields(templates: Iterable[str]) -> Callable[[Example], RowFault | None]:
-    """A function that looks in a row for every field that one of the templates names."""
+    """A function that checks a row for every field that one of the templates names."""
     wanted = dict.fromkeys(
         _alone(part)
         for template in templates

@@ -1,4 +1,4 @@
-"""What the base model answered, and whether it can learn from that."""
+"""The answers of the base model, and whether it can learn from them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from verifine.training.budget import BUDGET_SHARE
 SURE_GROUPS, SURE_ANSWERS = 32, 512
 """With this many groups and answers, no signal at all is not an accident.
 
-The rule of three: what was not seen once in 512 answers is, with 95 % confidence, in fewer than 3 of 512 (0.6 %).
+The rule of three: if something does not occur in 512 answers, its rate is below 3 in 512 (0.6 %) with 95 % confidence.
 """
 
 RIGHT_GROUPS, RIGHT_ANSWERS = 8, 64
-"""With this many groups and answers that are all right, there is nothing to learn: prompts get no harder later."""
+"""With this many groups and answers, all of them right, there is nothing to learn: prompts do not get harder later."""
 
 LOW_SIGNAL = 0.25
 """Below this share of groups with signal, most of a step's sampling is wasted."""
@@ -35,7 +35,7 @@ SAME_TEXTS = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownAnswer:
-    """An answer for people to look at."""
+    """An answer to show to people."""
 
     prompt: str
     text: str
@@ -45,24 +45,24 @@ class ShownAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingFacts:
-    """A few groups, sampled and graded as training does it."""
+    """The facts about a few groups that were sampled and graded as in training."""
 
     prompts: int
     samples: int
     """For each prompt."""
     scores: Scores
-    """Of all answers; format and answer accuracy are their shares, None where the grader does not judge that."""
+    """The scores of all answers, and the shares with the right format and a right answer (None: not judged)."""
     prompt_rates: tuple[float, ...]
-    """For each prompt with an answer that could be scored: the share of right answers, or where the grader judges
-    none its mean score."""
+    """For each prompt with an answer that could be scored: the share of right answers, or the mean score if the grader
+    does not judge that."""
     groups_with_signal: int
-    """Groups whose answers have different rewards."""
+    """Groups with different rewards."""
     has_signal: bool
-    """Whether the algorithm could learn from all these groups together."""
+    """Whether the algorithm could learn from these groups together."""
     truncated: float
     """Share of answers cut off at max_new_tokens."""
     mean_tokens: float
-    """Of an answer."""
+    """The mean length of an answer."""
     different_texts: float
     """Share of different answers among those to one prompt, on average."""
     shown: tuple[ShownAnswer, ...]
@@ -77,7 +77,7 @@ class SamplingFacts:
         return self.scores.answer_accuracy is not None
 
     def useful_groups(self, prompts_per_step: int) -> tuple[float, float]:
-        """How many groups of a step will have signal: the 95 % interval of what to expect."""
+        """The expected number of groups with signal in a step: its 95 % interval."""
         low, high = wilson_interval(self.groups_with_signal, self.prompts)
         return prompts_per_step * low, prompts_per_step * high
 
@@ -122,20 +122,20 @@ def _signal(facts: SamplingFacts, config: RunConfig, best: float | None) -> Iter
         yield _finding(
             Severity.WARNING,
             "little_left_to_learn",
-            "The model answers nearly everything right already; there is little left to learn.",
+            "The model already answers nearly everything right, so there is little left to learn.",
             facts,
             config,
-            "Take harder prompts (data.train).",
+            "Use harder prompts (data.train).",
         )
     elif facts.scores.answer_accuracy == 0:
         yield _finding(
             Severity.WARNING,
             "never_right",
-            f"Too hard: not one of {facts.answers} answers was right.",
+            f"Too hard: none of {facts.answers} answers was right.",
             facts,
             config,
-            "The model can learn only what it sometimes does. Take easier prompts (data.train), show a solved example "
-            "in the prompt, or take a stronger model (model.name).",
+            "The model learns only what it sometimes gets right. Use easier prompts (data.train), show a solved "
+            "example in the prompt, or take a stronger model (model.name).",
         )
     if not nothing and compares_groups and facts.groups_with_signal < LOW_SIGNAL * facts.prompts:
         yield _finding(
@@ -175,10 +175,10 @@ def _no_signal(facts: SamplingFacts, config: RunConfig, right: float | None, bes
         return _finding(
             Severity.BLOCKER if knows_all else severity,
             "nothing_left_to_learn",
-            "Nothing left to learn: the model answers everything right already.",
+            "Nothing left to learn: the model already answers everything right.",
             facts,
             config,
-            "Take harder prompts (data.train).",
+            "Use harder prompts (data.train).",
         )
     if right is not None and right <= 0:
         return _finding(
@@ -208,10 +208,11 @@ def _more_signal(facts: SamplingFacts, config: RunConfig) -> str:
             f"The answers to a prompt are nearly all alike: raise sampling.temperature (now {sampling.temperature:g})."
         )
     has_filter = config.algorithm.recipe.group_filter is not None
-    others = "" if has_filter else ", or let the step look for others (algorithm: dapo)"
+    others = "" if has_filter else ", or let the algorithm replace such prompts (algorithm: dapo)"
     return (
-        f"Take more answers to each prompt (sampling.group_size, now {sampling.group_size}), prompts that the model "
-        f"gets right now and then (data.train){others}, or raise sampling.temperature (now {sampling.temperature:g})."
+        f"Sample more answers to each prompt (sampling.group_size, now {sampling.group_size}), use prompts that the "
+        f"model sometimes gets right (data.train){others}, or raise sampling.temperature "
+        f"(now {sampling.temperature:g})."
     )
 
 
@@ -238,7 +239,7 @@ def _format(facts: SamplingFacts) -> Iterator[Finding]:
     yield Finding(
         severity=Severity.WARNING,
         name="format_unknown",
-        what="The model hardly ever answers in the format that the grader wants.",
+        what="The model hardly ever answers in the format that the grader expects.",
         evidence=f"{round(share * facts.answers)} of {pluralize(facts.answers, 'answer')}",
         remedies=(
             "Say in the prompt how to answer (data.system_prompt), show a solved example in it, or let the grader "
@@ -253,15 +254,15 @@ def _sample_size(facts: SamplingFacts, config: RunConfig) -> Iterator[Finding]:
     yield Finding(
         severity=Severity.NOTE,
         name="smaller_groups",
-        what=f"The check took {facts.samples} answers to a prompt; training takes {config.sampling.group_size}, of "
-        "which more differ.",
+        what=f"The check sampled {facts.samples} answers to each prompt; training samples "
+        f"{config.sampling.group_size}, so more groups will have signal.",
         evidence="",
         remedies=(),
     )
 
 
 def _finding(severity: Severity, name: str, what: str, facts: SamplingFacts, config: RunConfig, remedy: str) -> Finding:
-    """A finding about signal, with the numbers that all of them are based on."""
+    """A finding about signal, with the numbers that such findings are based on."""
     parts = [f"mean score {facts.scores.mean:.2f}"]
     if config.algorithm.recipe.compares_groups:
         low, high = wilson_interval(facts.groups_with_signal, facts.prompts)

@@ -1,4 +1,4 @@
-"""Samples from the base model as training will, and measures how long that takes; nothing is learned."""
+"""Samples from the base model as in training, and measures how long that takes; nothing is learned."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verifine.training.trainer import Trainer
 from verifine.types import Grade, Group
 
 PREFIX = "check/"
-"""A prefix of prompt ids in the check, so that its answers draw random numbers of their own."""
+"""A prefix of prompt ids in the check, so that its answers use their own random numbers."""
 
 STEP = 0
 """The step number of the check; those of training begin at 1."""
@@ -36,9 +36,9 @@ class Asked:
 
 
 def ask(trainer: Trainer, rows: int, samples: int) -> Asked:
-    """Samples and grades the first prompts of training, under keys of the check's own.
+    """Samples and grades the first prompts of training, with the check's own random numbers.
 
-    As many at a time as in a step, so that the time is that of a step.
+    It takes as many at a time as a step has, so that the time is that of a step.
     """
     prompts = [replace(prompt, id=PREFIX + prompt.id) for prompt in trainer.source.draw(0, rows)]
     sampling = replace(trainer.sampling, group_size=samples, step=STEP)
@@ -52,7 +52,7 @@ def ask(trainer: Trainer, rows: int, samples: int) -> Asked:
 
 
 def observe(groups: Sequence[Group], algorithm: Algorithm, max_new_tokens: int) -> SamplingFacts:
-    """What the answers tell; rewards are shaped as the algorithm shapes them."""
+    """The facts about the answers; rewards are shaped as by the algorithm."""
     shaped = algorithm.shape(RolloutBatch.of(groups), max_new_tokens)
     rule = algorithm.estimator
     with_signal = [
@@ -75,7 +75,7 @@ def observe(groups: Sequence[Group], algorithm: Algorithm, max_new_tokens: int) 
 
 
 def _rate(grades: Sequence[Grade]) -> float | None:
-    """The share of right answers, or where none is judged the mean score; None: nothing could be scored."""
+    """The share of right answers, or the mean score if that is not judged; None: nothing could be scored."""
     scored = [grade for grade in grades if grade.score is not None]
     judged = [float(grade.answer_ok) for grade in scored if grade.answer_ok is not None]
     return mean(judged) if judged else mean([grade.score for grade in scored if grade.score is not None])
@@ -101,7 +101,7 @@ def _shown(groups: Sequence[Group]) -> tuple[ShownAnswer, ...]:
 
 
 def measure(asked: Asked, facts: SamplingFacts, trainer: Trainer, policy: Policy, micro_batch_tokens: int) -> Timings:
-    """The seconds of as many prompts as a step has, or all that were asked if those are fewer."""
+    """The seconds for as many prompts as a step has, or for all that were asked if there are fewer."""
     groups = min(trainer.prompts_per_step, facts.prompts)
     share = groups / facts.prompts
     signal = facts.groups_with_signal / facts.prompts

@@ -1,4 +1,4 @@
-"""A report as text for readers who do not know the method: one section a part, then findings, then the verdict."""
+"""A report as text for readers who do not know the method: a section for each part, findings, and the verdict."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MARKS: Mapping[Severity, str] = {Severity.BLOCKER: "✗", Severity.WARNING: "!"
 
 
 def describe_report(report: Report) -> str:
-    """Everything that is known."""
+    """The whole report."""
     title = f"Before training: {report.config.algorithm.name.upper()} on {report.config.model.name}"
     sections = [
         ("Data", _data(report)),
@@ -47,7 +47,7 @@ def describe_verdict(report: Report) -> str:
     warnings = pluralize(severities.count(Severity.WARNING), "warning")
     match report.verdict:
         case CheckVerdict.GO:
-            return "Verdict: go, nothing stands in the way of training."
+            return "Verdict: go, training can begin."
         case CheckVerdict.GO_WITH_WARNINGS:
             return f"Verdict: go, with {warnings}."
         case CheckVerdict.NO_GO:
@@ -114,8 +114,8 @@ def _sampling(report: Report) -> Iterator[str]:
     if report.config.algorithm.recipe.compares_groups and facts.samples > 1:
         low, high = facts.useful_groups(sampling.prompts_per_step)
         yield (
-            f"{facts.groups_with_signal} of {pluralize(facts.prompts, 'prompt')} got answers with different rewards, "
-            f"which is what teaches: {low:.0f} to {high:.0f} of the {sampling.prompts_per_step} in a step"
+            f"{facts.groups_with_signal} of {pluralize(facts.prompts, 'prompt')} got answers with different rewards; "
+            f"expect {low:.0f} to {high:.0f} of the {sampling.prompts_per_step} in a step"
         )
     for shown in facts.shown:
         yield f"{_score(shown.score)}  {_short(shown.prompt)} → {_short(shown.text) or '(nothing)'}"

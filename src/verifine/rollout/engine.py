@@ -66,7 +66,7 @@ class RolloutEngine(Protocol):
         ...
 
     def fingerprint(self) -> Fingerprint:
-        """Of the weights that the engine has now, by the learner's names."""
+        """The fingerprint of the engine's current weights, by the learner's names."""
         ...
 
     def close(self) -> None:

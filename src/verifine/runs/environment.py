@@ -31,7 +31,7 @@ class Environment:
     cores: int
     """How many threads this process can run at once."""
     memory_bytes: int
-    """Of the machine, or of the container that the process is in."""
+    """The memory of the machine, or of the container that the process is in."""
     core_quota: float | None = None
     """How many cores' worth of time the container allows; None: no limit."""
     threads: Threads | None = None

@@ -66,7 +66,7 @@ _CATALOGUE = (
     Metric(name="clip_ratio/low_mean", meaning="Share of tokens held back by clip_low.", unit="share"),
     Metric(name="clip_ratio/high_mean", meaning="Share of tokens held back by clip_high.", unit="share"),
     Metric(name="clip_ratio/region_mean", meaning="Share of tokens held back by either.", unit="share"),
-    Metric(name="clip_ratio/dual_mean", meaning="Share of tokens whose cost dual_clip bounds.", unit="share"),
+    Metric(name="clip_ratio/dual_mean", meaning="Share of tokens with a cost that dual_clip bounds.", unit="share"),
     Metric(
         name="ratio/mean",
         meaning="Probability of a token now over that under the old policy; 1 where a batch is used once.",
@@ -79,7 +79,7 @@ _CATALOGUE = (
     ),
     Metric(
         name="importance/capped_mean",
-        meaning="Share of tokens whose such weight importance_cap cuts down.",
+        meaning="Share of tokens with such a weight that importance_cap reduces.",
         unit="share",
     ),
     Metric(name="critic/loss", meaning="The critic's part of the loss."),
@@ -144,7 +144,7 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _CATALOGUE}
 
 
 def explain_metrics(names: Iterable[str]) -> list[Metric]:
-    """What each of `names` means, in the order of METRICS; what nobody explained is left out."""
+    """What each of `names` means, in the order of METRICS; names without an explanation are left out."""
     given = tuple(names)
     return [replace(metric, name=name) for metric in METRICS.values() for name in given if metric.covers(name)]
 

@@ -21,7 +21,7 @@ from verifine.runs.jsonl import read_rows, rows_to_bytes
 from verifine.types import FinishReason, Group, Rollout, VersionSpan
 
 BYTES_PER_TOKEN = 18
-"""Of the columns."""
+"""Bytes of the columns, for each token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +29,9 @@ class TokenNumbers:
     """Numbers of each token of an answer. NaN: not known, as for tokens that no update read."""
 
     entropy: npt.NDArray[np.float16]
-    """Of the policy where the token was sampled, in nats."""
+    """The policy's entropy where the token was sampled, in nats."""
     ratio: npt.NDArray[np.float16]
-    """Of the token's probability under the updated policy to that under the old one, in the step's first update."""
+    """The token's probability under the updated policy divided by that under the old one, in the first update."""
     advantage: npt.NDArray[np.float16]
     text_ends: npt.NDArray[np.int32]
     """How many characters of the text are complete after the token; -1: not known."""

@@ -25,13 +25,13 @@ class Provenance:
     """Each a sha256 in hexadecimal digits."""
 
     model: str
-    """Of the starting model's files."""
+    """The hash of the starting model's files."""
     data: str
-    """Of all examples, to train on and held out."""
+    """The hash of all examples, for training and held out."""
     grader: str | None
-    """Of what scores the answers; None: a Python program brought it, and its source is not known."""
+    """The hash of the grader; None: a Python program passed it in, and its source is not known."""
     start: str | None = None
-    """Of the checkpoint with the starting weights; None: it began with the model's own."""
+    """The hash of the checkpoint with the starting weights; None: it began with the model's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +44,9 @@ class Attempt:
     host: str
     pid: int
     versions: Mapping[str, str | None]
-    """Of Python and the packages that compute; None: not installed as a package."""
+    """The versions of Python and the packages that compute; None: not installed as a package."""
     from_step: int | None = None
-    """The step that training went on from, 0 at first; None: it did not come to train."""
+    """The step that training continued from, 0 at first; None: it did not get to training."""
     ended: datetime | None = None
     """None: it is alive, or was killed."""
 
@@ -57,7 +57,7 @@ class RunFile:
 
     format: int = FORMAT
     attempts: tuple[Attempt, ...] = field(default=())
-    """Of format 1 on."""
+    """Recorded since format 1."""
     provenance: Provenance | None = None
     """None: training has not begun."""
 
@@ -81,7 +81,7 @@ _RUN_FILE, _PROVENANCE = TypeAdapter(RunFile), TypeAdapter(Provenance)
 
 
 def read_run_file(folder: Path) -> RunFile:
-    """Of this format or the first one; empty if training has not come to write it.
+    """Reads `run.json` of this format or the first one; empty if it has not been written yet.
 
     Raises:
         ConfigError: it was written by a later version, or is damaged.

@@ -1,4 +1,4 @@
-"""A disk on which things go wrong where a test wants it."""
+"""A disk that fails where a test wants it to."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from verifine.machine.blocks import Content
 from verifine.machine.disk import LocalDisk, refuse_failure
 
 Moment = Literal["before", "within", "after"]
-"""within: when a part of what is written is there."""
+"""within: when a part of the content is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What goes wrong, and where."""
+    """A failure, and when it happens."""
 
     point: str
-    """Such as `append metrics.jsonl 2`: what is done, to which path of the run, and for which time."""
+    """The operation, the path in the run, and the count, such as `append metrics.jsonl 2`."""
     moment: Moment
     error: int | None
-    """An errno; None: the process is killed, and nothing of it can object."""
+    """An errno; None: the process is killed at once."""
 
 
 @dataclass(slots=True)
 class FaultyDisk:
-    """The file system under `root`, with one fault; it also tells every point there is."""
+    """The file system under `root`, with one fault; it also records all points of writing."""
 
     root: Path
     fault: Fault | None = None
     points: list[str] = field(default_factory=list)
-    """Of everything that was done, in order."""
+    """The points of all operations, in order."""
     _disk: LocalDisk = field(default_factory=LocalDisk)
     _counts: Counter[str] = field(default_factory=Counter)
     _lock: Lock = field(default_factory=Lock)
@@ -50,7 +50,7 @@ class FaultyDisk:
     def append(self, path: Path, content: bytes) -> None:
         point = self._reach("append", path)
         if self._is_due(point, "within"):
-            # A system may take a part of a line: LocalDisk takes it back on an error, a killed process cannot.
+            # A system may write a part of a line: LocalDisk removes it after an error, a killed process cannot.
             if self.fault is not None and self.fault.error is None:
                 self._disk.append(path, content[: len(content) // 2])
             self._fail(point, "within", path)

@@ -35,7 +35,7 @@ _SPECIAL = ["<pad>", "<s>", "</s>"]
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    """A token a character: printable ASCII and the newline, with a chat template."""
+    """One token for each character: printable ASCII and the newline, with a chat template."""
     vocabulary = {text: index for index, text in enumerate([*_SPECIAL, *_CHARACTERS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))  # noqa: S106 - a token, not a password
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
@@ -48,7 +48,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 def tiny_config(architecture: Architecture) -> PretrainedConfig:
     """Two layers, 64 wide, four query heads on two key-value heads.
 
-    Qwen 2 has biases, Qwen 3 normalises queries and keys, Gemma 3 does that too and its first layer sees a window of 6.
+    Qwen 2 has biases, Qwen 3 normalises queries and keys, Gemma 3 does so too, and its first layer attends to 6 tokens.
     """
     tokens = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     shape = {

@@ -167,7 +167,7 @@ def naive_clipped(
 def naive_clipped_gradient(
     logprobs: PerToken, old_logprobs: PerToken, advantages: PerToken, low: float, high: float, dual: float | None = None
 ) -> list[float]:
-    """Of each term by its own logprob: -A ratio, or 0 where a clip holds the token."""
+    """The gradient of each term by its own logprob: -A ratio, or 0 where a clip holds the token."""
     gradient = []
     for logprob, old, advantage in zip(logprobs, old_logprobs, advantages, strict=True):
         ratio = math.exp(logprob - old)
@@ -215,7 +215,7 @@ def naive_sequence_clipped_gradient(
     high: float,
     weights: PerToken,
 ) -> list[float]:
-    """Of the weighted sum of the terms: every token of a rollout moves the ratio, and so every term of the rollout.
+    """The gradient of the weighted sum of the terms: each token of a rollout moves the ratio, so every term of it.
 
     d ratio_i / d logprob = ratio_i / |o_i|, the same for all tokens of the rollout (arXiv:2507.18071, equation 10).
     """
@@ -257,7 +257,7 @@ def naive_value_loss(values: PerToken, old_values: PerToken, returns: PerToken, 
 
 
 def naive_value_loss_gradient(values: PerToken, old_values: PerToken, returns: PerToken, clip: float) -> list[float]:
-    """Of each loss by its own value: V - R, or 0 where the clipped value is further from the return."""
+    """The gradient of each loss by its own value: V - R, or 0 where the clipped value is further from the return."""
     gradient = []
     for value, old, target in zip(values, old_values, returns, strict=True):
         near = _clip(value, old - clip, old + clip)

@@ -17,18 +17,18 @@ class NaiveRollout:
     truncated: bool = False
     format_ok: bool = True
     logprobs: tuple[float, ...]
-    """Of the policy as it is now: what the gradient is taken by."""
+    """Under the current policy: the gradient is with respect to these."""
     old_logprobs: tuple[float, ...]
-    """Of the policy at the beginning of the step."""
+    """Under the policy at the beginning of the step."""
     behaviour_logprobs: tuple[float, ...]
-    """Of the engine that sampled."""
+    """Under the engine that sampled."""
     reference_logprobs: tuple[float, ...] | None = None
     """None where beta is 0."""
     entropies: tuple[float, ...]
     values: tuple[float, ...] | None = None
-    """Of the critic as it is now; None without one."""
+    """Values of the current critic; None without one."""
     old_values: tuple[float, ...] | None = None
-    """Of the critic at the beginning of the step; None without one."""
+    """Values of the critic at the beginning of the step; None without one."""
 
 
 Prompts = Sequence[Sequence[NaiveRollout]]

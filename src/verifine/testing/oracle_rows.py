@@ -24,13 +24,13 @@ class NaiveSettings:
     low: float = 0.2
     high: float = 0.2
     dual: float | None = None
-    """None is no dual clip."""
+    """None: no dual clip."""
     beta: float = 0.0
     entropy_bonus: float = 0.0
     importance_cap: float | None = None
     """None where engine and learner are one: no correction."""
     overlong_share: float = 0.0
-    """Of max_tokens: how long before the limit the penalty begins."""
+    """The share of max_tokens, before the limit, over which the penalty grows."""
     format_gate: bool = False
     drop_truncated: bool = False
     scaling: Literal["none", "std", "batch"] | None = None
@@ -74,11 +74,11 @@ class NaiveStep:
     weights: list[float]
     loss: float
     gradient: list[float]
-    """Of the loss by each logprob."""
+    """The gradient of the loss by each logprob."""
     entropy_gradient: list[float]
-    """Of the loss by each entropy."""
+    """The gradient of the loss by each entropy."""
     value_gradient: list[float] | None
-    """Of the loss by each value; None without a critic."""
+    """The gradient of the loss by each value; None without a critic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

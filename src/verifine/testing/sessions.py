@@ -28,7 +28,7 @@ POINTS = "points.json"
 
 _CONTEXT = get_context("forkserver")
 _STARTING = Lock()
-"""Starting or joining a process polls all others, which no two threads may do at once."""
+"""Starting or joining a process polls all others, which only one thread may do at a time."""
 
 
 def tiny_run(folder: Path, model_folder: Path, **sections: dict[str, object]) -> RunConfig:
@@ -53,12 +53,12 @@ def tiny_run(folder: Path, model_folder: Path, **sections: dict[str, object]) ->
 
 
 def grade(sample: Mapping[str, str], item: Mapping[str, Json]) -> float:  # noqa: ARG001
-    """A score that tells most answers of a random model apart, from 0 to 1."""
+    """A score from 0 to 1 that differs for most answers of a random model."""
     return sum(map(ord, sample["output_text"])) % 7 / 6
 
 
 def begin_session(config: RunConfig, fault: Fault | None = None) -> ForkServerProcess:
-    """Starts or resumes a run in a process of its own, in which `fault` happens."""
+    """Starts or resumes a run in its own process, with `fault`."""
     process = _CONTEXT.Process(target=run_session, args=(config, fault))
     with _STARTING:
         process.start()
@@ -77,7 +77,7 @@ def end_session(process: ForkServerProcess, kill_after_s: float | None = None) -
 
 
 def run_session(config: RunConfig, fault: Fault | None = None) -> None:
-    """Trains from wherever the run directory is, unless it is at its end; exits with 3 where the disk failed."""
+    """Starts or continues the run, unless it has finished; exits with 3 if the disk failed."""
     torch.set_num_threads(1)
     root = config.run.directory
     assert root is not None
@@ -97,11 +97,11 @@ def run_session(config: RunConfig, fault: Fault | None = None) -> None:
 
 
 def preload() -> None:
-    """Lets every session begin with everything imported. To be called before the first one."""
+    """Makes every session start with everything imported. Call it before the first one."""
     os.environ["OMP_NUM_THREADS"] = "1"
     _CONTEXT.set_forkserver_preload(["verifine.testing.sessions"])
 
 
 def hash_final_model(directory: Path) -> str:
-    """The sha256 of the weights that a run ended with."""
+    """The sha256 of the weights at the end of a run."""
     return hashlib.sha256((directory / "model" / "model.safetensors").read_bytes()).hexdigest()

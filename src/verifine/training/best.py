@@ -17,7 +17,7 @@ class Best:
     measure: Measure | None = None
     """What evaluations are compared by, decided by the first one; None: none could be scored so far."""
     results: tuple[tuple[int, float], ...] = ()
-    """Of each evaluation that could be scored: the steps before it, and its result."""
+    """The step and the result of each evaluation that could be scored."""
 
     def note(self, evaluation: Evaluation, step: int) -> Best:
         """The results with one more evaluation, after `step` steps.

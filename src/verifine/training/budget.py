@@ -15,7 +15,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnscorableBudget:
-    """Ends a run whose grader fails on more than 5 % of at least 200 answers."""
+    """Ends a run if its grader fails on more than 5 % of at least 200 answers."""
 
     graded: int = 0
     failed: int = 0

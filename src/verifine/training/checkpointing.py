@@ -17,13 +17,13 @@ from verifine.training.recorder import Recorder
 from verifine.training.state import RunState, from_checkpoint, to_draft
 
 SHARE = 0.02
-"""Of the time, what writing checkpoints may take if `run.save_interval` is auto."""
+"""The share of the time that writing checkpoints may take if `run.save_interval` is auto."""
 
 LEAST_S = 60.0
 """The shortest time between two checkpoints then: a crash costs about a minute."""
 
 COPIED_SHARE = 0.5
-"""Of unused memory, what a copy of tensors that are not yet written may take."""
+"""The share of unused memory that a copy of unwritten tensors may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class SavingPlan:
 class Saver:
     """Writes checkpoints in threads of its own, from the weights themselves, while the next step samples and grades.
 
-    Before weights change, `take_back` must be called: it copies what is not yet written.
+    Before weights change, `copy_unwritten` must be called.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Saver:
         self._snapshots = draft.tensors
         self._pending = self._thread.submit(self._write, draft, dict(scores))
 
-    def take_back(self) -> None:
+    def copy_unwritten(self) -> None:
         """Copies what is not yet written, because the weights are about to change.
 
         Where memory is short, it waits until everything is written.
@@ -129,7 +129,7 @@ class Saver:
             CheckpointError: it is damaged or missing.
         """
         _, state = from_checkpoint(self._store.load(step))
-        self.take_back()
+        self.copy_unwritten()
         self._learner.restore(state)
 
     def _write(self, draft: Draft, scores: Mapping[int, float]) -> float:

@@ -90,7 +90,7 @@ def _train(run: Run, state: RunState) -> tuple[_End, RunState]:
         ending = _ending(run, state, pace)
         if ending is not None:
             return ending, state
-        result = train_step(run.trainer, state.progress, run.saver.take_back)
+        result = train_step(run.trainer, state.progress, run.saver.copy_unwritten)
         run.recorder.step(result)
         state = replace(
             state,

@@ -54,7 +54,7 @@ class Run:
     """What the learner of `trainer` updates."""
     model_name: str
     parameters: int
-    """Of the policy."""
+    """The number of the policy's parameters."""
     eval_set: EvalSet
     plan: Plan
     directory: RunDirectory

@@ -29,7 +29,7 @@ class RunState:
     """Kept on resume, because other micro-batches or another cache would round differently."""
     progress: Progress = field(default_factory=Progress)
     seconds: float = 0.0
-    """Of training so far, evaluations included."""
+    """The time of training so far, including evaluations."""
     evaluation_s: float = 0.0
     """How long one evaluation takes."""
     grading: UnscorableBudget = field(default_factory=UnscorableBudget)

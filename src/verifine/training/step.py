@@ -25,10 +25,10 @@ class StepResult:
     progress: Progress
     report: StepReport
     outcomes: tuple[UpdateOutcome, ...]
-    """Of each update; none without a training batch."""
+    """One for each update; empty without a training batch."""
     rollouts: RolloutBatch
     training_batch: TrainingBatch | None
-    """Of the groups that are kept. None: their rewards say nothing."""
+    """Made of the groups that are kept. None: their rewards have no signal."""
     tokens: TokenStatistics | None
     """On the token axis of `training_batch`. None: there is none."""
 

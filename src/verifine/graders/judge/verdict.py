@@ -10,7 +10,7 @@ from verifine.data.strict_json import JsonError, parse_json
 from verifine.types import GradeFault, Json, TokenUsage
 
 MAX_CHARACTERS = 64_000
-"""Of an answer that is not JSON alone, its last characters: the verdict is at the end."""
+"""The last characters of an answer that are read if it is not just JSON: the verdict is at the end."""
 MAX_CANDIDATES = 200
 """Places where an object may begin. A judge's answer with more of them is not searched to the end."""
 

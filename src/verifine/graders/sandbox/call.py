@@ -25,15 +25,15 @@ class Limits:
 
     wall_s: float = 5.0
     cpu_s: float = 5.0
-    """Of all threads together; counted in whole seconds, rounded up."""
+    """CPU time of all threads together; counted in whole seconds, rounded up."""
     memory_bytes: int = 512 << 20
-    """Of address space, on top of what the worker holds before the call."""
+    """Address space, on top of what the worker uses before the call."""
     answer_bytes: int = 64 << 10
-    """Of the returned value as JSON."""
+    """Size of the returned value as JSON."""
     output_bytes: int = 64 << 10
-    """Of standard output; more is an error, not cut off silently."""
+    """Size of standard output; more is an error, not cut off silently."""
     file_bytes: int = 8 << 20
-    """Of a file it writes, which only unsafe code can."""
+    """Size of a file it writes, which only unsafe code can."""
     open_files: int = 64
 
 

@@ -23,9 +23,9 @@ class Capacity:
     groups: int
     rows: int
     prompt_tokens: int
-    """Of each group."""
+    """The tokens of each group's prompt."""
     own_tokens: int
-    """Of each row."""
+    """The tokens of each row after the prompt."""
 
 
 class _Store:

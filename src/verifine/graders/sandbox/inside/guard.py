@@ -14,7 +14,7 @@ from verifine.graders.sandbox.inside import kernel, landlock
 MAX_TASKS = 1024
 """Threads that a call may start, on top of what its user had when the worker started."""
 KEPT_TASKS = 32
-"""Of those that its user may have in all: with none left, the zygotes could not fork."""
+"""Tasks of the user's limit that calls may not take: with none left, the zygotes could not fork."""
 
 _MOST_TASKS = 1 << 22
 """More than any kernel has (PID_MAX_LIMIT)."""

@@ -30,7 +30,7 @@ _OUT_OF_MEMORY = b'memory "MemoryError: it wanted more memory than it may have"\
 
 
 class CallError(Exception):
-    """Why there is no value: the word of the answer, and its message."""
+    """Why there is no value: the kind of failure, and its message."""
 
     def __init__(self, word: str, message: str) -> None:
         super().__init__(message)

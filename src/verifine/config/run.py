@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from verifine.config.algorithm import WITHOUT_GROUPS, AlgorithmConfig, LearningRate, RewardConfig
 from verifine.config.dataset import DataLocation
-from verifine.config.engine import EngineConfig
+from verifine.config.engine import EngineConfig, NativeEngineConfig
 from verifine.config.evaluation import EvaluationConfig
 from verifine.config.graders import FORMAT_JUDGES, GraderConfig, Schema
 from verifine.config.graders.template import TEMPLATE_NAMES
@@ -198,7 +198,7 @@ class RunConfig(Schema):
     algorithm: AlgorithmConfig = AlgorithmConfig()
     reward: RewardConfig = RewardConfig()
     sampling: SamplingConfig = SamplingConfig()
-    engine: EngineConfig = EngineConfig()
+    engine: EngineConfig = NativeEngineConfig()
     optim: OptimConfig = OptimConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     run: RunSection = RunSection()

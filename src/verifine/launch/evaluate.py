@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
-from verifine.config import EngineConfig
+from verifine.config import NativeEngineConfig
 from verifine.config.memory import Precision
 from verifine.errors import ConfigError
 from verifine.graders import GradeFunction, Grader
@@ -71,7 +71,7 @@ def _evaluate_model(
     model = load_model(provisioned, precision)
     inputs = spec.inputs
     prompts = render_held_out(inputs.held_out, model, inputs.max_new_tokens)
-    with closing(build_engine(EngineConfig(), model)) as engine:
+    with closing(build_engine(NativeEngineConfig(), model)) as engine:
         eval_set = build_eval_set(
             inputs.config.evaluation,
             sampling_of(inputs.config, inputs.max_new_tokens),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,7 +70,7 @@ def _look_at_run(run_dir: Path, *, as_json: bool) -> None:
     from verifine.runs.record import read_run
 
     record = read_run(RunDirectory.open(run_dir))
-    findings = diagnose(record)
+    findings = diagnose(record, datetime.now(UTC))
     if as_json:
         print(json.dumps(diagnosis_numbers(findings, record.steps), allow_nan=False))
         return

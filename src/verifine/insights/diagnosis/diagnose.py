@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from verifine.insights.diagnosis import (
     engine_mismatch,
@@ -18,6 +19,7 @@ from verifine.insights.diagnosis import (
 )
 from verifine.insights.diagnosis.ending import judge_ending
 from verifine.insights.diagnosis.history import RunHistory
+from verifine.insights.diagnosis.progress import judge_progress
 from verifine.insights.findings import Finding, by_severity, finding_numbers
 from verifine.runs.record import RunRecord
 from verifine.types import Json
@@ -42,10 +44,11 @@ RULES: Sequence[Rule] = tuple(
 )
 
 
-def diagnose(record: RunRecord) -> list[Finding]:
-    """The findings about a recorded run, the most severe first."""
+def diagnose(record: RunRecord, now: datetime | None = None) -> list[Finding]:
+    """The findings about a recorded run, the most severe first. `now` None: whether it gets on is not judged."""
     history = replay(record)
-    return by_severity([*judge_ending(record, history), *apply_rules(history)])
+    stalled = [] if now is None else judge_progress(record, now)
+    return by_severity([*judge_ending(record, history), *stalled, *apply_rules(history)])
 
 
 def apply_rules(history: RunHistory) -> list[Finding]:

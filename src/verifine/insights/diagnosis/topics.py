@@ -10,6 +10,7 @@ class Topic(StrEnum):
 
     FAILED = "failed"
     KILLED = "killed"
+    STALLED = "stalled"
     DISK_FULL = "disk_full"
     FEW_UPDATES = "few_updates"
     NOT_FINITE = "not_finite"

@@ -15,6 +15,14 @@ settings.load_profile("unhurried")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
+LONGEST = ("test_kills.py", "test_smoke.py", "test_resume.py", "test_faults.py")
+"""Files whose tests take longest. They come first, or one process would still be at them when the others are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache."""

@@ -216,7 +216,7 @@ def test_problems_of_a_grader_are_placed_in_the_grader_the_user_wrote(grader: ob
         ),
         (
             {"graders": {"style": {"type": "answer"}}, "weights": {"style": "high"}},
-            "`grader.weights.style` is 'high', but must be a number. What the score of each grader is multiplied with",
+            "`grader.weights.style` is 'high', but must be a number.",
         ),
         (
             {"graders": {"style": {"type": "answer"}}, "weights": {"style": float("inf")}},
@@ -227,7 +227,7 @@ def test_problems_of_a_grader_are_placed_in_the_grader_the_user_wrote(grader: ob
             "`grader`: `weights.b-2` is missing and `weights.c` is unknown; give each of a, b-2 a weight, and no other",
         ),
         ({"graders": {}, "weights": {}}, "`grader`: `graders` is empty; give it at least one grader"),
-        ({"graders": {"a": {"type": "answer"}}}, "`grader.weights` is missing. What the score"),
+        ({"graders": {"a": {"type": "answer"}}}, "`grader.weights` is missing."),
     ],
 )
 def test_problems_of_a_weighted_grader_name_the_grader_inside(values: Mapping[str, object], message: str) -> None:

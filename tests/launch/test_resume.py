@@ -222,7 +222,7 @@ def test_a_run_whose_grader_a_program_brought_needs_that_program(model: Path, tm
 
 def test_a_run_with_nothing_left_to_do_is_refused_with_a_hint(model: Path, tmp_path: Path) -> None:
     run = start(tiny_run(tmp_path, model)).directory
-    with pytest.raises(ConfigError, match="has taken all its 3 steps; give it more, for example --steps 6"):
+    with pytest.raises(ConfigError, match="all its 3 steps.*--steps 6"):
         resume(run.path, grader=grade)
 
 
@@ -312,7 +312,7 @@ def _last_and_first(
 
 def test_weights_of_another_model_and_a_folder_without_any_are_refused(model: Path, tmp_path: Path) -> None:
     first = start(tiny_run(tmp_path / "first", model)).directory
-    with pytest.raises(CheckpointError, match="weights of another model, or of other adapters"):
+    with pytest.raises(CheckpointError, match="weights of a different model"):
         start(tiny_run(tmp_path / "second", model, model={"lora": {}, "start_from": str(first.path)}))
     with pytest.raises(CheckpointError, match="holds no checkpoint; give a run directory"):
         start(tiny_run(tmp_path / "third", model, model={"start_from": str(tmp_path)}))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -75,4 +76,5 @@ def _learned(result: StepResult) -> Learned:
 
 
 def _to_numpy(values: Float[Tensor, " N"]) -> npt.NDArray[np.float16]:
-    return values.float().cpu().numpy().astype(np.float16)
+    """A number that is too large for float16 becomes infinite."""
+    return values.to(torch.float16).cpu().numpy()

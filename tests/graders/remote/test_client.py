@@ -346,7 +346,7 @@ def test_a_client_that_was_never_asked_closes(make_client: MakeClient) -> None:
 
 
 def test_ctrl_c_ends_the_requests_under_way(service: StubService, make_client: MakeClient) -> None:
-    client = make_client(max_concurrency=1)
+    client = make_client(max_concurrency=1, timeout_s=600, clock=Clock())
 
     def respond(seen: Seen) -> Answer:
         if seen.json == 5:

@@ -46,6 +46,15 @@ def test_a_heartbeat_names_a_process_that_is_alive(tmp_path: Path) -> None:
     writer.close()
 
 
+def test_a_process_that_let_go_of_the_run_does_not_train_it(tmp_path: Path) -> None:
+    path = tmp_path / "heartbeat.json"
+    HeartbeatWriter(path, attempt=1, now=lambda: START, interval_s=NEVER_S).close()
+    beat = read_heartbeat(path)
+    assert beat is not None
+    assert find_process_start(beat.pid) is not None
+    assert not is_alive(beat, find_process_start, START)
+
+
 def test_the_trainer_sets_what_the_thread_writes(tmp_path: Path) -> None:
     path, moments = tmp_path / "heartbeat.json", [START]
     writer = HeartbeatWriter(path, attempt=1, now=lambda: moments[-1], interval_s=NEVER_S)

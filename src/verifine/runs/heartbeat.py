@@ -45,6 +45,8 @@ class Heartbeat:
     since: datetime
     """When the step was completed or the stage began, whichever is later."""
     written: datetime
+    is_closed: bool = False
+    """Whether the process has let go of the run, which it may outlive."""
 
 
 _HEARTBEAT = TypeAdapter(Heartbeat)
@@ -97,6 +99,8 @@ class HeartbeatWriter:
         """Writes the last heartbeat and ends the thread."""
         self._closed.set()
         self._thread.join()
+        with self._lock:
+            self._beat = replace(self._beat, is_closed=True)
         self.write()
 
     def _run(self) -> None:
@@ -113,7 +117,9 @@ def read_heartbeat(path: Path) -> Heartbeat | None:
 
 
 def is_alive(heartbeat: Heartbeat, process_start: Callable[[int], float | None], now: datetime) -> bool:
-    """By the process on this host, and by the age of the heartbeat on another."""
+    """By the process on this host, and by the age of the heartbeat on another, unless the process let go of the run."""
+    if heartbeat.is_closed:
+        return False
     if heartbeat.host != socket.gethostname():
         return (now - heartbeat.written).total_seconds() <= LOST_AFTER_S
     started = process_start(heartbeat.pid)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -50,8 +52,7 @@ def _with_text(text_ends: TextEnds | None, rollout: Rollout, learned: TokenNumbe
     known = TokenNumbers.unknown(len(rollout.token_ids)) if learned is None else learned
     if text_ends is None:
         return known
-    ends = np.asarray(text_ends(rollout.token_ids), dtype=np.int32)
-    return TokenNumbers(entropy=known.entropy, ratio=known.ratio, advantage=known.advantage, text_ends=ends)
+    return replace(known, text_ends=np.asarray(text_ends(rollout.token_ids), dtype=np.int32))
 
 
 def _learned(result: StepResult) -> Learned:
@@ -64,13 +65,15 @@ def _learned(result: StepResult) -> Learned:
     ratio = unknown if result.tokens is None else _to_numpy(result.tokens.ratio)
     rows = batch.row.cpu().numpy()
     found: dict[str, dict[int, TokenNumbers]] = {group.prompt.id: {} for group in batch.groups}
-    for row in np.unique(rows).tolist():
-        of_row = rows == row
+    # The tokens of a rollout lie end to end, so each rollout is one slice.
+    starts = np.flatnonzero(np.diff(rows, prepend=-1)).tolist()
+    for start, end in pairwise([*starts, len(rows)]):
+        row = int(rows[start])
         found[batch.groups[row // size].prompt.id][row % size] = TokenNumbers(
-            entropy=entropy[of_row],
-            ratio=ratio[of_row],
-            advantage=advantage[of_row],
-            text_ends=np.full(int(of_row.sum()), -1, dtype=np.int32),
+            entropy=entropy[start:end],
+            ratio=ratio[start:end],
+            advantage=advantage[start:end],
+            text_ends=np.full(end - start, -1, dtype=np.int32),
         )
     return found
 

@@ -34,7 +34,7 @@ from vllm_engine import vllm
 from workloads import MODEL
 
 from verifine.cli.memory import keep_freed_memory
-from verifine.models.quantized import QuantizedCopy
+from verifine.models.network.quantized import QuantizedCopy
 from verifine.models.quiet import no_progress_bars
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.types import Prompt, Sampling

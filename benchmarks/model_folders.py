@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workloads import TINY
 
-from verifine.models.provision import cache_folder, provision_model
+from verifine.models.provision.stored import cache_folder, provision_model
 from verifine.testing import save_tiny_model
 
 

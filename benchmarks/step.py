@@ -37,7 +37,7 @@ from verifine.launch.build import RunModels, assemble_trainer
 from verifine.launch.facts import RunFacts, decide_precision, describe_model, find_machine_facts
 from verifine.launch.inputs import RunInputs
 from verifine.models.load import LanguageModel, load_model
-from verifine.models.provision import ProvisionedModel
+from verifine.models.provision.stored import ProvisionedModel
 from verifine.training.step import StepResult, train_step
 from verifine.training.trainer import Progress, Trainer
 from verifine.types import Grade, Sample

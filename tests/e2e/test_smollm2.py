@@ -13,7 +13,7 @@ from verifine import train
 from verifine.config import build_config
 from verifine.models.chat import render_prompt
 from verifine.models.load import LanguageModel, load_model
-from verifine.models.provision import provision_model
+from verifine.models.provision.stored import provision_model
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.tasks import load_task
 from verifine.types import Sampling

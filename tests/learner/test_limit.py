@@ -22,7 +22,7 @@ from verifine.batch import RolloutBatch, collate
 from verifine.learner.learner import TrainingBatch
 from verifine.learner.local import LocalLearner
 from verifine.models.load import load_model
-from verifine.models.provision import ProvisionedModel
+from verifine.models.provision.stored import ProvisionedModel
 from verifine.testing import tiny_config, tiny_tokenizer
 from verifine.testing.training_batches import SETTINGS
 from verifine.types import FinishReason, Grade, Group, Prompt, Rollout

@@ -19,7 +19,7 @@ from verifine.learner.learner import UpdateOutcome
 from verifine.learner.local import LocalLearner
 from verifine.learner.micro_batch_limit import MicroBatchLimit
 from verifine.models.load import LanguageModel
-from verifine.models.oom import OomCounter
+from verifine.models.memory.oom import OomCounter
 from verifine.testing import load_tiny_model
 from verifine.testing.training_batches import SETTINGS, make_batch, make_training_batch, sample_groups
 from verifine.types import Group

@@ -10,7 +10,7 @@ from verifine.algorithms.algorithm import default_algorithm
 from verifine.batch import Advantages
 from verifine.learner.local import LocalLearner
 from verifine.learner.reference import FrozenModel, WithoutAdapters
-from verifine.models.lora import attach_lora
+from verifine.models.network.lora import attach_lora
 from verifine.testing import load_tiny_model
 from verifine.testing.training_batches import SETTINGS, make_learner, make_training_batch, sample_groups
 

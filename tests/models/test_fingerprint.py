@@ -8,7 +8,7 @@ import torch
 from verifine.algorithms.algorithm import default_algorithm
 from verifine.learner.learner import UpdateOutcome
 from verifine.models.fingerprint import NUMBERS, take_fingerprint
-from verifine.models.lora import attach_lora
+from verifine.models.network.lora import attach_lora
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.testing.training_batches import make_learner, make_training_batch, sample_groups
 

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config
 
 from verifine.errors import ModelError
 from verifine.models.load import check_attention, fastest_dtype, load_model
-from verifine.models.provision import ProvisionedModel
+from verifine.models.provision.stored import ProvisionedModel
 from verifine.testing import load_tiny_model, save_tiny_model
 
 

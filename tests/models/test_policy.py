@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 from verifine.machine.disk import LOCAL_DISK
 from verifine.models.fingerprint import take_fingerprint
 from verifine.models.load import LanguageModel
-from verifine.models.lora import attach_lora
+from verifine.models.network.lora import attach_lora
 from verifine.models.policy import ModelPolicy
 from verifine.testing import load_tiny_model
 from verifine.types import FinishReason, Prompt, Rollout, Sampling

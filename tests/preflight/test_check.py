@@ -18,7 +18,7 @@ from verifine.launch.facts import find_facts
 from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.models.load import LanguageModel
 from verifine.models.policy import ModelPolicy
-from verifine.models.provision import ProvisionedModel
+from verifine.models.provision.stored import ProvisionedModel
 from verifine.preflight.check import (
     MOST_SAMPLES,
     Extent,

@@ -14,9 +14,9 @@ from verifine.errors import MismatchError
 from verifine.learner.local import LocalLearner
 from verifine.models.fingerprint import Fingerprint
 from verifine.models.load import LanguageModel, Weights
-from verifine.models.lora import adapters_off, attach_lora
+from verifine.models.network.lora import adapters_off, attach_lora
+from verifine.models.network.quantized import QuantizedCopy, int8_is_exact
 from verifine.models.policy import ModelPolicy
-from verifine.models.quantized import QuantizedCopy, int8_is_exact
 from verifine.rollout.canary import Canary, make_probes, probe_interval, tolerance
 from verifine.rollout.engine import EngineTraits, RolloutEngine, rounding_nats
 from verifine.rollout.mismatch import Cause

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from verifine.models.load import LanguageModel, Weights
-from verifine.models.quantized import QuantizedCopy, int8_is_exact
+from verifine.models.network.quantized import QuantizedCopy, int8_is_exact
 from verifine.rollout.engine import RolloutEngine
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ScriptedEngine, load_tiny_model

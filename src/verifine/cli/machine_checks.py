@@ -124,7 +124,7 @@ def _check_with_torch(*, online: bool) -> Iterator[Check]:
         hint = "install torch again; accelerator, model cache and hub were not checked"
         yield Check(name="torch import", state=State.MISSING, found=f"fails: {error}", hints=(hint,))
         return
-    from verifine.models.provision import cache_folder
+    from verifine.models.provision.stored import cache_folder
 
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / GIB
@@ -146,8 +146,8 @@ def _check_hub(*, online: bool) -> Check:
     """Whether models can be downloaded; a model in a folder, and the packaged one, do not need the hub."""
     from huggingface_hub import HfApi, constants
 
-    from verifine.models.catalogue import CATALOGUE
-    from verifine.models.provision import ask_hub
+    from verifine.models.provision.stored import ask_hub
+    from verifine.models.provision.catalogue import CATALOGUE
 
     if constants.HF_HUB_OFFLINE:
         return Check(name="model hub", state=State.SKIPPED, found="not used, since HF_HUB_OFFLINE is set")

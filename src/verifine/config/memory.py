@@ -21,7 +21,7 @@ higher with adapters because they allocate short-lived tensors in between.
 """
 
 LOGITS_BYTES = 4 * (32 << 20)
-"""Logits that are held at a time, with what the backward pass makes of them; see `models.logprobs`."""
+"""Logits that are held at a time, with what the backward pass makes of them; see `models.network.logprobs`."""
 
 PROGRAM_BYTES = 400 << 20
 """Python, torch and transformers themselves, in main memory."""

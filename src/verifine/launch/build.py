@@ -25,11 +25,11 @@ from verifine.learner.optim import OptimSettings
 from verifine.learner.reference import FrozenModel, Reference, WithoutAdapters
 from verifine.models.chat import render_prompt
 from verifine.models.load import LanguageModel, load_model
-from verifine.models.lora import attach_lora
-from verifine.models.oom import OomCounter
+from verifine.models.memory.oom import OomCounter
+from verifine.models.network.lora import attach_lora
+from verifine.models.network.quantized import QuantizedCopy
 from verifine.models.policy import ModelPolicy
-from verifine.models.provision import ProvisionedModel, cache_folder, provision_model
-from verifine.models.quantized import QuantizedCopy
+from verifine.models.provision.stored import ProvisionedModel, cache_folder, provision_model
 from verifine.rollout.canary import Canary, make_probes, probe_interval
 from verifine.rollout.engine import RolloutEngine
 from verifine.rollout.native.native_engine import NativeEngine

@@ -20,7 +20,7 @@ from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.threads import decide_threads
 from verifine.models.load import load_model
-from verifine.models.provision import cache_folder, provision_model
+from verifine.models.provision.stored import cache_folder, provision_model
 from verifine.models.threads import use_threads
 from verifine.runs.evaluations import Evaluation
 from verifine.runs.events import Listener, StageBegan, tell_progress

@@ -17,10 +17,10 @@ from verifine.config.resolve import DataFacts, MachineFacts, ModelFacts, Resolve
 from verifine.errors import ModelError
 from verifine.launch.inputs import RunInputs
 from verifine.machine.threads import decide_threads
-from verifine.models.available import available_memory
 from verifine.models.load import fastest_dtype
-from verifine.models.provision import ProvisionedModel
-from verifine.models.shape import shape_of_config
+from verifine.models.memory.available import available_memory
+from verifine.models.memory.shape import shape_of_config
+from verifine.models.provision.stored import ProvisionedModel
 from verifine.models.threads import use_threads
 
 

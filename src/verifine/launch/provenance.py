@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from verifine.graders import GradeFunction, Grader
 from verifine.launch.inputs import RunInputs
-from verifine.models.provision import ProvisionedModel, hash_model_folder
+from verifine.models.provision.stored import ProvisionedModel, hash_model_folder
 from verifine.runs.run_file import Provenance
 from verifine.types import Example
 

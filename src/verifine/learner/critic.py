@@ -11,9 +11,9 @@ from torch.nn import Parameter
 from transformers import PreTrainedModel
 
 from verifine.learner.optim import OptimSettings
-from verifine.models.forward import tree_hidden_states
 from verifine.models.load import LanguageModel
-from verifine.models.tree import Tree
+from verifine.models.network.forward import tree_hidden_states
+from verifine.models.network.tree import Tree
 
 
 class Critic(Protocol):

@@ -20,10 +20,10 @@ from verifine.learner.objective import ForwardOutput, Objective
 from verifine.learner.optim import Optimizer, OptimSettings, learning_rate
 from verifine.learner.packing import MicroBatch, longest_rollout, pack
 from verifine.learner.reference import Reference
-from verifine.models.forward import predicted_logprobs, tree_hidden_states
 from verifine.models.load import LanguageModel, Weights
-from verifine.models.oom import OomCounter, OomRetry, raise_if_out_of_memory
-from verifine.models.recompute import recomputed_layers
+from verifine.models.memory.oom import OomCounter, OomRetry, raise_if_out_of_memory
+from verifine.models.network.forward import predicted_logprobs, tree_hidden_states
+from verifine.models.network.recompute import recomputed_layers
 
 _NO_ROOM_FOR_MOMENTS = (
     "out of memory: AdamW's moments do not fit beside the weights and their gradients. Train "

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from verifine.batch import Batch
-from verifine.models.tree import Branch, Tree, grow_tree
-from verifine.models.trie import Tokens, count_distinct, shared_length
+from verifine.models.network.tree import Branch, Tree, grow_tree
+from verifine.models.network.trie import Tokens, count_distinct, shared_length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

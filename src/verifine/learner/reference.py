@@ -7,10 +7,10 @@ from typing import Protocol
 from jaxtyping import Float
 from torch import Tensor
 
-from verifine.models.forward import tree_logprobs
 from verifine.models.load import LanguageModel
-from verifine.models.lora import adapters_off
-from verifine.models.tree import Tree
+from verifine.models.network.forward import tree_logprobs
+from verifine.models.network.lora import adapters_off
+from verifine.models.network.tree import Tree
 
 
 class Reference(Protocol):

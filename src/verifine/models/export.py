@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from verifine.errors import DiskError
 from verifine.machine.disk import LOCAL_DISK, Disk, draft_of, put_in_place, refuse_failure
 from verifine.models.load import LanguageModel
-from verifine.models.lora import has_adapters, merged_weights, save_adapter
+from verifine.models.network.lora import has_adapters, merged_weights, save_adapter
 from verifine.models.quiet import no_progress_bars
 
 

@@ -12,11 +12,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from verifine.config.memory import Precision
 from verifine.errors import ModelError
-from verifine.models.attention import IMPLEMENTATION, Heads, TreeAttention
-from verifine.models.forward import head_weight, hidden_states
-from verifine.models.provision import ProvisionedModel
+from verifine.models.network.attention import IMPLEMENTATION, Heads, TreeAttention
+from verifine.models.network.forward import head_weight, hidden_states
+from verifine.models.network.tree import Branch, Tree, grow_tree
+from verifine.models.provision.stored import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
-from verifine.models.tree import Branch, Tree, grow_tree
 
 Weights = Mapping[str, Tensor]
 """A policy's parameters by name, as the learner gives them to the engine."""

@@ -13,10 +13,10 @@ from torch import Tensor
 from verifine.machine.disk import Disk
 from verifine.models.export import save_model
 from verifine.models.fingerprint import Fingerprint, take_fingerprint
-from verifine.models.forward import head_weight, tree_hidden_states, tree_logprobs
 from verifine.models.load import LanguageModel
-from verifine.models.lora import adapters_off, has_adapters
-from verifine.models.tree import Branch, Tree, grow_tree
+from verifine.models.network.forward import head_weight, tree_hidden_states, tree_logprobs
+from verifine.models.network.lora import adapters_off, has_adapters
+from verifine.models.network.tree import Branch, Tree, grow_tree
 from verifine.types import Rollout, Sampling
 
 

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from verifine.models.load import LanguageModel, load_model
-from verifine.models.provision import ProvisionedModel
+from verifine.models.provision.stored import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
 
 Architecture = Literal["llama", "qwen2", "qwen3", "gemma3"]

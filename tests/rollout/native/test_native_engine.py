@@ -8,10 +8,10 @@ import torch
 
 from verifine.config import NativeEngineConfig
 from verifine.errors import EngineError
-from verifine.models.forward import tree_logprobs
 from verifine.models.load import LanguageModel
-from verifine.models.quantized import QuantizedCopy
-from verifine.models.tree import Branch, grow_tree
+from verifine.models.network.forward import tree_logprobs
+from verifine.models.network.quantized import QuantizedCopy
+from verifine.models.network.tree import Branch, grow_tree
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.rollout.native.static import CHECK_INTERVAL
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model

@@ -11,7 +11,7 @@ from torch import nn
 
 from verifine.errors import EngineError
 from verifine.models.load import LanguageModel
-from verifine.models.oom import OomCounter
+from verifine.models.memory.oom import OomCounter
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import load_tiny_model
 from verifine.types import Group, Prompt, Sampling

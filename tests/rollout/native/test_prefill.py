@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from verifine.models.tree import Branch, grow_tree
+from verifine.models.network.tree import Branch, grow_tree
 from verifine.rollout.native.prefill import CHUNK_TOKENS, Prefill
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 

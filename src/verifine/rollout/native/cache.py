@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from verifine.models.attention import Heads, mask_bias
-from verifine.models.tree import Tree
+from verifine.models.network.attention import Heads, mask_bias
+from verifine.models.network.tree import Tree
 from verifine.rollout.native.prefill import Prefill
 from verifine.rollout.native.shared_prompt import Grouping, KeyValues, attend_to
 from verifine.rollout.native.shared_rows import Arrangement, arrange_with_fewest_copies

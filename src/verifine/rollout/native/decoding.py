@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from verifine.models.forward import hidden_states
-from verifine.models.tree import Branch, grow_tree
+from verifine.models.network.forward import hidden_states
+from verifine.models.network.tree import Branch, grow_tree
 from verifine.rollout.native.cache import Capacity, SharedRowCache
 from verifine.rollout.native.choose import Draws, choose_tokens
 from verifine.rollout.native.model_runner import ModelRunner

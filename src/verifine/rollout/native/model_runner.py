@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from verifine.models.forward import head_weight
+from verifine.models.network.forward import head_weight
 
 
 class ModelRunner(Protocol):

@@ -9,11 +9,11 @@ import torch
 from verifine.config.memory import CACHE_BYTES
 from verifine.errors import EngineError
 from verifine.models.fingerprint import Fingerprint, take_fingerprint
-from verifine.models.forward import matmul_precision
 from verifine.models.load import LanguageModel, Weights
-from verifine.models.oom import OomCounter, OomRetry
-from verifine.models.quantized import QuantizedCopy
-from verifine.models.tree import Branch, grow_tree
+from verifine.models.memory.oom import OomCounter, OomRetry
+from verifine.models.network.forward import matmul_precision
+from verifine.models.network.quantized import QuantizedCopy
+from verifine.models.network.tree import Branch, grow_tree
 from verifine.rollout.engine import EngineTraits, rounding_nats
 from verifine.rollout.native.cache import Capacity
 from verifine.rollout.native.choose import token_probabilities

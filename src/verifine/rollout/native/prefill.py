@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from verifine.models.attention import Heads, Masks, attend_blocks
-from verifine.models.blocks import Block
-from verifine.models.forward import hidden_states
-from verifine.models.tree import Tree
+from verifine.models.network.attention import Heads, Masks, attend_blocks
+from verifine.models.network.blocks import Block
+from verifine.models.network.forward import hidden_states
+from verifine.models.network.tree import Tree
 
 CHUNK_TOKENS = 1024
 """Tokens read at a time, but at least one block, so that the activations of a long prompt need little memory."""

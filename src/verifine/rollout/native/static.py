@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from verifine.models.attention import Heads, mask_bias
-from verifine.models.forward import hidden_states
-from verifine.models.tree import Branch, Tree, grow_tree
+from verifine.models.network.attention import Heads, mask_bias
+from verifine.models.network.forward import hidden_states
+from verifine.models.network.tree import Branch, Tree, grow_tree
 from verifine.rollout.native.cache import Capacity
 from verifine.rollout.native.choose import Draws, choose_tokens
 from verifine.rollout.native.decoding import FinishedRollout

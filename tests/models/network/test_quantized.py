@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, PretrainedConfig, PreTrainedModel, Qwen2Config
 
 from verifine.errors import ModelError
-from verifine.models.attention import IMPLEMENTATION, TreeAttention
-from verifine.models.forward import head_weight, hidden_states, matmul_precision
 from verifine.models.load import LanguageModel
-from verifine.models.lora import attach_lora, merged_weights
-from verifine.models.quantized import Int8Linear, QuantizedCopy, int8_is_exact, int8_is_faster, quantize_rows
-from verifine.models.tree import Branch, grow_tree
+from verifine.models.network.attention import IMPLEMENTATION, TreeAttention
+from verifine.models.network.forward import head_weight, hidden_states, matmul_precision
+from verifine.models.network.lora import attach_lora, merged_weights
+from verifine.models.network.quantized import Int8Linear, QuantizedCopy, int8_is_exact, int8_is_faster, quantize_rows
+from verifine.models.network.tree import Branch, grow_tree
 from verifine.testing import Architecture, load_tiny_model
 
 needs_exact_int8 = pytest.mark.skipif(not int8_is_exact(), reason="this processor's int8 products overflow")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.models.blocks import CALL_PAIRS, LONGEST_BLOCK, partition
-from verifine.models.trie import Tokens, count_distinct, lay_out, shared_length
+from verifine.models.network.blocks import CALL_PAIRS, LONGEST_BLOCK, partition
+from verifine.models.network.trie import Tokens, count_distinct, lay_out, shared_length
 
 sequences = st.lists(st.lists(st.integers(0, 2), max_size=6).map(tuple), max_size=7)
 

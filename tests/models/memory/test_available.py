@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from verifine.models.available import available_memory
+from verifine.models.memory.available import available_memory
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for main memory")

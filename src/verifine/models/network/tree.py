@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
-from verifine.models.blocks import Block, partition
-from verifine.models.trie import Tokens, Trie, lay_out
+from verifine.models.network.blocks import Block, partition
+from verifine.models.network.trie import Tokens, Trie, lay_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from verifine.models.attention import Attention, TreeAttention
-from verifine.models.flex import FlexTreeAttention
-from verifine.models.logprobs import token_logprobs
-from verifine.models.tree import Tree
+from verifine.models.network.attention import Attention, TreeAttention
+from verifine.models.network.flex import FlexTreeAttention
+from verifine.models.network.logprobs import token_logprobs
+from verifine.models.network.tree import Tree
 
 
 def hidden_states(

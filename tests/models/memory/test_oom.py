@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from verifine.errors import TrainingError
-from verifine.models.oom import OomCounter, OomRetry, is_out_of_memory, raise_if_out_of_memory
+from verifine.models.memory.oom import OomCounter, OomRetry, is_out_of_memory, raise_if_out_of_memory
 
 
 class Held:

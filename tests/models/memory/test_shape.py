@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from verifine.config import LoraConfig
-from verifine.models.lora import attach_lora
-from verifine.models.shape import shape_of, shape_of_config
+from verifine.models.memory.shape import shape_of, shape_of_config
+from verifine.models.network.lora import attach_lora
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 
 

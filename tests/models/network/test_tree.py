@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from verifine.models.forward import tree_logprobs
 from verifine.models.load import LanguageModel
-from verifine.models.tree import Branch, grow_tree
+from verifine.models.network.forward import tree_logprobs
+from verifine.models.network.tree import Branch, grow_tree
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from verifine.models.attention import TreeAttention
-from verifine.models.flex import FlexTreeAttention
-from verifine.models.forward import hidden_states, tree_logprobs
-from verifine.models.tree import Branch, grow_tree
+from verifine.models.network.attention import TreeAttention
+from verifine.models.network.flex import FlexTreeAttention
+from verifine.models.network.forward import hidden_states, tree_logprobs
+from verifine.models.network.tree import Branch, grow_tree
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 
 BRANCHES = [

@@ -18,8 +18,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from verifine.errors import ModelError
-from verifine.models.blocks import Block
-from verifine.models.tree import Tree
+from verifine.models.network.blocks import Block
+from verifine.models.network.tree import Tree
 
 IMPLEMENTATION = "verifine"
 

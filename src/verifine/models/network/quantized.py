@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from verifine.errors import ModelError
-from verifine.models.attention import TreeAttention
-from verifine.models.forward import head_weight, hidden_states
-from verifine.models.lora import ADAPTER
-from verifine.models.tree import Branch, grow_tree
+from verifine.models.network.attention import TreeAttention
+from verifine.models.network.forward import head_weight, hidden_states
+from verifine.models.network.lora import ADAPTER
+from verifine.models.network.tree import Branch, grow_tree
 
 LARGEST = 127
 """The largest number that is used; int8 also has -128, which is left out to keep the range symmetric."""

@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from verifine.config import LoraConfig
 from verifine.config.memory import FLOAT_BYTES, ModelShape
-from verifine.models.recompute import find_layers
+from verifine.models.network.recompute import find_layers
 
 _KEYS_AND_VALUES = ("k_proj", "v_proj")
 """The layers that make keys and values, as Llama, Qwen and similar models call them."""

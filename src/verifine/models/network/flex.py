@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-from verifine.models.attention import Heads
-from verifine.models.tree import Tree
+from verifine.models.network.attention import Heads
+from verifine.models.network.tree import Tree
 
 
 class FlexTreeAttention:

@@ -13,10 +13,10 @@ from transformers import AutoModelForCausalLM, OPTConfig
 from verifine.algorithms.algorithm import default_algorithm
 from verifine.learner.critic import CriticModel
 from verifine.learner.local import LocalLearner
-from verifine.models.forward import tree_logprobs
 from verifine.models.load import LanguageModel
-from verifine.models.recompute import find_layers, recomputed_layers
-from verifine.models.tree import Branch, Tree, grow_tree
+from verifine.models.network.forward import tree_logprobs
+from verifine.models.network.recompute import find_layers, recomputed_layers
+from verifine.models.network.tree import Branch, Tree, grow_tree
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.testing.training_batches import SETTINGS, make_training_batch, sample_groups
 

@@ -14,11 +14,11 @@ from transformers import AutoModelForCausalLM
 from verifine.config import LoraConfig, load_config
 from verifine.errors import ModelError
 from verifine.models.export import save_model
-from verifine.models.forward import tree_logprobs
 from verifine.models.load import LanguageModel, load_model
-from verifine.models.lora import adapters_off, attach_lora
-from verifine.models.provision import ProvisionedModel
-from verifine.models.tree import Branch, grow_tree
+from verifine.models.network.forward import tree_logprobs
+from verifine.models.network.lora import adapters_off, attach_lora
+from verifine.models.network.tree import Branch, grow_tree
+from verifine.models.provision.stored import ProvisionedModel
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.types import Prompt, Sampling

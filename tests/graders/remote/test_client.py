@@ -4,7 +4,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -345,6 +345,15 @@ def test_a_client_that_was_never_asked_closes(make_client: MakeClient) -> None:
     assert threading.active_count() == before
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """A shell starts what it puts into the background with SIGINT ignored, the tests too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_ctrl_c_ends_the_requests_under_way(service: StubService, make_client: MakeClient) -> None:
     client = make_client(max_concurrency=1, timeout_s=600, clock=Clock())
 

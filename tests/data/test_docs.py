@@ -13,6 +13,8 @@ import pytest
 from verifine.config import RunConfig, load_config
 from verifine.data import read_examples
 from verifine.errors import DataError
+from verifine.graders import build_grader
+from verifine.types import Sample
 
 PAGE = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -48,7 +50,7 @@ def config_of(text: str, folder: Path) -> RunConfig:
 
 def test_the_page_shows_what_is_read_and_what_is_refused() -> None:
     files = shown_files()
-    assert [sum(each.kind == kind for each in files) for kind in ("jsonl", "csv")] == [7, 5]
+    assert [sum(each.kind == kind for each in files) for kind in ("jsonl", "csv")] == [8, 5]
     assert sum(each.error is not None for each in files) == 5
     assert {kind for kind, _ in BLOCKS} == {"jsonl", "csv", "yaml", "text", "python"}
 
@@ -67,6 +69,22 @@ def test_every_file_on_the_page_is_read_or_refused_as_it_says(
     with pytest.raises(DataError) as caught:
         read_examples(path, columns)
     assert f"{caught.value}\n" == shown.error
+
+
+def test_the_grader_of_the_gsm8k_example_reads_the_answer_of_its_row(tmp_path: Path) -> None:
+    (shown,) = [each for each in shown_files() if each.config is not None and "gsm8k" in each.config]
+    assert shown.config is not None
+    config = config_of(shown.config, tmp_path)
+    (tmp_path / "train.jsonl").write_text(shown.data)
+    (row,) = read_examples(tmp_path / "train.jsonl", config.data.columns)
+    assert config.grader is not None
+    grader = build_grader(config.grader)
+    texts = ["<answer>72</answer>", "<answer>24</answer>", "72"]
+    assert [grade.score for grade in grader.grade([Sample(output_text=text, item=row.item) for text in texts])] == [
+        1,
+        0.1,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "yaml"])

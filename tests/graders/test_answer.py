@@ -61,6 +61,19 @@ def test_a_perfect_answer_scores_exactly_one_whatever_the_weight(weight: float) 
         ("30.7", "31", 0.3, True),
         ("31.31", "31", 0.3, False),
         ("about 31", "31", 5, False),
+        ("\u22123", "-3", 0, True),
+        ("\u22123", "3", 0, False),
+        ("$1,600", "1600", 0, True),
+        ("1600", "$1,600", 0, True),
+        ("50%", "50%", 0, True),
+        ("**31**", "31", 0, True),
+        ("Answer: 31", "31", 0, True),
+        ("x = 31", "31", 0, True),
+        (r"$\boxed{31}$", "31", 0, True),
+        ("2 1/2", "2.5", 0, True),
+        ("30 or 31", "31", 0, False),
+        ("30\u201331", "31", 0, False),
+        ("not 31", "31", 0, False),
     ],
 )
 def test_numbers_are_compared_by_value(answer: str, reference: Json, tolerance: float, is_right: bool) -> None:
@@ -118,3 +131,31 @@ def test_a_grader_that_cannot_be_used_is_refused_by_the_schema() -> None:
         AnswerGraderConfig(type="answer", tolerance=float("inf"))
     with pytest.raises(ValidationError, match="not closed"):
         AnswerGraderConfig(type="answer", reference="{{ item.x")
+
+
+SOLUTION = "There are 3*4=<<3*4=12>>12 pears.\nTwo are eaten.\n#### 1,012"
+
+
+@pytest.mark.parametrize("compare", ["exact", "number"])
+@pytest.mark.parametrize(
+    ("answer", "is_right"), [("1012", True), ("1,012", True), ("Answer: 1012", True), ("12", False), ("-1012", False)]
+)
+def test_the_answer_of_a_worked_solution_is_the_reference(answer: str, compare: Compare, is_right: bool) -> None:
+    assert grade(f"<answer>{answer}</answer>", compare=compare, gt_answer=SOLUTION).answer_ok is is_right
+
+
+def test_exact_compares_the_answer_that_a_reference_marks_or_all_of_it() -> None:
+    for reference in (r"It is \boxed{Paris}.", "We know it.\nAnswer: Paris", "<answer>Paris</answer>"):
+        assert grade("<answer>Paris</answer>", gt_answer=reference).answer_ok is True
+        assert grade("<answer>Rome</answer>", gt_answer=reference).answer_ok is False
+    lines = "red\ngreen\nblue"
+    assert grade(f"<answer>{lines}</answer>", gt_answer=lines).answer_ok is True
+    assert grade("<answer>blue</answer>", gt_answer=lines).answer_ok is False
+    assert grade("<answer>1.0</answer>", gt_answer="1").answer_ok is False
+
+
+def test_units_that_the_grader_names_stand_beside_numbers() -> None:
+    grader = build_grader(AnswerGraderConfig(type="answer", compare="number", units=("km", "m")))
+    texts = [f"<answer>{answer}</answer>" for answer in ("5 km", "5", "5 m", "5 kg")]
+    grades = grader.grade([Sample(output_text=text, item={"gt_answer": "5 km"}) for text in texts])
+    assert [each.answer_ok for each in grades] == [True, True, False, False]

@@ -56,3 +56,10 @@ def test_choices_and_places_are_those_of_the_config() -> None:
     grades = build_grader(config).grade([Sample(output_text=text, item={}) for text in texts])
     assert [each.score for each in grades] == [1, 0, 0]
     assert [each.faults for each in grades] == [set(), set(), {GradeFault.SAMPLE_PARSE}]
+
+
+@pytest.mark.parametrize(
+    "reference", ["A is too small.\n#### B", r"So it is \boxed{B}.", "The answer is (B).", "No.\nAnswer: B"]
+)
+def test_the_choice_of_a_worked_solution_is_the_reference(reference: str) -> None:
+    assert [grade(text, gt_answer=reference).score for text in ("B", "A")] == [1, 0]

@@ -8,7 +8,10 @@ from typing import assert_never
 from verifine.config.graders import AnswerGraderConfig
 from verifine.graders.arithmetic import evaluate_arithmetic
 from verifine.graders.extraction import find_tagged
-from verifine.graders.numerals import parse_number
+from verifine.graders.labels import without_label
+from verifine.graders.number import read_reference_number, read_value
+from verifine.graders.numerals import WrittenNumber, is_near
+from verifine.graders.reference_answers import AnswerMark, reference_answer
 from verifine.graders.sample_error import SampleError
 from verifine.graders.template import render
 from verifine.types import Grade, GradeFault, Json, Sample
@@ -40,23 +43,34 @@ class AnswerGrader:
         reference = render(self._config.reference, sample)
         match self._config.compare:
             case "exact":
-                return answer.strip() == reference.strip()
+                return _is_same_text(answer, reference)
             case "number":
-                return self._is_near(parse_number(answer), reference)
+                wanted = read_reference_number(reference, self._config.units)
+                return self._is_near(read_value(answer, self._config.units), wanted)
             case "countdown":
                 numbers = _numbers(sample.item.get("numbers"))
                 evaluated = evaluate_arithmetic(answer)
                 uses_all = evaluated is not None and sorted(evaluated.literals) == sorted(numbers)
-                return self._is_near(evaluated.value if evaluated else None, reference) and uses_all
+                value = WrittenNumber(value=evaluated.value, is_decimal=False) if evaluated else None
+                return self._is_near(value, read_reference_number(reference)) and uses_all
             case compare:
                 assert_never(compare)
 
-    def _is_near(self, value: Fraction | None, reference: str) -> bool:
-        wanted = parse_number(reference)
-        if wanted is None:
-            reason = f'the reference "{reference[:60]}" is not a number; fix the row, or compare exact'
-            raise SampleError(reason, GradeFault.INVALID_VARIABLE)
-        return value is not None and abs(value - wanted) <= self._tolerance
+    def _is_near(self, given: WrittenNumber | None, wanted: WrittenNumber) -> bool:
+        return given is not None and is_near(given, wanted, self._tolerance)
+
+
+def _is_same_text(answer: str, reference: str) -> bool:
+    """Whether it is the reference, or the answer that the reference marks, with or without a label."""
+    marked = reference_answer(reference)
+    wanted_texts = {reference.strip()} if marked.mark is AnswerMark.LAST_LINE else {reference.strip(), marked.text}
+    if wanted_texts & {answer.strip(), without_label(answer)}:
+        return True
+    # The number behind #### is compared by value: GSM8K writes 1,800 there.
+    given, wanted = read_value(answer), read_value(marked.text)
+    if marked.mark is not AnswerMark.HASHES or given is None or wanted is None:
+        return False
+    return is_near(given, wanted, Fraction(0))
 
 
 def _numbers(value: Json) -> list[int]:

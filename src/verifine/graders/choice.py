@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from verifine.config.graders import ChoiceGraderConfig
 from verifine.graders.decision import Choices
+from verifine.graders.reference_answers import reference_answer
 from verifine.graders.sample_error import SampleError
 from verifine.graders.template import render
 from verifine.types import Grade, Sample
@@ -33,7 +34,7 @@ class ChoiceGrader:
 
     def _reference(self, sample: Sample) -> str:
         text = render(self._config.reference, sample)
-        choice = self._choices.find(text)
+        choice = self._choices.find(text) or self._choices.find(reference_answer(text).text)
         if choice is None:
             known = ", ".join(self._config.choices)
             raise SampleError(f'the reference "{text[:MAX_SHOWN]}" is not one of {known}; fix the row, or `choices`')

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from verifine.graders.latex import is_beyond_algebra, is_words, plain, read_latex_number, same_number, same_text
+from verifine.graders.labels import bare_value
+from verifine.graders.latex import is_beyond_algebra, is_words, same_ratio, same_text
+from verifine.graders.numerals import parse_number, same_number
 from verifine.graders.sandbox import Call, CallFault, Limits, Outcome, Sandbox
 from verifine.graders.sandbox.programs import program_source
 from verifine.graders.services import Services
+from verifine.graders.units import split_unit
 from verifine.types import Json
 
 MAX_CHARACTERS = 4096
@@ -93,7 +96,7 @@ class Equivalence:
         return found | self._ask(alone, at_once=1) if alone else found
 
     def _call(self, pairs: Sequence[AnswerPair]) -> Call:
-        texts: Json = [[plain(pair.answer), plain(pair.reference)] for pair in pairs]
+        texts: Json = [[split_unit(bare_value(text))[0] for text in (pair.answer, pair.reference)] for pair in pairs]
         return Call(source=self._source, function="compare_all", arguments=(texts,))
 
 
@@ -103,14 +106,24 @@ def _by_text(pair: AnswerPair) -> MathVerdict | None:
         return MathVerdict.EQUAL
     if len(pair.answer) > MAX_CHARACTERS:
         return MathVerdict.TOO_LONG
-    answer, reference = plain(pair.answer), plain(pair.reference)
+    answer, reference = bare_value(pair.answer), bare_value(pair.reference)
     if not answer:
         return MathVerdict.DIFFERENT
     if len(reference) > MAX_CHARACTERS:
         return _equal_if(same_text(answer, reference))
-    given, wanted = read_latex_number(answer), read_latex_number(reference)
+    (answer, unit), (reference, wanted_unit) = split_unit(answer), split_unit(reference)
+    if unit and wanted_unit and unit != wanted_unit:
+        return MathVerdict.DIFFERENT
+    return _by_value(answer, reference, pair)
+
+
+def _by_value(answer: str, reference: str, pair: AnswerPair) -> MathVerdict | None:
+    given, wanted = parse_number(answer), parse_number(reference)
     if given is not None and wanted is not None:
         return _equal_if(answer == reference or same_number(given, wanted))
+    is_same_ratio = same_ratio(answer, reference)
+    if is_same_ratio is not None:
+        return _equal_if(is_same_ratio)
     # Algebra takes a word for a product of letters, so that "no" would be "on".
     are_plain = (given is not None or is_words(answer)) and (wanted is not None or is_words(reference))
     if are_plain or answer == reference or is_beyond_algebra(reference):
@@ -128,7 +141,7 @@ def _equal_if(is_equal: bool) -> MathVerdict:
 
 
 def _unreadable_answer(pair: AnswerPair) -> MathVerdict:
-    same = same_text(plain(pair.answer), plain(pair.reference))
+    same = same_text(bare_value(pair.answer), bare_value(pair.reference))
     return MathVerdict.TEXT_EQUAL if same else MathVerdict.DIFFERENT
 
 
@@ -144,7 +157,7 @@ def _verdict(word: str, pair: AnswerPair) -> MathVerdict:
         case "equal":
             return MathVerdict.EQUAL
         case "unreadable reference":
-            return _equal_if(same_text(plain(pair.answer), plain(pair.reference)))
+            return _equal_if(same_text(bare_value(pair.answer), bare_value(pair.reference)))
         case "unreadable answer":
             return _unreadable_answer(pair)
         case _:

@@ -1,19 +1,15 @@
-r"""Short answers as mathematicians and models write them, read without an algebra system.
+r"""Short answers as mathematicians and models write them, compared without an algebra system.
 
-Plain numbers are read exactly and other texts compared, which is enough for most answers. Nothing here makes
+Numbers are read by `numerals`, and other texts compared, which is enough for most answers. Nothing here makes
 two different answers equal: `\frac{1}{23}` stays another text than `\frac{12}{3}`, and `1,2` another one than `12`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from fractions import Fraction
+from math import gcd
 
 from verifine.graders.numerals import parse_number
-
-ROUNDED_DIGITS = 6
-"""A decimal with at least this many digits equals a fraction that rounds to it: 0.333333 is 1/3."""
 
 MAX_WRAPPERS = 8
 """Nested pairs that are removed; thousands of them would take time."""
@@ -26,36 +22,31 @@ _REWRITTEN = (
     (re.compile(r"(?<!\\)\\[,;: ]|\\q?quad(?![A-Za-z])|~|\u00a0|\u202f"), " "),
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"(?<!\\)\\%"), "%"),
-    (re.compile("\u2212"), "-"),
+    (re.compile("[\u2010\u2011\u2012\u2212\ufe63\uff0d]"), "-"),
+    (re.compile(r"(?<![\w)\]}%\s])\u2013(?=\.?[0-9])"), "-"),
+    (re.compile(r"\\[lcd]?dots[bcmio]?(?![A-Za-z])|\u2026"), "..."),
+    (re.compile(r"\\\\\s*(?=\\end\{)"), ""),
     (re.compile("\u00b0"), r"^\\circ"),
 )
 """Spellings with the same meaning, and the one that is kept."""
-_PAIRS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"))
-_WRAPPERS = (r"\boxed{", r"\text{", r"\textbf{", r"\mathrm{", r"\mathbf{", r"\mbox{", "{")
+_PAIRS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    (r"\(", r"\)"),
+    (r"\[", r"\]"),
+    ("**", "**"),
+    ("__", "__"),
+    ("*", "*"),
+    ("_", "_"),
+    ("`", "`"),
+)
+_WRAPPERS = (r"\boxed{", r"\text{", r"\textbf{", r"\textit{", r"\mathrm{", r"\mathbf{", r"\boldsymbol{", r"\mbox{", "{")
 
-_INTEGER = r"(?:\{\s*([0-9]{1,100})\s*\}|\s*([0-9]))"
-_FRACTION = re.compile(rf"\\frac{_INTEGER}{_INTEGER}")
-_MIXED = re.compile(r"([0-9]{1,100})\s*\\frac(.+)|([0-9]{1,100})\s+([0-9]+\s*/\s*[0-9]+)")
-_SCIENTIFIC = re.compile(r"(.+?)\s*(?:\\times|\\cdot|\u00d7|\*)\s*10\s*\^\s*(?:\{\s*([+-]?[0-9]{1,3})\s*\}|([0-9]))")
-_PLACES = re.compile(r"[-+]?\s*[0-9, ]*\.([0-9]+)")
-_GROUPED = re.compile(r"[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]+)?")
 _WORDS = re.compile(r"[^\W\d_]+(?:[ '-]+[^\W\d_]+)*")
-_MISREAD = re.compile(r"[0-9]\s+[0-9]|[0-9]\s*_")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenNumber:
-    """A number, and how it was written."""
-
-    value: Fraction
-    text: str
-    is_decimal: bool
-    """False: as a fraction."""
-
-    @property
-    def is_worked_out(self) -> bool:
-        """Whether nothing is left to calculate: 10/2 still has to be divided."""
-        return self.is_decimal or self.value.denominator > 1
+_MISREAD = re.compile(r"[0-9]\s+[0-9]|[0-9]\s*_|\.\.\.|[\w)}\]]'|\\prime")
+_RATIO = re.compile(r"[0-9]{1,20}(?:\s?:\s?[0-9]{1,20})+")
+_CLOCK_TIME = re.compile(r"[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9])?")
+_COLON = re.compile(r"[0-9]\s?:\s?[0-9]")
 
 
 def plain(text: str) -> str:
@@ -71,32 +62,22 @@ def plain(text: str) -> str:
     return text.strip()
 
 
-def read_latex_number(text: str) -> WrittenNumber | None:
-    r"""An integer, decimal, fraction, mixed number or multiple of a power of ten; of text that is `plain`.
-
-    Thousands may be set off by commas or blanks. None for everything else, `50\%` and `5 cm` included.
-    """
-    if text[:1] in ("-", "+"):
-        size = _read_unsigned(text[1:].lstrip())
-        sign = -1 if text[0] == "-" else 1
-        return None if size is None else WrittenNumber(value=sign * size[0], text=text, is_decimal=size[1])
-    size = _read_unsigned(text)
-    return None if size is None else WrittenNumber(value=size[0], text=text, is_decimal=size[1])
-
-
-def same_number(answer: WrittenNumber, reference: WrittenNumber) -> bool:
-    """Whether the answer is worked out and has the reference's value; decimals are compared exactly."""
-    if not answer.is_worked_out:
-        return False
-    if answer.is_decimal is reference.is_decimal or answer.value == reference.value:
-        return answer.value == reference.value
-    decimal, fraction = (answer, reference) if answer.is_decimal else (reference, answer)
-    return _is_rounded(decimal, fraction.value)
-
-
 def same_text(answer: str, reference: str) -> bool:
     """Whether two `plain` texts differ in blanks and braces only, and not where these separate words."""
     return _without_blanks(answer) == _without_blanks(reference)
+
+
+def same_ratio(answer: str, reference: str) -> bool | None:
+    """Whether two `plain` texts are the same ratio or time of day; None: neither has a colon between numbers.
+
+    4:6 is 2:3 and 2/3, and 3:45 is nothing but 3:45: algebra would divide.
+    """
+    if _COLON.search(answer) is None and _COLON.search(reference) is None:
+        return None
+    if same_text(answer, reference):
+        return True
+    given, wanted = _lowest_terms(answer), _lowest_terms(reference)
+    return given is not None and given == wanted
 
 
 def is_words(text: str) -> bool:
@@ -139,43 +120,19 @@ def _unwrapped(text: str) -> str | None:
     return None
 
 
-def _read_unsigned(text: str) -> tuple[Fraction, bool] | None:
-    """The value, and whether it is a decimal."""
-    if text[:1] in ("-", "+"):
-        return None
-    if _GROUPED.fullmatch(text):
-        text = text.replace(" ", "")
+def _lowest_terms(text: str) -> tuple[int, ...] | None:
+    """Of a ratio or a fraction; None for a time of day and for anything else."""
     number = parse_number(text)
     if number is not None:
-        return number, "/" not in text
-    if (fraction := _read_fraction(text)) is not None:
-        return fraction, False
-    if (scientific := _SCIENTIFIC.fullmatch(text)) is not None:
-        factor = parse_number(scientific[1])
-        power = Fraction(10) ** int(scientific[2] or scientific[3])
-        return None if factor is None or "/" in scientific[1] else (factor * power, True)
-    return None
-
-
-def _read_fraction(text: str) -> Fraction | None:
-    if (mixed := _MIXED.fullmatch(text)) is not None:
-        part = _read_fraction(rf"\frac{mixed[2]}") if mixed[2] else parse_number(mixed[4])
-        return None if part is None or not part < 1 else int(mixed[1] or mixed[3]) + part
-    fraction = _FRACTION.fullmatch(text)
-    if fraction is None:
+        return (number.value.numerator, number.value.denominator)
+    if _RATIO.fullmatch(text) is None or _CLOCK_TIME.fullmatch(text) is not None:
         return None
-    above, below = int(fraction[1] or fraction[2]), int(fraction[3] or fraction[4])
-    return Fraction(above, below) if below else None
-
-
-def _is_rounded(decimal: WrittenNumber, exact: Fraction) -> bool:
-    places = _PLACES.fullmatch(decimal.text)
-    if places is None or len(re.sub("[^0-9]", "", decimal.text).lstrip("0")) < ROUNDED_DIGITS:
-        return False
-    return abs(decimal.value - exact) <= Fraction(1, 2 * 10 ** len(places[1]))
+    terms = [int(term) for term in text.split(":")]
+    divisor = gcd(*terms)
+    return tuple(term // divisor for term in terms) if divisor else None
 
 
 def _without_blanks(text: str) -> str:
-    text = re.sub(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", "", text)
+    text = re.sub(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", "", text).replace("\u2013", "-")
     text = " ".join(re.sub(r"[{}]", " ", text).split())
     return re.sub(r"(?<=\W) | (?=\W)", "", text)

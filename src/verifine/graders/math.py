@@ -9,6 +9,7 @@ from verifine.config.graders import MathGraderConfig
 from verifine.graders.equivalence import AnswerPair, Equivalence, MathComparison, MathVerdict
 from verifine.graders.extraction import extract_answer
 from verifine.graders.grader import grade_together
+from verifine.graders.reference_answers import readable_reference
 from verifine.graders.sample_error import SampleError
 from verifine.graders.services import Services
 from verifine.graders.template import render
@@ -31,8 +32,8 @@ class MathGrader:
     def _read(self, sample: Sample) -> AnswerPair | Grade:
         """What to compare, or the grade of a text in the wrong format."""
         # Before the answer, so that a broken row is unscorable whatever the model says.
-        reference = render(self._config.reference, sample)
-        if not reference.strip():
+        reference = readable_reference(render(self._config.reference, sample)).text
+        if not reference:
             raise SampleError("the reference is empty; fix the row", GradeFault.INVALID_VARIABLE)
         answer = extract_answer(render(self._config.input, sample), self._config.answer_in)
         return self._scored(0.0, format_ok=False) if answer is None else AnswerPair(answer=answer, reference=reference)

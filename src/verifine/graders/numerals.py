@@ -1,29 +1,232 @@
-"""Numbers as people and models write them, read exactly."""
+r"""Numbers as people and models write them, read exactly: the one reader of numbers for all graders.
+
+It reads signs (hyphen, U+2212, full-width, "minus"), currencies on either side, thousands (commas, apostrophes, thin
+spaces, Indian groups), percent signs, units that a grader names, decimals, fractions, mixed numbers and multiples of
+powers of ten, in plain text and in LaTeX. An en dash between two numbers is a range and never a sign.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 MAX_CHARACTERS = 100
+"""A longer number is none, and exponents have at most three digits: a short text cannot make a giant number."""
+ROUNDED_DIGITS = 6
+"""A decimal with at least this many digits equals a fraction that rounds to it: 0.333333 is 1/3."""
 
-_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)"
-_DECIMAL = re.compile(rf"[+-]?(?:{_DIGITS}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{{1,3}})?")
-_RATIO = re.compile(r"([+-]?[0-9]+)\s*/\s*([0-9]+)")
+_CHARACTERS = str.maketrans(
+    {
+        "\N{MINUS SIGN}": "-",
+        "\N{HYPHEN}": "-",
+        "\N{NON-BREAKING HYPHEN}": "-",
+        "\N{FIGURE DASH}": "-",
+        "\N{SMALL HYPHEN-MINUS}": "-",
+        "\N{FULLWIDTH HYPHEN-MINUS}": "-",
+        "\N{FULLWIDTH PLUS SIGN}": "+",
+        "\N{FULLWIDTH FULL STOP}": ".",
+        "\N{FULLWIDTH PERCENT SIGN}": "%",
+        "\N{FULLWIDTH DOLLAR SIGN}": "$",
+        "\N{FULLWIDTH YEN SIGN}": "\N{YEN SIGN}",
+        "\N{FULLWIDTH POUND SIGN}": "\N{POUND SIGN}",
+        "\N{FRACTION SLASH}": "/",
+        "\N{DIVISION SLASH}": "/",
+        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+        **{chr(0xFF10 + digit): str(digit) for digit in range(10)},
+    }
+)
+_SPELLINGS = (
+    (re.compile("(?<=[\uff10-\uff19])\uff0c(?=[\uff10-\uff19]{3})"), ","),
+    (re.compile(r"\\!"), ""),
+    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"(?<=[0-9])(?:\\[,;: ]|~)(?=[0-9]{3})"), "\u2009"),
+    (re.compile(r"\\([$%])"), r"\1"),
+    (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
+    # An en dash is a minus unless it follows a number.
+    (re.compile(r"(?<![\w)\]}%])(?<![0-9)\]}%]\s)\u2013(?=[$\u20ac\u00a3\u00a5\u20b9]?\.?[0-9])"), "-"),
+)
+"""Spellings with the same meaning, and the one that is read."""
+
+_CURRENCIES = {
+    **{sign: sign for sign in ("$", "\u20ac", "\u00a3", "\u00a5", "\u20b9", "\u00a2")},
+    **dict.fromkeys(("us$", "usd", "dollar", "dollars"), "$"),
+    **dict.fromkeys(("eur", "euro", "euros"), "\u20ac"),
+    **dict.fromkeys(("cent", "cents"), "\u00a2"),
+    **dict.fromkeys(("jpy", "yen"), "\u00a5"),
+    **dict.fromkeys(("inr", "rupees"), "\u20b9"),
+    "gbp": "\u00a3",
+}
+"""The ways to write a currency, in lower case, and its sign."""
+
+_VULGAR = {
+    character: Fraction(unicodedata.numeric(character)).limit_denominator(10)
+    for character in map(chr, (0xBC, 0xBD, 0xBE, *range(0x2150, 0x215F)))
+}
+_RAISED = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b", "0123456789+-")
+
+_GROUPED = "|".join(rf"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?![0-9])" for mark in (",", "'", "[\u2009\u202f\u00a0]"))
+_INDIAN = r"[0-9]{1,2}(?:,[0-9]{2}){1,6},[0-9]{3}(?![0-9])"
+_SPACED = r"[0-9]{1,3}(?:[ ][0-9]{3})+(?![0-9])"
+_FRACTION = r"""\\frac\s?(?:\{\s?(?P<above>[+-]?[0-9]++)\s?\}|(?P<above_digit>[0-9]))
+    \s?(?:\{\s?(?P<below>[0-9]++)\s?\}|(?P<below_digit>[0-9])(?![0-9]))"""
+_POWER = r"""(?:[eE](?P<exponent>[+-]?[0-9]{1,3})(?![0-9])
+    |\s?(?:\\times|\\cdot|[\u00d7\u00b7\u22c5*x])\s?10\s?(?:(?:\^|\*\*)\s?
+        (?:\{\s?(?P<braced>[+-]?[0-9]{1,3})\s?\}|(?P<bare>[+-]?[0-9]{1,3})(?![0-9]))
+        |(?P<raised>[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3})))"""
+_WORD_SIGN = r"(?<![0-9)\]}]\s)(?<!\b[a-zA-Z]\s)\b(?:minus|negative|Minus|Negative)\s"
+_MAGNITUDES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
 
-def parse_number(text: str) -> Fraction | None:
-    """The value of an integer, a decimal or a fraction such as 3/4; None for anything else.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenNumber:
+    """A number, and how it was written."""
 
-    Thousands may be set off by commas. Exact, so 0.1 + 0.2 would be 0.3 here; the exponent has at most three digits,
-    so a short text cannot make a giant number.
+    value: Fraction
+    """Without the percent sign: that of 50% is 50."""
+    is_decimal: bool
+    """False: as a fraction."""
+    places: int = 0
+    """Digits behind the decimal point."""
+    digits: int = 0
+    """Significant digits of a decimal without an exponent; 0 for all others."""
+    is_percent: bool = False
+    unit: str = ""
+    """Its currency or unit; empty: it has none, or one that the reader does not know."""
+
+    @property
+    def is_worked_out(self) -> bool:
+        """Whether nothing is left to calculate: 10/2 still has to be divided."""
+        return self.is_decimal or self.value.denominator > 1
+
+
+def parse_number(text: str, units: Sequence[str] = ()) -> WrittenNumber | None:
+    """The number that the whole text is; None for anything else, such as a range or a number with an unknown unit."""
+    uniform = _uniform(text).strip()
+    match = _pattern(tuple(units), is_whole=True).fullmatch(uniform) if len(uniform) <= MAX_CHARACTERS else None
+    return None if match is None else _read(match, improper_is_two=False)
+
+
+def find_last_number(text: str, units: Sequence[str] = ()) -> WrittenNumber | None:
+    """The last number in the text.
+
+    Unknown units are ignored, digits inside a word do not count, and a minus after a digit, a letter or a bracket is
+    not a sign: the last number of x2-5 is 5.
     """
-    stripped = text.strip()
-    if len(stripped) > MAX_CHARACTERS:
+    last = None
+    for last in _pattern(tuple(units), is_whole=False).finditer(_uniform(text)):  # noqa: B007 - the last one is wanted
+        pass
+    return None if last is None or len(last[0]) > MAX_CHARACTERS else _read(last, improper_is_two=True)
+
+
+def is_near(given: WrittenNumber, wanted: WrittenNumber, tolerance: Fraction) -> bool:
+    """Whether the given number has the wanted value within the tolerance, and no other currency or unit."""
+    if given.unit and wanted.unit and given.unit != wanted.unit:
+        return False
+    return any(abs(value - wanted.value) <= tolerance for value in values_like(given, wanted))
+
+
+def values_like(given: WrittenNumber, wanted: WrittenNumber) -> tuple[Fraction, ...]:
+    """What the given number may mean where only one of the two has a percent sign.
+
+    50% is 50 where 50 is wanted, but 0.5% is not 0.5. Where 50% is wanted, 50 and 0.5 both say so.
+    """
+    if given.is_percent is wanted.is_percent:
+        return (given.value,)
+    if wanted.is_percent:
+        return given.value, given.value * 100
+    return (given.value / 100, given.value) if abs(wanted.value) >= 1 else (given.value / 100,)
+
+
+def same_number(answer: WrittenNumber, reference: WrittenNumber) -> bool:
+    """Whether the answer is worked out and has the reference's value; decimals are compared exactly."""
+    if not answer.is_worked_out or (answer.unit and reference.unit and answer.unit != reference.unit):
+        return False
+    return any(_is_value(value, answer, reference) for value in values_like(answer, reference))
+
+
+def _is_value(value: Fraction, answer: WrittenNumber, reference: WrittenNumber) -> bool:
+    if value == reference.value:
+        return True
+    if answer.is_decimal is reference.is_decimal or answer.is_percent is not reference.is_percent:
+        return False
+    decimal = answer if answer.is_decimal else reference
+    is_rounded = decimal.places > 0 and decimal.digits >= ROUNDED_DIGITS
+    return is_rounded and abs(value - reference.value) <= Fraction(1, 2 * 10**decimal.places)
+
+
+def _uniform(text: str) -> str:
+    for spelling, kept in _SPELLINGS:
+        text = spelling.sub(kept, text)
+    return text.translate(_CHARACTERS)
+
+
+@cache
+def _pattern(units: tuple[str, ...], *, is_whole: bool) -> re.Pattern[str]:
+    """A whole text may have blanks that would separate numbers in a sentence."""
+    known = "|".join(re.escape(unit) for unit in sorted({*units, *_CURRENCIES}, key=lambda unit: (-len(unit), unit)))
+    # The $ that ends LaTeX is no currency.
+    behind = known if is_whole else known.replace(r"|\$", "")
+    unit = rf"(?i:{known})"
+    blank, group = (r"\s*", rf"|{_SPACED}") if is_whole else ("", "")
+    sign = r"[+-]" if is_whole else r"(?<![\w)\]}-])[+-]"
+    ratio = rf"(?:(?<![0-9]/)(?P<over>[0-9]++){blank}/{blank}(?P<under>[0-9]++)(?!/[0-9]|[.,][0-9]))"
+    decimal = rf"(?:(?:{_GROUPED}|{_INDIAN}{group}|[0-9]++)(?:\.[0-9]++{'|[.]' if is_whole else ''})?|\.[0-9]++)"
+    return re.compile(
+        rf"""(?<![\w.])
+        (?P<sign>(?:{_WORD_SIGN}|{sign}{blank})?)
+        (?:(?P<before>{unit})\s?(?P<inner_sign>[+-]?))?
+        (?: (?P<whole>[0-9]{{1,3}}+)?\s?{_FRACTION}
+          | (?:(?P<mixed>(?<![0-9]/)[0-9]{{1,3}}+)\s)?{ratio}
+          | (?P<vulgar_whole>[0-9]{{0,3}}+)\s?(?P<vulgar>[{"".join(_VULGAR)}])
+          | (?P<decimal>{decimal}){_POWER}? )
+        (?!_?[0-9]|[eE][+-]?[0-9])
+        (?:\s(?P<magnitude>{"|".join(_MAGNITUDES)})(?!\w))?
+        (?P<percent>\s?(?:%|per\s?cent(?!\w)))?
+        (?:\s?(?P<behind>(?i:{behind}))(?![^\W\d_]))?""",
+        re.VERBOSE,
+    )
+
+
+def _read(match: re.Match[str], *, improper_is_two: bool) -> WrittenNumber | None:
+    """The number of a match of `_pattern`; None for 1/0, for -$-5, and for 2 4/3 unless that is two numbers."""
+    if match["sign"] and match["inner_sign"]:
         return None
-    if _DECIMAL.fullmatch(stripped):
-        return Fraction(stripped.replace(",", ""))
-    ratio = _RATIO.fullmatch(stripped)
-    if ratio is None or int(ratio[2]) == 0:
+    is_negative = match["sign"].strip().lower() in ("-", "minus", "negative") or match["inner_sign"] == "-"
+    scale = (-1 if is_negative else 1) * _MAGNITUDES.get(match["magnitude"] or "", 1)
+    known = (match["before"] or match["behind"] or "").lower()
+    unit = _CURRENCIES.get(known, known)
+    is_percent = match["percent"] is not None
+    if match["decimal"] is not None:
+        value, places, digits = _decimal(match)
+        return WrittenNumber(
+            value=scale * value, is_decimal=True, places=places, digits=digits, is_percent=is_percent, unit=unit
+        )
+    fraction = _fraction(match)
+    whole = match["whole"] or match["mixed"] or match["vulgar_whole"]
+    if fraction is None or (whole and not 0 <= fraction < 1 and not improper_is_two):
         return None
-    return Fraction(int(ratio[1]), int(ratio[2]))
+    value = fraction + int(whole) if whole and 0 <= fraction < 1 else fraction
+    return WrittenNumber(value=scale * value, is_decimal=False, is_percent=is_percent, unit=unit)
+
+
+def _decimal(match: re.Match[str]) -> tuple[Fraction, int, int]:
+    """Value, digits behind the point, and significant digits where there is no exponent."""
+    written = re.sub("[^0-9.]", "", match["decimal"])
+    raised = match["raised"]
+    power = match["exponent"] or match["braced"] or match["bare"] or (raised and raised.translate(_RAISED))
+    value = Fraction(written)
+    if power:
+        return value * Fraction(10) ** int(power), 0, 0
+    return value, len(written.partition(".")[2]), len(written.replace(".", "").lstrip("0"))
+
+
+def _fraction(match: re.Match[str]) -> Fraction | None:
+    if match["vulgar"] is not None:
+        return _VULGAR[match["vulgar"]]
+    above = match["over"] or match["above"] or match["above_digit"]
+    below = match["under"] or match["below"] or match["below_digit"]
+    return Fraction(int(above), int(below)) if int(below) else None

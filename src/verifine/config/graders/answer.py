@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from verifine.config.graders.base import SingleGraderConfig
-from verifine.config.graders.fields import REFERENCE
+from verifine.config.graders.fields import REFERENCE, UNITS
 from verifine.config.graders.schema import Share, Template
 from verifine.config.graders.traits import GraderTraits, Recognition
 
@@ -29,6 +29,7 @@ class AnswerGraderConfig(SingleGraderConfig):
         "wants an expression that uses each of the item's `numbers` exactly once and has the value of `reference`.",
     )
     tolerance: float = Field(default=0.0, ge=0, description="Largest difference that number and countdown accept.")
+    units: tuple[str, ...] = UNITS
     tag: str = Field(default="answer", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", description="The name of the tag.")
     format_weight: Share = Field(default=0.1, description="The part of the score the format alone earns.")
 

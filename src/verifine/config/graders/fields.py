@@ -13,6 +13,11 @@ GT_ANSWER = f"{{{{ item.{REFERENCE_FIELD} }}}}"
 
 INPUT: Any = Field(default=OUTPUT_TEXT, description="The text to judge.")
 REFERENCE: Any = Field(default=GT_ANSWER, description="The right answer.")
+UNITS: Any = Field(
+    default=(),
+    description="Units that may stand beside a number, such as km. Name them if answers or rows write one; different "
+    "units are then different answers. Currencies and % are known.",
+)
 PASS_THRESHOLD: Any = Field(
     default=None,
     description="The score from which an answer counts as solved in pass@k; training does not look at it.",

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from verifine.config.graders.base import SingleGraderConfig
-from verifine.config.graders.fields import INPUT, REFERENCE
+from verifine.config.graders.fields import INPUT, REFERENCE, UNITS
 from verifine.config.graders.schema import Template
 from verifine.config.graders.template import is_output_text
 from verifine.config.graders.traits import GraderTraits, Recognition
@@ -28,6 +28,7 @@ class NumberGraderConfig(SingleGraderConfig):
     relative_tolerance: float = Field(
         default=0.0, ge=0, description="The same as a share of the reference; the larger of the two counts."
     )
+    units: tuple[str, ...] = UNITS
 
     @property
     def traits(self) -> GraderTraits:

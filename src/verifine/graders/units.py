@@ -1,0 +1,90 @@
+r"""The unit behind a value: `12 cm`, `12\text{ apples}`, `30^\circ`."""
+
+from __future__ import annotations
+
+import re
+
+_ALIASES = {
+    **dict.fromkeys(("centimeter", "centimetre"), "cm"),
+    **dict.fromkeys(("millimeter", "millimetre"), "mm"),
+    **dict.fromkeys(("meter", "metre"), "m"),
+    **dict.fromkeys(("kilometer", "kilometre"), "km"),
+    **dict.fromkeys(("kilogram", "kgs"), "kg"),
+    **dict.fromkeys(("gram", "gm"), "g"),
+    **dict.fromkeys(("foot", "feet"), "ft"),
+    **dict.fromkeys(("inch", "inche"), "in"),
+    **dict.fromkeys(("hour", "hr"), "h"),
+    **dict.fromkeys(("minute", "mins"), "min"),
+    **dict.fromkeys(("second", "sec"), "s"),
+    **dict.fromkeys(("liter", "litre"), "L"),
+    **dict.fromkeys(("degree", "deg", r"^\circ", r"\circ"), "degree"),
+    **dict.fromkeys(("dollar", "usd"), "dollar"),
+    "yard": "yd",
+    "mile": "mi",
+    "pound": "lb",
+}
+"""Words for a unit, and the one that is kept."""
+_PLAIN_UNITS = sorted(
+    {
+        *_ALIASES,
+        "cm",
+        "mm",
+        "km",
+        "kg",
+        "mg",
+        "ml",
+        "ft",
+        "lb",
+        "lbs",
+        "hrs",
+        "mph",
+        "km/h",
+        "m/s",
+        "year",
+        "day",
+        "week",
+    }
+    | {"month", "cent", "unit", "people", "student", "apple", "minute", "euro", "ounce", "gallon", "point"},
+    key=lambda unit: (-len(unit), unit),
+)
+"""Units that are known without `\\text{}`. A single letter is a variable there."""
+
+_POWER = r"(?:\s*\^\s*\{?\s*([23])\s*\}?)?"
+_BARE = re.compile(
+    r"(?<=[\d})\s])\s{0,4}((?:square\s|sq\.?\s|cubic\s)?"
+    rf"(?:{'|'.join(map(re.escape, _PLAIN_UNITS))})(?:s|es)?)"
+    rf"{_POWER}\s*\.?$",
+    re.IGNORECASE,
+)
+_TEXT = re.compile(rf"\\(?:text|mbox|textrm|textit|mathrm|operatorname)\s?\{{([^{{}}\\$]{{1,60}})\}}{_POWER}\s*\.?$")
+_DEGREES = re.compile(r"\^\s*\{?\s*(\\circ)\s*\}?()$")
+_UNIT_WORDS = re.compile(r"[^\W\d_]+(?:[ ./-]+[^\W\d_]+){0,4}\.?")
+_NO_UNITS = re.compile(
+    r"\b(?:and|or|if|when|for|where|is|not|to|e|i|d|x|y|n|mod|any|all|no|base|hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|percent|half|times|pi)\b"
+)
+_ENDS_VALUE = re.compile(r"[\d\w)}\]!]$")
+
+
+def split_unit(text: str) -> tuple[str, str]:
+    """The value and its unit in one spelling; the unit is empty where the text has none that can be told from it."""
+    for pattern in (_TEXT, _BARE, _DEGREES):
+        match = pattern.search(text)
+        value = "" if match is None else text[: match.start()].strip()
+        if match is None or _ENDS_VALUE.search(value) is None or not any(each.isdigit() for each in value):
+            continue
+        words = match[1].strip()
+        is_known = pattern is not _TEXT or _UNIT_WORDS.fullmatch(words) is not None
+        if is_known and _NO_UNITS.search(words.lower()) is None:
+            return value, _in_one_spelling(words, match[2])
+    return text, ""
+
+
+def _in_one_spelling(words: str, power: str | None) -> str:
+    name = " ".join(words.replace(".", "").split())
+    for prefix, exponent in (("square ", "2"), ("sq ", "2"), ("cubic ", "3")):
+        if name.lower().startswith(prefix):
+            name, power = name[len(prefix) :], exponent
+    key = name.lower()
+    singular = key[:-1] if len(key) > 3 and key.endswith("s") else key
+    kept = _ALIASES.get(key) or _ALIASES.get(singular) or (singular if len(name) > 1 else name)
+    return f"{kept}^{power}" if power else kept

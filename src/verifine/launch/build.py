@@ -76,6 +76,10 @@ class BuiltRun:
     trainer: Trainer
     eval_set: EvalSet
 
+    def close(self) -> None:
+        """Frees what the engine holds."""
+        self.trainer.engine.close()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
@@ -184,13 +188,16 @@ def assemble_trainer(
     oom_counter = OomCounter()
     algorithm = build_algorithm(config.algorithm, config.reward)
     sampling = sampling_of(config, longest)
+    learner = _build_learner(config, algorithm, models, oom_counter)
+    canary = _build_canary(model, sampling, config.sampling.prompts_per_step)
     trainer = Trainer(
         source=source,
+        # Last: it may hold what only `close` frees.
         engine=build_engine(config.engine, model, config.memory.cache_bytes, oom_counter),
         grader=grader,
         algorithm=algorithm,
-        learner=_build_learner(config, algorithm, models, oom_counter),
-        canary=_build_canary(model, sampling, config.sampling.prompts_per_step),
+        learner=learner,
+        canary=canary,
         sampling=sampling,
         prompts_per_step=config.sampling.prompts_per_step,
         max_resample=config.algorithm.max_resample,

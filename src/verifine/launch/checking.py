@@ -49,6 +49,7 @@ def dry_run(config: RunConfig, options: LaunchOptions = DEFAULT_OPTIONS) -> DryR
     with open_graders(inputs, None, options.services()) as graders:
         files = fetch_model(inputs.config, options.tell)
         built = build_run(inputs, graders, files, find_facts(inputs, files), options.tell)
+    built.close()
     prompts = built.trainer.source.draw(0, SHOWN_PROMPTS)
     return DryRun(
         config=built.config,
@@ -76,13 +77,17 @@ def check_run(
     inputs = load_inputs(config)
     with open_graders(inputs, grader, options.services()) as graders:
         try:
-            return build_checked(inputs, graders, options.tell, extent or Extent(rows=CHECKED_ROWS))[1]
+            built, report = build_checked(inputs, graders, options.tell, extent or Extent(rows=CHECKED_ROWS))
         except NoGoError as error:
             return error.report
+        built.close()
+        return report
 
 
 def build_checked(inputs: RunInputs, graders: RunGraders, tell: Listener, extent: Extent) -> tuple[BuiltRun, Report]:
     """Builds a run and checks it meanwhile, so that most blockers are found before the model is loaded.
+
+    The caller closes the run.
 
     Raises:
         NoGoError: as soon as a blocker is found.
@@ -111,4 +116,8 @@ def build_checked(inputs: RunInputs, graders: RunGraders, tell: Listener, extent
         policy=ModelPolicy(built.model),
         held_out=len(built.eval_set.prompts),
     )
-    return built, refuse_no_go(check_model(report, loaded, extent))
+    try:
+        return built, refuse_no_go(check_model(report, loaded, extent))
+    except BaseException:
+        built.close()
+        raise

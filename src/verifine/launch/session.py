@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -116,7 +116,6 @@ class _Session:
             raise
         finally:
             saver.close()
-            trainer.engine.close()
         self.attempt.events.emit(StageBegan(text="writing the report"))
         write_report(self.attempt.directory)
         return TrainedRun(directory=self.attempt.directory, summary=summary, seconds=time.monotonic() - self.began)
@@ -155,8 +154,10 @@ def train(
         attempt.announce()
         _write_config(directory, config, environment)
         inputs = load_inputs(config)
-        with open_graders(inputs, grader, options.services()) as graders:
-            built = _build(inputs, graders, attempt, check=check)
+        with (
+            open_graders(inputs, grader, options.services()) as graders,
+            closing(_build(inputs, graders, attempt, check=check)) as built,
+        ):
             if options.request() is not None:
                 raise StoppedError("stopped before training began; nothing was saved")
             _write_config(directory, built.config, environment)
@@ -202,9 +203,12 @@ def resume(
         start, learned = (None, None) if found.checkpoint is None else from_checkpoint(found.checkpoint)
         _refuse_nothing_to_do(directory, config, start)
         inputs = load_inputs(config)
-        with open_graders(inputs, grader, options.services()) as graders:
-            files = fetch_model(config, tell)
-            built = build_run(inputs, graders, files, find_facts(inputs, files), tell, resumed=start)
+        files = fetch_model(config, tell)
+        facts = find_facts(inputs, files)
+        with (
+            open_graders(inputs, grader, options.services()) as graders,
+            closing(build_run(inputs, graders, files, facts, tell, resumed=start)) as built,
+        ):
             provenance = find_provenance(inputs, built.files, grader, built.start)
             refuse_other_provenance(directory, provenance, begins=start is None)
             start = RunState(memory=built.config.memory) if start is None else start

@@ -103,7 +103,9 @@ SECOND: dict[str, tuple[bytes, str]] = {
     "no messages": (b'{"gt_answer": "4"}\n', '"messages" is missing; every row needs a list of chat messages'),
     "messages with a capital": (b'{"Messages": []}\n', '"messages" is missing'),
     "empty messages": (chat(), '"messages" is empty; give it at least one user message'),
-    "messages as JSON text": (b'{"messages": "[]"}\n', '"messages" is text; it must be a list of chat messages'),
+    "messages as empty JSON text": (b'{"messages": "[]"}\n', '"messages" is empty; give it at least one user message'),
+    "messages as plain text": (b'{"messages": "hi"}\n', '"messages" is text; it must be a list of chat messages'),
+    "messages as broken JSON text": (b'{"messages": "[{"}\n', '"messages" is text that is not JSON (column 3: '),
     "ShareGPT": (
         chat({"from": "human", "value": "hi"}),
         '"messages[0]" has the field "from"; here it is called "role"',
@@ -124,7 +126,12 @@ SECOND: dict[str, tuple[bytes, str]] = {
     "tool calls": (chat({**USER, "tool_calls": [{}]}), '"messages[0]" has the field "tool_calls"; only role and'),
     "prompt null": (b'{"prompt": null}\n', '"prompt" is null; it must be text'),
     "prompt blank": (b'{"prompt": " "}\n', '"prompt" is empty; write what is asked, or remove the row'),
-    "prompt a chat": (b'{"prompt": []}\n', '"prompt" is a list, but must be text; if it is a chat, set data.columns'),
+    "prompt without turns": (b'{"prompt": []}\n', '"prompt" is empty; give it at least one user message'),
+    "prompt a list of texts": (b'{"prompt": ["a"]}\n', '"prompt[0]" is text; it must be an object with role'),
+    "prompt that is answered": (
+        b'{"prompt": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n',
+        '"prompt[1]" is the assistant\'s answer, but the model is to write that itself',
+    ),
     # Other fields
     "tools an object": (row(tools={}), '"tools" is an object; it must be a list'),
     "tool without function": (row(tools=[{"type": "function"}]), '"tools[0].function" is missing; a tool is'),

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from verifine.graders.code_cases import Case, Cases, CasesError, parse_cases
+from verifine.graders.code_cases import Case, Cases, CasesError, parse_cases, read_cases
+from verifine.graders.sample_error import SampleError
 from verifine.graders.sandbox import CallFault, Outcome
 from verifine.types import Json
 
@@ -21,6 +24,38 @@ def test_the_cases_may_be_json_text_and_have_further_fields() -> None:
     assert parse_cases(text) == Cases(function=None, cases=(Case(stdin="1", expected="2"),))
 
 
+@pytest.mark.parametrize("kind", [{}, {"type": "stdin_stdout"}, {"testtype": "stdin", "fn_name": None}])
+def test_a_list_of_pairs_is_the_same_as_two_lists(kind: dict[str, Json]) -> None:
+    pairs: Json = [{"input": "1 2\n", "output": "3\n", **kind}, {"input": "", "output": "0", **kind}]
+    wanted = Cases(function=None, cases=(Case(stdin="1 2\n", expected="3\n"), Case(stdin="", expected="0")))
+    for value in (pairs, json.dumps(pairs), {"language": "python", "test_cases": pairs}):
+        assert parse_cases(value) == wanted
+
+
+def test_a_list_of_pairs_may_call_a_function() -> None:
+    pairs: Json = [{"input": [[1, 2], 3], "output": [[4, 5]], "fn_name": "f", "type": "function_call"}]
+    assert parse_cases(pairs) == Cases(function="f", cases=(Case(arguments=([1, 2], 3), expected=[4, 5]),))
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"a": {"b": {"inputs": ["1"], "outputs": ["2"]}}},
+        {"a": '{"b": "{\\"inputs\\": [\\"1\\"], \\"outputs\\": [\\"2\\"]}"}'},
+        {"a.b": [{"input": "1", "output": "2"}]},
+    ],
+)
+def test_the_cases_are_found_at_a_path_of_the_row(item: dict[str, Json]) -> None:
+    assert read_cases(item, "a.b").cases == (Case(stdin="1", expected="2"),)
+
+
+def test_a_path_that_leads_nowhere_is_the_rows_fault_and_says_what_is_there() -> None:
+    with pytest.raises(SampleError) as caught:
+        read_cases({"a": {"c": 1}}, "a.b")
+    assert 'no field "a.b"' in str(caught.value)
+    assert "there are c" in str(caught.value)
+
+
 @pytest.mark.parametrize("given", ["[1, 2]\n3", "[1, 2]\n3\n", [[1, 2], 3]])
 @pytest.mark.parametrize("expected", ["[4, 5]", [[4, 5]], [4, 5]])
 def test_a_function_has_arguments_and_a_result_in_several_forms(given: Json, expected: Json) -> None:
@@ -37,7 +72,13 @@ def test_a_list_with_one_element_wraps_the_result_and_json_text_does_not() -> No
     ("value", "message"),
     [
         (None, 'it must be an object {"inputs": [...], "outputs": [...]}'),
-        ([], "it must be an object"),
+        ([], "it has 0 inputs and 0 outputs"),
+        ([1], 'its [0] must be an object {"input": ..., "output": ...}'),
+        ([{"input": "1"}], "its [0] must be an object"),
+        ([{"input": "1", "output": "1", "type": "function_call"}], "no `fn_name` says which"),
+        ([{"input": "1", "output": "1", "testtype": "functional"}], "no `fn_name` says which"),
+        ([{"input": [1], "output": 1, "fn_name": name} for name in "fg"], "its cases call different functions"),
+        ("assert f(1) == 2", "it is not JSON"),
         ("[", "it is not JSON: Expecting value"),
         ({}, "it must have the lists `inputs` and `outputs`"),
         ({"inputs": ["1"], "outputs": "1"}, "it must have the lists"),

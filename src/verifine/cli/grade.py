@@ -113,6 +113,12 @@ def try_grader(
     rollouts: Annotated[
         Path | None, typer.Option(metavar="RUN_DIR", help="Grade the saved answers of this run again.")
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=COLUMN", help="A field and its column or the path in one, as data.columns; repeatable."
+        ),
+    ] = None,
     answer_field: Annotated[
         str | None,
         typer.Option(metavar="FIELD", help="The field with an answer to grade; else model_sample or output_text."),
@@ -132,14 +138,17 @@ def try_grader(
     in the ways a model may write it, and the best of them counts. Empty text and nonsense are graded as well. With
     --rollouts it grades what a model answered in a run, and compares the scores with those that were recorded.
     """
-    from verifine.cli.grader_options import build_services, check_plot, progress_bar, to_json
+    from verifine.cli.grader_options import build_services, check_plot, progress_bar, read_columns, to_json
     from verifine.cli.grader_report_text import describe_grader_report
     from verifine.errors import ConfigError
     from verifine.graders import load_grader_config
-    from verifine.launch.grader_report import GraderUse, report_on_rows, report_on_run
+    from verifine.launch.grader_report import GradedRows, GraderUse, report_on_rows, report_on_run
     from verifine.launch.grader_report_numbers import grader_report_numbers
 
     check_plot(plot)
+    columns = read_columns(column)
+    if columns and rollouts is not None:
+        raise ConfigError("--column belongs to --data; the rows of a run are read with the run's own data.columns")
     services = build_services(judge_url, judge_key_env, unsafe_grader_exec)
     config = None if grader is None else load_grader_config(grader)
     with progress_bar() as progress:
@@ -149,7 +158,8 @@ def try_grader(
         elif config is None or grader is None or data is None:
             raise ConfigError("nothing to grade: give --grader and --data, or --rollouts with a run directory")
         else:
-            report = report_on_rows(config, grader, data, answer_field, use)
+            rows = GradedRows(data=data, columns=columns, answer_field=answer_field)
+            report = report_on_rows(config, grader, rows, use)
     if plot is not None:
         _draw(report, plot)
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress as RichProgress
 
 from verifine.cli.options import warn_of
-from verifine.config import GradingConfig, ServiceConfig
+from verifine.config import GradingConfig, ServiceConfig, build_config
 from verifine.data.strict_json import JsonError, parse_json
 from verifine.errors import ConfigError
 from verifine.graders import Services
@@ -110,3 +110,21 @@ _ITEM_FORM = 'write an object such as \'{"gt_answer": "12"}\', or @FILE to read 
 def to_json(value: object) -> str:
     """Indented on a terminal, else in one line."""
     return json.dumps(value, indent=2 if sys.stdout.isatty() else None, allow_nan=False)
+
+
+def read_columns(pairs: list[str] | None) -> Mapping[str, str]:
+    """The columns of `--column FIELD=COLUMN`, which follow the rules of `data.columns`.
+
+    Raises:
+        ConfigError: one of them is not such a pair.
+    """
+    columns: dict[str, str] = {}
+    for pair in pairs or ():
+        field, equals, column = pair.partition("=")
+        if not equals:
+            raise ConfigError(
+                f'--column: "{pair}" is not a pair; write our field and the column, such as prompt=question or '
+                "gt_answer=reward_model.ground_truth"
+            )
+        columns[field] = column
+    return build_config({"data": {"train": "rows", "columns": columns}}).data.columns

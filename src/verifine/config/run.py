@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from verifine.config.algorithm import WITHOUT_GROUPS, AlgorithmConfig, LearningRate, RewardConfig
 from verifine.config.dataset import DataLocation
@@ -78,12 +78,24 @@ class DataConfig(Schema):
     )
     columns: Mapping[str, str] = Field(
         default={},
-        description="Our field and the column that it comes from, for example {prompt: question, gt_answer: answer}; "
-        "other columns keep their names.",
+        description="Our field and the column, or the path in a column, that it comes from, for example {prompt: "
+        "question, gt_answer: reward_model.ground_truth}; other columns keep their names.",
     )
     system_prompt: str | None = Field(
         default=None, description="A system message for every chat that has none; null: none is added."
     )
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _columns_are_not_nested(cls, value: object) -> object:
+        given = value if isinstance(value, Mapping) else {}
+        nested = next((ours for ours, theirs in given.items() if isinstance(theirs, Mapping)), None)
+        if nested is not None:
+            raise ValueError(
+                f"`{nested}` is a section; write our field and the path of the nested one as a text, for example "
+                "gt_answer: reward_model.ground_truth"
+            )
+        return value
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from verifine.data.columns import rename
+from verifine.data.field_path import open_json
 from verifine.data.messages import kind_of, parse_messages
 from verifine.data.rows import RowError
 from verifine.data.strict_json import JsonError, parse_json
@@ -62,19 +63,33 @@ def _messages(row: Mapping[str, Json], asked: str, rules: RowRules) -> tuple[Mes
     if asked == "messages":
         return parse_messages(_structure(row, "messages", rules))
     prompt = row["prompt"]
-    if isinstance(prompt, list):
-        raise RowError('"prompt" is a list, but must be text; if it is a chat, set data.columns: {messages: prompt}')
+    chat = _chat_in(prompt)
+    if chat is not None:
+        return parse_messages(chat, "prompt")
     if not isinstance(prompt, str):
-        raise RowError(f'"prompt" is {kind_of(prompt)}; it must be text')
+        raise RowError(f'"prompt" is {kind_of(prompt)}; it must be text, or a list of chat messages')
     if not prompt.strip():
         raise RowError('"prompt" is empty; write what is asked, or remove the row')
     return (Message(role="user", content=prompt),)
 
 
+def _chat_in(prompt: Json) -> Json:
+    """The chat that a prompt is, or holds as JSON text; None: it is a text to ask as it is."""
+    if isinstance(prompt, list | dict):
+        return prompt
+    turns = open_json(prompt)
+    is_chat = isinstance(turns, list) and bool(turns) and all(_is_message(turn) for turn in turns)
+    return turns if is_chat else None
+
+
+def _is_message(turn: Json) -> bool:
+    return isinstance(turn, dict) and "role" in turn and ("content" in turn or "tool_calls" in turn)
+
+
 def _structure(row: Mapping[str, Json], field: str, rules: RowRules) -> Json:
-    """A list or object, which a table may write as JSON text."""
+    """A list or object, which may be written as JSON text."""
     value = row.get(field)
-    if not (rules.is_table and isinstance(value, str)):
+    if not isinstance(value, str) or not (rules.is_table or value.lstrip().startswith(("[", "{"))):
         return value
     if not value.strip() and field == "tools":  # an empty cell of a CSV file
         return None

@@ -1,10 +1,12 @@
-"""The column map, from our fields to the columns of a dataset."""
+"""The column map, from our fields to the columns of a dataset, or to values inside them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from verifine.config.graders.field_path import parse_field_path
 from verifine.config.graders.template import TEMPLATE_NAMES
+from verifine.data.field_path import DeadEndError, find_field
 from verifine.data.rows import RowError, RowSource
 from verifine.data.suggestion import did_you_mean
 from verifine.errors import DataError
@@ -20,9 +22,9 @@ def rename(fields: Mapping[str, Json], columns: Mapping[str, str]) -> dict[str, 
         RowError: a mapped column is missing, or hides a field, or a field hides what a grader's templates name.
     """
     check_names(fields, columns)
-    taken = set(columns.values())
+    taken = {*columns, *columns.values()}
     others = {field: value for field, value in fields.items() if field not in taken}
-    return {**{ours: fields[theirs] for ours, theirs in columns.items()}, **others}
+    return {**{ours: _look_up(fields, theirs, ours) for ours, theirs in columns.items()}, **others}
 
 
 def check_table(source: RowSource, columns: Mapping[str, str]) -> None:
@@ -41,14 +43,14 @@ def check_table(source: RowSource, columns: Mapping[str, str]) -> None:
 
 def check_names(fields: Collection[str], columns: Mapping[str, str]) -> None:
     for ours, theirs in columns.items():
-        if theirs not in fields:
+        if _column(theirs, fields) is None:
             hint = did_you_mean(theirs, fields)
             raise RowError(
                 f'there is no "{theirs}"{hint}, which data.columns wants for {ours}; there are {_listed(fields)}'
             )
     taken = set(columns.values())
     for field in fields:
-        if field in taken:
+        if field in taken or (field in columns and _column(columns[field], fields) == field):
             continue
         if field in columns:
             raise RowError(
@@ -60,6 +62,26 @@ def check_names(fields: Collection[str], columns: Mapping[str, str]) -> None:
                 f'the field "{field}" has a name that graders use themselves; rename it, for example data.columns: '
                 f"{{my_{field}: {field}}}"
             )
+
+
+def _column(path: str, fields: Collection[str]) -> str | None:
+    """The column that a path begins in, which may have dots in its name; None: there is none."""
+    steps = [str(step) for step in parse_field_path(path)]
+    beginnings = (".".join(steps[:length]) for length in range(1, len(steps) + 1))
+    return next((name for name in (path, *beginnings) if name in fields), None)
+
+
+def _look_up(fields: Mapping[str, Json], theirs: str, ours: str) -> Json:
+    try:
+        return find_field(fields, theirs)
+    except DeadEndError as end:
+        step = parse_field_path(theirs)[end.depth]
+        inside = list(end.value) if isinstance(end.value, dict) else []
+        hint = did_you_mean(str(step), inside)
+        raise RowError(
+            f'there is no "{theirs}", which data.columns wants for {ours}: nothing is called "{step}"{hint} there; '
+            f"there are {_listed(inside)}"
+        ) from end
 
 
 def _listed(names: Iterable[str]) -> str:

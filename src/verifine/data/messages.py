@@ -13,21 +13,21 @@ ROLES: tuple[str, ...] = get_args(Role)
 _OTHER_PROGRAMS_NAMES = {"from": "role", "value": "content", "text": "content", "author": "role"}
 
 
-def parse_messages(value: Json) -> tuple[Message, ...]:
-    """The chat in a row's `messages`: a list of {role, content}, or a single such object.
+def parse_messages(value: Json, field: str = "messages") -> tuple[Message, ...]:
+    """The chat in a row's `field`: a list of {role, content}, or a single such object.
 
     Raises:
         RowError: the message names the field and how to fix it.
     """
     turns = [value] if isinstance(value, dict) else value
     if not isinstance(turns, list):
-        raise RowError(f'"messages" is {kind_of(value)}; it must be a list of chat messages')
+        raise RowError(f'"{field}" is {kind_of(value)}; it must be a list of chat messages')
     if not turns:
-        raise RowError('"messages" is empty; give it at least one user message')
-    messages = tuple(_message(turn, f"messages[{index}]") for index, turn in enumerate(turns))
+        raise RowError(f'"{field}" is empty; give it at least one user message')
+    messages = tuple(_message(turn, f"{field}[{index}]") for index, turn in enumerate(turns))
     if messages[-1].role == "assistant":
         raise RowError(
-            f'"messages[{len(messages) - 1}]" is the assistant\'s answer, but the model is to write that itself; '
+            f'"{field}[{len(messages) - 1}]" is the assistant\'s answer, but the model is to write that itself; '
             "drop the last message, and put a known answer into a field of its own, such as gt_answer"
         )
     return messages

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,11 +42,24 @@ class DataSummary:
     fields: Mapping[str, int]
     """The fields of the training rows' items, and in how many rows each is present and not null."""
     constant_reference: str | None
-    """The `gt_answer` that all training rows have in common, as JSON; None: they differ, or have none."""
+    """The right answer that all training rows have in common, as JSON; None: they differ, or have none."""
 
 
-def summarize_data(train: Sequence[Example], held_out: Sequence[Example], *, is_carved_out: bool) -> DataSummary:
-    """Reads every row once, one at a time, and keeps only a hash of it."""
+def _own_reference(example: Example) -> str | None:
+    """The right answer in the field `gt_answer`, as JSON; None: there is none."""
+    if REFERENCE_FIELD not in example.item:
+        return None
+    return json.dumps(example.item[REFERENCE_FIELD], ensure_ascii=False, sort_keys=True)
+
+
+def summarize_data(
+    train: Sequence[Example],
+    held_out: Sequence[Example],
+    *,
+    is_carved_out: bool,
+    reference: Callable[[Example], str | None] = _own_reference,
+) -> DataSummary:
+    """Reads every row once, one at a time, and keeps only a hash of it. `reference` gives its right answer."""
     prints = array("Q")
     fields: Counter[str] = Counter()
     references: set[str | None] = set()
@@ -54,7 +67,7 @@ def summarize_data(train: Sequence[Example], held_out: Sequence[Example], *, is_
         prints.append(question_hash(example.messages, example.tools))
         fields.update(name for name, value in example.item.items() if value is not None)
         if len(references) < 2:
-            references.add(_reference(example))
+            references.add(reference(example))
     train_prints = np.array(prints, dtype=np.uint64)
     held_prints = np.fromiter((question_hash(each.messages, each.tools) for each in held_out), dtype=np.uint64)
     values, first, group = np.unique(train_prints, return_index=True, return_inverse=True)
@@ -69,12 +82,6 @@ def summarize_data(train: Sequence[Example], held_out: Sequence[Example], *, is_
         fields=dict(fields),
         constant_reference=references.pop() if len(references) == 1 and len(train) > 1 else None,
     )
-
-
-def _reference(example: Example) -> str | None:
-    if REFERENCE_FIELD not in example.item:
-        return None
-    return json.dumps(example.item[REFERENCE_FIELD], ensure_ascii=False, sort_keys=True)
 
 
 def _repeats(

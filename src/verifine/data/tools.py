@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from verifine.data.field_path import open_json
 from verifine.data.messages import kind_of
 from verifine.data.rows import RowError
 from verifine.types import Json
@@ -24,7 +25,7 @@ def parse_tools(value: Json) -> tuple[Mapping[str, Json], ...]:
         return ()
     if not isinstance(value, list):
         raise RowError(f'"tools" is {kind_of(value)}; it must be a list, and {_FORM}')
-    tools = tuple(_tool(tool, f"tools[{index}]") for index, tool in enumerate(value))
+    tools = tuple(_tool(_opened(tool), f"tools[{index}]") for index, tool in enumerate(value))
     names: set[str] = set()
     for index, (_, name) in enumerate(tools):
         if name in names:
@@ -40,6 +41,16 @@ def without_nulls(value: Json) -> Json:
     if isinstance(value, list):
         return [without_nulls(each) for each in value]
     return value
+
+
+def _opened(tool: Json) -> Json:
+    """A tool in which the tool, its function and its parameters are objects, also where they are JSON text."""
+    tool = open_json(tool)
+    function = open_json(tool.get("function")) if isinstance(tool, dict) else None
+    if not isinstance(tool, dict) or not isinstance(function, dict):
+        return tool
+    parameters = {"parameters": open_json(function["parameters"])} if "parameters" in function else {}
+    return {**tool, "function": {**function, **parameters}}
 
 
 def _tool(tool: Json, where: str) -> tuple[Mapping[str, Json], str]:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from verifine.config.graders import CodeGraderConfig
-from verifine.graders.code_cases import Case, Cases, CasesError, parse_cases
+from verifine.graders.code_cases import Case, Cases, read_cases
 from verifine.graders.extraction import find_program
 from verifine.graders.grader import grade_together
-from verifine.graders.sample_error import SampleError
 from verifine.graders.sandbox import Call, CallFault, Limits, Outcome, Sandbox
 from verifine.graders.sandbox.programs import program_source
 from verifine.graders.services import Services
@@ -71,15 +70,8 @@ class CodeGrader:
 
     def _read(self, sample: Sample) -> _Task | Grade:
         """What to run, or the grade of an answer without a program."""
-        name = self._config.tests
-        if name not in sample.item:
-            raise SampleError(f'the row has no field "{name}" with test cases', GradeFault.INVALID_VARIABLE)
-        try:
-            # Before the answer, so that a broken row is unscorable whatever the model says.
-            tests = parse_cases(sample.item[name])
-        except CasesError as error:
-            reason = f'the row\'s field "{name}" cannot be used: {error}'
-            raise SampleError(reason, GradeFault.INVALID_VARIABLE) from error
+        # Before the answer, so that a broken row is unscorable whatever the model says.
+        tests = read_cases(sample.item, self._config.tests)
         program = find_program(sample.output_text)
         if program is None:
             return _scored(0.0, format_ok=False, config=self._config)

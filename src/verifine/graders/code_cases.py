@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from verifine.data.field_path import DeadEndError, find_field
 from verifine.data.strict_json import JsonError, parse_json
+from verifine.graders.sample_error import SampleError
 from verifine.graders.sandbox import Outcome
-from verifine.types import Json
+from verifine.types import GradeFault, Json
+
+_FUNCTIONAL = ("function_call", "functional")
+"""Types of cases that call a function, by the names of other systems."""
 
 
 class CasesError(ValueError):
@@ -46,8 +51,25 @@ class Cases:
     cases: tuple[Case, ...]
 
 
+def read_cases(item: Mapping[str, Json], path: str) -> Cases:
+    """The cases at a path of the row.
+
+    Raises:
+        SampleError: there are none, or they cannot be used.
+    """
+    try:
+        return parse_cases(find_field(item, path))
+    except DeadEndError as end:
+        inside = ", ".join(end.value) if isinstance(end.value, dict) else "no fields"
+        reason = f'the row has no field "{path}" with test cases; where the path ends there are {inside}'
+        raise SampleError(reason, GradeFault.INVALID_VARIABLE) from end
+    except CasesError as error:
+        reason = f'the row\'s field "{path}" cannot be used: {error}'
+        raise SampleError(reason, GradeFault.INVALID_VARIABLE) from error
+
+
 def parse_cases(value: Json) -> Cases:
-    """The cases of `{inputs: [...], outputs: [...]}`, which may also be JSON text.
+    """The cases of `{inputs: [...], outputs: [...]}`, or of a list of `{input, output}`; both may also be JSON text.
 
     Without `fn_name`, each input and output is a text, or a list of lines. With it, an input is a list of arguments,
     or text with one JSON value a line; an output is JSON text, or a list with one element, or else the value itself.
@@ -56,8 +78,12 @@ def parse_cases(value: Json) -> Cases:
         CasesError: the value does not have this form.
     """
     fields = _parsed(value, "it") if isinstance(value, str) else value
+    if isinstance(fields, dict) and isinstance(listed := fields.get("test_cases"), list):
+        fields = listed
+    if isinstance(fields, list):
+        fields = _side_by_side(fields)
     if not isinstance(fields, dict):
-        raise CasesError('it must be an object {"inputs": [...], "outputs": [...]}')
+        raise CasesError('it must be an object {"inputs": [...], "outputs": [...]}, or a list of {"input", "output"}')
     inputs, outputs, function = fields.get("inputs"), fields.get("outputs"), fields.get("fn_name")
     if not isinstance(inputs, list) or not isinstance(outputs, list):
         raise CasesError("it must have the lists `inputs` and `outputs`")
@@ -71,6 +97,25 @@ def parse_cases(value: Json) -> Cases:
     if function:
         return Cases(function=function, cases=tuple(_function_case(index, *pair) for index, pair in pairs))
     return Cases(function=None, cases=tuple(_program_case(index, *pair) for index, pair in pairs))
+
+
+def _side_by_side(cases: Sequence[Json]) -> dict[str, Json]:
+    """`{inputs, outputs, fn_name}` of a list of `{input, output}`, each of which may name the function it calls."""
+    for index, case in enumerate(cases):
+        if not isinstance(case, dict) or not {"input", "output"} <= case.keys():
+            raise CasesError(f'its [{index}] must be an object {{"input": ..., "output": ...}}')
+    pairs = [case for case in cases if isinstance(case, dict)]
+    functions = [case.get("fn_name") for case in pairs]
+    if any(function != functions[0] for function in functions):
+        raise CasesError("its cases call different functions; give all of them the same `fn_name`")
+    if not any(functions) and any(_is_functional(case) for case in pairs):
+        raise CasesError("its cases call a function, but no `fn_name` says which; give each case one")
+    inputs, outputs = [case["input"] for case in pairs], [case["output"] for case in pairs]
+    return {"inputs": inputs, "outputs": outputs, "fn_name": functions[0] if functions else None}
+
+
+def _is_functional(case: Mapping[str, Json]) -> bool:
+    return case.get("type") in _FUNCTIONAL or case.get("testtype") in _FUNCTIONAL
 
 
 def _program_case(index: int, given: Json, expected: Json) -> Case:

@@ -7,9 +7,9 @@ stays the text it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from verifine.config.graders.template import TemplateReference, parse_template
+from verifine.data.field_path import DeadEndError, follow
 from verifine.data.suggestion import did_you_mean
 from verifine.graders.sample import sample_fields
 from verifine.graders.sample_error import SampleError
@@ -39,41 +39,40 @@ def render(template: str, sample: Sample) -> str:
     )
 
 
+def reads_null(template: str, sample: Sample) -> bool:
+    """Whether a value that the template puts in is null; MissingFieldError as in `render`."""
+    references = (part for part in parse_template(template) if isinstance(part, TemplateReference))
+    return any(_resolve(reference, sample) is None for reference in references)
+
+
 def _resolve(reference: TemplateReference, sample: Sample) -> Json:
-    value: Json = dict(sample.item) if reference.root == "item" else dict(sample_fields(sample))
-    for depth, step in enumerate(reference.steps):
-        here, wanted = reference.path(depth), reference.path(depth + 1)
-        if isinstance(value, list) and isinstance(step, int):
-            if step >= len(value):
-                raise _missing(reference, f"{wanted} does not exist: {here} has {len(value)} entries")
-            value = value[step]
-        elif isinstance(value, Mapping) and isinstance(step, str):
-            if step not in value:
-                hint = did_you_mean(step, value)
-                raise _missing(reference, f"{wanted} does not exist{hint}: {here} has {_names(value)}")
-            value = value[step]
-        else:
-            raise _missing(reference, f"{wanted} does not exist: {here} is {_kind(value)}")
-        if value is None and wanted == "sample.output_json":
-            message = "sample.output_json does not exist: the answer is not JSON"
-            raise MissingFieldError(message, reference, GradeFault.SAMPLE_PARSE)
-    return value
+    fields: Json = dict(sample.item) if reference.root == "item" else dict(sample_fields(sample))
+    if reference.path(1) == "sample.output_json" and follow(fields, reference.steps[:1]) is None:
+        message = "sample.output_json does not exist: the answer is not JSON"
+        raise MissingFieldError(message, reference, GradeFault.SAMPLE_PARSE)
+    try:
+        return follow(fields, reference.steps)
+    except DeadEndError as end:
+        here, wanted = reference.path(end.depth), reference.path(end.depth + 1)
+        message = f"{wanted} does not exist{_found_instead(reference.steps[end.depth], end.value, here)}"
+        raise MissingFieldError(message, reference, GradeFault.INVALID_VARIABLE) from end
 
 
-def _missing(reference: TemplateReference, message: str) -> MissingFieldError:
-    return MissingFieldError(message, reference, GradeFault.INVALID_VARIABLE)
+def _found_instead(step: str | int, value: Json, here: str) -> str:
+    """What stands at `here`, where a path ends too early, with a hint if a name is near."""
+    match value, step:
+        case dict(), str():
+            return f"{did_you_mean(step, value)}: {here} has {', '.join(value) or 'no fields'}"
+        case list(), int():
+            return f": {here} has {len(value)} entries"
+        case dict() | list(), _:
+            return f": {here} is {'an object' if isinstance(value, dict) else 'a list'}"
+        case _:
+            return f": {here} is {_short(_text(value))}"
 
 
 def _text(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _names(fields: Mapping[str, Json]) -> str:
-    return ", ".join(fields) or "no fields"
-
-
-def _kind(value: Json) -> str:
-    return "an object" if isinstance(value, Mapping) else "a list" if isinstance(value, list) else _short(_text(value))
 
 
 def _short(text: str) -> str:

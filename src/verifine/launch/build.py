@@ -9,6 +9,7 @@ from functools import partial
 
 from verifine.algorithms.algorithm import Algorithm, build_algorithm
 from verifine.config import EngineConfig, EvaluationConfig, RunConfig
+from verifine.config.graders import CALLABLE_TRAITS
 from verifine.config.memory import CACHE_BYTES, MemoryPlan, Precision
 from verifine.config.resolve import ResolvedConfig, ResolvedCritic, ResolvedOptim
 from verifine.data import Problems
@@ -144,6 +145,7 @@ def build_eval_set(
     prompts: Sequence[Prompt],
 ) -> EvalSet:
     """Held-out prompts, asked and judged as the config's `evaluation` says; `sampling` is that of training."""
+    deciding = evaluation.grader or graders.config
     return EvalSet(
         prompts=prompts,
         engine=engine,
@@ -151,6 +153,7 @@ def build_eval_set(
         second_grader=graders.second,
         sampling=eval_sampling(sampling, evaluation.samples, evaluation.temperature),
         pass_score=evaluation.passing(graders.config),
+        traits=CALLABLE_TRAITS if deciding is None else deciding.traits,
     )
 
 

@@ -128,16 +128,29 @@ def grade_all(grader: Grader, samples: Sequence[Sample], progress: Progress = _i
     return Graded(grades=tuple(grades), seconds=seconds)
 
 
-def report_on_rows(config: AnyGrader, name: str, data: Path, field: str | None, use: GraderUse) -> GraderReport:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradedRows:
+    """The rows of a dataset that a grader is tried on."""
+
+    data: Path
+    """A file, or a dataset on the hub."""
+    columns: Mapping[str, str]
+    """As `data.columns` of a run."""
+    answer_field: str | None
+    """The rows' own answers, as a field or a path; None: one of ANSWER_FIELDS."""
+
+
+def report_on_rows(config: AnyGrader, name: str, rows: GradedRows, use: GraderUse) -> GraderReport:
     """Grades each row's answer (its own, or else the right one), empty text and nonsense.
 
-    `name` is the user's name for the grader. `field` holds the rows' own answers; None: one of ANSWER_FIELDS.
+    `name` is the user's name for the grader.
     """
-    examples = read_examples(parse_location(str(data)))
-    rows = spread(examples, use.limit)
-    attempts = [attempt for row in rows for attempt in plan_attempts(config.traits, row, field)]
+    data, field = rows.data, rows.answer_field
+    examples = read_examples(parse_location(str(data)), rows.columns)
+    chosen = spread(examples, use.limit)
+    attempts = [attempt for row in chosen for attempt in plan_attempts(config.traits, row, field)]
     if field is not None and all(attempt.probe is not Probe.OWN for attempt in attempts):
-        raise DataError(f'{data}: no row has a text called "{field}"{did_you_mean(field, rows[0].item)}')
+        raise DataError(f'{data}: no row has a text called "{field}"{did_you_mean(field, chosen[0].item)}')
     with open_grader(config, use.services, name) as grader:
         graded = grade_all(grader, [attempt.sample for attempt in attempts], use.progress)
     pairs = zip(attempts, graded.grades, strict=True)
@@ -145,7 +158,7 @@ def report_on_rows(config: AnyGrader, name: str, data: Path, field: str | None, 
     grades = {probe: [each.grade for each in best if each.attempt.probe is probe] for probe in Probe}
     return GraderReport(
         grader=config,
-        place=f"{_counted(len(rows), len(examples), 'row')} of {data}",
+        place=f"{_counted(len(chosen), len(examples), 'row')} of {data}",
         series={probe.value: collect_scores(grades[probe]) for probe in Probe if grades[probe]},
         graded=len(attempts),
         seconds=graded.seconds,

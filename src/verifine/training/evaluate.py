@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 
-from verifine.config.graders.fields import REFERENCE_FIELD
+from verifine.config.graders import CALLABLE_TRAITS, GraderTraits
 from verifine.graders import Grader
+from verifine.graders.probes import find_references
 from verifine.rollout.engine import RolloutEngine
 from verifine.runs.evaluations import EvaluatedSample, Evaluation
 from verifine.training.collect import grade_groups
@@ -27,6 +28,8 @@ class EvalSet:
     sampling: Sampling
     pass_score: float | None
     """The lowest score of an answer that passes, where the grader does not tell right from wrong; None: none."""
+    traits: GraderTraits = CALLABLE_TRAITS
+    """Those of the grader that decides: they say where a row has its right answer."""
 
 
 def eval_sampling(sampling: Sampling, samples: int, temperature: float | None) -> Sampling:
@@ -55,6 +58,7 @@ def evaluate_policy(eval_set: EvalSet, name: str) -> Evaluation:
 
 
 def _samples(eval_set: EvalSet, group: Group, second_group: Group | None) -> list[EvaluatedSample]:
+    gold = next(iter(find_references(eval_set.traits, group.prompt.item)), None)
     seconds: Sequence[Grade | None] = [None] * len(group.grades) if second_group is None else second_group.grades
     return [
         EvaluatedSample(
@@ -64,7 +68,7 @@ def _samples(eval_set: EvalSet, group: Group, second_group: Group | None) -> lis
             score=grade.score,
             format_ok=grade.format_ok,
             answer_ok=grade.answer_ok,
-            gold=_gold(group.prompt),
+            gold=gold,
             sample=place,
             second_score=None if second is None else second.score,
             second_answer_ok=None if second is None else second.answer_ok,
@@ -81,8 +85,3 @@ def _passes(grade: Grade | None, pass_score: float | None) -> bool | None:
     if grade.answer_ok is not None or pass_score is None:
         return grade.answer_ok
     return grade.score >= pass_score
-
-
-def _gold(prompt: Prompt) -> str | None:
-    answer = prompt.item.get(REFERENCE_FIELD)
-    return None if answer is None else str(answer)

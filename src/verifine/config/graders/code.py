@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from verifine.config.graders.base import SingleGraderConfig
+from verifine.config.graders.field_path import item_template, parse_field_path
 from verifine.config.graders.schema import Share
 from verifine.config.graders.traits import GraderTraits, Recognition
 
@@ -23,8 +24,9 @@ class CodeGraderConfig(SingleGraderConfig):
     name: str = "code"
     tests: str = Field(
         default="test_cases",
-        description="The row's field with {inputs: [...], outputs: [...]}: standard input and output as texts, or "
-        "with fn_name the arguments and results of that function.",
+        description="The row's field, or a path such as reward_model.ground_truth, with the test cases: "
+        "{inputs: [...], outputs: [...]} or a list of {input, output}, which may be JSON text. They are standard input "
+        "and output as texts, or with fn_name the arguments and results of that function.",
     )
     scoring: Literal["all", "share"] = Field(
         default="all", description="all: 1 if every test passes, else 0; share: the share of tests that pass."
@@ -33,10 +35,17 @@ class CodeGraderConfig(SingleGraderConfig):
     timeout_s: float = Field(default=5.0, gt=0, le=600, description="Seconds one test may take.")
     memory_mb: int = Field(default=512, ge=64, le=65536, description="MiB one test may use.")
 
+    @field_validator("tests")
+    @classmethod
+    def _tests_are_a_path(cls, value: str) -> str:
+        if "{{" in value:
+            raise ValueError("`tests` is the name of a field or a path; write reward_model.ground_truth without braces")
+        return value
+
     @property
     def traits(self) -> GraderTraits:
         return GraderTraits(
-            templates=(f'{{{{ item["{self.tests}"] }}}}',),
+            templates=(item_template(parse_field_path(self.tests)),),
             references=(),
             judges_format=self.judges_format,
             requests_per_answer=0,
@@ -44,5 +53,7 @@ class CodeGraderConfig(SingleGraderConfig):
             recognition=Recognition.MAY,
             why_untried="",
             tags=(),
+            trivial=(),
+            is_exact=False,
             passing_score=None,
         )

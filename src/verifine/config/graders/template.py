@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from verifine.config.graders.field_path import QUOTED_STEP, Steps, parse_step
+
 TEMPLATE_NAMES = ("item", "sample")
 """What templates call the row and the answer: no field of a row may have such a name."""
 
@@ -17,7 +19,7 @@ SAMPLE_FIELDS = ("output_text", "output_json", "output_tools", "choices")
 """What `sample` has: the answer as text, as JSON, its tool calls, and all of it as a list of one chat choice."""
 
 _HINT = "write {{ item.field }} or {{ sample.output_text }}"
-_STEP = r"""\.[\w-]+|\[[0-9]{1,9}\]|\['[^']*'\]|\["[^"]*"\]"""
+_STEP = rf"\.[\w-]+|{QUOTED_STEP}"
 _REFERENCE = re.compile(rf"\s*(?P<root>\w+)(?P<steps>(?:{_STEP})*)\s*")
 _EACH_STEP = re.compile(_STEP)
 
@@ -27,7 +29,7 @@ class TemplateReference:
     """A place in a sample or an item."""
 
     root: str
-    steps: tuple[str | int, ...]
+    steps: Steps
 
     def path(self, depth: int | None = None) -> str:
         """The path as far as `depth` steps (None: all), as it is written in a template."""
@@ -69,11 +71,16 @@ def reads_sample(template: str) -> bool:
     return any(isinstance(part, TemplateReference) and part.root == "sample" for part in parse_template(template))
 
 
+def reads_item(template: str) -> bool:
+    """Whether the template holds any of the row."""
+    return any(isinstance(part, TemplateReference) and part.root == "item" for part in parse_template(template))
+
+
 def _reference(text: str) -> TemplateReference:
     match = _REFERENCE.fullmatch(text)
     if match is None:
         raise ValueError(f"template: {{{{{text}}}}} is not a path; {_HINT}")
-    root, steps = match["root"], tuple(_step(step) for step in _EACH_STEP.findall(match["steps"]))
+    root, steps = match["root"], tuple(parse_step(step) for step in _EACH_STEP.findall(match["steps"]))
     if root not in TEMPLATE_NAMES:
         raise ValueError(f"template: {{{{{text}}}}} begins with {root}, not with item or sample; {_HINT}")
     if not steps:
@@ -83,12 +90,6 @@ def _reference(text: str) -> TemplateReference:
         hint = f' (did you mean "{nearest[0]}"?)' if nearest else ""
         raise ValueError(f"template: sample has no field {steps[0]}{hint}; it has {', '.join(SAMPLE_FIELDS)}")
     return TemplateReference(root=root, steps=steps)
-
-
-def _step(text: str) -> str | int:
-    if text.startswith("."):
-        return text[1:]
-    return text[2:-2] if text[1] in "'\"" else int(text[1:-1])
 
 
 def _short(text: str) -> str:

@@ -57,6 +57,7 @@ def grading() -> GradingFacts:
         must_know=True,
         empty=collect_scores(wrong),
         nonsense=collect_scores(wrong),
+        trivial={},
         every=collect_scores([*right, *wrong, *wrong] * 2),
         repetition=Repetition(answers=48, changed=0, largest=0.0),
         seconds_per_answer=0.001,

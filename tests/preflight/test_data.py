@@ -45,7 +45,7 @@ def test_held_out_rows_that_are_trained_on_are_a_warning(summary: DataSummary, c
 def test_one_right_answer_for_all_rows_is_a_warning(summary: DataSummary, config: RunConfig) -> None:
     found = only(judge_data(replace(summary, constant_reference='"yes"'), config))
     assert (found.severity, found.name) == (Severity.WARNING, "constant_reference")
-    assert found.evidence == 'gt_answer is "yes" in 100 rows'
+    assert found.evidence == 'the right answer is "yes" in 100 rows'
 
 
 def test_nothing_held_out_is_a_warning(summary: DataSummary, config: RunConfig) -> None:

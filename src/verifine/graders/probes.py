@@ -9,7 +9,8 @@ from enum import StrEnum
 from verifine.config.graders import GraderTraits
 from verifine.config.graders.fields import GT_ANSWER
 from verifine.config.graders.template import reads_sample
-from verifine.graders.template import MissingFieldError, render
+from verifine.data.field_path import DeadEndError, find_field
+from verifine.graders.template import MissingFieldError, reads_null, render
 from verifine.types import Example, Grade, Json, Sample
 
 ANSWER_FIELDS = ("model_sample", "output_text")
@@ -29,6 +30,8 @@ class Probe(StrEnum):
     """For a row without an answer of its own."""
     EMPTY = "empty text"
     NONSENSE = "nonsense"
+    TRIVIAL = "form without content"
+    """Where the grader has a form that can be filled with nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ class ProbeAnswer:
     row: Example
     probe: Probe
     way: str
-    """How the right answer is written; empty for other probes."""
+    """How the right answer is written, or which form without content; empty for other probes."""
     text: str
 
     @property
@@ -58,8 +61,8 @@ def plan_attempts(traits: GraderTraits, row: Example, field: str | None) -> list
     """The answers to try on a row; `field` holds its own answer, None: one of ANSWER_FIELDS."""
     own = find_own_answer(row.item, field)
     if own is None:
-        return [*right_attempts(traits, row), *idle_attempts(row)]
-    return [ProbeAnswer(row=row, probe=Probe.OWN, way="", text=own), *idle_attempts(row)]
+        return [*right_attempts(traits, row), *idle_attempts(traits, row)]
+    return [ProbeAnswer(row=row, probe=Probe.OWN, way="", text=own), *idle_attempts(traits, row)]
 
 
 def right_attempts(traits: GraderTraits, row: Example) -> Iterator[ProbeAnswer]:
@@ -69,10 +72,12 @@ def right_attempts(traits: GraderTraits, row: Example) -> Iterator[ProbeAnswer]:
             yield ProbeAnswer(row=row, probe=Probe.RIGHT, way=way, text=text)
 
 
-def idle_attempts(row: Example) -> Iterator[ProbeAnswer]:
+def idle_attempts(traits: GraderTraits, row: Example) -> Iterator[ProbeAnswer]:
     """Answers without any work in them."""
     yield ProbeAnswer(row=row, probe=Probe.EMPTY, way="", text="")
     yield ProbeAnswer(row=row, probe=Probe.NONSENSE, way="", text=NONSENSE)
+    for text in traits.trivial:
+        yield ProbeAnswer(row=row, probe=Probe.TRIVIAL, way=text, text=text)
 
 
 def keep_best(results: Iterable[ProbeResult]) -> list[ProbeResult]:
@@ -90,22 +95,31 @@ def _rank(grade: Grade) -> tuple[bool, float]:
 
 
 def find_own_answer(item: Mapping[str, Json], field: str | None) -> str | None:
-    """The answer that a row holds in `field`; None: in one of ANSWER_FIELDS."""
-    values = (item.get(name) for name in ((field,) if field else ANSWER_FIELDS))
+    """The answer that a row holds in `field`, a name or a path; None: in one of ANSWER_FIELDS."""
+    values = (_find(item, name) for name in ((field,) if field else ANSWER_FIELDS))
     return next((value for value in values if isinstance(value, str)), None)
+
+
+def _find(item: Mapping[str, Json], path: str) -> Json:
+    """None: there is nothing."""
+    try:
+        return find_field(item, path)
+    except DeadEndError:
+        return None
 
 
 def find_references(traits: GraderTraits, item: Mapping[str, Json]) -> list[str]:
     """The right answers of a row: those the grader compares with, and that in `gt_answer`.
 
-    A reference that is made from the answer itself does not count.
+    A reference that is made from the answer itself does not count, nor does null.
     """
     sample = Sample(output_text="", item=item)
     found = []
     references = (each for each in traits.references if not reads_sample(each))
     for template in (*references, GT_ANSWER):
         try:
-            found.append(render(template, sample))
+            if not reads_null(template, sample):
+                found.append(render(template, sample))
         except MissingFieldError:
             continue
     return list(dict.fromkeys(found))

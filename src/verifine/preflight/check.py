@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 from verifine.config import AnyGrader, RunConfig
+from verifine.config.graders import GraderTraits
+from verifine.config.graders.template import reads_item
 from verifine.config.resolve import MachineFacts, ModelFacts, ResolvedConfig
 from verifine.data.summary import summarize_data
 from verifine.errors import VerifineError
 from verifine.graders import Grader
+from verifine.graders.probes import find_references
 from verifine.insights.findings import CheckVerdict, Severity
 from verifine.models.policy import Policy
 from verifine.preflight.memory import Lengths, estimate_memory
@@ -84,10 +89,17 @@ def check_inputs(
         )
     return Report(
         config=run,
-        data=summarize_data(train, held_out, is_carved_out=is_carved_out),
+        data=summarize_data(train, held_out, is_carved_out=is_carved_out, reference=partial(_reference, tried.traits)),
         grading=probe_grader(tried),
         second_grading=None if tried_second is None else probe_grader(tried_second),
     )
+
+
+def _reference(traits: GraderTraits, row: Example) -> str | None:
+    """The right answer of a row, as JSON; None: the grader compares with nothing of the row, or the row has it not."""
+    of_rows = replace(traits, references=tuple(each for each in traits.references if reads_item(each)))
+    found = find_references(of_rows, row.item)
+    return json.dumps(found[0], ensure_ascii=False) if found else None
 
 
 def check_memory(report: Report, config: ResolvedConfig, model: ModelFacts, machine: MachineFacts) -> Report:

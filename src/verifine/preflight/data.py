@@ -61,7 +61,7 @@ def _constant_reference(summary: DataSummary) -> Iterator[Finding]:
         severity=Severity.WARNING,
         name="constant_reference",
         what="All rows have the same right answer, so the model can learn it without reading the question.",
-        evidence=f"gt_answer is {_short(summary.constant_reference)} in {pluralize(summary.train_rows, 'row')}",
+        evidence=f"the right answer is {_short(summary.constant_reference)} in {pluralize(summary.train_rows, 'row')}",
         remedies=("Give rows with different answers (data.train), or check how the file was made.",),
     )
 

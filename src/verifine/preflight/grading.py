@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -68,6 +68,11 @@ class GradingFacts:
     """Whether a right answer has to score high with this type of grader, whatever its settings."""
     empty: Scores
     nonsense: Scores
+    trivial: Mapping[str, int]
+    """Answers without content in the form that the grader wants, and in how many of the rows they score well.
+
+    Well is above 0, and above half of what the right answer scores where that is known.
+    """
     every: Scores
     """All scores, of answers that were graded twice both."""
     repetition: Repetition | None
@@ -109,7 +114,14 @@ class GradingFacts:
 
 def judge_grading(facts: GradingFacts) -> list[Finding]:
     """All findings; of each kind only the most severe."""
-    found = [*_rows(facts), *_unscorable(facts), *_right(facts), *_repetition(facts), *_requests(facts.requests)]
+    found = [
+        *_rows(facts),
+        *_unscorable(facts),
+        *_right(facts),
+        *_trivial(facts),
+        *_repetition(facts),
+        *_requests(facts.requests),
+    ]
     if facts.trains:
         return found
     # A run trains without the second grader, so nothing about it is a blocker.
@@ -203,6 +215,22 @@ def _right(facts: GradingFacts) -> Iterator[Finding]:
                 "model may learn to write just that.",
             ),
         )
+
+
+def _trivial(facts: GradingFacts) -> Iterator[Finding]:
+    if not facts.trivial:
+        return
+    answer, rows = max(facts.trivial.items(), key=lambda pair: pair[1])
+    yield Finding(
+        severity=Severity.WARNING,
+        name="trivial_answer_pays",
+        what=f"The answer {answer}, which says nothing, scores well{facts.with_it}.",
+        evidence=f"in {rows} of {pluralize(facts.rows, 'row')}",
+        remedies=(
+            "Let the schema demand more, for example with required and minLength, or the model may learn to write just "
+            "that.",
+        ),
+    )
 
 
 def _undecided(facts: GradingFacts, evidence: str) -> Finding:

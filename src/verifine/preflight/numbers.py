@@ -45,6 +45,7 @@ def _grading(facts: GradingFacts) -> dict[str, Json]:
         "way": facts.way,
         "empty": _scores(facts.empty),
         "nonsense": _scores(facts.nonsense),
+        "trivial": dict(facts.trivial),
         "every": _scores(facts.every),
         "repetition": None if facts.repetition is None else asdict(facts.repetition),
         "seconds_per_answer": facts.seconds_per_answer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from verifine.config import RunConfig
@@ -20,9 +20,9 @@ from verifine.graders.probes import (
     keep_best,
     right_attempts,
 )
-from verifine.insights.scores import collect_scores
+from verifine.insights.scores import Scores, collect_scores
 from verifine.preflight.grading import Field, GradingFacts, Repetition, Requests, changes
-from verifine.preflight.rows import RowFault, RowFaults, collect_faults, missing_fields
+from verifine.preflight.rows import RowFault, RowFaults, collect_faults, row_faults
 from verifine.types import Example, Grade
 
 PROBED_ROWS = 16
@@ -73,23 +73,32 @@ def probe_grader(tried: Tried) -> GradingFacts:
     way = ways.most_common(1)[0][0] if ways else ""
     incomplete, disputed = _look_at_rows(tried, probed.best, way)
     by_probe = {probe: [each.grade for each in probed.best if each.attempt.probe is probe] for probe in Probe}
+    right = collect_scores(by_probe[Probe.RIGHT]) if ways else None
     return GradingFacts(
         kind=_OWN_KIND if tried.config is None else tried.config.type,
         field=tried.field,
         incomplete=incomplete,
         disputed=disputed,
         rows=len(by_probe[Probe.EMPTY]),
-        right=collect_scores(by_probe[Probe.RIGHT]) if ways else None,
+        right=right,
         way=way,
         untried="" if ways else tried.traits.why_untried or _NO_REFERENCE,
         must_know=tried.traits.must_recognise_right,
         empty=collect_scores(by_probe[Probe.EMPTY]),
         nonsense=collect_scores(by_probe[Probe.NONSENSE]),
+        trivial=_paid_trivia(probed.best, right),
         every=collect_scores([*probed.first, *(probed.second or ())]),
         repetition=_repetition(probed),
         seconds_per_answer=probed.seconds / len(probed.first),
         requests=_requests(tried.run, requests, probed.first),
     )
+
+
+def _paid_trivia(best: Sequence[ProbeResult], right: Scores | None) -> Mapping[str, int]:
+    """The answers with the form and no content that score well, and in how many rows each is the best of them."""
+    enough = 0.0 if right is None or right.mean is None else right.mean / 2
+    paid = (each for each in best if each.attempt.probe is Probe.TRIVIAL and (each.grade.score or 0.0) > enough)
+    return Counter(each.attempt.text for each in paid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +149,7 @@ def _attempts(traits: GraderTraits, row: Example, *, is_costly: bool) -> Iterato
         for attempt in right_attempts(traits, row):
             if attempt.way == PLAIN or not is_costly:
                 yield attempt
-    yield from idle_attempts(row)
+    yield from idle_attempts(traits, row)
 
 
 def _look_at_rows(tried: Tried, probed: Sequence[ProbeResult], way: str) -> tuple[RowFaults, RowFaults]:
@@ -150,14 +159,14 @@ def _look_at_rows(tried: Tried, probed: Sequence[ProbeResult], way: str) -> tupl
     """
     if tried.config is None:
         return collect_faults(()), collect_faults(map(_dispute, _by_row(probed)))
-    find_missing = missing_fields(tried.config.traits.templates)
+    find_fault = row_faults(tried.config)
     if not tried.traits.is_cheap:
-        incomplete = (find_missing(row) for row in itertools.chain(tried.train, tried.held_out))
+        incomplete = (find_fault(row) for row in itertools.chain(tried.train, tried.held_out))
         return collect_faults(incomplete), collect_faults(map(_dispute, _by_row(probed)))
     unfit: list[RowFault | None] = []
     disputed: list[RowFault | None] = []
     for row_grades in _grade_every_row(tried, way):
-        unfit.append(find_missing(row_grades.row) or _refusal(row_grades))
+        unfit.append(find_fault(row_grades.row) or _refusal(row_grades))
         disputed.append(_dispute(row_grades))
     return collect_faults(unfit), collect_faults(disputed)
 

@@ -1,11 +1,14 @@
-"""Whether every row has the fields that a grader reads: its templates are filled in for each of them."""
+"""Whether every row has what a grader reads: its templates are filled in for each of them, and its tests are read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from verifine.config.graders import AnyGrader
+from verifine.config.graders.field_path import item_template
 from verifine.config.graders.template import TemplateReference, parse_template
+from verifine.graders.row_faults import find_row_fault
 from verifine.graders.template import MissingFieldError, render
 from verifine.types import Example, Sample
 
@@ -54,11 +57,11 @@ def collect_faults(verdicts: Iterable[RowFault | None]) -> RowFaults:
     return RowFaults(rows=rows, count=count, first=tuple(first))
 
 
-def missing_fields(templates: Iterable[str]) -> Callable[[Example], RowFault | None]:
-    """A function that checks a row for every field that one of the templates names."""
+def row_faults(config: AnyGrader) -> Callable[[Example], RowFault | None]:
+    """A function that checks a row for every field that the grader names, and for what it makes of them."""
     wanted = dict.fromkeys(
-        _alone(part)
-        for template in templates
+        item_template(part.steps)
+        for template in config.traits.templates
         for part in parse_template(template)
         if isinstance(part, TemplateReference) and part.root == "item"
     )
@@ -70,16 +73,7 @@ def missing_fields(templates: Iterable[str]) -> Callable[[Example], RowFault | N
                 render(template, sample)
         except MissingFieldError as error:
             return RowFault(place=row.label, reason=str(error))
-        return None
+        fault = find_row_fault(config, row.item)
+        return None if fault is None else RowFault(place=row.label, reason=fault)
 
     return look
-
-
-def _alone(reference: TemplateReference) -> str:
-    """A template of one reference, so that each is tried on its own."""
-    steps = (f"[{step}]" if isinstance(step, int) else _quoted(step) for step in reference.steps)
-    return f"{{{{ {reference.root}{''.join(steps)} }}}}"
-
-
-def _quoted(step: str) -> str:
-    return f"['{step}']" if '"' in step else f'["{step}"]'

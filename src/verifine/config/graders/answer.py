@@ -45,5 +45,7 @@ class AnswerGraderConfig(SingleGraderConfig):
             recognition=Recognition.MAY if is_countdown else Recognition.MUST,
             why_untried="a row names the value that is wanted, not an expression that has it" if is_countdown else "",
             tags=((self.tag,),),
+            trivial=(),
+            is_exact=True,
             passing_score=None,
         )

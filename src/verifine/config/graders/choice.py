@@ -45,5 +45,7 @@ class ChoiceGraderConfig(SingleGraderConfig):
             recognition=Recognition.MUST if is_output_text(self.input) else Recognition.MAY,
             why_untried="",
             tags=(),
+            trivial=(),
+            is_exact=True,
             passing_score=None,
         )

@@ -43,5 +43,7 @@ class EndpointGraderConfig(SingleGraderConfig):
             recognition=Recognition.MAY,
             why_untried="",
             tags=(),
+            trivial=(),
+            is_exact=False,
             passing_score=None,
         )

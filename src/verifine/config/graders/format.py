@@ -63,6 +63,8 @@ class FormatGraderConfig(SingleGraderConfig):
             recognition=Recognition.MAY if self.template is None else Recognition.FORM,
             why_untried="it looks at the form alone",
             tags=() if self.template is None else (tags_of(self.template),),
+            trivial=(),
+            is_exact=False,
             passing_score=None,
         )
 

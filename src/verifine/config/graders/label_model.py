@@ -41,5 +41,7 @@ class LabelModelGraderConfig(SingleGraderConfig):
             recognition=Recognition.MAY,
             why_untried="",
             tags=(),
+            trivial=(),
+            is_exact=False,
             passing_score=None,
         )

@@ -49,5 +49,7 @@ class MathGraderConfig(SingleGraderConfig):
             recognition=Recognition.MUST if is_output_text(self.input) else Recognition.MAY,
             why_untried="",
             tags=(),
+            trivial=(),
+            is_exact=True,
             passing_score=None,
         )

@@ -44,5 +44,7 @@ class PythonGraderConfig(SingleGraderConfig):
             recognition=Recognition.MAY,
             why_untried="",
             tags=(),
+            trivial=(),
+            is_exact=False,
             passing_score=None,
         )

@@ -46,5 +46,7 @@ class ScoreModelGraderConfig(SingleGraderConfig):
             recognition=Recognition.MAY,
             why_untried="",
             tags=(),
+            trivial=(),
+            is_exact=False,
             passing_score=self.pass_threshold,
         )

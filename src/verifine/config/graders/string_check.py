@@ -35,5 +35,7 @@ class StringCheckGraderConfig(SingleGraderConfig):
             recognition=Recognition.MUST if self.operation != "ne" and is_output_text(self.input) else Recognition.MAY,
             why_untried="it asks that the answer is not the reference" if self.operation == "ne" else "",
             tags=(),
+            trivial=(),
+            is_exact=True,
             passing_score=None,
         )

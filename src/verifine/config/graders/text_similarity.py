@@ -52,5 +52,7 @@ class TextSimilarityGraderConfig(SingleGraderConfig):
             recognition=Recognition.MUST if is_output_text(self.input) else Recognition.MAY,
             why_untried="",
             tags=(),
+            trivial=(),
+            is_exact=False,
             passing_score=self.pass_threshold,
         )

@@ -37,6 +37,10 @@ class GraderTraits:
     """Why a right answer cannot be made from a row; empty: it can, if the row holds one."""
     tags: tuple[tuple[str, ...], ...]
     """Tags of its own that it wants the answer in; each entry is one way to write the answer, in its last tag."""
+    trivial: tuple[str, ...]
+    """Answers that have its form and no content, such as an empty object of JSON."""
+    is_exact: bool
+    """Whether an answer must have the letters or the value of the reference; else one that is like it may score."""
     passing_score: float | None
     """The score from which an answer passes; None: the grader has no such threshold."""
 
@@ -54,6 +58,8 @@ CALLABLE_TRAITS = GraderTraits(
     recognition=Recognition.MAY,
     why_untried="",
     tags=(),
+    trivial=(),
+    is_exact=False,
     passing_score=None,
 )
 """Those of a grader that a Python program brought, which has no configuration."""
@@ -71,5 +77,7 @@ def combine_traits(parts: Sequence[GraderTraits], *, judges_format: bool, recogn
         recognition=recognition,
         why_untried=reasons[0] if all(reasons) else "",
         tags=tuple(tags for part in parts for tags in part.tags),
+        trivial=tuple(dict.fromkeys(answer for part in parts for answer in part.trivial)),
+        is_exact=any(part.is_exact for part in parts),
         passing_score=None,
     )

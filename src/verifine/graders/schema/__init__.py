@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from verifine.graders.schema.keywords import SchemaTimeoutError
 from verifine.graders.schema.validator import SchemaValidator
+from verifine.graders.schema.wrapper import read_schema
 
-__all__ = ["SchemaTimeoutError", "SchemaValidator"]
+__all__ = ["SchemaTimeoutError", "SchemaValidator", "read_schema"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from jsonschema import SchemaError
@@ -13,17 +13,23 @@ from referencing.jsonschema import specification_with
 
 from verifine.errors import GraderError
 from verifine.graders.patterns import BoundedPattern
+from verifine.graders.schema.vocabulary import check_it_constrains, check_keywords
 
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
-def check_json_schema(schema: Mapping[str, Any], draft: type[Validator]) -> None:
-    """GraderError, with the place, if it is not a schema of the draft, or refers to something outside itself."""
+def check_json_schema(schema: Mapping[str, Any], draft: type[Validator], elsewhere: Collection[str]) -> None:
+    """GraderError if it is not a schema of the draft, refers to something outside itself, or means nothing.
+
+    `elsewhere` are the keywords that only other drafts have.
+    """
     used: set[str] = set()
     for inner in _schemas_in(schema, draft):
+        check_keywords(inner, draft.VALIDATORS, elsewhere)
         used |= inner.keys()
         for expression in _expressions_of(inner):
             BoundedPattern(expression)
+    check_it_constrains(schema, draft.VALIDATORS)
     if "$schema" in used:
         raise GraderError("`json_schema` has `$schema` inside; it is allowed at the top only")
     if {"patternProperties", "unevaluatedProperties"} <= used:

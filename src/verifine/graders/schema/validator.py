@@ -60,7 +60,7 @@ class SchemaValidator:
         # The package picks a class wherever it finds `$schema`, and that one would not have the bounded keywords.
         contents = {key: value for key, value in schema.items() if key != "$schema"}
         try:
-            check_json_schema(contents, draft)
+            check_json_schema(contents, draft, _keywords_elsewhere(draft))
         except RecursionError as error:
             raise GraderError("`json_schema` is nested too deep") from error
         self._validator = _bounded(draft)(contents, registry=Registry())
@@ -76,6 +76,11 @@ class SchemaValidator:
             raise SchemaTimeoutError(str(error)) from error
         except RecursionError as error:
             raise SampleError("the schema refers to itself endlessly, or the answer is nested too deep") from error
+
+
+def _keywords_elsewhere(draft: type[Validator]) -> set[str]:
+    """The keywords that other drafts check and this one ignores."""
+    return {keyword for each in DRAFTS.values() for keyword in each.VALIDATORS} - set(draft.VALIDATORS)
 
 
 def _bounded(draft: type[Validator]) -> type[Validator]:

@@ -86,6 +86,8 @@ def test_numbers_are_compared_by_value(answer: str, reference: Json, tolerance: 
     [
         ("(5-3)*8", True),
         ("8*(5-3)", True),
+        ("(5\u22123)\u00d78", True),
+        (r"Answer: $(5-3) \times 8$", True),
         ("8+8", False),  # the value, with other numbers
         ("8*5-3", False),  # the numbers, with another value
         ("(5-3)*8*(3-2)", False),  # the value, with a number too many

@@ -25,6 +25,9 @@ NO_EXPRESSIONS = """+ 1+ *2 (1 1) () 2**3 2//1 1.5 1e3 x 3=3 +1 5%2 1,000 2^3 ²
         (" ( 5 - 3 ) * 8 \n", Fraction(16), (5, 3, 8)),
         ("--4", Fraction(4), (4,)),
         ("007", Fraction(7), (7,)),
+        ("(5\u22123)\u00d78", Fraction(16), (5, 3, 8)),
+        (r"(5-3) \times 8 \div 4", Fraction(4), (5, 3, 8, 4)),
+        (r"5 \cdot 3", Fraction(15), (5, 3)),
     ],
 )
 def test_expression_has_value_and_literals(text: str, value: Fraction, literals: tuple[int, ...]) -> None:

@@ -8,13 +8,15 @@ from typing import assert_never
 from verifine.config.graders import AnswerGraderConfig
 from verifine.graders.arithmetic import evaluate_arithmetic
 from verifine.graders.extraction import find_tagged
-from verifine.graders.labels import without_label
+from verifine.graders.labels import bare_value, without_label
 from verifine.graders.number import read_reference_number, read_value
 from verifine.graders.numerals import WrittenNumber, is_near
 from verifine.graders.reference_answers import AnswerMark, reference_answer
 from verifine.graders.sample_error import SampleError
 from verifine.graders.template import render
 from verifine.types import Grade, GradeFault, Json, Sample
+
+_HINT = "fix the row, or compare exact"
 
 
 class AnswerGrader:
@@ -45,14 +47,14 @@ class AnswerGrader:
             case "exact":
                 return _is_same_text(answer, reference)
             case "number":
-                wanted = read_reference_number(reference, self._config.units)
+                wanted = read_reference_number(reference, self._config.units, _HINT)
                 return self._is_near(read_value(answer, self._config.units), wanted)
             case "countdown":
                 numbers = _numbers(sample.item.get("numbers"))
-                evaluated = evaluate_arithmetic(answer)
+                evaluated = evaluate_arithmetic(bare_value(answer))
                 uses_all = evaluated is not None and sorted(evaluated.literals) == sorted(numbers)
                 value = WrittenNumber(value=evaluated.value, is_decimal=False) if evaluated else None
-                return self._is_near(value, read_reference_number(reference)) and uses_all
+                return self._is_near(value, read_reference_number(reference, (), _HINT)) and uses_all
             case compare:
                 assert_never(compare)
 

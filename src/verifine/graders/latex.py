@@ -18,7 +18,7 @@ MAX_DEPTH = 20
 
 _REWRITTEN = (
     (re.compile(r"\{,\}"), ","),
-    (re.compile(r"(?<!\\)\\!"), ""),
+    (re.compile(r"(?<!\\)\\!\s?"), ""),
     (re.compile(r"(?<!\\)\\[,;: ]|\\q?quad(?![A-Za-z])|~|\u00a0|\u202f"), " "),
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"(?<!\\)\\%"), "%"),
@@ -135,4 +135,4 @@ def _lowest_terms(text: str) -> tuple[int, ...] | None:
 def _without_blanks(text: str) -> str:
     text = re.sub(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", "", text).replace("\u2013", "-")
     text = " ".join(re.sub(r"[{}]", " ", text).split())
-    return re.sub(r"(?<=\W) | (?=\W)", "", text)
+    return re.sub(r"(?<=[\W_]) | (?=[\W_])", "", text)

@@ -14,6 +14,8 @@ from verifine.graders.template import render
 from verifine.types import Grade, GradeFault, Sample
 
 MAX_SHOWN = 60
+MAX_VALUE_CHARACTERS = 400
+"""A longer text is more than a number with a label and a name."""
 
 
 class NumberGrader:
@@ -40,10 +42,12 @@ class NumberGrader:
 
 def read_value(text: str, units: Sequence[str] = ()) -> WrittenNumber | None:
     """The number of a text that is a number and nothing else besides a label, a name, and emphasis."""
+    if len(text) > MAX_VALUE_CHARACTERS:
+        return None
     return parse_number(text, units) or parse_number(without_name(bare_value(text)), units)
 
 
-def read_reference_number(reference: str, units: Sequence[str] = ()) -> WrittenNumber:
+def read_reference_number(reference: str, units: Sequence[str] = (), hint: str = "fix the row") -> WrittenNumber:
     """The number that a reference is, or that a worked solution in it ends with.
 
     Raises:
@@ -52,7 +56,7 @@ def read_reference_number(reference: str, units: Sequence[str] = ()) -> WrittenN
     answer = readable_reference(reference)
     number = read_value(answer.text, units)
     if number is None:
-        hint = "fix the row, or name its unit in `units`" if any(map(str.isdigit, answer.text)) else "fix the row"
+        hint = f"{hint}, or name its unit in `units`" if answer.text[:1].isdigit() else hint
         raise SampleError(
             f'the reference "{answer.text[:MAX_SHOWN]}" is not a number; {hint}', GradeFault.INVALID_VARIABLE
         )

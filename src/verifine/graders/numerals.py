@@ -41,7 +41,7 @@ _CHARACTERS = str.maketrans(
 )
 _SPELLINGS = (
     (re.compile("(?<=[\uff10-\uff19])\uff0c(?=[\uff10-\uff19]{3})"), ","),
-    (re.compile(r"\\!"), ""),
+    (re.compile(r"\\!\s?"), ""),
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"(?<=[0-9])(?:\\[,;: ]|~)(?=[0-9]{3})"), "\u2009"),
     (re.compile(r"\\([$%])"), r"\1"),

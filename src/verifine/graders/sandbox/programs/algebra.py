@@ -62,6 +62,7 @@ ROUNDED_DIGITS = 6
 _NORMALIZATION = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
 _CONVERSION = ConversionConfig(lowercase_symbols=False)
 _ROUND_ROOT = re.compile(r"\\?sqrt\s*\(")
+_UPRIGHT = re.compile(r"\\(?:mathrm|text|textrm)\s?\{\s?([ei])\s?\}")
 _SHORT_FRACTION = re.compile(r"\\frac\s?([0-9])\s?([0-9])")
 _PRODUCT = re.compile(r"((?<![_^0-9])[0-9]+|\\frac\{[^{}]*\}\{[^{}]*\}|\))\s*(?=\(|\\left\s*\()")
 _HUNDREDTH = UnevaluatedExpr(Rational(1, 100))
@@ -109,6 +110,7 @@ def _without_traps(text: str) -> str:
         if end is None:
             break
         text = rf"{text[: root.start()]}\sqrt{{{text[root.end() : end]}}}{text[end + 1 :]}"
+    text = _UPRIGHT.sub(r"{\1}", text)
     text = _SHORT_FRACTION.sub(r"\\frac{\1}{\2}", text)
     return _PRODUCT.sub(r"\1 \\cdot ", text)
 
@@ -120,9 +122,6 @@ def _closing(text: str, start: int) -> int | None:
         if not depth:
             return position
     return None
-
-
-# What has to be worked out
 
 
 def _is_worked_out(answer: Value, reference: Value) -> bool:
@@ -164,9 +163,6 @@ def _is_irrational(value: Basic) -> bool:
     return not value.doit().is_rational
 
 
-# Comparing
-
-
 def _is_same(given: Value, wanted: Value) -> bool:
     given, wanted = (each.doit() if isinstance(each, MatrixExpr) else each for each in (given, wanted))
     if isinstance(given, Relational | And) or isinstance(wanted, Relational | And):
@@ -184,8 +180,10 @@ def _is_same_statement(given: Value, wanted: Value) -> bool:
     """Equations and inequalities, and the value of a name: x = 5 is right for 5, and 5 for x = 5."""
     if not isinstance(wanted, Relational | And):
         value = _named_value(given)
+        if value is None and isinstance(wanted, Set) and _as_tuple(wanted) is None:
+            return _is_same_collection(given.as_set(), wanted)
         return value is not None and _is_same(value, wanted)
-    if isinstance(given, Set) and not isinstance(wanted, Eq):
+    if isinstance(given, Set) and _named_value(wanted) is None:
         return _is_same_collection(given, wanted.as_set())
     if not isinstance(given, Relational | And):
         value = _named_value(wanted)

@@ -88,6 +88,7 @@ def last_value(text: str, *units: str) -> Fraction | None:
         ("\u20ac5", 5),
         ("US$5", 5),
         ("5 dollars", 5),
+        ("Rs. 1,00,000", 100000),
         ("USD 5", 5),
         ("50%", 50),
         (r"50\%", 50),

@@ -57,7 +57,7 @@ _CURRENCIES = {
     **dict.fromkeys(("eur", "euro", "euros"), "\u20ac"),
     **dict.fromkeys(("cent", "cents"), "\u00a2"),
     **dict.fromkeys(("jpy", "yen"), "\u00a5"),
-    **dict.fromkeys(("inr", "rupees"), "\u20b9"),
+    **dict.fromkeys(("inr", "rupees", "rs", "rs."), "\u20b9"),
     "gbp": "\u00a3",
 }
 """The ways to write a currency, in lower case, and its sign."""

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 
+from verifine.config import AnyGrader
 from verifine.graders import GradeFunction, Grader
 from verifine.launch.inputs import RunInputs
 from verifine.models.provision.stored import ProvisionedModel, hash_model_folder
 from verifine.runs.run_file import Provenance
 from verifine.types import Example
+
+_ADDED_FIELDS = re.compile(r',"units":\[\]')
+"""Fields of graders that earlier runs did not have, with their defaults. A text in JSON cannot hold this."""
 
 
 def find_provenance(
@@ -26,7 +31,7 @@ def find_provenance(
         model=hash_model_folder(provisioned.folder),
         start=start,
         data=_hash(_describe(example) for examples in (inputs.train, inputs.held_out) for example in examples),
-        grader=_hash_grader(inputs) if grader is None else _hash_source(grader),
+        grader=hash_graders(_configured(inputs)) if grader is None else _hash_source(grader),
     )
 
 
@@ -34,10 +39,15 @@ def _describe(example: Example) -> str:
     return json.dumps({**asdict(example), "place": ""}, sort_keys=True)
 
 
-def _hash_grader(inputs: RunInputs) -> str:
+def hash_graders(graders: Sequence[AnyGrader]) -> str:
+    """The hash of their configurations; that of an earlier run, so that it can be resumed."""
+    return _hash(_ADDED_FIELDS.sub("", grader.model_dump_json()) for grader in graders)
+
+
+def _configured(inputs: RunInputs) -> list[AnyGrader]:
     assert inputs.grader is not None, "a run without a grader does not begin"
     second = inputs.config.evaluation.grader
-    return _hash(grader.model_dump_json() for grader in (inputs.grader, second) if grader is not None)
+    return [inputs.grader] if second is None else [inputs.grader, second]
 
 
 def _hash_source(grader: Grader | GradeFunction) -> str | None:

@@ -234,7 +234,7 @@ def render_held_out(examples: Iterable[Example], model: LanguageModel, max_new_t
             prompt = render_prompt(model, example, max_new_tokens)
             prompts.append(replace(prompt, id=f"{HELD_OUT}{prompt.id}"))
         except DataError as error:
-            problems.add(str(error))
+            problems.add_cause(str(error), example.label)
     problems.check()
     return prompts
 

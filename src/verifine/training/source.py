@@ -58,7 +58,7 @@ def _measure(examples: Sequence[Example], render: Callable[[Example], Prompt]) -
         try:
             lengths.append(len(render(example).token_ids))
         except DataError as error:
-            problems.add(str(error))
+            problems.add_cause(str(error), example.label)
     problems.check()
     ordered = np.sort(np.array(lengths, dtype=np.uint64))
 

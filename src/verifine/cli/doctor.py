@@ -66,6 +66,7 @@ def _tell(check: Check) -> None:
 def _look_at_run(run_dir: Path, *, as_json: bool) -> None:
     from verifine.insights.diagnosis.describe import describe_finding, describe_health, describe_vitals
     from verifine.insights.diagnosis.diagnose import diagnose, diagnosis_numbers
+    from verifine.insights.diagnosis.success import describe_success
     from verifine.runs.directory import RunDirectory
     from verifine.runs.record import read_run
 
@@ -74,5 +75,6 @@ def _look_at_run(run_dir: Path, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(diagnosis_numbers(findings, record.steps), allow_nan=False))
         return
-    parts = [describe_health(findings, record.steps), *map(describe_finding, findings), describe_vitals(record)]
+    health, success = describe_health(findings, record.steps), "\n  ".join(describe_success(record, findings))
+    parts = [health, *map(describe_finding, findings), success, describe_vitals(record)]
     print("\n\n".join(part for part in parts if part))

@@ -45,6 +45,12 @@ def test_a_model_that_is_sure_alike_and_wrong_has_collapsed(
         assert found.numbers["entropy_at_first"] == pytest.approx(1.2)
 
 
+def test_a_collapse_after_success_says_that_the_model_has_learned(findings: Findings) -> None:
+    rising = collapsed(answer_accuracy=lambda step: min(0.2 + step / 50, 0.6))
+    assert "It has learned before: answer_accuracy rose from 0.3" in findings(rising)["entropy_collapse"].what
+    assert "learned before" not in findings(collapsed())["entropy_collapse"].what
+
+
 def test_a_collapse_is_told_once_and_not_as_a_lack_of_signal_too(findings: Findings) -> None:
     assert "no_signal" not in findings(collapsed())
 

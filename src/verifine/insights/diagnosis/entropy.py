@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from verifine.insights.diagnosis.history import ENOUGH, RunHistory
 from verifine.insights.diagnosis.suggesting import (
     hold_near_start,
+    learned_before,
     lower_learning_rate,
     more_answers,
     raise_entropy_bonus,
@@ -67,7 +68,7 @@ def judge_entropy_collapse(history: RunHistory) -> Finding | None:
         severity=Severity.PROBLEM if _lasts(history) else Severity.WARNING,
         what=f"The model explores almost nothing: its entropy fell from {collapse.entropy_at_first:.2f} to "
         f"{collapse.entropy:.2f} nats a token, in {collapse.alike:.0%} of the groups all answers score the same, and "
-        f"{history.goal} stays at {value:.2f}.",
+        f"{history.goal} stays at {value:.2f}.{learned_before(history)}",
         numbers={
             "entropy": collapse.entropy,
             "entropy_at_first": collapse.entropy_at_first,

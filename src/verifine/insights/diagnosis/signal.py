@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from verifine.insights.diagnosis.entropy import find_collapse
 from verifine.insights.diagnosis.history import ENOUGH, RunHistory
-from verifine.insights.diagnosis.suggesting import more_answers
+from verifine.insights.diagnosis.suggesting import learned_before, more_answers
 from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
 
@@ -119,7 +119,8 @@ def _no_signal(history: RunHistory, silence: float) -> Finding:
         Topic.NO_SIGNAL,
         Severity.PROBLEM if silence >= SILENCE and not history.rises else Severity.WARNING,
         f"In {silence:.0%} of the groups all answers scored the same, though {_level(history, starts=False)} some "
-        "prompts are always answered right and others never, and neither kind teaches anything.",
+        "prompts are always answered right and others never, and neither kind teaches anything."
+        + learned_before(history),
         tuple(changes),
     )
 

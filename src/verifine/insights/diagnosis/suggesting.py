@@ -40,6 +40,14 @@ def more_answers(history: RunHistory) -> str:
     return f"Raise sampling.group_size from {size} to {2 * size}: a rare answer is then sampled more often."
 
 
+def learned_before(history: RunHistory) -> str:
+    """A sentence for findings that would otherwise read as if the run had failed; empty if it has not got better."""
+    move = history.move(history.goal)
+    if move is None or not move.has_risen:
+        return ""
+    return f" It has learned before: {history.goal} rose from {move.before:.2f} to {move.after:.2f}."
+
+
 def longer_answers(history: RunHistory) -> str:
     most = history.config.sampling.max_new_tokens
     return "Raise sampling.max_new_tokens" + (f" from {most} to {2 * most}." if most else ".")

@@ -30,10 +30,12 @@ from verifine.runs.metrics import METRICS
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTICE = "<!-- Written by docs/generate.py from the code. Edit the code. -->"
-EXIT_CODES = (
-    "0 done · 1 unexpected · 2 usage or configuration · 3 environment or model · 4 data or grader, or a no-go of the "
-    "check · 5 training failed · 130 interrupted, the model saved"
-)
+EXIT_CODES = """\
+0 done · 1 unexpected · 2 usage or configuration · 3 environment or model · 4 data or grader, or a no-go of the check
+· 5 training failed · 130 interrupted, the model saved · 141 the reader of the output has closed it, as `head` does
+
+An error is one message on standard error. Exit code 1 is a fault of Verifine itself or of a library: its traceback is
+in a file that the message names, in the run directory if there is one. `VERIFINE_TRACEBACK=1` prints it as well."""
 
 
 def config_page() -> str:

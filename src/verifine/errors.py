@@ -12,6 +12,7 @@ VerifineError
 │   └── MismatchError exit 5: the engine samples from something else than the learner trains
 ├── TrainingError     exit 5: training cannot go on
 ├── CheckpointError   exit 5: a run cannot be gone on with
+├── UnexpectedError   exit 1: a fault of Verifine itself, or of something it is built on
 └── StoppedError      exit 130: somebody pressed Ctrl-C
 
 Every message says what is wrong, where, and what to do about it.
@@ -90,7 +91,21 @@ class CheckpointError(VerifineError):
     exit_code = 5
 
 
+class UnexpectedError(VerifineError):
+    """A fault of Verifine itself, or of something it is built on. `__cause__` is the exception."""
+
+
 class StoppedError(VerifineError):
     """Somebody asked Verifine to stop before there was anything to save, or at once."""
 
     exit_code = 130
+
+
+def notes_of(error: BaseException) -> tuple[str, ...]:
+    """What was added to an error on its way up (`add_note`)."""
+    return tuple(vars(error).get("__notes__", ()))
+
+
+def full_message(error: BaseException) -> str:
+    """The message of an error, and a line for each of its notes."""
+    return "\n".join([str(error), *notes_of(error)])

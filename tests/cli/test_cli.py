@@ -95,7 +95,9 @@ def test_a_finished_run_is_made_longer_and_then_has_nothing_left_to_do(
     verifine("train", config, "--run-dir", tmp_path / "run")
     code, out, err = verifine("resume", tmp_path / "run")
     assert code == 2
-    assert "has done all its 2 steps; give it more, for example --steps 4" in err
+    assert (
+        f"has done all its 2 steps; give it more, for example `verifine resume {tmp_path / 'run'} --steps 4`\n" in err
+    )
     code, out, _ = verifine("resume", tmp_path / "run", "--steps", 3, "--json")
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 0

@@ -44,8 +44,9 @@ def test_a_run_evaluates_trains_evaluates_and_saves(tmp_path: Path) -> None:
     assert [event.event.kind for event in read_events(run.directory.events)] == [
         "started",
         "evaluation",
-        "evaluation",
         "saved",
+        "model_saved",
+        "evaluation",
         "ended",
     ]
 

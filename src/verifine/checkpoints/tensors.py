@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from verifine.errors import CheckpointError
 from verifine.machine.blocks import BLOCK_BYTES, new_block
 
 SHARDS = 4
@@ -94,9 +95,17 @@ def _size(tensor: Tensor) -> int:
 
 
 def _header(tensors: Mapping[str, Tensor]) -> Tensor:
-    """The header of a safetensors file, as bytes."""
+    """The header of a safetensors file, as bytes.
+
+    Raises:
+        CheckpointError: a tensor is of a type that the format does not have.
+    """
     entries, end = {}, 0
     for name, tensor in tensors.items():
+        if tensor.dtype not in _NAMES:
+            raise CheckpointError(
+                f"{name} is of type {tensor.dtype}, which a checkpoint cannot hold; use another model"
+            )
         start, end = end, end + _size(tensor)
         entries[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
     header = json.dumps(entries, separators=(",", ":")).encode()

@@ -19,7 +19,16 @@ from verifine.preflight.events import CheckReported
 from verifine.preflight.numbers import to_numbers
 from verifine.preflight.words import describe_report
 from verifine.runs.evaluations import Evaluation, Measure
-from verifine.runs.events import EvaluationDone, FetchProgress, FindingRaised, RunEvent, StageBegan, StepDone
+from verifine.runs.events import (
+    CheckpointDamaged,
+    EvaluationDone,
+    FetchProgress,
+    FindingRaised,
+    ListenerFailed,
+    RunEvent,
+    StageBegan,
+    StepDone,
+)
 from verifine.runs.jsonl import finite
 from verifine.types import Json, StepReport
 
@@ -73,6 +82,15 @@ def evaluation_line(evaluation: Evaluation) -> str:
     if passed is not None:
         parts.append(f"pass@{answers} {passed:.2f}{_in_brackets(pass_interval(evaluation, answers))}")
     return "   ".join([f"{evaluation.name:<10}", *parts, f"{len(evaluation.problems)} held-out problems, {manner}"])
+
+
+def trouble_line(event: CheckpointDamaged | ListenerFailed) -> str:
+    """What went wrong beside training, which continues."""
+    match event:
+        case CheckpointDamaged(error=error):
+            return f"! a damaged checkpoint is passed over: {error}"
+        case ListenerFailed(error=error):
+            return f"! a listener failed, and the run continues: {error}"
 
 
 def _in_brackets(interval: Interval | None) -> str:
@@ -130,6 +148,8 @@ class PlainDisplay:
                 self.note(step_line(step))
             case FindingRaised():
                 self.note(describe_finding(of_event(event)))
+            case CheckpointDamaged() | ListenerFailed():
+                self.note(trouble_line(event))
 
     def done(self, row: Mapping[str, Json]) -> None: ...
 
@@ -166,6 +186,8 @@ class LiveDisplay:
                 self._show_step(step, eta_s)
             case FindingRaised():
                 self._console.print(Text(describe_finding(of_event(event)), style="yellow"))
+            case CheckpointDamaged() | ListenerFailed():
+                self._console.print(Text(trouble_line(event), style="yellow"))
 
     def _show_step(self, step: StepReport, eta_s: float | None) -> None:
         if not self._rewards:
@@ -206,6 +228,8 @@ class JsonDisplay:
                 self._write({"type": "step", "step": step.step, "eta_s": eta_s, **step.metrics})
             case FindingRaised():
                 self._write({"type": "finding", **event.row()})
+            case CheckpointDamaged() | ListenerFailed():
+                self._write({"type": event.kind, **event.row()})
 
     def _show_stage(self, text: str) -> None:
         self._last_text = text

@@ -35,5 +35,6 @@ class Interrupt:
         if self.request is not None:
             raise KeyboardInterrupt
         self.request = _REQUESTS[signal.Signals(number)]
-        with suppress(RuntimeError):  # the signal came in the middle of a print, which cannot be entered twice
+        # The signal may come in the middle of a print, which cannot be entered twice, or when the output is closed.
+        with suppress(RuntimeError, OSError):
             self._announce(self.request)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import typer
 
@@ -12,17 +11,17 @@ from verifine.cli.check import check
 from verifine.cli.compare import compare
 from verifine.cli.doctor import doctor
 from verifine.cli.eval import eval_command
+from verifine.cli.failures import Verbs, one_message_for_each_failure
 from verifine.cli.grade import app as grade
 from verifine.cli.quickstart import quickstart
 from verifine.cli.report import report
 from verifine.cli.resume import resume_command
 from verifine.cli.train import train_command
-from verifine.errors import VerifineError
-from verifine.machine.secrets import find_secrets, mask
 from verifine.machine.waiting import wait_briefly
 
 app = typer.Typer(
     name="verifine",
+    cls=Verbs,
     help="Open reinforcement fine-tuning: a model, prompts and a grader in; a better model out.",
     no_args_is_help=True,
     add_completion=False,
@@ -55,14 +54,11 @@ def _root(
 
 
 def main() -> None:
-    """Runs the command; a VerifineError becomes one message and an exit code.
+    """Runs the command; whatever goes wrong becomes one message and an exit code.
 
     Exit codes: 0 done, 1 unexpected, 2 usage or config, 3 environment, 4 data or grader or no-go, 5 training failed,
-    130 interrupted with the model saved.
+    130 interrupted with the model saved, 141 the reader of the output has closed it.
     """
     wait_briefly(os.environ)
-    try:
+    with one_message_for_each_failure(os.environ):
         app()
-    except VerifineError as error:
-        print(f"verifine: {mask(str(error), find_secrets(os.environ))}", file=sys.stderr)
-        sys.exit(error.exit_code)

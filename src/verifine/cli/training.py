@@ -13,10 +13,13 @@ import torch
 from verifine.cli.display import Display
 from verifine.cli.interrupt import Interrupt
 from verifine.cli.memory import keep_freed_memory
-from verifine.errors import StoppedError
+from verifine.errors import StoppedError, notes_of
+from verifine.insights.diagnosis.diagnose import diagnose
+from verifine.insights.diagnosis.success import describe_success
 from verifine.insights.held_out import evaluation_numbers
 from verifine.insights.outcome import describe_outcome
 from verifine.insights.pairs import pair_up
+from verifine.insights.saved_work import command_to_resume
 from verifine.launch.options import LaunchOptions
 from verifine.launch.session import TrainedRun
 from verifine.runs.environment import describe_environment
@@ -50,17 +53,17 @@ def carry_out(
                     listeners=[display], request=lambda: interrupt.request, unsafe_grader_exec=unsafe_grader_exec
                 )
             )
-    except KeyboardInterrupt:
-        raise StoppedError(
-            "stopped at once; `verifine resume RUN_DIR` continues from the last checkpoint, if there is one"
-        ) from None
+    except KeyboardInterrupt as interrupt:
+        raise StoppedError("\n".join(["stopped at once", *notes_of(interrupt)])) from None
 
 
 def tell_outcome(trained: TrainedRun, display: Display) -> None:
     """Prints the result in a sentence, a few answers before and after training, and the paths of the files."""
     display.note("")
-    display.note(describe_outcome(read_run(trained.directory)))
-    summary = trained.summary
+    record, summary = read_run(trained.directory), trained.summary
+    display.note(describe_outcome(record))
+    if success := describe_success(record, diagnose(record)):
+        display.note("\n  ".join(success))
     if summary.ending is Status.NO_SIGNAL:
         display.note(
             f"Training ended early: in {NO_SIGNAL_LIMIT} steps in a row all answers to each prompt scored the same, "
@@ -75,8 +78,10 @@ def tell_outcome(trained: TrainedRun, display: Display) -> None:
             display.note(f"    after   {_short(pair.after.text)}  reward {_score(pair.after.score)}")
     display.note("")
     if summary.ending in {Status.INTERRUPTED, Status.PAUSED}:
-        display.note(f"Resume  verifine resume {trained.directory.path}")
-    display.note(f"Saved   {trained.directory.path} (report.html, model/, metrics.jsonl, rollouts/)")
+        display.note(f"Resume  {command_to_resume(trained.directory).strip('`')}")
+    made = ("report.html", "model/", "metrics.jsonl", "rollouts/")
+    there = [name for name in made if (trained.directory.path / name).exists()]
+    display.note(f"Saved   {trained.directory.path} ({', '.join(there)})")
 
 
 def outcome_row(trained: TrainedRun) -> dict[str, Json]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from verifine.insights.diagnosis.describe import describe_evidence, describe_steps
 from verifine.insights.diagnosis.diagnose import diagnose
+from verifine.insights.diagnosis.success import describe_success
 from verifine.insights.held_out import MetricWithInterval, metrics_with_intervals
 from verifine.insights.outcome import (
     describe_changes,
@@ -48,12 +49,14 @@ def render_report(record: RunRecord) -> str:
     """The page. Everything a model or a user wrote is escaped."""
     baseline, final = record.baseline, record.final
     pairing = pair_up(baseline, final) if baseline and final else None
+    findings = diagnose(record)
     return render_page(
         "report.html.j2",
         record=record,
         outcome=describe_outcome(record),
         facts=_facts(record),
-        findings=[(finding, describe_evidence(finding), describe_steps(finding.steps)) for finding in diagnose(record)],
+        success=describe_success(record, findings),
+        findings=[(finding, describe_evidence(finding), describe_steps(finding.steps)) for finding in findings],
         training_figure=draw_training(record) if record.metrics or record.evaluations else None,
         timing_figure=draw_timing(record),
         measures=_measures(baseline, final),
@@ -71,7 +74,7 @@ def render_report(record: RunRecord) -> str:
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
     config = record.config
     facts = [
-        ("Model", config.model.name),
+        ("Model", record.model_name),
         ("Algorithm", config.algorithm.name.upper()),
         ("Data", config.data.task or str(config.data.train)),
         ("Answers a step", f"{config.sampling.prompts_per_step} prompts × {config.sampling.group_size}"),  # noqa: RUF001

@@ -8,9 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
-from verifine.errors import DiskError
-from verifine.runs.directory import RunDirectory
+from verifine.errors import DiskError, VerifineError
+from verifine.insights.saved_work import describe_saved_work
+from verifine.machine.failures import describe_traceback, explain_failure, keep_traceback, traceback_text
+from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.environment import Environment
 from verifine.runs.events import AttemptBegan, EventSink, Listener, RunEnded, RunEvent, StageBegan, StepDone, ended_by
 from verifine.runs.heartbeat import HeartbeatWriter
@@ -63,8 +66,37 @@ class OpenAttempt:
                 self.events.emit(ended_by(error))
             self.end()
 
+    def explain(self, error: Exception) -> VerifineError:
+        """The error to raise in place of one that ended the attempt, with notes on what is safe.
+
+        An exception that is no VerifineError has its traceback in a file of the run.
+        """
+        if isinstance(error, VerifineError):
+            if self._is_announced:  # what refuses a resume has its own hint
+                self.add_saved_work(error)
+            return error
+        told = explain_failure(error)
+        told.add_note(describe_traceback(self._keep_traceback(error)))
+        self.add_saved_work(told, otherwise="Training had not begun, so nothing is lost.")
+        return told
+
+    def add_saved_work(self, error: BaseException, otherwise: str | None = None) -> None:
+        """Adds a note on what is saved, or `otherwise` if training has not begun."""
+        with suppress(VerifineError):  # the files cannot be read, and `error` matters more
+            saved = describe_saved_work(self.directory) or otherwise
+            if saved is not None:
+                error.add_note(saved)
+
     def close(self) -> None:
         self._heartbeat.close()
+
+    def _keep_traceback(self, error: Exception) -> Path | None:
+        path = self.directory.traceback(self._attempt.number)
+        try:
+            write_text(path, traceback_text(error), self.directory.disk)
+        except DiskError:
+            return keep_traceback(error, os.environ)
+        return path
 
     def _listen(self, event: RunEvent) -> None:
         match event:
@@ -90,6 +122,8 @@ def open_attempt(
 ) -> Iterator[OpenAttempt]:
     """Begins an attempt at a run, and ends it on exit.
 
+    An exception that is no VerifineError is raised as the VerifineError that explains it.
+
     Raises:
         ConfigError: another process is training in it.
     """
@@ -98,8 +132,15 @@ def open_attempt(
         try:
             yield attempt
             attempt.end()
+        except Exception as error:
+            attempt.fail(error)
+            told = attempt.explain(error)
+            if told is error:
+                raise
+            raise told from error
         except BaseException as error:
             attempt.fail(error)
+            attempt.add_saved_work(error)
             raise
         finally:
             attempt.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 from verifine.config import RunConfig
@@ -12,6 +14,7 @@ from verifine.launch.build import BuiltRun, build_run, fetch_model
 from verifine.launch.facts import find_facts
 from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
+from verifine.launch.rehearsal import rehearse_elsewhere
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.models.chat import prompt_text
 from verifine.models.policy import ModelPolicy
@@ -49,7 +52,8 @@ def dry_run(config: RunConfig, options: LaunchOptions = DEFAULT_OPTIONS) -> DryR
     with open_graders(inputs, None, options.services()) as graders:
         files = fetch_model(inputs.config, options.tell)
         built = build_run(inputs, graders, files, find_facts(inputs, files), options.tell)
-    built.close()
+        with closing(built):
+            rehearse_elsewhere(built)
     prompts = built.trainer.source.draw(0, SHOWN_PROMPTS)
     return DryRun(
         config=built.config,
@@ -77,17 +81,24 @@ def check_run(
     inputs = load_inputs(config)
     with open_graders(inputs, grader, options.services()) as graders:
         try:
-            built, report = build_checked(inputs, graders, options.tell, extent or Extent(rows=CHECKED_ROWS))
+            extent = extent or Extent(rows=CHECKED_ROWS)
+            built, report = build_checked(inputs, graders, options.tell, extent, rehearse_elsewhere)
         except NoGoError as error:
             return error.report
         built.close()
         return report
 
 
-def build_checked(inputs: RunInputs, graders: RunGraders, tell: Listener, extent: Extent) -> tuple[BuiltRun, Report]:
+def build_checked(
+    inputs: RunInputs,
+    graders: RunGraders,
+    tell: Listener,
+    extent: Extent,
+    rehearse: Callable[[BuiltRun], None],
+) -> tuple[BuiltRun, Report]:
     """Builds a run and checks it meanwhile, so that most blockers are found before the model is loaded.
 
-    The caller closes the run.
+    `rehearse` tries what the end of the run does, before the model is asked anything. The caller closes the run.
 
     Raises:
         NoGoError: as soon as a blocker is found.
@@ -109,7 +120,6 @@ def build_checked(inputs: RunInputs, graders: RunGraders, tell: Listener, extent
     facts = find_facts(inputs, files)
     report = refuse_no_go(check_memory(report, facts.resolve(inputs.config), facts.model, facts.machine))
     built = build_run(inputs, graders, files, facts, tell)
-    tell(StageBegan(text="asking the model before it has learned anything"))
     loaded = LoadedRun(
         config=built.config,
         trainer=built.trainer,
@@ -117,6 +127,8 @@ def build_checked(inputs: RunInputs, graders: RunGraders, tell: Listener, extent
         held_out=len(built.eval_set.prompts),
     )
     try:
+        rehearse(built)
+        tell(StageBegan(text="asking the model before it has learned anything"))
         return built, refuse_no_go(check_model(report, loaded, extent))
     except BaseException:
         built.close()

@@ -54,8 +54,9 @@ def find_facts(inputs: RunInputs, files: ProvisionedModel) -> RunFacts:
     # Measured with the number of threads that the run has.
     use_threads(decide_threads(), os.environ)
     config = inputs.config
+    model = read_model_facts(files.folder, files.name, config.model.lora)
     return RunFacts(
-        model=read_model_facts(files.folder, _absolute_folder(config.model.name), config.model.lora),
+        model=replace(model, name=_absolute_folder(config.model.name)),
         machine=find_machine_facts(precision=config.model.precision),
         data=DataFacts(answer_tokens=inputs.answer_tokens, longest_prompt=0),
     )
@@ -71,7 +72,7 @@ def read_model_facts(folder: Path, name: str, lora: LoraConfig | None) -> ModelF
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return describe_model(config, name, lora)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder} cannot be loaded: {error}") from error
+        raise ModelError(f"{name} cannot be loaded: {error}") from error
 
 
 def describe_model(config: PretrainedConfig, name: str, lora: LoraConfig | None) -> ModelFacts:

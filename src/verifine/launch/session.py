@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -13,11 +14,12 @@ from functools import partial
 from pathlib import Path
 
 from verifine.checkpoints.store import CheckpointStore
-from verifine.config import RunConfig, dump_config
+from verifine.config import RunConfig
 from verifine.errors import ConfigError, StoppedError
 from verifine.graders import GradeFunction, Grader
 from verifine.insights.diagnosis.monitor import Monitor
 from verifine.insights.report import write_report
+from verifine.insights.saved_work import command_for
 from verifine.launch.attempt import OpenAttempt, open_attempt
 from verifine.launch.build import BuiltRun, build_run, fetch_model
 from verifine.launch.checking import build_checked
@@ -25,6 +27,7 @@ from verifine.launch.facts import find_facts
 from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
 from verifine.launch.provenance import find_provenance
+from verifine.launch.rehearsal import rehearse_ending
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.disk import Disk
 from verifine.machine.secrets import MaskingDisk, find_secrets
@@ -35,14 +38,15 @@ from verifine.preflight.check import Extent, NoGoError
 from verifine.preflight.events import check_reported
 from verifine.preflight.numbers import to_numbers
 from verifine.preflight.report import Report
-from verifine.runs.directory import RunDirectory, write_json, write_text
-from verifine.runs.environment import Environment, describe_environment, read_environment, write_environment
-from verifine.runs.events import CheckpointDamaged, StageBegan
+from verifine.runs.directory import RunDirectory, write_json
+from verifine.runs.environment import Environment, describe_environment, read_environment
+from verifine.runs.events import CheckpointDamaged, StageBegan, read_events
 from verifine.runs.provenance import refuse_other_provenance
-from verifine.runs.record import read_run
+from verifine.runs.record import find_model_name, read_run
 from verifine.runs.requests import RunRequest, clear_requests, find_request
 from verifine.runs.rewind import rewind
-from verifine.runs.run_config import load_run_config
+from verifine.runs.run_config import load_run_config, write_run_config
+from verifine.runs.run_file import read_run_file
 from verifine.runs.status import Status, find_status
 from verifine.training.checkpointing import Saver, SavingPlan
 from verifine.training.loop import execute
@@ -152,7 +156,7 @@ def train(
     config = _in_directory(config, directory)
     with open_attempt(directory, environment, options.listeners) as attempt:
         attempt.announce()
-        _write_config(directory, config, environment)
+        write_run_config(directory, config, environment)
         inputs = load_inputs(config)
         with (
             open_graders(inputs, grader, options.services()) as graders,
@@ -160,7 +164,7 @@ def train(
         ):
             if options.request() is not None:
                 raise StoppedError("stopped before training began; nothing was saved")
-            _write_config(directory, built.config, environment)
+            write_run_config(directory, built.config, environment)
             attempt.begin_training(0, find_provenance(inputs, built.files, grader, built.start))
             session = _Session(built=built, attempt=attempt, options=options, began=started)
             return session.run_to_end(RunState(memory=built.config.memory))
@@ -195,15 +199,15 @@ def resume(
     environment = _environment(grader, options)
     with open_attempt(directory, environment, options.listeners) as attempt:
         tell = attempt.events.emit
+        _refuse_not_begun(directory)
         config = _extended(directory, steps, minutes)
         _refuse_missing_grader(directory, grader)
         found = CheckpointStore(directory.checkpoints, options.disk).newest()
-        for damage in found.damaged:
-            tell(StageBegan(text=f"skipping a damaged checkpoint: {damage}"))
         start, learned = (None, None) if found.checkpoint is None else from_checkpoint(found.checkpoint)
         _refuse_nothing_to_do(directory, config, start)
         inputs = load_inputs(config)
         files = fetch_model(config, tell)
+        files = replace(files, name=find_model_name(read_events(directory.events)) or files.name)
         facts = find_facts(inputs, files)
         with (
             open_graders(inputs, grader, options.services()) as graders,
@@ -211,13 +215,14 @@ def resume(
         ):
             provenance = find_provenance(inputs, built.files, grader, built.start)
             refuse_other_provenance(directory, provenance, begins=start is None)
+            rehearse_ending(built, directory)
             start = RunState(memory=built.config.memory) if start is None else start
             if learned is not None:
                 built.trainer.learner.restore(learned)
             tell(StageBegan(text=f"continuing from step {start.progress.step}"))
             rewind(directory, start.progress.step)
             clear_requests(directory)
-            _write_config(directory, built.config, environment)
+            write_run_config(directory, built.config, environment)
             attempt.begin_training(start.progress.step, provenance)
             attempt.announce()
             session = _Session(built=built, attempt=attempt, options=options, began=began)
@@ -232,14 +237,20 @@ def _build(inputs: RunInputs, graders: RunGraders, attempt: OpenAttempt, *, chec
     if not check:
         directory.disk.remove(directory.preflight)  # from an earlier attempt, which the check refused
         files = fetch_model(inputs.config, tell)
-        return build_run(inputs, graders, files, find_facts(inputs, files), tell)
+        built = build_run(inputs, graders, files, find_facts(inputs, files), tell)
+        try:
+            rehearse_ending(built, directory)
+        except BaseException:
+            built.close()
+            raise
+        return built
 
     def write(report: Report) -> None:
         write_json(directory.preflight, to_numbers(report), directory.disk)
         tell(check_reported(report))
 
     try:
-        built, report = build_checked(inputs, graders, tell, Extent())
+        built, report = build_checked(inputs, graders, tell, Extent(), partial(rehearse_ending, directory=directory))
     except NoGoError as error:
         write(error.report)
         raise
@@ -266,19 +277,35 @@ def _refuse_missing_grader(directory: RunDirectory, grader: Grader | GradeFuncti
         )
 
 
+def _refuse_not_begun(directory: RunDirectory) -> None:
+    if read_run_file(directory.path).has_begun:
+        return
+    message = find_status(directory).message
+    reason = "" if message is None else f" ({message.splitlines()[0]})"
+    config = shlex.quote(str(directory.config))
+    raise ConfigError(
+        f"{directory.path}: training never began here{reason}, so there is nothing to resume; fix what stopped it, "
+        f"then `verifine train {config}` uses the same directory"
+    )
+
+
 def _refuse_nothing_to_do(directory: RunDirectory, config: RunConfig, start: RunState | None) -> None:
+    """A model that is missing is something to do: it is saved again."""
     status = find_status(directory).status
-    if start is None or status not in {Status.FINISHED, Status.OUT_OF_TIME}:
+    if start is None or status not in {Status.FINISHED, Status.OUT_OF_TIME} or not directory.model.is_dir():
         return
     steps, minutes = config.run.steps, config.run.minutes
-    if steps is not None and start.progress.step >= steps:
+    done = start.progress.step
+    if steps is not None and done >= steps:
+        has_done = "done all its" if done == steps else "already done"
         raise ConfigError(
-            f"{directory.path}: this run has done all its {steps} steps; give it more, for example --steps {2 * steps}"
+            f"{directory.path}: this run has {has_done} {done} steps; give it more, for example "
+            + command_for("resume", directory, f" --steps {2 * done}")
         )
     if status is Status.OUT_OF_TIME and minutes is not None and start.seconds >= 60 * minutes * NEARLY_OVER:
         raise ConfigError(
-            f"{directory.path}: this run has used its {minutes:g} minutes; give it more, for example --minutes "
-            f"{2 * minutes:g}"
+            f"{directory.path}: this run has used its {minutes:g} minutes; give it more, for example "
+            + command_for("resume", directory, f" --minutes {2 * minutes:g}")
         )
 
 
@@ -307,9 +334,3 @@ def _masked(directory: RunDirectory, disk: Disk) -> RunDirectory:
 def _in_directory(config: RunConfig, directory: RunDirectory) -> RunConfig:
     """The config with the run's directory, which is made before anything else is decided."""
     return config.model_copy(update={"run": config.run.model_copy(update={"directory": directory.path})})
-
-
-def _write_config(directory: RunDirectory, config: RunConfig, environment: Environment) -> None:
-    """The config last: a directory with a config is that of a run."""
-    write_environment(directory.environment, environment, directory.disk)
-    write_text(directory.config, dump_config(config), directory.disk)

@@ -94,6 +94,13 @@ def draft_of(path: Path) -> Path:
     return path.with_name(f".{path.name}{DRAFT}")
 
 
+def free_bytes(folder: Path) -> int:
+    """The free space of the disk that `folder` is on, or will be on."""
+    return shutil.disk_usage(
+        next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    ).free
+
+
 def write_whole(path: Path, content: bytes, disk: Disk = LOCAL_DISK) -> None:
     """Writes a file atomically: readers never see half of it, and a crash does not leave half of it.
 

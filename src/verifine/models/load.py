@@ -72,7 +72,7 @@ def load_model(
                 **source, config=config, dtype=torch.float32, use_safetensors=True, attn_implementation=IMPLEMENTATION
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{provisioned.folder} cannot be loaded: {error}") from error
+        raise ModelError(f"{provisioned.name} cannot be loaded: {error}") from error
     if tokenizer.chat_template is None:
         raise ModelError(
             f"{provisioned.name} has no chat template, so it is not a chat model. Use its instruct version."

@@ -30,7 +30,7 @@ class RunDirectory:
         Raises:
             ConfigError: `path` is in use, or cannot be made. A run never overwrites.
         """
-        folder_name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
+        folder_name = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:LONGEST_NAME].strip("-.") or "run"
         return cls(path=create_folder(path, "run.directory", Path("runs") / folder_name, now))
 
     @staticmethod
@@ -92,6 +92,10 @@ class RunDirectory:
     def dumps(self) -> Path:
         return self.path / "dumps"
 
+    def traceback(self, attempt: int) -> Path:
+        """Of the unexpected error that ended an attempt."""
+        return self.path / f"traceback-{attempt}.txt"
+
     @property
     def lock(self) -> Path:
         """Held by the process that trains."""
@@ -114,6 +118,9 @@ class RunDirectory:
     def report(self) -> Path:
         return self.path / "report.html"
 
+
+LONGEST_NAME = 100
+"""Characters of a data file's name in that of a run directory; file systems allow about 250 for all of it."""
 
 _FIRST_FILES = frozenset({"heartbeat.json", "requests"})
 """What a run makes before it writes that there is an attempt."""
@@ -161,7 +168,8 @@ def _is_unused(folder: Path) -> bool:
 
 def write_text(path: Path, text: str, disk: Disk = LOCAL_DISK) -> None:
     """Write a whole file or none of it, in UTF-8."""
-    write_whole(path, text.encode("utf-8"), disk)
+    # Half of a surrogate pair, which a row of data may hold, is no UTF-8.
+    write_whole(path, text.encode("utf-8", errors="backslashreplace"), disk)
 
 
 def write_json(path: Path, value: Mapping[str, object], disk: Disk = LOCAL_DISK) -> None:

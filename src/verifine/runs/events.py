@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -13,10 +15,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from verifine.errors import DiskError, StoppedError, VerifineError
 from verifine.machine.disk import LOCAL_DISK, Disk
+from verifine.machine.failures import describe_exception
 from verifine.runs.evaluations import Evaluation
 from verifine.runs.jsonl import append_row, end_with_whole_row, read_rows
 from verifine.runs.status import DISK_FULL, Status
 from verifine.types import Json, StepReport
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +127,17 @@ class CheckpointSaved(RunEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSaved(RunEvent):
+    """`model/` holds the trained model."""
+
+    kind: ClassVar[str] = "model_saved"
+    step: int
+    """The step that its weights are from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointDamaged(RunEvent):
-    """A checkpoint was passed over on resuming."""
+    """A checkpoint was passed over, on resuming or when the best weights were to be the model."""
 
     kind: ClassVar[str] = "checkpoint_damaged"
     error: str
@@ -141,6 +155,15 @@ class FindingRaised(RunEvent):
     numbers: Mapping[str, float] = field(default_factory=dict)
     steps: tuple[int, int] | None = None
     remedies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerFailed(RunEvent):
+    """A listener raised an exception; the run continues."""
+
+    kind: ClassVar[str] = "listener_failed"
+    error: str
+    """The exception, and the line that raised it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,15 +207,20 @@ _KINDS: Mapping[str, TypeAdapter[RunEvent]] = {
         TrainingResumed,
         EvaluationDone,
         CheckpointSaved,
+        ModelSaved,
         CheckpointDamaged,
         FindingRaised,
+        ListenerFailed,
         RunEnded,
     )
 }
 
 
 class EventSink:
-    """The one place where events go: into the file, readable as soon as `emit` returns, and then to the listeners."""
+    """The one place where events go: into the file, readable as soon as `emit` returns, and then to the listeners.
+
+    A listener that raises does not end the run.
+    """
 
     def __init__(
         self,
@@ -205,6 +233,7 @@ class EventSink:
         self.path = path
         self._now, self._disk = now, disk
         self._listeners = tuple(listeners)
+        self._failed: list[Listener] = []
         end_with_whole_row(path)
 
     def emit(self, event: RunEvent) -> None:
@@ -212,7 +241,20 @@ class EventSink:
             time = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
             append_row(self.path, {"time": time, "type": event.kind, **event.row()}, self._disk)
         for listener in self._listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 - foreign code, and a run is worth more than who watches it
+                self._note_failure(listener, error)
+
+    def _note_failure(self, listener: Listener, error: Exception) -> None:
+        """Records that a listener failed, once for each. It is told what follows all the same."""
+        if listener in self._failed:
+            return
+        self._failed.append(listener)
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        event = ListenerFailed(error=f"{describe_exception(error)}, at {frame.filename}:{frame.lineno}")
+        _LOG.warning("a listener failed, and the run continues: %s", event.error)
+        self.emit(event)
 
 
 def ignore(event: RunEvent) -> None:
@@ -234,7 +276,7 @@ def ended_by(error: BaseException) -> RunEnded:
         case VerifineError():
             return RunEnded(status=Status.FAILED, reason=_code_of(error), error=str(error))
         case _:
-            return RunEnded(status=Status.FAILED, reason="internal", error=f"{type(error).__name__}: {error}")
+            return RunEnded(status=Status.FAILED, reason="internal", error=describe_exception(error))
 
 
 def read_events(path: Path) -> list[EventRecord]:

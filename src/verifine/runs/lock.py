@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from verifine.errors import ConfigError
 from verifine.runs.directory import RunDirectory
+from verifine.runs.requests import RunRequest
 
 
 @contextmanager
@@ -21,5 +23,8 @@ def hold(directory: RunDirectory) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ConfigError(f"{directory.path}: another process is training in it; stop that one first") from error
+            stop = shlex.quote(str(directory.requests / RunRequest.STOP))
+            raise ConfigError(
+                f"{directory.path}: another process is training in it; wait for its end, or stop it with `touch {stop}`"
+            ) from error
         yield

@@ -25,11 +25,7 @@ def refuse_other_provenance(directory: RunDirectory, provenance: Provenance, *, 
         CheckpointError: something has changed; the message names it.
     """
     began_with = read_run_file(directory.path).provenance
-    if began_with is None:
-        raise CheckpointError(
-            f"{directory.path}: training never began here, so there is nothing to resume; start the run again with "
-            "`verifine train`"
-        )
+    assert began_with is not None, "only a run that has begun is resumed"
     if not begins:
         began_with = replace(began_with, start=provenance.start)
     changed = [

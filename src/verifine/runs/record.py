@@ -14,6 +14,7 @@ from verifine.runs.events import (
     AttemptBegan,
     EventRecord,
     TrainingResumed,
+    TrainingStarted,
     last_end,
     read_events,
 )
@@ -37,6 +38,11 @@ class RunRecord:
     metrics: Sequence[StepReport]
     evaluations: Sequence[tuple[int, Evaluation]]
     """Each with the number of training steps before it, the earliest first."""
+
+    @property
+    def model_name(self) -> str:
+        """The starting model as the user wrote it; the config has the absolute path of a folder."""
+        return find_model_name(self.events) or self.config.model.name
 
     @property
     def baseline(self) -> Evaluation | None:
@@ -72,6 +78,11 @@ class RunRecord:
     def series(self, name: str) -> list[float | None]:
         """A metric over the steps; None where a step does not have it."""
         return [report.metrics.get(name) for report in self.metrics]
+
+
+def find_model_name(events: Sequence[EventRecord]) -> str | None:
+    """What the user called the starting model; None: training has not begun."""
+    return next((each.event.model for each in events if isinstance(each.event, TrainingStarted)), None)
 
 
 def read_run(directory: RunDirectory) -> RunRecord:

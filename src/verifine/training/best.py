@@ -31,7 +31,12 @@ class Best:
     @property
     def step(self) -> int | None:
         """The step of the best evaluation, the earliest of equal ones. None: there is none."""
-        return max(self.results, key=lambda result: (result[1], -result[0]))[0] if self.results else None
+        return self.ranking[0] if self.results else None
+
+    @property
+    def ranking(self) -> list[int]:
+        """The steps of the evaluations, the best first; of equal ones the earliest first."""
+        return [step for step, _ in sorted(self.results, key=lambda result: (-result[1], result[0]))]
 
     @property
     def scores(self) -> dict[int, float]:

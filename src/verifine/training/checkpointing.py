@@ -122,6 +122,10 @@ class Saver:
         """Waits until nothing writes into the run directory any more, however the run ended."""
         self._thread.shutdown()
 
+    def saved_steps(self) -> list[int]:
+        """The steps that have a checkpoint, in ascending order."""
+        return self._store.steps()
+
     def restore(self, step: int) -> None:
         """Restores the learner from a checkpoint.
 

@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from verifine.errors import DiskError, StoppedError, TrainingError
-from verifine.runs.events import RunEnded, StageBegan, StepDone, TrainingResumed, TrainingStarted, ended_by
+from verifine.runs.evaluations import Evaluation
+from verifine.runs.events import ModelSaved, RunEnded, StageBegan, StepDone, TrainingResumed, TrainingStarted, ended_by
 from verifine.runs.requests import RunRequest
 from verifine.runs.status import CANCELLED, Status
 from verifine.training.health import NOT_FINITE_LIMIT
@@ -37,7 +38,7 @@ def execute(run: Run, start: RunState) -> Summary:
     try:
         summary = _execute(run, start)
     except BaseException as error:
-        with suppress(DiskError):  # what was being saved may well be saved
+        with suppress(Exception):  # what was being saved may well be saved, and `error` matters more if not
             run.saver.finish()
         with suppress(DiskError):  # there may be space again, since what could not be written was removed
             run.recorder.emit(ended_by(error))
@@ -69,19 +70,24 @@ def _execute(run: Run, start: RunState) -> Summary:
     baseline = run.recorder.find_evaluation("baseline")
     ending, state = _train(run, start)
     save(run, state)
+    run.saver.finish()  # what follows can fail, and must not take the trained weights with it
     if ending.status is Status.PAUSED or ending.reason == CANCELLED:
-        run.saver.finish()
         return Summary(
             ending=ending.status, reason=ending.reason, progress=state.progress, baseline=baseline, final=None
         )
-    final = None
-    if ending.status is not Status.INTERRUPTED:
-        final = finish_with_best(run, state) if run.plan.keeps_best else evaluate_now(run, "final")
-    run.recorder.emit(StageBegan(text="saving the model"))
-    run.policy.export(run.directory.model, run.directory.disk)
-    run.saver.finish()
+    final = _conclude(run, state, evaluates=ending.status is not Status.INTERRUPTED)
     status = ending.status if run.request() is None else Status.INTERRUPTED
     return Summary(ending=status, progress=state.progress, baseline=baseline, final=final)
+
+
+def _conclude(run: Run, state: RunState, *, evaluates: bool) -> Evaluation | None:
+    """Saves the model and returns its evaluation, which comes first only where it decides which weights are saved."""
+    final = finish_with_best(run, state) if evaluates and run.plan.keeps_best else None
+    run.recorder.emit(StageBegan(text="saving the model"))
+    run.policy.export(run.directory.model, run.directory.disk)
+    step = state.progress.step if final is None or final.step is None else final.step
+    run.recorder.emit(ModelSaved(step=step))
+    return evaluate_now(run, "final") if evaluates and not run.plan.keeps_best else final
 
 
 def _train(run: Run, state: RunState) -> tuple[_End, RunState]:

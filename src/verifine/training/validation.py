@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from verifine.errors import CheckpointError
 from verifine.insights.findings import Finding, to_event
 from verifine.runs.evaluations import Evaluation
-from verifine.runs.events import StageBegan
+from verifine.runs.events import CheckpointDamaged, StageBegan
 from verifine.training.evaluate import evaluate_policy
 from verifine.training.run import Run
 from verifine.training.state import RunState
@@ -55,23 +56,41 @@ def _record(run: Run, evaluation: Evaluation) -> None:
 def finish_with_best(run: Run, state: RunState) -> Evaluation | None:
     """Restores the weights of the best evaluation, and records that evaluation as the final one.
 
-    They would give the same answers again, so nothing is sampled.
+    They would give the same answers again, so nothing is sampled. None: no answer could be scored.
     """
     last = state.progress.step
     if run.recorder.find_evaluation(_name_of(last)) is None:
         state = evaluate(run, state, _name_of(last))
-    best = state.best.step
+    best = _restore_best(run, state)
     if best is None:
         return None
-    if best != last:
-        run.saver.finish()
-        run.saver.restore(best)
-        run.trainer.engine.load_weights(run.trainer.learner.weights(), state.progress.updates)
     found = run.recorder.find_evaluation(_name_of(best))
     assert found is not None, "the best evaluation was recorded"
     final = replace(found, name="final", step=best)
     _record(run, final)
     return final
+
+
+def _restore_best(run: Run, state: RunState) -> int | None:
+    """Gives the learner the best weights that there are, and returns their step. None: no evaluation was scored.
+
+    A checkpoint that was damaged meanwhile is passed over: the next best weights are better than none.
+    """
+    last, best = state.progress.step, state.best.step
+    run.saver.finish()
+    for step in state.best.ranking:
+        if step == last:
+            return step
+        if step != best and step not in run.saver.saved_steps():
+            continue
+        try:
+            run.saver.restore(step)
+        except CheckpointError as error:
+            run.recorder.emit(CheckpointDamaged(error=str(error)))
+            continue
+        run.trainer.engine.load_weights(run.trainer.learner.weights(), state.progress.updates)
+        return step
+    return None
 
 
 def _name_of(step: int) -> str:

@@ -219,7 +219,7 @@ def test_a_model_without_adapters_is_saved_without_an_adapter(tmp_path: Path) ->
 
 
 def test_the_guides_example_is_a_configuration_with_the_defaults(tmp_path: Path) -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "howto" / "lora.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[3] / "docs" / "howto" / "lora.md").read_text(encoding="utf-8")
     path = tmp_path / "run.yaml"
     path.write_text(guide.split("```yaml\n")[1].split("```")[0])
     assert load_config(path).model.lora == LoraConfig(rank=16, alpha=32, targets="all-linear") == LoraConfig()

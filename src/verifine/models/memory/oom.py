@@ -12,11 +12,9 @@ from typing import Generic, TypeVar
 import torch
 
 from verifine.errors import VerifineError
+from verifine.machine.failures import OOM_MESSAGES
 
 _LOG = logging.getLogger(__name__)
-
-_CPU_MESSAGES = ("DefaultCPUAllocator: ", "std::bad_alloc")
-"""Parts of the messages with which torch reports that main memory ran out, in a plain RuntimeError."""
 
 Size = TypeVar("Size")
 Result = TypeVar("Result")
@@ -69,7 +67,7 @@ def raise_if_out_of_memory(replacement: VerifineError) -> Iterator[None]:
 def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _CPU_MESSAGES)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OOM_MESSAGES)
 
 
 def free_memory() -> None:

@@ -87,13 +87,20 @@ def merged_weights(network: PreTrainedModel) -> dict[str, Tensor]:
 
     Weights that an adapter changes are new tensors, the others are the network's own.
     """
+    weights = base_weights(network)
+    for path, layer in _lora_layers(network).items():
+        weights[f"{path}.weight"] = weights[f"{path}.weight"] + layer.get_delta_weight(ADAPTER)
+    return weights
+
+
+def base_weights(network: PreTrainedModel) -> dict[str, Tensor]:
+    """The network's own tensors without its adapters, with a plain model's names."""
     layers = _lora_layers(network)
     weights: dict[str, Tensor] = {}
     for name, tensor in network.state_dict().items():
         path, _, parameter = name.partition(".base_layer.")
         if path in layers:
-            is_adapted = parameter == "weight"
-            weights[f"{path}.{parameter}"] = tensor + layers[path].get_delta_weight(ADAPTER) if is_adapted else tensor
+            weights[f"{path}.{parameter}"] = tensor
         elif not any(name.startswith(f"{path}.") for path in layers):
             weights[name] = tensor
     return weights
@@ -105,6 +112,12 @@ def save_adapter(network: PreTrainedModel, folder: Path) -> None:
     state = get_peft_model_state_dict(network, adapter_name=ADAPTER, save_embedding_layers=False)
     tensors = {f"base_model.model.{name}": tensor.contiguous() for name, tensor in state.items()}
     save_file(tensors, folder / SAFETENSORS_WEIGHTS_NAME, metadata={"format": "pt"})
+    save_adapter_config(network, folder)
+
+
+def save_adapter_config(network: PreTrainedModel, folder: Path) -> None:
+    """Writes peft's `adapter_config.json`, which names the model that the adapters belong to."""
+    folder.mkdir(parents=True, exist_ok=True)
     config = copy.copy(network.peft_config[ADAPTER])
     config.base_model_name_or_path = network.name_or_path
     config.inference_mode = True

@@ -35,6 +35,7 @@ class ProvisionedModel:
     """A model on this machine."""
 
     name: str
+    """As the user wrote it, for messages."""
     folder: Path
     source: str
     """Where it came from, in words."""
@@ -56,25 +57,22 @@ def provision_model(name: str, cache: Path, progress: Progress) -> ProvisionedMo
     """
     as_path = Path(name).expanduser()
     if as_path.is_dir():
-        return ProvisionedModel(
-            name=as_path.resolve().name, folder=check_folder(as_path.resolve()), source="local folder"
-        )
+        return ProvisionedModel(name=name, folder=check_folder(as_path).resolve(), source="local folder")
     entry = find_entry(name)
     if entry is None and not _could_be_hub_id(name):
         raise ModelError(_unknown_model(name))
 
     hub_id = entry.hub_id if entry else name
     stored = cache / "models" / hub_id.replace("/", "--")
-    short_name = hub_id.split("/")[-1]
     if stored.is_dir():
-        return ProvisionedModel(name=short_name, folder=check_folder(stored), source="local cache")
+        return ProvisionedModel(name=name, folder=check_folder(stored), source="local cache")
     stored.parent.mkdir(parents=True, exist_ok=True)
     # Kept when a download is interrupted, so that the next attempt continues there.
     partial = stored.parent / f".partial-{stored.name}"
     source = _fetch(hub_id, entry, partial, progress)
     check_folder(partial)
     _move_into_place(partial, stored)
-    return ProvisionedModel(name=short_name, folder=stored, source=source)
+    return ProvisionedModel(name=name, folder=stored, source=source)
 
 
 def check_folder(folder: Path) -> Path:

@@ -69,7 +69,7 @@ class Sampling:
     temperature: float = 1.0
     """0 is greedy."""
     stop: tuple[str, ...] = ()
-    """A rollout ends with the token that completes one of these; the text is kept."""
+    """A rollout ends with the token that completes one of these; its text ends with the first that is complete."""
     seed: int = 0
     step: int = 0
     is_exact: bool = False
@@ -80,7 +80,7 @@ class FinishReason(StrEnum):
     """Why a rollout ended."""
 
     STOP = "stop"
-    """The model ended its turn, or wrote a stop string."""
+    """The model ended its turn, or wrote a stop text."""
     LENGTH = "length"
     """The token budget ran out: the rollout is truncated."""
 
@@ -104,7 +104,7 @@ class Rollout:
     behaviour_logprobs: tuple[float, ...]
     """The log-probability of each action token under the distribution it was drawn from (temperature included)."""
     text: str
-    """The answer as the grader sees it, without special tokens."""
+    """The answer as the grader sees it: without special tokens, and without the rest of a token behind a stop text."""
     finish_reason: FinishReason
     versions: tuple[VersionSpan, ...] = ()
     """The weights that its tokens were sampled from, in order. Empty: no engine sampled it."""

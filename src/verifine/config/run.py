@@ -143,7 +143,9 @@ class SamplingConfig(Schema):
     )
     temperature: float = Field(default=1.0, gt=0, le=10, description="Divides the logits, in sampling and in training.")
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        default=(), description="An answer ends where it has written one of these."
+        default=(),
+        description="An answer ends where it has written one of these. If that is within a token, its text ends there, "
+        "and the whole token is learned.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -12,6 +13,7 @@ from transformers import (
     Gemma3TextConfig,
     LlamaConfig,
     PretrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen3Config,
@@ -34,9 +36,12 @@ _CHARACTERS = [chr(code) for code in range(32, 127)] + ["\n"]
 _SPECIAL = ["<pad>", "<s>", "</s>"]
 
 
-def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    """One token for each character: printable ASCII and the newline, with a chat template."""
-    vocabulary = {text: index for index, text in enumerate([*_SPECIAL, *_CHARACTERS])}
+def tiny_tokenizer(words: Iterable[str] = ()) -> PreTrainedTokenizerFast:
+    """One token for each character: printable ASCII and the newline, with a chat template.
+
+    `words` are more tokens: a model may write them, but text is never read as them.
+    """
+    vocabulary = {text: index for index, text in enumerate([*_SPECIAL, *_CHARACTERS, *words])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))  # noqa: S106 - a token, not a password
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()
@@ -45,14 +50,15 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def tiny_config(architecture: Architecture) -> PretrainedConfig:
+def tiny_config(architecture: Architecture, words: int = 0) -> PretrainedConfig:
     """Two layers, 64 wide, four query heads on two key-value heads.
 
     Qwen 2 has biases, Qwen 3 normalises queries and keys, Gemma 3 does so too, and its first layer attends to 6 tokens.
+    `words` is the number of those that the tokenizer has.
     """
     tokens = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     shape = {
-        "vocab_size": len(_SPECIAL) + len(_CHARACTERS),
+        "vocab_size": len(_SPECIAL) + len(_CHARACTERS) + words,
         "hidden_size": 64,
         "intermediate_size": 128,
         "num_hidden_layers": 2,
@@ -79,24 +85,46 @@ def tiny_config(architecture: Architecture) -> PretrainedConfig:
             )
 
 
-def save_tiny_model(folder: Path, architecture: Architecture = "llama", seed: int = 0) -> Path:
-    """Writes a tiny random model as a folder that loads like any other."""
+def save_tiny_model(
+    folder: Path, architecture: Architecture = "llama", seed: int = 0, *, words: Sequence[str] = (), padding: int = 0
+) -> Path:
+    """Writes a tiny random model as a folder that loads like any other.
+
+    Args:
+        folder: Where to.
+        architecture: Of the network.
+        seed: Decides the weights.
+        words: See `tiny_tokenizer`.
+        padding: Rows of the vocabulary without a token, added to the same weights. They would be likely tokens.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = AutoModelForCausalLM.from_config(tiny_config(architecture))
+        network = AutoModelForCausalLM.from_config(tiny_config(architecture, len(words)))
         for name, parameter in network.named_parameters():
             # Wider than the usual initialisation, so that answers differ and log-probabilities are far from uniform.
             if parameter.dim() > 1:
                 parameter.data.mul_(6)
             elif name.endswith("bias"):
                 parameter.data.normal_(std=0.1)
+        if padding:
+            _pad(network, padding)
     with no_progress_bars():
         network.save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
+    tiny_tokenizer(words).save_pretrained(folder)
     return folder
 
 
-def load_tiny_model(folder: Path, architecture: Architecture = "llama", seed: int = 0) -> LanguageModel:
+@torch.no_grad()
+def _pad(network: PreTrainedModel, rows: int) -> None:
+    tokens = network.config.vocab_size
+    network.resize_token_embeddings(tokens + rows, mean_resizing=False)
+    for layer in (network.get_input_embeddings(), network.get_output_embeddings()):
+        layer.weight[tokens:] = 1.5 * layer.weight[:rows]
+
+
+def load_tiny_model(
+    folder: Path, architecture: Architecture = "llama", seed: int = 0, *, words: Sequence[str] = (), padding: int = 0
+) -> LanguageModel:
     """Saves a tiny model in `folder` and loads it in float32."""
-    saved = save_tiny_model(folder, architecture, seed)
+    saved = save_tiny_model(folder, architecture, seed, words=words, padding=padding)
     return load_model(ProvisionedModel(name=f"tiny-{architecture}", folder=saved, source="random"), "float32")

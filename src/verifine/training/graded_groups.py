@@ -19,7 +19,7 @@ from verifine.types import Prompt, Rollout
 Learned = Mapping[str, Mapping[int, TokenNumbers]]
 """By the prompt's id and the place of the rollout in its group."""
 
-TextEnds = Callable[[Sequence[int]], Sequence[int]]
+TextEnds = Callable[[Rollout], Sequence[int]]
 """How many characters of an answer's text are complete after each of its tokens."""
 
 
@@ -52,7 +52,7 @@ def _with_text(text_ends: TextEnds | None, rollout: Rollout, learned: TokenNumbe
     known = TokenNumbers.unknown(len(rollout.token_ids)) if learned is None else learned
     if text_ends is None:
         return known
-    return replace(known, text_ends=np.asarray(text_ends(rollout.token_ids), dtype=np.int32))
+    return replace(known, text_ends=np.asarray(text_ends(rollout), dtype=np.int32))
 
 
 def _learned(result: StepResult) -> Learned:

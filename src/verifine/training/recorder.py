@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from safetensors.torch import save
@@ -14,7 +14,7 @@ from verifine.runs.evaluations import Evaluation, read_evaluations, write_evalua
 from verifine.runs.events import EvaluationDone, EventSink, RunEvent
 from verifine.runs.metrics import MetricLog
 from verifine.runs.rollouts import prune_rollouts, write_rollouts
-from verifine.training.graded_groups import graded_groups
+from verifine.training.graded_groups import TextEnds, graded_groups
 from verifine.training.step import StepResult
 from verifine.types import Prompt
 
@@ -28,7 +28,7 @@ class Recorder:
         prompt_text: Callable[[Prompt], str],
         events: EventSink,
         *,
-        text_ends: Callable[[Sequence[int]], Sequence[int]] | None = None,
+        text_ends: TextEnds | None = None,
         kept_steps: int | None = None,
     ) -> None:
         """`prompt_text` gives a prompt as the model reads it.

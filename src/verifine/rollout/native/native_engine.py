@@ -8,6 +8,7 @@ import torch
 
 from verifine.config.memory import CACHE_BYTES
 from verifine.errors import EngineError
+from verifine.models.answer_text import AnswerText
 from verifine.models.fingerprint import Fingerprint, take_fingerprint
 from verifine.models.load import LanguageModel, Weights
 from verifine.models.memory.oom import OomCounter, OomRetry
@@ -95,14 +96,10 @@ class NativeEngine:
         )
 
     def _answer(self, prompts: Sequence[Prompt], sampling: Sampling, capacity: Capacity) -> list[Group]:
-        decoding = self._decode(
-            self._runner(sampling),
-            sampling,
-            capacity,
-            lambda token_ids: self._has_ended(token_ids, sampling.stop),
-        )
+        answer_text = AnswerText(self._model.tokenizer, self._model.stop_token_ids, sampling.stop)
+        decoding = self._decode(self._runner(sampling), sampling, capacity, answer_text.has_ended)
         with matmul_precision(self._model.device, self._model.compute_dtype):
-            return self._groups(prompts, list(decoding.run(prompts)))
+            return self._groups(prompts, list(decoding.run(prompts)), answer_text)
 
     @torch.no_grad()
     def logprobs(self, rollouts: Sequence[Rollout], sampling: Sampling) -> list[list[float]]:
@@ -165,25 +162,16 @@ class NativeEngine:
             )
         return groups // 2 * self._group_bytes(prompts, sampling)
 
-    def _has_ended(self, token_ids: Sequence[int], stop: Sequence[str]) -> bool:
-        if token_ids[-1] in self._model.stop_token_ids:
-            return True
-        if not stop:
-            return False
-        # A token adds at least one byte, so a stop string that ends here lies within this many tokens.
-        tail = token_ids[-max(len(text.encode()) for text in stop) - 1 :]
-        text = self._model.tokenizer.decode(tail)
-        return any(wanted in text for wanted in stop)
-
-    def _groups(self, prompts: Sequence[Prompt], finished: Sequence[FinishedRollout]) -> list[Group]:
-        texts = self._model.tokenizer.batch_decode([each.token_ids for each in finished], skip_special_tokens=True)
+    def _groups(
+        self, prompts: Sequence[Prompt], finished: Sequence[FinishedRollout], answer_text: AnswerText
+    ) -> list[Group]:
         rollouts: dict[str, dict[int, Rollout]] = {prompt.id: {} for prompt in prompts}
-        for each, text in zip(finished, texts, strict=True):
+        for each in finished:
             rollouts[each.prompt.id][each.sample] = Rollout(
                 prompt=each.prompt,
                 token_ids=each.token_ids,
                 behaviour_logprobs=each.logprobs,
-                text=text,
+                text=answer_text.of(each.token_ids),
                 finish_reason=each.finish_reason,
                 versions=(VersionSpan(version=self._version, tokens=len(each.token_ids)),),
             )

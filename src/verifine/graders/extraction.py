@@ -6,6 +6,7 @@ import re
 from typing import Literal, assert_never
 
 from verifine.graders.latex import find_closing_brace
+from verifine.graders.unseen import without_unseen_end
 
 AnswerPlace = Literal["boxed", "answer", "think_answer", "any"]
 
@@ -28,7 +29,7 @@ def extract_answer(text: str, place: AnswerPlace) -> str | None:
             answer = find_anywhere(text)
         case place:
             assert_never(place)
-    return None if answer is None else answer.strip()
+    return None if answer is None else without_unseen_end(answer).strip()
 
 
 def find_boxed(text: str) -> str | None:
@@ -42,9 +43,9 @@ def find_boxed(text: str) -> str | None:
 
 
 def find_tagged(text: str, *, tag: str) -> str | None:
-    """The text between the tags; None unless there is exactly one pair of them and the text ends with it."""
+    """The text between the tags; None unless there is exactly one pair of them and nothing is seen behind it."""
     opening, closing = f"<{tag}>", f"</{tag}>"
-    if text.count(opening) != 1 or text.count(closing) != 1 or not text.rstrip().endswith(closing):
+    if text.count(opening) != 1 or text.count(closing) != 1 or not without_unseen_end(text).endswith(closing):
         return None
     return text[text.index(opening) + len(opening) : text.index(closing)]
 
@@ -62,7 +63,7 @@ def find_anywhere(text: str) -> str | None:
     for found in (find_boxed(text), find_tagged(text, tag="answer")):
         if found is not None:
             return found
-    lines = text.strip().splitlines()
+    lines = without_unseen_end(text).strip().splitlines()
     return lines[-1] if lines else None
 
 

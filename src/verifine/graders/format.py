@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from verifine.config.graders import FormatGraderConfig
 from verifine.config.graders.format import tags_of
 from verifine.graders.patterns import BoundedPattern
+from verifine.graders.unseen import is_unseen
 from verifine.types import Grade, Sample
 
 
@@ -26,7 +27,7 @@ class FormatGrader:
 
 
 def has_tags(text: str, tags: Sequence[str]) -> bool:
-    """Whether each tag opens and closes exactly once, in this order, with text inside and only blanks outside."""
+    """Whether each tag opens and closes exactly once, in this order, with text inside and nothing seen outside."""
     rest = text
     for tag in tags:
         opening, closing = f"<{tag}>", f"</{tag}>"
@@ -34,6 +35,6 @@ def has_tags(text: str, tags: Sequence[str]) -> bool:
             return False
         before, opened, behind = rest.partition(opening)
         inside, closed, rest = behind.partition(closing)
-        if not opened or not closed or before.strip() or not inside.strip():
+        if not opened or not closed or not is_unseen(before) or is_unseen(inside):
             return False
-    return not rest.strip()
+    return is_unseen(rest)

@@ -15,8 +15,9 @@ from verifine.config.graders.traits import GraderTraits, Recognition
 class AnswerGraderConfig(SingleGraderConfig):
     """Judges what stands inside `<answer>...</answer>`: format, and whether the answer is right.
 
-    The format is right when the text holds exactly one pair of tags and ends with it. The score is
-    `format_weight` for the format plus the rest for a right answer in the right format, so it is in [0, 1].
+    The format is right when the text holds exactly one pair of tags and ends with it; blanks and end-of-turn markers
+    behind it do not count. The score is `format_weight` for the format plus the rest for a right answer in the right
+    format, so it is in [0, 1].
     """
 
     judges_format: ClassVar[bool] = True

@@ -25,7 +25,7 @@ class FormatGraderConfig(SingleGraderConfig):
         default=None,
         description="In place of `pattern`: tags with ... between them, such as "
         "`<think>...</think><answer>...</answer>`. Each tag must stand exactly once, in this order, with text "
-        "inside and only blanks outside.",
+        "inside and only blanks and end-of-turn markers outside.",
     )
 
     @model_validator(mode="after")

@@ -159,7 +159,9 @@ def save_random_model(size: ModelSize, folder: Path, device: torch.device) -> Pa
         network = AutoModelForCausalLM.from_config(size.config(), dtype=torch.bfloat16)
     with no_progress_bars():
         network.save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
+    # Every row is a token, since those without one are never sampled.
+    tokens = len(tiny_tokenizer())
+    tiny_tokenizer(f"<{row}>" for row in range(tokens, size.vocabulary)).save_pretrained(folder)
     return folder
 
 

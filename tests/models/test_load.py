@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, Gemma2Config
+from tokenizers import AddedToken
+from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config
 
-from verifine.errors import ModelError
+from verifine.errors import DataError, ModelError
+from verifine.models.chat import render_prompt
 from verifine.models.load import check_attention, fastest_dtype, load_model
+from verifine.models.network.vocabulary import Vocabulary
 from verifine.models.provision.stored import ProvisionedModel
-from verifine.testing import load_tiny_model, save_tiny_model
+from verifine.testing import load_tiny_model, save_tiny_model, tiny_tokenizer
+from verifine.types import Example, Message
 
 
 def load(folder: Path) -> None:
@@ -91,3 +95,72 @@ def test_bfloat16_weights_become_float32(tmp_path: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     model = load_model(ProvisionedModel(name="mine", folder=folder, source="local folder"), "float32")
     assert {parameter.dtype for parameter in model.network.parameters()} == {torch.float32}
+
+
+def add_tokens(folder: Path, *tokens: AddedToken) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(list(tokens), special_tokens=all(token.special for token in tokens))
+    tokenizer.save_pretrained(folder)
+
+
+def test_the_vocabulary_is_that_of_the_tokenizer(tmp_path: Path) -> None:
+    model = load_tiny_model(tmp_path, words=["><", "</"], padding=29)
+    assert model.vocabulary == Vocabulary(size=101)
+    assert len(model.head.weight) == 130
+    assert load_tiny_model(tmp_path / "plain").head.missing is None
+
+
+@pytest.mark.parametrize("special", [False, True])
+def test_a_tokenizer_with_tokens_that_prompts_need_and_the_model_lacks_is_refused(
+    special: bool, tmp_path: Path
+) -> None:
+    folder = save_tiny_model(tmp_path)
+    add_tokens(folder, AddedToken("<|im_start|>", special=special))
+    if special:
+        template = folder / "chat_template.jinja"
+        template.write_text("<|im_start|>" + template.read_text())
+    with pytest.raises(ModelError, match=r"has 99 rows .* '<\|im_start\|>' \(id 99\).*resize_token_embeddings"):
+        load(folder)
+
+
+def test_the_tokenizer_of_a_larger_model_is_refused(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path)
+    tiny_tokenizer(["><", "</"]).save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"has 99 rows .* '><' \(id 99\)"):
+        load(folder)
+
+
+def test_a_special_token_that_nothing_needs_may_lack_a_row(tmp_path: Path) -> None:
+    """As the one for images of Gemma 3 1B, which reads text alone; a prompt that contains it is refused."""
+    folder = save_tiny_model(tmp_path)
+    add_tokens(folder, AddedToken("<image_soft_token>", special=True))
+    model = load_model(ProvisionedModel(name="mine", folder=folder, source="local folder"), "float32")
+    assert model.vocabulary == Vocabulary(size=99)
+    example = Example(id="e", messages=(Message(role="user", content="a <image_soft_token>"),), item={}, place="row 7")
+    with pytest.raises(DataError, match="row 7: the prompt contains '<image_soft_token>'"):
+        render_prompt(model, example, 8)
+
+
+def test_a_token_that_transformers_adds_to_those_of_the_files_does_not_exist(tmp_path: Path) -> None:
+    """Its class for Qwen 2 adds <|endoftext|>, with the id of the first row that only pads."""
+    model = load_tiny_model(tmp_path, "qwen2", padding=29)
+    assert model.tokenizer.get_vocab()["<|endoftext|>"] == 99
+    assert model.vocabulary == Vocabulary(size=99)
+
+
+def test_a_token_that_only_the_config_of_the_tokenizer_names_exists(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path, padding=29)
+    path = folder / "tokenizer_config.json"
+    added = {"99": {"content": "<|im_end|>", "special": True}}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "added_tokens_decoder": added}))
+    model = load_model(ProvisionedModel(name="mine", folder=folder, source="local folder"), "float32")
+    assert model.tokenizer.get_vocab()["<|im_end|>"] == 99
+    assert model.vocabulary == Vocabulary(size=100)
+
+
+def test_an_end_of_turn_that_the_tokenizer_lacks_is_none(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path, padding=29)
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": [2, 110]}))
+    model = load_model(ProvisionedModel(name="mine", folder=folder, source="local folder"), "float32")
+    assert model.stop_token_ids == {2}

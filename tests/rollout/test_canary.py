@@ -20,7 +20,7 @@ from verifine.models.policy import ModelPolicy
 from verifine.rollout.canary import Canary, make_probes, probe_interval, tolerance
 from verifine.rollout.engine import EngineTraits, RolloutEngine, rounding_nats
 from verifine.rollout.mismatch import Cause
-from verifine.rollout.native.model_runner import ModelRunner, OwnWeightsRunner
+from verifine.rollout.native.model_runner import ModelRunner
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.testing.training_batches import MAX_TOKENS, SETTINGS, make_training_batch, sample_groups
@@ -36,7 +36,7 @@ needs_exact_int8 = pytest.mark.skipif(not int8_is_exact(), reason="this processo
 def make_canary(model: LanguageModel, sampling: Sampling, interval: int = 1) -> Canary:
     return Canary(
         ModelPolicy(model),
-        make_probes(model.tokenizer, model.vocabulary_size),
+        make_probes(model.tokenizer, model.vocabulary.size),
         sampling,
         interval,
     )
@@ -57,13 +57,14 @@ class Faulty(NativeEngine):
         return Distorting(super()._runner(sampling), self._distort)
 
 
-class Distorting(OwnWeightsRunner):
+class Distorting:
     def __init__(self, runner: ModelRunner, distort: Callable[[Tensor], Tensor]) -> None:
-        super().__init__(runner.network)
+        self.network = runner.network
+        self._runner = runner
         self._distort = distort
 
     def logits(self, hidden: Tensor) -> Tensor:
-        return self._distort(super().logits(hidden))
+        return self._distort(self._runner.logits(hidden))
 
 
 class Deaf(NativeEngine):
@@ -279,7 +280,11 @@ def honest(kind: str, folder: Path, architecture: Architecture) -> tuple[Languag
             model = replace(model, compute_dtype=torch.bfloat16)
         case "int8":
             sampling = replace(sampling, temperature=0.7)
-            return model, sampling, NativeEngine(model, quantized=QuantizedCopy(model.network, head=True))
+            return (
+                model,
+                sampling,
+                NativeEngine(model, quantized=QuantizedCopy(model.network, model.vocabulary, head=True)),
+            )
         case "lora":
             attach_lora(model, 4, 8, "all-linear", seed=0)
         case "fixed shapes":

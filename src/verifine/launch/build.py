@@ -242,7 +242,7 @@ def render_held_out(examples: Iterable[Example], model: LanguageModel, max_new_t
 def _build_canary(model: LanguageModel, sampling: Sampling, prompts_per_step: int) -> Canary:
     return Canary(
         ModelPolicy(model),
-        make_probes(model.tokenizer, model.vocabulary_size),
+        make_probes(model.tokenizer, model.vocabulary.size),
         sampling,
         probe_interval(prompts_per_step * sampling.group_size * sampling.max_new_tokens),
     )
@@ -272,7 +272,7 @@ def build_engine(
     Raises:
         ModelError: this machine cannot sample in the precision of `config`.
     """
-    quantized = None if config.is_exact else QuantizedCopy(model.network, head=True)
+    quantized = None if config.is_exact else QuantizedCopy(model.network, model.vocabulary, head=True)
     return NativeEngine(model, cache_bytes, oom_counter, quantized=quantized)
 
 

@@ -126,11 +126,15 @@ class Learner(Protocol):
     """Owns the weights that learn."""
 
     def estimate(self, batch: Batch) -> Estimates:
-        """What loss and advantages compare with: log-probabilities and values before the update."""
+        """What loss and advantages compare with: log-probabilities and values before the update.
+
+        Raises:
+            TrainingError: an answer has an id that no token has, so it was not sampled from this policy.
+        """
         ...
 
     def update(self, training_batch: TrainingBatch, loss: Loss) -> UpdateReport:
-        """One optimiser step on the whole training batch."""
+        """One optimiser step on the whole training batch. Raises like `estimate`."""
         ...
 
     def weights(self) -> Weights:

@@ -101,6 +101,7 @@ class LocalLearner:
 
     @torch.no_grad()
     def estimate(self, batch: Batch) -> Estimates:
+        self._check_tokens(batch)
         everything = torch.ones(len(batch.groups), dtype=torch.bool)
         return self._retry.run(
             lambda limit: self._estimate(batch, everything, limit),
@@ -125,6 +126,7 @@ class LocalLearner:
         return Estimates(old_logprobs=old, reference_logprobs=reference, values=values).to(batch.row.device)
 
     def update(self, training_batch: TrainingBatch, loss: Loss) -> UpdateReport:
+        self._check_tokens(training_batch.batch)
         rate = {"learning_rate": learning_rate(self._settings, self._updates)}
         wanted = movable_groups(training_batch, loss)
         if not wanted.any():
@@ -166,6 +168,16 @@ class LocalLearner:
                 objective.evaluate(micro.index, self._forward(micro)).backward()
         return objective.metrics.read(), objective.token_statistics()
 
+    def _check_tokens(self, batch: Batch) -> None:
+        unknown = self._model.vocabulary.lacks(batch.tokens).nonzero().flatten()
+        if len(unknown) > 0:
+            first = int(unknown[0])
+            prompt = batch.groups[int(batch.row[first]) // batch.group_size].prompt
+            raise TrainingError(
+                f"an answer to prompt {prompt.id} contains the id {int(batch.tokens[first])}, and no token of "
+                f"{self._model.name} has that id. The rollout engine must sample only ids that the tokenizer has."
+            )
+
     def _smaller(self, batch: Batch, wanted: Bool[Tensor, " P"], limit: MicroBatchLimit) -> MicroBatchLimit:
         """The next smaller limit after memory ran out; the gradients so far are incomplete and cleared."""
         self._clear_gradients()
@@ -201,7 +213,7 @@ class LocalLearner:
         self, hidden: Float[Tensor, "u H"], micro: MicroBatch
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
         hidden = hidden.to(self._model.compute_dtype)
-        return predicted_logprobs(self._model.network, hidden, micro.tree, self._temperature)
+        return predicted_logprobs(self._model.head, hidden, micro.tree, self._temperature)
 
 
 def movable_groups(training_batch: TrainingBatch, loss: Loss) -> Bool[Tensor, " P"]:

@@ -15,7 +15,8 @@ def render_prompt(model: LanguageModel, example: Example, max_new_tokens: int) -
     """Renders the example with the model's chat template, up to the start of the answer.
 
     Raises:
-        DataError: the template refuses the messages or omits the tools, or the prompt leaves no space for an answer.
+        DataError: the template refuses the messages or omits the tools, the model does not know one of the tokens, or
+            the prompt leaves no space for an answer.
     """
     where = example.label
     try:
@@ -27,6 +28,11 @@ def render_prompt(model: LanguageModel, example: Example, max_new_tokens: int) -
         raise DataError(
             f"{where}: the chat template of {model.name} does not show tools to the model. Use a model that was "
             'trained to call tools, or remove "tools".'
+        )
+    if unknown := [token_id for token_id in token_ids if token_id >= model.vocabulary.size]:
+        raise DataError(
+            f"{where}: the prompt contains {model.tokenizer.convert_ids_to_tokens(unknown[0])!r}, a token that "
+            f"{model.name} does not know. Remove it from the row."
         )
     limit = model.context_length - max_new_tokens
     if limit <= 0:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from verifine.config.memory import Precision
 from verifine.errors import ModelError
 from verifine.models.network.attention import IMPLEMENTATION, Heads, TreeAttention
-from verifine.models.network.forward import head_weight, hidden_states
+from verifine.models.network.forward import hidden_states
 from verifine.models.network.tree import Branch, Tree, grow_tree
+from verifine.models.network.vocabulary import Vocabulary, VocabularyHead, head_weight
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
 
@@ -24,6 +27,9 @@ Weights = Mapping[str, Tensor]
 PROBE_TOKENS = 16
 LOGIT_TOLERANCE = 2e-3
 
+ADDED_TOKENS = ("added_tokens.json", "tokenizer_config.json", "special_tokens_map.json")
+"""Files that name tokens which `tokenizer.json` may lack."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageModel:
@@ -32,6 +38,8 @@ class LanguageModel:
     name: str
     network: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
+    vocabulary: Vocabulary
+    """The tokens that both the tokenizer and the network have: all that can be read, sampled and learned."""
     stop_token_ids: frozenset[int]
     """Tokens that end the model's turn."""
     context_length: int
@@ -46,8 +54,8 @@ class LanguageModel:
         return device
 
     @property
-    def vocabulary_size(self) -> int:
-        return head_weight(self.network).shape[0]
+    def head(self) -> VocabularyHead:
+        return VocabularyHead.of(self.network, self.vocabulary)
 
     @property
     def parameter_count(self) -> int:
@@ -60,7 +68,8 @@ def load_model(
     """Loads weights in float32 and checks on a probe that Verifine computes the same logits as transformers.
 
     Raises:
-        ModelError: the folder cannot be loaded or has no chat template, or Verifine does not support its attention.
+        ModelError: the folder cannot be loaded, has no chat template or another model's tokenizer, or Verifine does not
+            support its attention.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     source = {"pretrained_model_name_or_path": provisioned.folder, "local_files_only": True, "trust_remote_code": False}
@@ -77,6 +86,7 @@ def load_model(
         raise ModelError(
             f"{provisioned.name} has no chat template, so it is not a chat model. Use its instruct version."
         )
+    vocabulary = _find_vocabulary(provisioned, network, tokenizer)
     # Without dropout, so that the learner's log-probabilities are those of the distribution that was sampled.
     network = network.to(device).eval()
     cached_bytes_per_token = check_attention(network)
@@ -84,7 +94,8 @@ def load_model(
         name=provisioned.name,
         network=network,
         tokenizer=tokenizer,
-        stop_token_ids=_stop_token_ids(network, tokenizer),
+        vocabulary=vocabulary,
+        stop_token_ids=_stop_token_ids(network, tokenizer, vocabulary),
         context_length=config.max_position_embeddings,
         compute_dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32,
         cached_bytes_per_token=cached_bytes_per_token,
@@ -169,10 +180,55 @@ def _matmul_seconds(dtype: torch.dtype, clock: Callable[[], float]) -> float:
     return min(times)
 
 
-def _stop_token_ids(network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
+def _stop_token_ids(
+    network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, vocabulary: Vocabulary
+) -> frozenset[int]:
     configured = network.generation_config.eos_token_id if network.generation_config else None
     listed = configured if isinstance(configured, list) else [configured]
-    stops = frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
+    stops = frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None and token in vocabulary)
     if not stops:
         raise ModelError("the model names no end-of-turn token (eos_token_id), so no answer would end.")
     return stops
+
+
+def _find_vocabulary(
+    provisioned: ProvisionedModel, network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> Vocabulary:
+    """The tokens that the network has rows for.
+
+    A tokenizer may have special tokens beyond these that text never contains: that of Gemma 3 1B has one for images.
+
+    Raises:
+        ModelError: a token that prompts need has no row.
+    """
+    rows = min(len(head_weight(network)), len(network.get_input_embeddings().weight))
+    ids = _written_tokens(provisioned.folder, tokenizer)
+    special = {added.content for added in tokenizer.added_tokens_decoder.values() if added.special}
+    used = {tokenizer.bos_token, tokenizer.eos_token}
+    lacking = [
+        token
+        for token, token_id in sorted(ids.items(), key=lambda item: item[1])
+        if token_id >= rows and (token not in special or token in used or token in str(tokenizer.chat_template))
+    ]
+    if lacking:
+        raise ModelError(
+            f"{provisioned.name} has {rows} rows in its vocabulary, but its tokenizer has tokens beyond these, such as "
+            f"{lacking[0]!r} (id {ids[lacking[0]]}). Use the model's own tokenizer, or give the model rows for these "
+            "tokens (resize_token_embeddings)."
+        )
+    return Vocabulary.of(token_id for token_id in ids.values() if token_id < rows)
+
+
+def _written_tokens(folder: Path, tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+    """The tokens in the tokenizer's files, with their ids.
+
+    transformers adds the usual special tokens of an architecture where the files have none of that name, and gives them
+    the next free ids. The model knows nothing of these.
+    """
+    ids: dict[str, int] = tokenizer.get_vocab()
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return ids
+    written = Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True)
+    named = "".join(other.read_text(encoding="utf-8") for name in ADDED_TOKENS if (other := folder / name).is_file())
+    return {token: token_id for token, token_id in ids.items() if token in written or token in named}

@@ -14,7 +14,7 @@ from verifine.machine.disk import Disk
 from verifine.models.export import save_model
 from verifine.models.fingerprint import Fingerprint, take_fingerprint
 from verifine.models.load import LanguageModel
-from verifine.models.network.forward import head_weight, tree_hidden_states, tree_logprobs
+from verifine.models.network.forward import tree_hidden_states, tree_logprobs
 from verifine.models.network.lora import adapters_off, has_adapters
 from verifine.models.network.tree import Branch, Tree, grow_tree
 from verifine.types import Rollout, Sampling
@@ -62,7 +62,7 @@ class ModelPolicy:
         # At temperature 0 nothing is drawn; log-probabilities are then those at temperature 1.
         temperature = sampling.temperature or 1.0
         tree = self._tree(rollouts)
-        logprobs, _ = tree_logprobs(self._model.network, tree, temperature, self._model.compute_dtype)
+        logprobs, _ = tree_logprobs(self._model.network, self._model.head, tree, temperature, self._model.compute_dtype)
         values = iter(logprobs.tolist())
         return [[next(values) for _ in rollout.token_ids] for rollout in rollouts]
 
@@ -76,8 +76,9 @@ class ModelPolicy:
     def logits(self, rollouts: Sequence[Rollout]) -> Float[Tensor, "n V"]:
         network, dtype, tree = self._model.network, self._model.compute_dtype, self._tree(rollouts)
         hidden = tree_hidden_states(network, tree, dtype).to(dtype)
-        logits = (hidden @ head_weight(network).to(dtype).T).to(torch.promote_types(dtype, torch.float32))
-        return tree.spread(logits)
+        head = self._model.head
+        logits = (hidden @ head.weight.to(dtype).T).to(torch.promote_types(dtype, torch.float32))
+        return tree.spread(head.without_missing(logits))
 
     def export(self, folder: Path, disk: Disk) -> None:
         save_model(self._model, folder, disk)

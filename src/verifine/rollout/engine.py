@@ -49,7 +49,7 @@ class RolloutEngine(Protocol):
         """`sampling.group_size` rollouts for each prompt, in the order of the prompts.
 
         Raises:
-            EngineError: a prompt and its answer do not fit the model's context.
+            EngineError: a prompt has an id that no token has, or does not fit the model's context with its answer.
         """
         ...
 

@@ -2,9 +2,14 @@
 
     @pytest.mark.parametrize("check", ENGINE_CHECKS)
     def test_my_engine(check: EngineCheck) -> None:
-        check(EngineCase(make=my_engine, prompts=my_prompts, sampling=my_sampling, other_weights=my_weights))
+        check(EngineCase(make=my_engine, tokenizer=my_tokenizer, prompts=my_prompts, sampling=my_sampling,
+                         other_weights=my_weights))
 
 `ANSWER_CHECKS` also hold for an engine that makes answers up, such as `ScriptedEngine`.
+
+Two things that other engines do differently unless they are told. vLLM samples from all rows of the vocabulary, also
+from those that only pad it: give it `allowed_token_ids`, the ids of the tokenizer. And it removes a stop text from the
+answer: set `include_stop_str_in_output`, which ends the text with it and keeps the sampled tokens.
 """
 
 from __future__ import annotations
@@ -12,6 +17,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+
+from transformers import PreTrainedTokenizerFast
 
 from verifine.errors import EngineError
 from verifine.models.fingerprint import take_fingerprint
@@ -29,10 +36,12 @@ class EngineCase:
 
     make: Callable[[], RolloutEngine]
     """Makes an engine, always with the same weights."""
+    tokenizer: PreTrainedTokenizerFast
+    """Of the model. Some tokens should be of several characters, and the model should have more rows than tokens."""
     prompts: Sequence[Prompt]
     """Three or more, of different lengths, and two of them with a common beginning."""
     sampling: Sampling
-    """With temperature 1 and no stop string. Some answers should end before `max_new_tokens`, and some should not."""
+    """With temperature 1 and no stop text. Some answers should end before `max_new_tokens`, and some should not."""
     other_weights: Weights
     """Weights with the same names and shapes that give other answers."""
 
@@ -148,14 +157,66 @@ def check_a_low_temperature_makes_answers_likelier(case: EngineCase) -> None:
     assert means[1] > means[0]
 
 
-def check_a_stop_string_ends_an_answer_and_is_kept(case: EngineCase) -> None:
+def check_a_stop_text_ends_an_answer_and_is_kept(case: EngineCase) -> None:
     engine = case.make()
     free = max(case.rollouts(engine), key=lambda rollout: len(rollout.text))
     stop = free.text[len(free.text) // 2 :][:2]
     stopped = {rollout.text: rollout for rollout in case.rollouts(engine, replace(case.sampling, stop=(stop,)))}
     expected = free.text[: free.text.index(stop) + len(stop)]
     assert stopped[expected].finish_reason is FinishReason.STOP
-    assert all(stop not in text[: -len(stop)] for text in stopped)
+    assert all(text.endswith(stop) for text in stopped if stop in text)
+    assert all(stop not in text[:-1] for text in stopped)
+
+
+def check_a_stop_text_may_end_within_a_token(case: EngineCase) -> None:
+    """The text ends with it, the whole token was sampled, and the answer is not cut off."""
+    engine = case.make()
+    free, count, stop = _find_stop_within_a_token(case, case.rollouts(engine))
+    sampling = replace(case.sampling, stop=("no answer says this", stop))
+    for limit in (case.sampling.max_new_tokens, count):
+        stopped = case.rollouts(engine, replace(sampling, max_new_tokens=limit))
+        (same,) = [each for each in stopped if each.prompt == free.prompt and each.token_ids == free.token_ids[:count]]
+        assert same.text == free.text[: free.text.index(stop) + len(stop)]
+        assert same.finish_reason is FinishReason.STOP
+        assert len(same.behaviour_logprobs) == count
+        assert [span.tokens for span in same.versions] == [count]
+
+
+def check_a_stop_text_in_the_prompt_does_not_count(case: EngineCase) -> None:
+    """Nor one that begins in the prompt and ends in the answer."""
+    engine = case.make()
+    free = case.rollouts(engine)
+    for first in free:
+        asked = case.tokenizer.decode(first.prompt.token_ids)
+        stop = (asked, asked[-1] + first.text[:1])
+        for before, after in zip(free, case.rollouts(engine, replace(case.sampling, stop=stop)), strict=True):
+            if not any(each in before.text for each in stop):
+                assert (after.token_ids, after.text) == (before.token_ids, before.text)
+
+
+def check_only_ids_with_a_token_are_sampled(case: EngineCase) -> None:
+    """And the others have no probability: those of the tokens add up to 1, as they do for the learner."""
+    engine, known = case.make(), sorted(case.tokenizer.get_vocab().values())
+    for temperature in (1.0, 10.0, 0.0):
+        for rollout in case.rollouts(engine, replace(case.sampling, temperature=temperature)):
+            assert set(known).issuperset(rollout.token_ids)
+    flat = replace(case.sampling, temperature=10.0, max_new_tokens=1)
+    first = case.rollouts(engine, flat)[0]
+    every = [replace(first, token_ids=(token_id,)) for token_id in known]
+    total = math.fsum(math.exp(row[0]) for row in engine.logprobs(every, flat))
+    assert abs(total - 1) <= min(engine.traits.rounding_nats, 0.01)
+
+
+def check_a_prompt_with_an_unknown_id_is_refused(case: EngineCase) -> None:
+    unknown = max(case.tokenizer.get_vocab().values()) + 1
+    prompt = replace(case.prompts[0], token_ids=(*case.prompts[0].token_ids, unknown))
+    refusal = ""
+    try:
+        case.make().generate([prompt], case.sampling)
+    except EngineError as error:
+        refusal = str(error)
+    assert prompt.id in refusal
+    assert str(unknown) in refusal
 
 
 def check_new_weights_give_other_answers(case: EngineCase) -> None:
@@ -195,14 +256,31 @@ ENGINE_CHECKS: tuple[EngineCheck, ...] = (
     check_random_numbers_follow_from_seed_step_prompt_and_sample,
     check_greedy_answers_are_all_alike,
     check_a_low_temperature_makes_answers_likelier,
-    check_a_stop_string_ends_an_answer_and_is_kept,
+    check_a_stop_text_ends_an_answer_and_is_kept,
+    check_a_stop_text_may_end_within_a_token,
+    check_a_stop_text_in_the_prompt_does_not_count,
+    check_only_ids_with_a_token_are_sampled,
     check_new_weights_give_other_answers,
     check_a_prompt_beyond_the_context_is_refused,
+    check_a_prompt_with_an_unknown_id_is_refused,
 )
 
 
 def _tokens(groups: Sequence[Group]) -> list[list[tuple[int, ...]]]:
     return [[rollout.token_ids for rollout in group.rollouts] for group in groups]
+
+
+def _find_stop_within_a_token(case: EngineCase, rollouts: Sequence[Rollout]) -> tuple[Rollout, int, str]:
+    """An answer, how many of its tokens complete a stop text within the last of them, and that stop text."""
+    for rollout in rollouts:
+        for count, token_id in enumerate(rollout.token_ids, start=1):
+            before = case.tokenizer.decode(rollout.token_ids[: count - 1], skip_special_tokens=True)
+            end = len(before) + 1
+            stop = rollout.text[max(end - 3, 0) : end]
+            is_long = len(case.tokenizer.decode([token_id], skip_special_tokens=True)) > 1
+            if is_long and rollout.text.find(stop) + len(stop) == end:
+                return rollout, count, stop
+    raise AssertionError("no token of several characters was sampled; give the case a tokenizer with more of them")
 
 
 def _assert_near(rollouts: Sequence[Rollout], logprobs: Sequence[Sequence[float]], allowed: float) -> None:

@@ -2,7 +2,7 @@
 
 @pytest.mark.parametrize("check", LEARNER_CHECKS)
 def test_my_learner(check: LearnerCheck, tmp_path: Path) -> None:
-check(LearnerCase(make=my_learner, groups=sample_groups(model), algorithm=default_algorithm("grpo")))
+check(LearnerCase(make=my_learner, tokenizer=model.tokenizer, groups=sample_groups(model), algorithm=algorithm))
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from verifine.algorithms.algorithm import Algorithm
 from verifine.batch import RolloutBatch, collate
+from verifine.errors import TrainingError
 from verifine.learner.learner import Learner, LearnerState, TrainingBatch, UpdateOutcome, UpdateReport
 from verifine.testing.training_batches import MAX_TOKENS
 from verifine.types import Group
@@ -25,6 +27,9 @@ WHOLE, PARTS = 10_000, 40
 TOLERANCE = 1e-5
 """Relative difference that another order of adding up makes in float32."""
 
+SAMPLING_TOLERANCE = 1e-3
+"""Largest difference, in nats, to the log-probabilities of an engine that samples in float32."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnerCase:
@@ -32,6 +37,8 @@ class LearnerCase:
 
     make: Callable[[int], Learner]
     """Makes a learner that reads so many tokens at a time, always with the same weights."""
+    tokenizer: PreTrainedTokenizerFast
+    """Of the model, which should have more rows than tokens."""
     groups: Sequence[Group]
     """Graded answers of its policy; at least two groups have different scores."""
     algorithm: Algorithm
@@ -145,6 +152,30 @@ def check_a_restored_learner_continues_to_the_bit(case: LearnerCase) -> None:
     assert all(torch.equal(tensor, restored.weights()[name]) for name, tensor in learner.weights().items())
 
 
+def check_log_probabilities_are_those_of_sampling(case: LearnerCase) -> None:
+    """Also where the model has more rows than tokens: an engine gives these no probability."""
+    learner = case.make(WHOLE)
+    training_batch = case.training_batch(learner)
+    own = replace(training_batch, estimates=replace(training_batch.estimates, old_logprobs=None))
+    assert case.update(learner, own).sums.metrics()["mismatch/max"] <= SAMPLING_TOLERANCE
+
+
+def check_an_answer_with_an_unknown_id_is_refused(case: LearnerCase) -> None:
+    learner = case.make(WHOLE)
+    before = _copy(learner.state())
+    unknown = max(case.tokenizer.get_vocab().values()) + 1
+    first = case.groups[0]
+    answer = replace(first.rollouts[0], token_ids=(unknown, *first.rollouts[0].token_ids[1:]))
+    wrong = replace(first, rollouts=(answer, *first.rollouts[1:]))
+    refusal = ""
+    try:
+        case.update(learner, case.training_batch(learner, [wrong, *case.groups[1:]]))
+    except TrainingError as error:
+        refusal = str(error)
+    assert str(unknown) in refusal
+    assert _equal(before, learner.state())
+
+
 LEARNER_CHECKS: Sequence[LearnerCheck] = (
     check_estimates_change_nothing,
     check_an_update_changes_the_weights_and_counts,
@@ -154,6 +185,8 @@ LEARNER_CHECKS: Sequence[LearnerCheck] = (
     check_nothing_is_learned_without_advantages,
     check_an_infinite_gradient_leaves_the_weights,
     check_a_restored_learner_continues_to_the_bit,
+    check_log_probabilities_are_those_of_sampling,
+    check_an_answer_with_an_unknown_id_is_refused,
 )
 
 

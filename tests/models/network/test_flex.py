@@ -35,9 +35,10 @@ def test_the_fused_kernel_sees_what_blocks_see(architecture: Architecture, tmp_p
 def test_gradients_on_a_gpu_are_those_on_the_cpu(architecture: Architecture, tmp_path: Path) -> None:
     gradients = []
     for device in ("cpu", "cuda"):
-        network = load_tiny_model(tmp_path, architecture).network.to(device)
+        model = load_tiny_model(tmp_path, architecture)
+        network = model.network.to(device)
         tree = grow_tree(BRANCHES, torch.device(device))
-        logprobs, _ = tree_logprobs(network, tree, 1.0, torch.float32)
+        logprobs, _ = tree_logprobs(network, model.head, tree, 1.0, torch.float32)
         (logprobs * torch.linspace(-1, 1, len(logprobs), device=device)).sum().backward()
         gradients.append(torch.cat([p.grad.flatten().cpu() for p in network.parameters() if p.grad is not None]))
     assert ((gradients[0] - gradients[1]).norm() / gradients[0].norm()).item() < 1e-3

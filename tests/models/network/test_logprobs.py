@@ -5,6 +5,7 @@ import torch
 
 from verifine.models.network import logprobs as module
 from verifine.models.network.logprobs import token_logprobs
+from verifine.models.network.vocabulary import VocabularyHead
 
 
 def inputs(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -18,7 +19,7 @@ def inputs(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
 def test_logprobs_and_entropy_are_those_of_the_whole_softmax(temperature: float) -> None:
     hidden, head, targets = inputs(torch.float32)
     distribution = (hidden @ head.T / temperature).log_softmax(dim=-1)
-    logprobs, entropy = token_logprobs(hidden, head, targets, temperature)
+    logprobs, entropy = token_logprobs(hidden, VocabularyHead(weight=head), targets, temperature)
     torch.testing.assert_close(logprobs, distribution.gather(1, targets[:, None])[:, 0])
     torch.testing.assert_close(entropy, -(distribution.exp() * distribution).sum(dim=-1))
 
@@ -28,7 +29,7 @@ def test_gradients_are_those_of_the_whole_softmax() -> None:
     slopes = torch.linspace(-1, 1, 7)
     results = []
     for compute in (
-        lambda h, w: token_logprobs(h, w, targets, 0.7)[0],
+        lambda h, w: token_logprobs(h, VocabularyHead(weight=w), targets, 0.7)[0],
         lambda h, w: (h @ w.T / 0.7).log_softmax(dim=-1).gather(1, targets[:, None])[:, 0],
     ):
         leaves = hidden.clone().requires_grad_(), head.clone().requires_grad_()
@@ -42,13 +43,13 @@ def test_gradients_of_both_outputs_agree_with_finite_differences(chunk: int, mon
     hidden, head, targets = inputs(torch.float64)
     monkeypatch.setattr(module, "CHUNK_LOGITS", chunk * head.shape[0])
     leaves = hidden.requires_grad_(), head.requires_grad_()
-    assert torch.autograd.gradcheck(lambda h, w: token_logprobs(h, w, targets, 0.7), leaves)
-    assert torch.autograd.gradcheck(lambda h, w: token_logprobs(h, w, targets, 0.7)[1], leaves)
+    assert torch.autograd.gradcheck(lambda h, w: token_logprobs(h, VocabularyHead(weight=w), targets, 0.7), leaves)
+    assert torch.autograd.gradcheck(lambda h, w: token_logprobs(h, VocabularyHead(weight=w), targets, 0.7)[1], leaves)
 
 
 def test_a_frozen_head_gets_no_gradient() -> None:
     hidden, head, targets = inputs(torch.float64)
-    logprobs, _ = token_logprobs(hidden.requires_grad_(), head, targets, 1.0)
+    logprobs, _ = token_logprobs(hidden.requires_grad_(), VocabularyHead(weight=head), targets, 1.0)
     logprobs.sum().backward()
     assert hidden.grad is not None
     assert head.grad is None
@@ -56,7 +57,7 @@ def test_a_frozen_head_gets_no_gradient() -> None:
 
 def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden, head, targets = inputs(torch.float32)
-    whole, _ = token_logprobs(hidden, head, targets, 1.0)
+    whole, _ = token_logprobs(hidden, VocabularyHead(weight=head), targets, 1.0)
     monkeypatch.setattr(module, "CHUNK_LOGITS", 2 * head.shape[0])
-    chunked, _ = token_logprobs(hidden, head, targets, 1.0)
+    chunked, _ = token_logprobs(hidden, VocabularyHead(weight=head), targets, 1.0)
     torch.testing.assert_close(chunked, whole)

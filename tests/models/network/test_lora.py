@@ -47,7 +47,7 @@ def moved(model: LanguageModel) -> LanguageModel:
 
 def logprobs(model: LanguageModel) -> Tensor:
     with torch.no_grad():
-        return tree_logprobs(model.network, TREE, 1.0, model.compute_dtype)[0]
+        return tree_logprobs(model.network, model.head, TREE, 1.0, model.compute_dtype)[0]
 
 
 def trained(model: LanguageModel) -> dict[str, Tensor]:
@@ -69,7 +69,7 @@ def test_a_model_computes_the_same_until_its_adapters_move(
 @both_architectures
 def test_only_the_adapters_learn(architecture: Architecture, tmp_path: Path) -> None:
     model = moved(adapted(tmp_path, architecture))
-    tree_logprobs(model.network, TREE, 1.0, torch.float32)[0].sum().backward()
+    tree_logprobs(model.network, model.head, TREE, 1.0, torch.float32)[0].sum().backward()
     learning = {name for name, parameter in model.network.named_parameters() if parameter.grad is not None}
     places = [
         f"layers.{layer}.{room}.{name}"
@@ -127,7 +127,7 @@ def test_a_gradient_goes_on_after_the_adapters_were_off(tmp_path: Path) -> None:
     gradients = []
     for looks_at_the_start in (False, True):
         model = moved(adapted(tmp_path))
-        policy = tree_logprobs(model.network, TREE, 1.0, torch.float32)[0]
+        policy = tree_logprobs(model.network, model.head, TREE, 1.0, torch.float32)[0]
         if looks_at_the_start:
             with adapters_off(model.network):
                 logprobs(model)

@@ -14,10 +14,11 @@ from transformers import AutoModelForCausalLM, Gemma3TextConfig, PretrainedConfi
 from verifine.errors import ModelError
 from verifine.models.load import LanguageModel
 from verifine.models.network.attention import IMPLEMENTATION, TreeAttention
-from verifine.models.network.forward import head_weight, hidden_states, matmul_precision
+from verifine.models.network.forward import hidden_states, matmul_precision
 from verifine.models.network.lora import attach_lora, merged_weights
 from verifine.models.network.quantized import Int8Linear, QuantizedCopy, int8_is_exact, int8_is_faster, quantize_rows
 from verifine.models.network.tree import Branch, grow_tree
+from verifine.models.network.vocabulary import Vocabulary, head_weight
 from verifine.testing import Architecture, load_tiny_model
 
 needs_exact_int8 = pytest.mark.skipif(not int8_is_exact(), reason="this processor's int8 products overflow")
@@ -42,6 +43,10 @@ def layer(inputs: int = 96, outputs: int = 40, bias: bool = True) -> tuple[Int8L
     weight = draw(outputs, inputs, seed=2)
     made.quantize(weight)
     return made, weight
+
+
+def every_row(network: PreTrainedModel) -> Vocabulary:
+    return Vocabulary(size=len(head_weight(network)))
 
 
 @torch.no_grad()
@@ -158,7 +163,7 @@ def test_a_quantized_copy_computes_nearly_what_the_original_does(
 ) -> None:
     network = load_tiny_model(tmp_path, architecture).network
     before = logprobs_of(network)
-    quantized = QuantizedCopy(network, head=head)
+    quantized = QuantizedCopy(network, every_row(network), head=head)
     assert 1e-4 < distance(quantized, network) < 0.1
     assert torch.equal(logprobs_of(network), before), "the original is as it was"
     assert not list(linears(quantized.network))
@@ -176,7 +181,7 @@ def test_other_architectures_have_quantized_copies_too(config: PretrainedConfig)
         for name, parameter in network.named_parameters():
             if name.endswith("bias"):
                 parameter.data.normal_()
-    quantized = QuantizedCopy(network, head=True)
+    quantized = QuantizedCopy(network, every_row(network), head=True)
     assert 1e-6 < distance(quantized, network) < 0.1
 
 
@@ -184,7 +189,7 @@ def test_other_architectures_have_quantized_copies_too(config: PretrainedConfig)
 @both_architectures
 def test_everything_but_linear_weights_is_shared(architecture: Architecture, tmp_path: Path) -> None:
     network = load_tiny_model(tmp_path, architecture).network
-    quantized = QuantizedCopy(network, head=False)
+    quantized = QuantizedCopy(network, every_row(network), head=False)
     theirs = dict([*network.named_parameters(), *network.named_buffers()])
     shared = dict([*quantized.network.named_parameters(), *quantized.network.named_buffers()])
     replaced = {f"model.{name}.weight" for name, _ in linears(network)}
@@ -196,7 +201,7 @@ def test_everything_but_linear_weights_is_shared(architecture: Architecture, tmp
 @pytest.mark.parametrize("head", [True, False])
 def test_a_refresh_takes_over_what_changed_in_place(head: bool, tmp_path: Path) -> None:
     network = load_tiny_model(tmp_path, "qwen3").network
-    quantized = QuantizedCopy(network, head=head)
+    quantized = QuantizedCopy(network, every_row(network), head=head)
     with torch.no_grad():
         for index, parameter in enumerate(network.parameters()):
             parameter.add_(0.1 * draw(*parameter.shape, seed=index))
@@ -218,7 +223,7 @@ def moved(model: LanguageModel) -> LanguageModel:
 @both_architectures
 def test_adapters_are_merged(architecture: Architecture, tmp_path: Path) -> None:
     model = attach_lora(load_tiny_model(tmp_path / "adapted", architecture), 4, 8, "all-linear", seed=0)
-    quantized = QuantizedCopy(model.network, head=False)
+    quantized = QuantizedCopy(model.network, model.vocabulary, head=False)
     stale = distance(quantized, moved(model).network)
     quantized.refresh()
     assert distance(quantized, model.network) < 0.3 * stale
@@ -240,7 +245,7 @@ def test_adapters_are_merged(architecture: Architecture, tmp_path: Path) -> None
 @needs_exact_int8
 def test_a_quantized_copy_can_be_sampled_under_autocast(tmp_path: Path) -> None:
     network = load_tiny_model(tmp_path).network
-    quantized = QuantizedCopy(network, head=True)
+    quantized = QuantizedCopy(network, every_row(network), head=True)
     with matmul_precision(network.device, torch.bfloat16):
         found = logprobs_of(quantized.network, quantized.logits)
     assert (found - logprobs_of(network)).abs().mean() < 0.1
@@ -249,7 +254,7 @@ def test_a_quantized_copy_can_be_sampled_under_autocast(tmp_path: Path) -> None:
 def test_other_devices_are_refused(tmp_path: Path) -> None:
     network = load_tiny_model(tmp_path).network.to("meta")
     with pytest.raises(ModelError, match="engine.precision"):
-        QuantizedCopy(network, head=False)
+        QuantizedCopy(network, every_row(network), head=False)
 
 
 @needs_exact_int8

@@ -27,7 +27,7 @@ def tree_of(model: LanguageModel) -> Tree:
 
 
 def gradients(model: LanguageModel) -> list[Tensor]:
-    logprobs, entropy = tree_logprobs(model.network, tree_of(model), 1.0, model.compute_dtype)
+    logprobs, entropy = tree_logprobs(model.network, model.head, tree_of(model), 1.0, model.compute_dtype)
     (logprobs.sum() + 0.1 * entropy.sum()).backward()
     found = [parameter.grad for parameter in model.network.parameters() if parameter.grad is not None]
     model.network.zero_grad(set_to_none=True)
@@ -49,7 +49,7 @@ def counted() -> Iterator[dict[int, int]]:
 
 def kept_bytes(model: LanguageModel) -> int:
     with counted() as kept:
-        outcome = tree_logprobs(model.network, tree_of(model), 1.0, model.compute_dtype)
+        outcome = tree_logprobs(model.network, model.head, tree_of(model), 1.0, model.compute_dtype)
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.network.parameters()}
     assert outcome[0].requires_grad
     return sum(size for place, size in kept.items() if place not in weights)

@@ -78,7 +78,7 @@ EXACT = replace(SAMPLING, is_exact=True)
 
 def test_an_int8_copy_is_sampled_from_unless_the_policy_itself_is_asked_for(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
-    quantized = QuantizedCopy(model.network, head=True)
+    quantized = QuantizedCopy(model.network, model.vocabulary, head=True)
     engine = NativeEngine(model, quantized=quantized)
     asked = prompts(model, ["abc", "zz"])
     assert tokens(engine.generate(asked, EXACT)) == tokens(NativeEngine(model).generate(asked, SAMPLING))
@@ -107,7 +107,7 @@ def test_an_engine_tells_what_its_copy_takes_and_rounds(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     plain = NativeEngine(model).traits
     assert (plain.is_exact, plain.resident_bytes, plain.rounding_nats) == (True, 0, 1e-3)
-    copied = NativeEngine(model, quantized=QuantizedCopy(model.network, head=True)).traits
+    copied = NativeEngine(model, quantized=QuantizedCopy(model.network, model.vocabulary, head=True)).traits
     assert (copied.is_exact, copied.rounding_nats) == (False, 0.6)
     # A byte a weight, besides the scales, which are much of a model that is 64 wide.
     planned = NativeEngineConfig(precision="int8").copy_bytes(model.parameter_count)
@@ -131,12 +131,15 @@ def test_behaviour_logprobs_are_the_models_own(architecture: Architecture, tempe
 @torch.no_grad()
 def learners_logprobs(model: LanguageModel, rollouts: list[Rollout], temperature: float) -> list[list[float]]:
     branches = [Branch(prompt=each.prompt.token_ids, completions=[each.token_ids]) for each in rollouts]
-    return [tree_logprobs(model.network, grow_tree([b]), temperature, torch.float32)[0].tolist() for b in branches]
+    return [
+        tree_logprobs(model.network, model.head, grow_tree([b]), temperature, torch.float32)[0].tolist()
+        for b in branches
+    ]
 
 
 def test_logprobs_are_those_of_what_is_sampled_from(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
-    engine = NativeEngine(model, quantized=QuantizedCopy(model.network, head=True))
+    engine = NativeEngine(model, quantized=QuantizedCopy(model.network, model.vocabulary, head=True))
     sampling = replace(SAMPLING, temperature=0.7)
     rollouts = [r for g in engine.generate(prompts(model, ["abc", "zz"]), sampling) for r in g.rollouts]
     exact = replace(sampling, is_exact=True)

@@ -13,6 +13,7 @@ from verifine.models.network.attention import Attention, TreeAttention
 from verifine.models.network.flex import FlexTreeAttention
 from verifine.models.network.logprobs import token_logprobs
 from verifine.models.network.tree import Tree
+from verifine.models.network.vocabulary import VocabularyHead
 
 
 def hidden_states(
@@ -26,19 +27,12 @@ def hidden_states(
     return hidden
 
 
-def head_weight(model: PreTrainedModel) -> Float[Tensor, "V H"]:
-    """The matrix that turns hidden states into logits."""
-    weight = model.get_output_embeddings().weight
-    assert isinstance(weight, Tensor)
-    return weight
-
-
 def tree_logprobs(
-    model: PreTrainedModel, tree: Tree, temperature: float, compute_dtype: torch.dtype
+    model: PreTrainedModel, head: VocabularyHead, tree: Tree, temperature: float, compute_dtype: torch.dtype
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """The log-probability and entropy of every completion token of a tree, in the tree's order."""
     hidden = tree_hidden_states(model, tree, compute_dtype)
-    return predicted_logprobs(model, hidden.to(compute_dtype), tree, temperature)
+    return predicted_logprobs(head, hidden.to(compute_dtype), tree, temperature)
 
 
 def tree_hidden_states(model: PreTrainedModel, tree: Tree, compute_dtype: torch.dtype) -> Float[Tensor, "U H"]:
@@ -49,10 +43,10 @@ def tree_hidden_states(model: PreTrainedModel, tree: Tree, compute_dtype: torch.
 
 
 def predicted_logprobs(
-    model: PreTrainedModel, hidden: Float[Tensor, "U H"], tree: Tree, temperature: float
+    head: VocabularyHead, hidden: Float[Tensor, "U H"], tree: Tree, temperature: float
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """The log-probability and entropy of every completion token, from the hidden states of the predictions."""
-    logprobs, entropy = token_logprobs(hidden, head_weight(model), tree.targets, temperature)
+    logprobs, entropy = token_logprobs(hidden, head, tree.targets, temperature)
     return tree.spread(logprobs), tree.spread(entropy)
 
 

@@ -8,40 +8,46 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from verifine.models.network.vocabulary import VocabularyHead
+
 CHUNK_LOGITS = 1 << 23
 """Logits computed at a time: 32 MiB in float32."""
 
 
 def token_logprobs(
     hidden: Float[Tensor, "N H"],
-    head: Float[Tensor, "V H"],
+    head: VocabularyHead,
     targets: Int[Tensor, " N"],
     temperature: float,
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """The log-probability of each target token, and the entropy of its distribution.
 
-    The distribution is `softmax(hidden @ head.T / temperature)`, in float32 or better. Matrix products are computed in
-    the type of `hidden`. Logits are computed in chunks, and again in the backward pass.
+    The distribution is `softmax(logits / temperature)` over the ids with a token, in float32 or better. Matrix products
+    are computed in the type of `hidden`. Logits are computed in chunks, and again in the backward pass.
     """
-    logprobs, entropy = _TokenLogprobs.apply(hidden, head, targets, temperature)  # type: ignore[no-untyped-call]
+    logprobs, entropy = _TokenLogprobs.apply(  # type: ignore[no-untyped-call]
+        hidden, head.weight, targets, temperature, head
+    )
     return logprobs, entropy
 
 
 class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        weight, exact = head.to(hidden.dtype), _exact(hidden.dtype)
+    def forward(
+        ctx: Any, hidden: Tensor, parameter: Tensor, targets: Tensor, temperature: float, head: VocabularyHead
+    ) -> tuple[Tensor, Tensor]:
+        weight, exact = parameter.to(hidden.dtype), _exact(hidden.dtype)
         logprobs = torch.empty(len(targets), dtype=exact, device=hidden.device)
         entropy = torch.empty_like(logprobs)
-        for rows in _chunks(len(targets), head.shape[0]):
-            logits = _logits(hidden[rows], weight, temperature)
+        for rows in _chunks(len(targets), len(weight)):
+            logits = _logits(hidden[rows], weight, head, temperature)
             probabilities = torch.softmax(logits, dim=-1)
             highest, likeliest = probabilities.max(dim=-1, keepdim=True)
             log_total = logits.gather(1, likeliest) - highest.log()
             logprobs[rows] = (logits.gather(1, targets[rows, None]) - log_total).squeeze(1)
             entropy[rows] = log_total.squeeze(1) - torch.bmm(probabilities[:, None], logits[..., None]).flatten()
         ctx.save_for_backward(hidden, targets)
-        ctx.head = head  # the parameter itself, because the backward pass adds to its gradient
+        ctx.head = head  # with the parameter itself, because the backward pass adds to its gradient
         ctx.temperature = temperature
         ctx.set_materialize_grads(False)
         return logprobs, entropy
@@ -49,19 +55,19 @@ class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def backward(
         ctx: Any, grad_logprobs: Tensor | None, grad_entropy: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, None, None]:
+    ) -> tuple[Tensor, Tensor | None, None, None, None]:
         """An incoming gradient is None if that output was not used; a returned one is None if it is not needed."""
         hidden, targets = ctx.saved_tensors
-        head = ctx.head
-        weight = head.to(hidden.dtype)
+        head, parameter = ctx.head, ctx.head.weight
+        weight = parameter.to(hidden.dtype)
         grad_hidden = torch.empty_like(hidden)
         # The vocabulary is large, so its gradient is added to the parameter's own if that exists.
-        gathered = head.grad if head.is_leaf else None
+        gathered = parameter.grad if parameter.is_leaf else None
         grad_head = None
         if ctx.needs_input_grad[1]:
-            grad_head = torch.zeros_like(head, dtype=_exact(hidden.dtype)) if gathered is None else gathered
-        for rows in _chunks(len(targets), head.shape[0]):
-            logits = _logits(hidden[rows], weight, ctx.temperature)
+            grad_head = torch.zeros_like(parameter, dtype=_exact(hidden.dtype)) if gathered is None else gathered
+        for rows in _chunks(len(targets), len(weight)):
+            logits = _logits(hidden[rows], weight, head, ctx.temperature)
             slope, bend = (
                 None if grad is None else grad[rows, None] / ctx.temperature for grad in (grad_logprobs, grad_entropy)
             )
@@ -69,13 +75,18 @@ class _TokenLogprobs(torch.autograd.Function):
             grad_hidden[rows] = grad_logits @ weight
             if grad_head is not None:
                 _add_product(grad_head, grad_logits.T, hidden[rows])
-        returned = None if grad_head is None or gathered is not None else grad_head.to(head.dtype)
-        return grad_hidden, returned, None, None
+        returned = None if grad_head is None or gathered is not None else grad_head.to(parameter.dtype)
+        return grad_hidden, returned, None, None, None
 
 
-def _logits(hidden: Float[Tensor, "R H"], weight: Float[Tensor, "V H"], temperature: float) -> Float[Tensor, "R V"]:
-    """In float32 or better. Rows are as long as the vocabulary, so there are as few operations as possible."""
-    logits = (hidden @ weight.T).to(_exact(hidden.dtype))
+def _logits(
+    hidden: Float[Tensor, "R H"], weight: Float[Tensor, "V H"], head: VocabularyHead, temperature: float
+) -> Float[Tensor, "R V"]:
+    """In float32 or better. Rows are as long as the vocabulary, so there are as few operations as possible.
+
+    `weight` is that of `head` in the type of `hidden`.
+    """
+    logits = head.without_missing((hidden @ weight.T).to(_exact(hidden.dtype)))
     return logits if temperature == 1 else logits.div_(temperature)
 
 

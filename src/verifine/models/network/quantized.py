@@ -19,9 +19,10 @@ from transformers import PreTrainedModel
 
 from verifine.errors import ModelError
 from verifine.models.network.attention import TreeAttention
-from verifine.models.network.forward import head_weight, hidden_states
+from verifine.models.network.forward import hidden_states
 from verifine.models.network.lora import ADAPTER
 from verifine.models.network.tree import Branch, grow_tree
+from verifine.models.network.vocabulary import Vocabulary, VocabularyHead
 
 LARGEST = 127
 """The largest number that is used; int8 also has -128, which is left out to keep the range symmetric."""
@@ -36,7 +37,7 @@ class QuantizedCopy:
     Embeddings, norms, biases and buffers are the original's own tensors. For inference only: it has no gradients.
     """
 
-    def __init__(self, network: PreTrainedModel, *, head: bool) -> None:
+    def __init__(self, network: PreTrainedModel, vocabulary: Vocabulary, *, head: bool) -> None:
         """Quantises a copy of `network`; with `head`, the vocabulary head as well.
 
         Raises:
@@ -52,12 +53,12 @@ class QuantizedCopy:
                 "same."
             )
         tensors = [*network.parameters(), *network.buffers()]
-        self._original = network
         self.network: PreTrainedModel = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors}).eval()
         """It is used like the original; its hidden states are input for `logits`."""
-        sizes, hidden_sizes = _channel_sizes(self.network)
+        sizes, hidden_sizes = _channel_sizes(self.network, vocabulary)
         self._layers = list(_replace_linears(network.base_model, self.network.base_model, sizes))
-        self._head = Int8Linear(head_weight(network).shape[0], None, hidden_sizes) if head else None
+        self._vocabulary_head = VocabularyHead.of(network, vocabulary)
+        self._head = Int8Linear(len(self._vocabulary_head.weight), None, hidden_sizes) if head else None
         self.refresh()
 
     @property
@@ -72,14 +73,13 @@ class QuantizedCopy:
         for source, layer in self._layers:
             layer.quantize(_weight(source))
         if self._head is not None:
-            self._head.quantize(head_weight(self._original))
+            self._head.quantize(self._vocabulary_head.weight)
 
     def logits(self, hidden: Float[Tensor, "R H"]) -> Float[Tensor, "R V"]:
         """The output of the vocabulary head."""
         if self._head is None:
-            return nn.functional.linear(hidden, head_weight(self._original))
-        logits: Tensor = self._head(hidden)
-        return logits
+            return self._vocabulary_head.logits(hidden)
+        return self._vocabulary_head.without_missing(self._head(hidden))
 
 
 class Int8Linear(nn.Module):
@@ -158,7 +158,9 @@ def _damping(sizes: Float[Tensor, " I"]) -> Float[Tensor, " I"]:
 
 
 @torch.no_grad()
-def _channel_sizes(network: PreTrainedModel) -> tuple[dict[nn.Module, Float[Tensor, " I"]], Float[Tensor, " H"]]:
+def _channel_sizes(
+    network: PreTrainedModel, vocabulary: Vocabulary
+) -> tuple[dict[nn.Module, Float[Tensor, " I"]], Float[Tensor, " H"]]:
     """The root mean square of each input channel of the linear layers on a probe, and of the last hidden states."""
     sizes: dict[nn.Module, Tensor] = {}
 
@@ -167,8 +169,7 @@ def _channel_sizes(network: PreTrainedModel) -> tuple[dict[nn.Module, Float[Tens
 
     layers = [module for module in network.base_model.modules() if isinstance(module, nn.Linear | LoraLayer)]
     hooks = [layer.register_forward_pre_hook(measure) for layer in layers]
-    vocabulary = head_weight(network).shape[0]
-    probe = tuple((7919 * i + 11) % vocabulary for i in range(PROBE_TOKENS))
+    probe = tuple((7919 * i + 11) % vocabulary.size for i in range(PROBE_TOKENS))
     tree = grow_tree([Branch(prompt=probe)])
     hidden = hidden_states(network, tree.token_ids, tree.position_ids, TreeAttention(tree))
     for hook in hooks:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from verifine.models.network.forward import head_weight
+from verifine.models.network.vocabulary import VocabularyHead
 
 
 class ModelRunner(Protocol):
@@ -26,8 +25,9 @@ class ModelRunner(Protocol):
 class OwnWeightsRunner:
     """Runs the learner's own weights: no copy, no synchronisation, no mismatch."""
 
-    def __init__(self, network: PreTrainedModel) -> None:
+    def __init__(self, network: PreTrainedModel, head: VocabularyHead) -> None:
         self.network = network
+        self._head = head
 
     def logits(self, hidden: Float[Tensor, "R H"]) -> Float[Tensor, "R V"]:
-        return torch.nn.functional.linear(hidden, head_weight(self.network))
+        return self._head.logits(hidden)

@@ -88,6 +88,11 @@ class NativeEngine:
                     f"more, but the context of {self._model.name} ends at {self._model.context_length}. Lower "
                     "sampling.max_new_tokens."
                 )
+            if unknown := [token_id for token_id in prompt.token_ids if token_id not in self._model.vocabulary]:
+                raise EngineError(
+                    f"prompt {prompt.id} contains the id {unknown[0]}, and {self._model.name} has no token with that "
+                    "id. Render prompts with the model's own tokenizer."
+                )
         if not prompts:
             return []
         return self._oom_retry.run(
@@ -130,14 +135,14 @@ class NativeEngine:
 
     def _runner(self, sampling: Sampling) -> ModelRunner:
         if self._quantized is None or sampling.is_exact:
-            return OwnWeightsRunner(self._model.network)
+            return OwnWeightsRunner(self._model.network, self._model.head)
         return self._quantized
 
     def _capacity(self, prompts: Sequence[Prompt], sampling: Sampling, cache_bytes: int) -> Capacity:
         """As many groups at a time as fit into `cache_bytes`, but at least one."""
         longest = max(len(prompt.token_ids) for prompt in prompts)
         size = sampling.group_size
-        by_logits = LOGITS_BYTES // (4 * self._model.vocabulary_size * size)
+        by_logits = LOGITS_BYTES // (4 * len(self._model.head.weight) * size)
         groups = min(max(min(cache_bytes // self._group_bytes(prompts, sampling), by_logits), 1), len(prompts))
         return Capacity(
             groups=min(2 * groups, len(prompts)),

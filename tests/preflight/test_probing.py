@@ -12,9 +12,10 @@ from verifine.config.graders import AnyGrader
 from verifine.graders import GradeFunction, Grader, build_grader, callable_grader
 from verifine.preflight.grading import GradingFacts, judge_grading
 from verifine.preflight.probing import COSTLY_ROWS, ENOUGH_S, PROBED_ROWS, Tried, probe_grader
-from verifine.types import Example, Grade, Json, Sample, TokenUsage
+from verifine.types import Example, Grade, Json, Message, Sample, TokenUsage
 
 OUTPUT, GT = "{{ sample.output_text }}", "{{ item.gt_answer }}"
+ASKED = (Message(role="user", content="Answer inside <answer></answer>."),)
 RUN = build_config({"data": {"train": "x.jsonl"}, "algorithm": {"name": "dapo"}, "run": {"steps": 10}})
 NUMBER: dict[str, Json] = {"type": "answer", "compare": "number"}
 JUDGE: dict[str, Json] = {"type": "score_model", "model": "m", "input": [{"role": "user", "content": OUTPUT}]}
@@ -41,7 +42,7 @@ def parse(config: dict[str, Json]) -> AnyGrader:
 
 def rows(count: int, **item: Json) -> list[Example]:
     return [
-        Example(id=str(n), messages=(), item={"gt_answer": str(n), **item}, place=f"x.jsonl line {n}")
+        Example(id=str(n), messages=ASKED, item={"gt_answer": str(n), **item}, place=f"x.jsonl line {n}")
         for n in range(1, count + 1)
     ]
 
@@ -88,7 +89,7 @@ def test_every_row_is_looked_at_held_out_ones_too() -> None:
 
 
 def test_a_row_whose_right_answer_no_grader_accepts_is_disputed() -> None:
-    train = [*rows(20), Example(id="z", messages=(), item={"gt_answer": "<answer>7</answer>"}, place="x.jsonl line 21")]
+    train = [*rows(20), Example(id="z", messages=(), item={"gt_answer": "7</answer>"}, place="x.jsonl line 21")]
     facts = probe_grader(tried({"type": "answer", "compare": "exact"}, train))
     assert (facts.disputed.rows, facts.disputed.count) == (21, 1)
     assert facts.disputed.first[0].place == "x.jsonl line 21"

@@ -135,7 +135,7 @@ def test_a_report_tells_its_parts_in_order(report: Report) -> None:
         "  100 rows to train on, 50 held out",
         "  prompts have 5 to 12 tokens, half of them up to 7; 16 more are kept for the answer",
         "  the model reads 256 tokens",
-        "  right answer  1.00   (written as: <answer>)",
+        "  right answer  1.00   (written as: <answer>; asked for in 16 of 16 prompts)",
         "  64 answers to 8 prompts at temperature 1",
         "     up to 50 %  █████ 5",
         "    always right  ██ 2",

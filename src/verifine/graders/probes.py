@@ -8,8 +8,10 @@ from enum import StrEnum
 
 from verifine.config.graders import GraderTraits
 from verifine.config.graders.fields import GT_ANSWER
-from verifine.config.graders.template import reads_sample
+from verifine.config.graders.template import reads_item, reads_sample
 from verifine.data.field_path import DeadEndError, find_field
+from verifine.graders.reference_answers import AnswerMark, reference_answer
+from verifine.graders.sample_error import SampleError
 from verifine.graders.template import MissingFieldError, reads_null, render
 from verifine.types import Example, Grade, Json, Sample
 
@@ -67,8 +69,8 @@ def plan_attempts(traits: GraderTraits, row: Example, field: str | None) -> list
 
 def right_attempts(traits: GraderTraits, row: Example) -> Iterator[ProbeAnswer]:
     """The right answers of a row, each written in every way."""
-    for reference in find_references(traits, row.item):
-        for way, text in write_right_answers(traits, reference).items():
+    for answer in find_answers(traits, row.item):
+        for way, text in write_right_answers(traits, answer).items():
             yield ProbeAnswer(row=row, probe=Probe.RIGHT, way=way, text=text)
 
 
@@ -111,11 +113,11 @@ def _find(item: Mapping[str, Json], path: str) -> Json:
 def find_references(traits: GraderTraits, item: Mapping[str, Json]) -> list[str]:
     """The right answers of a row: those the grader compares with, and that in `gt_answer`.
 
-    A reference that is made from the answer itself does not count, nor does null.
+    A reference that is made from the answer itself does not count, nor do null and the bare name of a field.
     """
     sample = Sample(output_text="", item=item)
     found = []
-    references = (each for each in traits.references if not reads_sample(each))
+    references = (each for each in traits.references if not reads_sample(each) and not names_field(each, item))
     for template in (*references, GT_ANSWER):
         try:
             if not reads_null(template, sample):
@@ -123,6 +125,35 @@ def find_references(traits: GraderTraits, item: Mapping[str, Json]) -> list[str]
         except MissingFieldError:
             continue
     return list(dict.fromkeys(found))
+
+
+def names_field(reference: str, item: Mapping[str, Json]) -> bool:
+    """Whether a reference without braces is the name of a field, or the path of one, and so most likely meant as it."""
+    return not reads_item(reference) and not reads_sample(reference) and _find(item, reference.strip()) is not None
+
+
+def find_answers(traits: GraderTraits, item: Mapping[str, Json]) -> list[str]:
+    """The right answers of a row as a model would write them.
+
+    Of a worked solution that is what it marks as its answer; the whole of it only for a grader that looks for likeness.
+    """
+    answers: list[str] = []
+    for reference in find_references(traits, item):
+        answer = _marked_answer(reference)
+        answers += [] if answer is None else [answer]
+        answers += [] if traits.is_exact else [reference]
+    return list(dict.fromkeys(answers))
+
+
+def _marked_answer(reference: str) -> str | None:
+    """None: it is a worked solution, and does not say what its answer is."""
+    try:
+        found = reference_answer(reference)
+    except SampleError:
+        return None
+    if found.mark is AnswerMark.MISSING:
+        return None
+    return found.text if found.is_in_a_solution else reference
 
 
 def write_right_answers(traits: GraderTraits, reference: str) -> dict[str, str]:

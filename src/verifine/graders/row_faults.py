@@ -8,20 +8,25 @@ from verifine.config.graders import (
     AnyGrader,
     CodeGraderConfig,
     JsonSchemaGraderConfig,
+    MathGraderConfig,
     MultiGraderConfig,
     SingleGrader,
     WeightedGraderConfig,
 )
+from verifine.config.graders.template import reads_sample
 from verifine.graders.code_cases import read_cases
 from verifine.graders.json_schema import read_row_schema
+from verifine.graders.reference_answers import readable_reference
 from verifine.graders.sample_error import SampleError
+from verifine.graders.template import render
 from verifine.types import Json, Sample
 
 
 def find_row_fault(config: AnyGrader, item: Mapping[str, Json]) -> str | None:
     """Why no answer to this row can be graded; None: nothing speaks against it.
 
-    It reads what a grader makes of a row before it looks at an answer: test cases, and a schema of the row's own.
+    It reads what a grader makes of a row before it looks at an answer: test cases, a schema of the row's own, and
+    a reference that is a worked solution.
     """
     parts = config.graders.values() if isinstance(config, MultiGraderConfig | WeightedGraderConfig) else (config,)
     try:
@@ -37,6 +42,8 @@ def _read(config: SingleGrader, item: Mapping[str, Json]) -> None:
     match config:
         case CodeGraderConfig():
             read_cases(item, config.tests)
+        case MathGraderConfig() if not reads_sample(config.reference):
+            readable_reference(render(config.reference, Sample(output_text="", item=item)))
         case JsonSchemaGraderConfig() if config.is_schema_of_the_row:
             read_row_schema(config, Sample(output_text="", item=item))
         case _:

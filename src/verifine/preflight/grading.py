@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from verifine.insights.findings import Finding, Severity
 from verifine.insights.outcome import pluralize
 from verifine.insights.scores import SAME_SCORE, Scores
+from verifine.preflight.forms import PLAIN, times_asked
 from verifine.preflight.rows import RowFaults
 from verifine.training.budget import BUDGET_SHARE
 
@@ -62,6 +63,12 @@ class GradingFacts:
     """Scores of the right answers, each written in the way that scores best. None: they could not be tried."""
     way: str
     """The way of writing the right answer that scored best most often."""
+    asked: Mapping[str, int]
+    """The forms of an answer that the prompts of these rows have marks of, and in how many rows."""
+    unmarked: int
+    """Rows whose right answer is a worked solution that does not mark its answer."""
+    misnamed: tuple[str, ...]
+    """References without braces that are names of fields, so that the name itself is compared."""
     untried: str
     """Why the right answer could not be tried; empty: it was."""
     must_know: bool
@@ -117,7 +124,9 @@ def judge_grading(facts: GradingFacts) -> list[Finding]:
     found = [
         *_rows(facts),
         *_unscorable(facts),
+        *_references(facts),
         *_right(facts),
+        *_form(facts),
         *_trivial(facts),
         *_repetition(facts),
         *_requests(facts.requests),
@@ -185,7 +194,7 @@ def _unscorable(facts: GradingFacts) -> Iterator[Finding]:
 
 
 def _right(facts: GradingFacts) -> Iterator[Finding]:
-    if facts.right is None:
+    if facts.right is None and not facts.unmarked:
         yield Finding(
             severity=Severity.NOTE,
             name="right_answer_untried",
@@ -193,6 +202,7 @@ def _right(facts: GradingFacts) -> Iterator[Finding]:
             evidence=facts.untried,
             remedies=(),
         )
+    if facts.right is None:
         return
     right, empty, nonsense = facts.right.mean, facts.empty.mean, facts.nonsense.mean
     wrong = [mean for mean in (empty, nonsense) if mean is not None]
@@ -215,6 +225,48 @@ def _right(facts: GradingFacts) -> Iterator[Finding]:
                 "model may learn to write just that.",
             ),
         )
+
+
+def _references(facts: GradingFacts) -> Iterator[Finding]:
+    for name in facts.misnamed:
+        yield Finding(
+            severity=Severity.WARNING,
+            name="reference_is_a_name",
+            what=f'The {facts.name} compares answers with the text "{name}" itself, not with the field of that name.',
+            evidence="",
+            remedies=(f"Write {{{{ item.{name} }}}} ({facts.field}.reference).",),
+        )
+    if facts.unmarked:
+        yield Finding(
+            severity=Severity.WARNING,
+            name="unmarked_answers",
+            what=f"The right answers of {facts.unmarked} of {pluralize(facts.rows, 'row')} are worked solutions that "
+            f"do not mark their answer, so whether the {facts.name} knows it cannot be tried.",
+            evidence="no model writes such a solution word for word",
+            remedies=(
+                "End each with its answer (#### 72, \\boxed{72}, or a last line with it), or put the answer into a "
+                f"field of its own ({facts.field}.reference).",
+            ),
+        )
+
+
+def _form(facts: GradingFacts) -> Iterator[Finding]:
+    """The right answer scores in a form that most prompts do not ask for."""
+    asked = times_asked(facts.way, facts.asked)
+    if facts.recognised is None or facts.way == PLAIN or 2 * asked >= facts.rows:
+        return
+    forms = ", ".join(f"{form} ({count})" for form, count in facts.asked.items())
+    yield Finding(
+        severity=Severity.WARNING,
+        name="form_not_asked",
+        what=f"The {facts.name} knows a right answer that is written as {facts.way}, and "
+        f"{asked or 'none'} of {pluralize(facts.rows, 'prompt')} {'ask' if asked > 1 else 'asks'} for that.",
+        evidence=f"what the prompts ask for: {forms or 'no form that is known here'}",
+        remedies=(
+            "Say in the prompts how to answer (data.system_prompt), or take a grader that reads what they ask for "
+            f"({facts.field}).",
+        ),
+    )
 
 
 def _trivial(facts: GradingFacts) -> Iterator[Finding]:

@@ -16,11 +16,15 @@ from verifine.graders.probes import (
     Probe,
     ProbeAnswer,
     ProbeResult,
+    find_answers,
+    find_references,
     idle_attempts,
     keep_best,
+    names_field,
     right_attempts,
 )
 from verifine.insights.scores import Scores, collect_scores
+from verifine.preflight.forms import PLAIN, asked_forms
 from verifine.preflight.grading import Field, GradingFacts, Repetition, Requests, changes
 from verifine.preflight.rows import RowFault, RowFaults, collect_faults, row_faults
 from verifine.types import Example, Grade
@@ -31,9 +35,6 @@ COSTLY_ROWS = 4
 
 ENOUGH_S = 10.0
 """A grader that has taken this long is not tried on more rows."""
-
-PLAIN = "plain"
-"""The only form of the right answer if grading asks other machines."""
 
 _BATCH = 256
 _SHOWN_CHARACTERS = 60
@@ -74,14 +75,18 @@ def probe_grader(tried: Tried) -> GradingFacts:
     incomplete, disputed = _look_at_rows(tried, probed.best, way)
     by_probe = {probe: [each.grade for each in probed.best if each.attempt.probe is probe] for probe in Probe}
     right = collect_scores(by_probe[Probe.RIGHT]) if ways else None
+    rows = [each.attempt.row for each in probed.best if each.attempt.probe is Probe.EMPTY]
     return GradingFacts(
         kind=_OWN_KIND if tried.config is None else tried.config.type,
         field=tried.field,
         incomplete=incomplete,
         disputed=disputed,
-        rows=len(by_probe[Probe.EMPTY]),
+        rows=len(rows),
         right=right,
         way=way,
+        asked=asked_forms(rows, way),
+        unmarked=sum(_is_unmarked(tried.traits, row) for row in rows),
+        misnamed=_misnamed(tried.traits, rows[0]),
         untried="" if ways else tried.traits.why_untried or _NO_REFERENCE,
         must_know=tried.traits.must_recognise_right,
         empty=collect_scores(by_probe[Probe.EMPTY]),
@@ -92,6 +97,15 @@ def probe_grader(tried: Tried) -> GradingFacts:
         seconds_per_answer=probed.seconds / len(probed.first),
         requests=_requests(tried.run, requests, probed.first),
     )
+
+
+def _is_unmarked(traits: GraderTraits, row: Example) -> bool:
+    """Whether the row has a right answer, and it does not say what a model should write."""
+    return bool(find_references(traits, row.item)) and not find_answers(traits, row.item)
+
+
+def _misnamed(traits: GraderTraits, row: Example) -> tuple[str, ...]:
+    return tuple(each for each in traits.references if names_field(each, row.item))
 
 
 def _paid_trivia(best: Sequence[ProbeResult], right: Scores | None) -> Mapping[str, int]:

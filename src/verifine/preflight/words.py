@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from verifine.insights.findings import CheckVerdict, Finding, Severity
 from verifine.insights.outcome import pluralize
 from verifine.insights.scores import Scores
+from verifine.preflight.forms import PLAIN, times_asked
 from verifine.preflight.grading import GradingFacts, Repetition
 from verifine.preflight.histogram import draw_bars, mean_bars, share_bars
 from verifine.preflight.memory import MemoryEstimate, describe_bytes
@@ -75,10 +76,20 @@ def _grading(facts: GradingFacts) -> Iterator[str]:
     if facts.incomplete.rows and not facts.incomplete.count:
         yield f"finds the fields it reads in all {facts.incomplete.rows} rows"
     if facts.right is not None:
-        yield f"right answer  {_score(facts.right.mean)}   (written as: {facts.way})"
+        yield f"right answer  {_score(facts.right.mean)}   (written as: {facts.way}{_asked(facts)})"
     yield f"empty text    {_score(facts.empty.mean)}"
     yield f"nonsense      {_score(facts.nonsense.mean)}   mean over {pluralize(facts.rows, 'row')}"
     yield f"{_repetition(facts.repetition)}, {_seconds(facts.seconds_per_answer)} an answer{_latency(facts.every)}"
+
+
+def _asked(facts: GradingFacts) -> str:
+    """Whether the prompts ask for the form of the right answer; nothing where it has none."""
+    if facts.way == PLAIN:
+        return ""
+    asked = times_asked(facts.way, facts.asked)
+    others = ", ".join(form for form in facts.asked if form not in facts.way)
+    instead = f"; {others} is there" if others and not asked else ""
+    return f"; asked for in {asked} of {pluralize(facts.rows, 'prompt')}{instead}"
 
 
 def _repetition(repetition: Repetition | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -35,6 +36,19 @@ def test_a_command_prints_what_the_page_says(
     code, printed, _ = verifine(*shlex.split(command))
     assert code == 0
     assert without_times(printed) == without_times(output)
+
+
+def test_the_answer_of_a_lazy_model_gets_what_the_page_says(
+    verifine: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (command,) = re.findall(r"^```\nverifine (grade run .*)\n```\n\nprints `\"reward\": 1.0`", PAGE, re.MULTILINE)
+    for name, text in FILES:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    code, printed, _ = verifine(*shlex.split(command))
+    assert (code, json.loads(printed)["reward"]) == (0, 1.0)
+    strict = command.replace("contains.json", "value.json")
+    assert json.loads(verifine(*shlex.split(strict))[1])["reward"] == 0.0
 
 
 def without_times(text: str) -> list[str]:

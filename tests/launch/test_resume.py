@@ -170,6 +170,25 @@ def test_a_file_called_pause_pauses_and_is_gone_when_the_run_goes_on(model: Path
     assert not list(run.requests.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("request_file", "status", "has_model"), [("cancel", Status.INTERRUPTED, False), ("stop", Status.INTERRUPTED, True)]
+)
+def test_a_run_that_is_asked_to_end_goes_on_with_a_resume(
+    model: Path, tmp_path: Path, request_file: str, status: Status, has_model: bool
+) -> None:
+    run = RunDirectory(path=tmp_path / "run")
+
+    def listen(event: RunEvent) -> None:
+        if isinstance(event, StepDone) and event.report.step == 1:
+            (run.requests / request_file).touch()
+
+    options = LaunchOptions(listeners=[listen])
+    ended = train(tiny_run(tmp_path, model), grader=grade, check=False, options=options)
+    assert (ended.summary.ending, ended.summary.progress.step) == (status, 1)
+    assert run.model.exists() is has_model
+    assert resume(run.path, grader=grade).summary.ending is Status.FINISHED
+
+
 def test_a_run_directory_may_be_moved(model: Path, tmp_path: Path) -> None:
     listener, request = pause_after(1)
     run = train(

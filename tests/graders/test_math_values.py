@@ -109,6 +109,8 @@ DIFFERENT = [
     ("5 km", "5 cm"),
     ("5", r"5\text{ million}"),
     (r"\$5", "\u20ac5"),
+    (r"\$5", r"5\text{ euros}"),
+    ("5 dollars", "5 cents"),
     ("0.5", r"0.5\%"),
     # labels
     ("5", "The answer is not 5"),
@@ -178,6 +180,8 @@ SAME = [
     ("0.5", r"50\%"),
     (r"50\%", "0.5"),
     (r"\$5", "5"),
+    (r"\$5", r"5\text{ dollars}"),
+    ("5 min", r"5\text{ minutes}"),
     ("5", r"\text{Answer: } 5"),
     ("5", r"The answer is: $\boxed{5}$."),
     ("5", "Answer = 5"),

@@ -112,20 +112,22 @@ def _by_text(pair: AnswerPair) -> MathVerdict | None:
     if len(reference) > MAX_CHARACTERS:
         return _equal_if(same_text(answer, reference))
     (answer, unit), (reference, wanted_unit) = split_unit(answer), split_unit(reference)
-    if unit and wanted_unit and unit != wanted_unit:
-        return MathVerdict.DIFFERENT
-    return _by_value(answer, reference, pair)
-
-
-def _by_value(answer: str, reference: str, pair: AnswerPair) -> MathVerdict | None:
     given, wanted = parse_number(answer), parse_number(reference)
+    units = {unit or (given.unit if given else ""), wanted_unit or (wanted.unit if wanted else "")}
+    if len(units - {""}) > 1:
+        return MathVerdict.DIFFERENT
     if given is not None and wanted is not None:
         return _equal_if(answer == reference or same_number(given, wanted))
+    return _by_form(answer, reference, pair)
+
+
+def _by_form(answer: str, reference: str, pair: AnswerPair) -> MathVerdict | None:
+    """Of values that are not both numbers; `answer` and `reference` are without their units."""
     is_same_ratio = same_ratio(answer, reference)
     if is_same_ratio is not None:
         return _equal_if(is_same_ratio)
     # Algebra takes a word for a product of letters, so that "no" would be "on".
-    are_plain = (given is not None or is_words(answer)) and (wanted is not None or is_words(reference))
+    are_plain = all(is_words(text) or parse_number(text) is not None for text in (answer, reference))
     if are_plain or answer == reference or is_beyond_algebra(reference):
         return _equal_if(same_text(answer, reference))
     return _unreadable_answer(pair) if is_beyond_algebra(answer) else None

@@ -18,7 +18,9 @@ _ALIASES = {
     **dict.fromkeys(("second", "sec"), "s"),
     **dict.fromkeys(("liter", "litre"), "L"),
     **dict.fromkeys(("degree", "deg", r"^\circ", r"\circ"), "degree"),
-    **dict.fromkeys(("dollar", "usd"), "dollar"),
+    **dict.fromkeys(("dollar", "usd"), "$"),
+    "euro": "\u20ac",
+    "cent": "\u00a2",
     "yard": "yd",
     "mile": "mi",
     "pound": "lb",
@@ -27,24 +29,9 @@ _ALIASES = {
 _PLAIN_UNITS = sorted(
     {
         *_ALIASES,
-        "cm",
-        "mm",
-        "km",
-        "kg",
-        "mg",
-        "ml",
-        "ft",
-        "lb",
-        "lbs",
-        "hrs",
-        "mph",
-        "km/h",
-        "m/s",
-        "year",
-        "day",
-        "week",
-    }
-    | {"month", "cent", "unit", "people", "student", "apple", "minute", "euro", "ounce", "gallon", "point"},
+        *("cm", "mm", "km", "kg", "mg", "ml", "ft", "lb", "lbs", "mph", "km/h", "m/s", "ounce", "gallon"),
+        *("min", "hrs", "year", "month", "week", "day", "unit", "people", "student", "apple", "point"),
+    },
     key=lambda unit: (-len(unit), unit),
 )
 """Units that are known without `\\text{}`. A single letter is a variable there."""
@@ -60,8 +47,10 @@ _TEXT = re.compile(rf"\\(?:text|mbox|textrm|textit|mathrm|operatorname)\s?\{{([^
 _DEGREES = re.compile(r"\^\s*\{?\s*(\\circ)\s*\}?()$")
 _UNIT_WORDS = re.compile(r"[^\W\d_]+(?:[ ./-]+[^\W\d_]+){0,4}\.?")
 _NO_UNITS = re.compile(
-    r"\b(?:and|or|if|when|for|where|is|not|to|e|i|d|x|y|n|mod|any|all|no|base|hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|percent|half|times|pi)\b"
+    r"\b(?:and|or|if|when|for|where|is|not|to|any|all|no|mod|base|e|i|d|x|y|n|pi"
+    r"|hundred|thousand|million|billion|trillion|dozen|half|times|squared|cubed|factorial|percent)\b"
 )
+"""Words that say more than a unit, and letters that are constants or variables."""
 _ENDS_VALUE = re.compile(r"[\d\w)}\]!]$")
 
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verifine.graders.decision import Choices
 from verifine.graders.extraction import extract_answer, find_tagged
 from verifine.graders.format import has_tags
 from verifine.graders.unseen import is_unseen, without_unseen_end
@@ -38,6 +39,7 @@ def test_what_a_person_does_not_see_behind_the_tags_is_not_punished(rest: str) -
     assert extract_answer(text, "think_answer") == "7"
     assert extract_answer(text, "any") == "7"
     assert has_tags(text, ["think", "answer"])
+    assert Choices(["A", "B"]).decide(f"I say\nB{rest}") == "B"
     assert is_unseen(rest)
     assert without_unseen_end(text + rest) == "<think>so</think><answer>7</answer>"
 

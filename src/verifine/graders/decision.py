@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from verifine.graders.unseen import without_unseen_end
+
 _TAGGED = re.compile(r"<answer>((?:(?!</?answer>).)*+)</answer>", re.IGNORECASE | re.DOTALL)
 _BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*+)\}")
 _STATED = re.compile(
@@ -56,6 +58,7 @@ class Choices:
 
     def decide(self, text: str) -> str | None:
         """The choice that the text names; None if it names none, or more than one."""
+        text = without_unseen_end(text)
         for explicit in (_TAGGED, _BOXED):
             places = explicit.findall(text)
             if places:

@@ -8,8 +8,9 @@
 `ANSWER_CHECKS` also hold for an engine that makes answers up, such as `ScriptedEngine`.
 
 Two things that other engines do differently unless they are told. vLLM samples from all rows of the vocabulary, also
-from those that only pad it: give it `allowed_token_ids`, the ids of the tokenizer. And it removes a stop text from the
-answer: set `include_stop_str_in_output`, which ends the text with it and keeps the sampled tokens.
+from those that only pad it: give it `allowed_token_ids`, the ids of the tokenizer, and take log-probabilities as
+`processed_logprobs`. And it removes a stop text from the answer: set `include_stop_str_in_output`, which ends the text
+with it and keeps the sampled tokens.
 """
 
 from __future__ import annotations

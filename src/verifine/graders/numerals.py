@@ -44,7 +44,10 @@ _SPELLINGS = (
     (re.compile(r"\\!\s?"), ""),
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"(?<=[0-9])(?:\\[,;: ]|~)(?=[0-9]{3})"), "\u2009"),
+    (re.compile(r"\\text\{\s?(\\?\$|[-\u2212])\s?\}|\{([-\u2212])\}"), r"\1\2"),
     (re.compile(r"\\([$%])"), r"\1"),
+    # Emphasis and dollar signs of LaTeX between the sign and the number.
+    (re.compile(r"(?<=[-\u2212])(?:\*{1,3}|\$(?=\$))(?=[$]?\.?[0-9])"), ""),
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     # An en dash is a minus unless it follows a number.
     (re.compile(r"(?<![\w)\]}%])(?<![0-9)\]}%]\s)\u2013(?=[$\u20ac\u00a3\u00a5\u20b9]?\.?[0-9])"), "-"),
@@ -53,6 +56,7 @@ _SPELLINGS = (
 
 _CURRENCIES = {
     **{sign: sign for sign in ("$", "\u20ac", "\u00a3", "\u00a5", "\u20b9", "\u00a2")},
+    **{sign: sign for sign in ("c$", "a$", "nz$", "hk$", "s$", "r$")},
     **dict.fromkeys(("us$", "usd", "dollar", "dollars"), "$"),
     **dict.fromkeys(("eur", "euro", "euros"), "\u20ac"),
     **dict.fromkeys(("cent", "cents"), "\u00a2"),

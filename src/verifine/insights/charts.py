@@ -32,6 +32,9 @@ _LABEL_DEPTH, _LETTER = 0.32, 0.075
 
 PNG_DPI = 200
 
+LARGEST = 1e100
+"""With larger numbers the axes overflow."""
+
 STYLE = {
     "font.size": 9.5,
     "svg.fonttype": "none",
@@ -106,8 +109,8 @@ def _letters(axes: Any) -> int:
 
 
 def numbers(values: Sequence[float | None]) -> list[float]:
-    """Missing values as NaN, which matplotlib leaves out."""
-    return [float("nan") if value is None else value for value in values]
+    """Values that are missing, or too large to draw, as NaN, which matplotlib leaves out."""
+    return [float("nan") if value is None or abs(value) > LARGEST else value for value in values]
 
 
 def to_inline_svg(figure: Figure, name: str, label: str) -> str:

@@ -8,6 +8,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from verifine.insights.charts import (
+    LARGEST,
     MUTED,
     ROW_HEIGHT,
     STYLE,
@@ -78,7 +79,7 @@ def _draw_panel(axes: Any, panel: Panel, record: RunRecord) -> None:
 
 def _draw_evaluation(axes: Any, panel: Panel, step: int, evaluation: Evaluation) -> None:
     interval, value = panel.interval(evaluation), panel.evaluated(evaluation)
-    if value is None:
+    if value is None or abs(value) > LARGEST:
         return
     below, above = (value - interval[0], interval[1] - value) if interval else (0.0, 0.0)
     axes.errorbar(

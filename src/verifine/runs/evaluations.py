@@ -5,13 +5,14 @@ Averages are here, since the trainer chooses weights by them. Intervals and pass
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
+from pydantic import AliasChoices, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from verifine.errors import ConfigError
@@ -176,8 +177,9 @@ def read_evaluation(path: Path) -> Evaluation:
         ConfigError: the file holds something else.
     """
     try:
-        return _EVALUATION.validate_json(path.read_bytes())
-    except ValidationError as error:
+        # Python's reader takes half of a surrogate pair, which a row of data may hold; pydantic's does not.
+        return _EVALUATION.validate_python(json.loads(path.read_bytes()))
+    except ValueError as error:
         raise ConfigError(f"{path}: this is not an evaluation; remove it or restore the file") from error
 
 

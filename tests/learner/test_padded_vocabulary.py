@@ -81,7 +81,9 @@ def weights_of(model: LanguageModel) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen3"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", ["grpo", *(pytest.param(name, marks=pytest.mark.slow) for name in CASES if name != "grpo")]
+)
 def test_a_padded_model_learns_as_without_its_padding(name: str, architecture: Architecture, tmp_path: Path) -> None:
     """With tied embeddings (Llama) and with a head of its own (Qwen 3)."""
     case = CASES[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,6 +25,10 @@ from verifine.types import Prompt, Rollout, Sampling
 SAMPLING = Sampling(group_size=16, max_new_tokens=24, seed=3)
 TOKENS, PADDING = 99, 29
 MODES = ["plain", "fixed shapes", "int8", "int8 without head", "bfloat16", "one group at a time"]
+
+
+def slow(value: object) -> Any:
+    return pytest.param(value, marks=pytest.mark.slow)
 
 
 def make_engine(mode: str, model: LanguageModel) -> NativeEngine:
@@ -54,7 +59,7 @@ def load(folder: Path) -> LanguageModel:
     return load_model(ProvisionedModel(name="mine", folder=folder, source="local folder"), "float32")
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.3, 1.0, 10.0])
+@pytest.mark.parametrize("temperature", [0.0, slow(0.3), 1.0, slow(10.0)])
 @pytest.mark.parametrize("mode", MODES)
 def test_padding_is_never_sampled(mode: str, temperature: float, tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path, padding=PADDING)
@@ -70,7 +75,7 @@ def test_without_the_vocabulary_padding_would_be_sampled(tmp_path: Path) -> None
     assert sum(token_id >= TOKENS for token_id in drawn) > len(drawn) / 10
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ["llama", *(slow(each) for each in ARCHITECTURES if each != "llama")])
 def test_a_padded_model_answers_as_without_its_padding(architecture: Architecture, tmp_path: Path) -> None:
     plain = load_tiny_model(tmp_path / "plain", architecture)
     padded = load_tiny_model(tmp_path / "padded", architecture, padding=PADDING)
@@ -80,7 +85,7 @@ def test_a_padded_model_answers_as_without_its_padding(architecture: Architectur
 
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "bfloat16"])
-@pytest.mark.parametrize("temperature", [0.5, 1.0])
+@pytest.mark.parametrize("temperature", [slow(0.5), 1.0])
 def test_engine_and_policy_agree_on_a_padded_model(mode: str, temperature: float, tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path, padding=PADDING)
     engine, sampling = make_engine(mode, model), replace(SAMPLING, temperature=temperature)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,21 +11,23 @@ from safetensors.torch import load_file
 from verifine.algorithms import Loss
 from verifine.algorithms.algorithm import default_algorithm
 from verifine.checkpoints.store import CheckpointStore
-from verifine.errors import GraderError, StoppedError, TrainingError
+from verifine.errors import EngineError, GraderError, StoppedError, TrainingError
 from verifine.graders import callable_grader
 from verifine.learner.learner import TrainingBatch, UpdateOutcome, UpdateReport
-from verifine.machine.disk import LOCAL_DISK
+from verifine.machine.disk import LOCAL_DISK, Disk
+from verifine.models.policy import ModelPolicy
 from verifine.runs.evaluations import read_evaluations
 from verifine.runs.events import CheckpointSaved, read_events
 from verifine.runs.metrics import read_metrics
 from verifine.runs.requests import RunRequest
 from verifine.runs.rollouts import read_rollouts, read_tokens, rollouts_path
 from verifine.runs.status import Status, find_status
-from verifine.testing import FakeLearner, load_tiny_model
+from verifine.testing import FakeLearner, ScriptedEngine, load_tiny_model
 from verifine.testing.scripted_runs import SHORT_PLAN, START, scripted_run
 from verifine.training.checkpointing import Saver, SavingPlan
 from verifine.training.loop import execute
 from verifine.training.state import RunState
+from verifine.types import Group, Prompt, Sampling
 
 
 def test_a_run_evaluates_trains_evaluates_and_saves(tmp_path: Path) -> None:
@@ -63,6 +65,49 @@ def test_every_rollout_is_written_with_its_advantage(tmp_path: Path) -> None:
     assert records[1].tokens == (3, 5)
     tokens = read_tokens(rollouts_path(run.directory.rollouts, 2), *records[1].tokens)
     assert tokens.numbers.advantage.tolist() == pytest.approx([-expected] * 2, abs=1e-3)
+
+
+class FailsAtTheEnd(ScriptedEngine):
+    """An engine that cannot answer once training is over."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(lambda _, sample: "yes" if sample == 0 else "no")
+        self._left = 1 + steps  # the first evaluation
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Group]:
+        if not self._left:
+            raise EngineError("the engine is gone")
+        self._left -= 1
+        return super().generate(prompts, sampling)
+
+
+def test_a_last_evaluation_that_fails_comes_after_the_model_is_saved(tmp_path: Path) -> None:
+    run, watcher = scripted_run(tmp_path)
+    engine = FailsAtTheEnd(steps=3)
+    run = replace(run, trainer=replace(run.trainer, engine=engine), eval_set=replace(run.eval_set, engine=engine))
+    with pytest.raises(EngineError):
+        execute(run, START)
+    assert watcher.steps == [1, 2, 3]
+    kinds = [event.event.kind for event in read_events(run.directory.events)]
+    assert kinds == ["started", "evaluation", "saved", "model_saved", "ended"]
+    assert (run.directory.model / "model.safetensors").is_file()
+
+
+class FailingPolicy(ModelPolicy):
+    """A policy that cannot be saved."""
+
+    def export(self, folder: Path, disk: Disk) -> None:
+        assert (folder.parent / "checkpoints" / "step-000003").is_dir(), "it is on the disk by now"
+        raise RuntimeError("a fault of the exporter")
+
+
+def test_saving_is_tried_when_the_last_checkpoint_is_on_the_disk(tmp_path: Path) -> None:
+    run, _ = scripted_run(tmp_path)
+    with pytest.raises(RuntimeError, match="a fault of the exporter"):
+        execute(replace(run, policy=FailingPolicy(load_tiny_model(tmp_path / "base"))), START)
+    kinds = [event.event.kind for event in read_events(run.directory.events)]
+    assert kinds == ["started", "evaluation", "saved", "ended"]
+    assert find_status(run.directory).reason == "internal"
 
 
 def test_an_interrupted_run_saves_and_skips_the_final_evaluation(tmp_path: Path) -> None:

@@ -18,7 +18,19 @@ def no_progress(text: str, done: int, total: int) -> None: ...
 def test_a_local_folder_is_used_where_it_is(tmp_path: Path) -> None:
     folder = save_tiny_model(tmp_path / "mine")
     found = provision_model(str(folder), tmp_path / "cache", no_progress)
-    assert (found.name, found.folder, found.source) == ("mine", folder, "local folder")
+    assert (found.name, found.folder, found.source) == (str(folder), folder, "local folder")
+
+
+@pytest.mark.parametrize("written", ["./mine", "mine", "mine/", "../{0}/mine"])
+def test_a_folder_is_called_what_the_user_wrote(written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_tiny_model(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    name = written.format(tmp_path.name)
+    found = provision_model(name, tmp_path / "cache", no_progress)
+    assert (found.name, found.folder) == (name, tmp_path / "mine")
+    (tmp_path / "mine" / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"^(\./|\.\./[^/]+/)?mine has no"):
+        provision_model(name, tmp_path / "cache", no_progress)
 
 
 def test_a_model_in_the_cache_is_not_fetched_again(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from verifine.cli.memory import keep_freed_memory
 from verifine.config.memory import MemoryPlan
 from verifine.machine.disk import LOCAL_DISK
 from verifine.machine.waiting import wait_briefly
-from verifine.models.chat import prompt_text
+from verifine.models.chat.prompt import prompt_text
 from verifine.models.load import LanguageModel
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import EventSink

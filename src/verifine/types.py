@@ -17,11 +17,28 @@ Role = Literal["system", "user", "assistant", "tool", "developer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A call that an earlier turn of the assistant made."""
+
+    name: str
+    arguments: Mapping[str, Json]
+    id: str | None = None
+    """None: the row gives none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One turn of a chat."""
+    """One turn of a chat. Further fields are empty where the row has none."""
 
     role: Role
     content: str
+    """Empty also where a turn calls tools and says nothing."""
+    name: str | None = None
+    reasoning: str | None = None
+    """What the assistant thought before it answered."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    """The call that a message of the role `tool` answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +75,8 @@ class Prompt:
     item: Mapping[str, Json] = field(repr=False)
     question: str = ""
     """The last message, to show to people."""
+    opened: str = ""
+    """How the chat template begins the answer, from its first tag on, such as `<think>`; empty: with no tag."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +138,10 @@ class Sample:
     """The input of a grader: the answer, and the fields of its row."""
 
     output_text: str
+    """What the model wrote."""
     item: Mapping[str, Json]
+    opened: str = ""
+    """See `Prompt.opened`."""
 
 
 class GradeFault(StrEnum):

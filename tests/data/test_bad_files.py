@@ -123,7 +123,10 @@ SECOND: dict[str, tuple[bytes, str]] = {
         chat(USER, {"role": "assistant", "content": "4"}),
         '"messages[1]" is the assistant\'s answer, but the model is to write that itself',
     ),
-    "tool calls": (chat({**USER, "tool_calls": [{}]}), '"messages[0]" has the field "tool_calls"; only role and'),
+    "tool calls": (
+        chat({**USER, "tool_calls": [{}]}),
+        '"messages[0].tool_calls" is in a message of the role user; only ',
+    ),
     "prompt null": (b'{"prompt": null}\n', '"prompt" is null; it must be text'),
     "prompt blank": (b'{"prompt": " "}\n', '"prompt" is empty; write what is asked, or remove the row'),
     "prompt without turns": (b'{"prompt": []}\n', '"prompt" is empty; give it at least one user message'),

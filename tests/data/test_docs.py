@@ -52,7 +52,7 @@ def config_of(text: str, folder: Path) -> RunConfig:
 
 def test_the_page_shows_what_is_read_and_what_is_refused() -> None:
     files = shown_files()
-    assert [sum(each.kind == kind for each in files) for kind in ("jsonl", "csv")] == [8, 5]
+    assert [sum(each.kind == kind for each in files) for kind in ("jsonl", "csv")] == [9, 5]
     assert sum(each.error is not None for each in files) == 5
     assert {kind for kind, _ in BLOCKS} == {"jsonl", "csv", "yaml", "text", "python"}
 

@@ -136,8 +136,8 @@ def test_ids_are_the_rows_own_where_they_tell_all_rows_apart(
         (messages(user([{"type": "image_url"}])), '"messages[0].content[0]" is no text part; only'),
         (messages(user(["a"])), '"messages[0].content[0]" is no text part; only'),
         (
-            messages({"role": "user", "content": "a", "tool_calls": []}),
-            '"messages[0]" has the field "tool_calls"; only role and content are read, so drop it',
+            messages({"role": "user", "content": "a", "weight": 1}),
+            '"messages[0]" has the field "weight"; a message has role, content, name, tool_calls or tool_call_id',
         ),
         (
             messages(user("a"), {"role": "assistant", "content": "b"}),

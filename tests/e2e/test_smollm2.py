@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from verifine import train
 from verifine.config import build_config
-from verifine.models.chat import render_prompt
+from verifine.models.chat.prompt import render_prompt
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.provision.stored import provision_model
 from verifine.rollout.native.native_engine import NativeEngine

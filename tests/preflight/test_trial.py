@@ -10,7 +10,7 @@ import pytest
 from verifine.algorithms.algorithm import default_algorithm
 from verifine.config import build_config
 from verifine.graders import callable_grader
-from verifine.models.chat import render_prompt
+from verifine.models.chat.prompt import render_prompt
 from verifine.models.load import LanguageModel
 from verifine.models.policy import ModelPolicy
 from verifine.preflight.trial import Asked, ask, measure, observe, work_of

@@ -17,7 +17,7 @@ from verifine.errors import DiskError
 from verifine.learner.learner import LearnerState
 from verifine.machine.blocks import Content
 from verifine.machine.disk import LOCAL_DISK, Disk, LocalDisk
-from verifine.models.chat import prompt_text
+from verifine.models.chat.prompt import prompt_text
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import CheckpointSaved, EventSink, read_events
 from verifine.testing import FakeLearner, load_tiny_model

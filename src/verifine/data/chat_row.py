@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from verifine.data.columns import rename
 from verifine.data.field_path import open_json
-from verifine.data.messages import kind_of, parse_messages
+from verifine.data.kinds import kind_of
+from verifine.data.messages import parse_messages
 from verifine.data.rows import RowError
 from verifine.data.strict_json import JsonError, parse_json
 from verifine.data.tools import parse_tools, without_nulls
@@ -60,12 +61,12 @@ def parse_row(fields: Mapping[str, Json], rules: RowRules) -> ChatRow:
 
 
 def _messages(row: Mapping[str, Json], asked: str, rules: RowRules) -> tuple[Message, ...]:
-    if asked == "messages":
-        return parse_messages(_structure(row, "messages", rules))
-    prompt = row["prompt"]
-    chat = _chat_in(prompt)
-    if chat is not None:
-        return parse_messages(chat, "prompt")
+    prompt = row.get("prompt")
+    chat = _structure(row, "messages", rules) if asked == "messages" else _chat_in(prompt)
+    if asked == "messages" or chat is not None:
+        # The structs of a table have the fields of all rows.
+        is_struct = rules.is_table and not isinstance(row[asked], str)
+        return parse_messages(without_nulls(chat) if is_struct else chat, asked)
     if not isinstance(prompt, str):
         raise RowError(f'"prompt" is {kind_of(prompt)}; it must be text, or a list of chat messages')
     if not prompt.strip():

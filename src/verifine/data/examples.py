@@ -13,6 +13,7 @@ from typing import Any, overload
 import numpy as np
 
 from verifine.data.chat_row import ChatRow
+from verifine.data.message_rows import message_of, row_of
 from verifine.data.rows import MAX_ROW_BYTES, RowError, byte_size
 from verifine.data.spool import Spool
 from verifine.types import Example, Json, Message
@@ -65,7 +66,7 @@ class _Store:
         number, messages, tools, item = json.loads(self.records[position])
         return Example(
             id=str(item["id"] if self.has_own_ids else number),
-            messages=tuple(Message(role=role, content=content) for role, content in messages),
+            messages=tuple(message_of(row) for row in messages),
             tools=tuple(tools),
             item=item,
             place=f"{self.place} {number}",
@@ -83,8 +84,7 @@ class ExampleWriter:
 
     def add(self, number: int, row: ChatRow) -> None:
         """Raises RowError if the row is too large."""
-        turns: Any = [(message.role, message.content) for message in row.messages]
-        record = _json([number, turns, row.tools, row.item])
+        record = _json([number, [row_of(message) for message in row.messages], row.tools, row.item])
         if len(record) > MAX_ROW_BYTES:
             size, limit = byte_size(len(record)), byte_size(MAX_ROW_BYTES)
             raise RowError(f"the row has {size}, but may have {limit} (1 MiB) at most; leave out what no grader reads")
@@ -109,8 +109,7 @@ class ExampleWriter:
 
 def question_hash(messages: Iterable[Message], tools: Iterable[Mapping[str, Json]]) -> int:
     """A 64-bit hash of a question. Among a million different ones, two are equal with probability below 10^-7."""
-    asked: Any = [[(message.role, message.content) for message in messages], list(tools)]
-    return _hash(_json(asked))
+    return _hash(_json([[row_of(message) for message in messages], list(tools)]))
 
 
 def _json(value: Any) -> bytes:

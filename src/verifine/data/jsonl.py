@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from verifine.data.kinds import kind_of
 from verifine.data.lines import Line, read_lines
-from verifine.data.messages import kind_of
 from verifine.data.rows import BadRow, Row, RowError, RowSource
 from verifine.data.strict_json import JsonError, parse_json
 from verifine.errors import DataError

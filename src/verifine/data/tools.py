@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from verifine.data.field_path import open_json
-from verifine.data.messages import kind_of
+from verifine.data.kinds import kind_of
 from verifine.data.rows import RowError
 from verifine.types import Json
 

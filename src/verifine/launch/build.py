@@ -24,7 +24,7 @@ from verifine.learner.critic import Critic, CriticModel, ValueHead
 from verifine.learner.local import LocalLearner
 from verifine.learner.optim import OptimSettings
 from verifine.learner.reference import FrozenModel, Reference, WithoutAdapters
-from verifine.models.chat import render_prompt
+from verifine.models.chat.prompt import render_prompt
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.memory.oom import OomCounter
 from verifine.models.network.lora import attach_lora

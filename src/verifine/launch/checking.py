@@ -16,7 +16,7 @@ from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
 from verifine.launch.rehearsal import rehearse_elsewhere
 from verifine.launch.run_graders import RunGraders, open_graders
-from verifine.models.chat import prompt_text
+from verifine.models.chat.prompt import prompt_text
 from verifine.models.policy import ModelPolicy
 from verifine.preflight.check import Extent, LoadedRun, NoGoError, check_inputs, check_memory, check_model, refuse_no_go
 from verifine.preflight.report import Report

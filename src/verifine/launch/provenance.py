@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 
 from verifine.config import AnyGrader
+from verifine.data.message_rows import further_fields
 from verifine.graders import GradeFunction, Grader
 from verifine.launch.inputs import RunInputs
 from verifine.models.provision.stored import ProvisionedModel, hash_model_folder
@@ -36,7 +37,11 @@ def find_provenance(
 
 
 def _describe(example: Example) -> str:
-    return json.dumps({**asdict(example), "place": ""}, sort_keys=True)
+    """The same text for messages with role and content alone as before there were others."""
+    messages = [
+        {"role": message.role, "content": message.content, **further_fields(message)} for message in example.messages
+    ]
+    return json.dumps({**asdict(example), "messages": messages, "place": ""}, sort_keys=True)
 
 
 def hash_graders(graders: Sequence[AnyGrader]) -> str:

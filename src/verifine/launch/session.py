@@ -31,7 +31,7 @@ from verifine.launch.rehearsal import rehearse_ending
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.disk import Disk
 from verifine.machine.secrets import MaskingDisk, find_secrets
-from verifine.models.chat import prompt_text
+from verifine.models.chat.prompt import prompt_text
 from verifine.models.policy import ModelPolicy
 from verifine.models.text_offsets import text_ends
 from verifine.preflight.check import Extent, NoGoError

@@ -18,7 +18,7 @@ from verifine.graders import callable_grader
 from verifine.insights.diagnosis.monitor import Monitor
 from verifine.learner.learner import UpdateOutcome
 from verifine.machine.disk import LOCAL_DISK
-from verifine.models.chat import prompt_text
+from verifine.models.chat.prompt import prompt_text
 from verifine.models.policy import ModelPolicy
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import EvaluationDone, EventSink, RunEvent, StepDone

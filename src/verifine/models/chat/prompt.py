@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from jinja2 import TemplateError
+from dataclasses import replace
 
 from verifine.errors import DataError
+from verifine.models.chat.opened import opened_text
+from verifine.models.chat.refusal import refusal_hint
+from verifine.models.chat.template import TemplateRefusalError, render_text, render_tokens
 from verifine.models.load import LanguageModel
-from verifine.types import Example, Json, Prompt
+from verifine.types import Example, Prompt
 
 
 def render_prompt(model: LanguageModel, example: Example, max_new_tokens: int) -> Prompt:
@@ -20,10 +21,13 @@ def render_prompt(model: LanguageModel, example: Example, max_new_tokens: int) -
     """
     where = example.label
     try:
-        token_ids = _tokens(model, example, example.tools)
-        reads_tools = not example.tools or token_ids != _tokens(model, example, ())
-    except TemplateError as error:
-        raise DataError(f"{where}: the chat template of {model.name} refuses its messages: {error}") from error
+        token_ids = render_tokens(model.tokenizer, example)
+        reads_tools = not example.tools or _reads_tools(model, example)
+    except TemplateRefusalError as error:
+        raise DataError(
+            f"{where}: the chat template of {model.name} refuses its messages: {error}. "
+            f"{refusal_hint(model.tokenizer, example)}."
+        ) from error
     if not reads_tools:
         raise DataError(
             f"{where}: the chat template of {model.name} does not show tools to the model. Use a model that was "
@@ -46,15 +50,17 @@ def render_prompt(model: LanguageModel, example: Example, max_new_tokens: int) -
             f"{model.context_length} and {max_new_tokens} are kept for the answer. Shorten it to {limit} tokens or "
             "lower sampling.max_new_tokens."
         )
-    return Prompt(id=example.id, token_ids=tuple(token_ids), item=example.item, question=example.messages[-1].content)
-
-
-def _tokens(model: LanguageModel, example: Example, tools: Sequence[Mapping[str, Json]]) -> list[int]:
-    messages = [{"role": message.role, "content": message.content} for message in example.messages]
-    token_ids: list[int] = model.tokenizer.apply_chat_template(
-        messages, tools=[dict(tool) for tool in tools] or None, add_generation_prompt=True, return_dict=False
+    return Prompt(
+        id=example.id,
+        token_ids=tuple(token_ids),
+        item=example.item,
+        question=example.messages[-1].content,
+        opened=opened_text(model.tokenizer, example, token_ids),
     )
-    return token_ids
+
+
+def _reads_tools(model: LanguageModel, example: Example) -> bool:
+    return render_text(model.tokenizer, example) != render_text(model.tokenizer, replace(example, tools=()))
 
 
 def prompt_text(model: LanguageModel, prompt: Prompt) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from verifine.errors import DataError
-from verifine.models.chat import prompt_text, render_prompt
+from verifine.models.chat.prompt import prompt_text, render_prompt
 from verifine.testing import load_tiny_model
 from verifine.testing.models import CHAT_TEMPLATE
 from verifine.types import Example, Json, Message

@@ -59,7 +59,10 @@ def test_every_field_of_a_sample_can_be_named() -> None:
         ("{{ item }}", "names no field of item"),
         ("{{ row.x }}", "begins with row, not with item or sample"),
         ("{{ sample.output_txt }}", 'sample has no field output_txt (did you mean "output_text"?)'),
-        ("{{ sample[0] }}", "sample has no field 0; it has output_text, output_json, output_tools, choices"),
+        (
+            "{{ sample[0] }}",
+            "sample has no field 0; it has output_text, output_json, output_tools, choices, opened_text",
+        ),
     ],
 )
 def test_a_template_that_fits_no_sample_is_refused(template: str, message: str) -> None:

@@ -46,6 +46,9 @@ def run_grader(
     item: Annotated[
         str, typer.Option(help="The row it answers, as a JSON object with the fields the grader reads, or @FILE.")
     ] = "{}",
+    opened_text: Annotated[
+        str, typer.Option(help="What the chat template writes before the answer, such as '<think>'.", metavar="TEXT")
+    ] = "",
     judge_url: _JudgeUrl = None,
     judge_key_env: _JudgeKey = None,
     unsafe_grader_exec: UnsafeGraderExec = False,
@@ -62,7 +65,7 @@ def run_grader(
     from verifine.types import Sample
 
     config = load_grader_config(grader)
-    answer = Sample(output_text=read_text(sample, "--sample"), item=read_item(item))
+    answer = Sample(output_text=read_text(sample, "--sample"), item=read_item(item), opened=opened_text)
     services = build_services(judge_url, judge_key_env, unsafe_grader_exec)
     with open_grader(config, services, grader) as scoring:
         graded = grade_all(scoring, [answer])

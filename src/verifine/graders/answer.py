@@ -11,6 +11,7 @@ from verifine.graders.extraction import find_tagged
 from verifine.graders.labels import bare_value, without_label
 from verifine.graders.number import read_reference_number, read_value
 from verifine.graders.numerals import WrittenNumber, is_near
+from verifine.graders.opened import readings
 from verifine.graders.reference_answers import AnswerMark, reference_answer
 from verifine.graders.sample_error import SampleError
 from verifine.graders.template import render
@@ -28,7 +29,9 @@ class AnswerGrader:
         self._tolerance = Fraction(str(config.tolerance))
 
     def grade_one(self, sample: Sample) -> Grade:
-        answer = find_tagged(sample.output_text, tag=self._config.tag)
+        tag = self._config.tag
+        found = (find_tagged(text, tag=tag) for text in readings(sample, (tag,)))
+        answer = next((each for each in found if each is not None), None)
         # Compared even when there is no answer, so that a broken row is unscorable whatever the model says.
         is_right = self._is_right(answer or "", sample)
         format_ok = answer is not None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from verifine.config.graders import ChoiceGraderConfig
+from verifine.config.graders.template import is_output_text
 from verifine.graders.decision import Choices
+from verifine.graders.opened import with_opened
 from verifine.graders.reference_answers import reference_answer
 from verifine.graders.sample_error import SampleError
 from verifine.graders.template import render
@@ -22,7 +24,9 @@ class ChoiceGrader:
     def grade_one(self, sample: Sample) -> Grade:
         # The reference first: a row without it is unscorable, whatever the answer lacks.
         wanted = self._reference(sample)
-        decision = self._choices.decide(render(self._config.input, sample))
+        is_whole = is_output_text(self._config.input)
+        text = with_opened(sample, ("answer",)) if is_whole else render(self._config.input, sample)
+        decision = self._choices.decide(text)
         format_ok, answer_ok = decision is not None, decision == wanted
         weight = self._config.format_weight
         return Grade(

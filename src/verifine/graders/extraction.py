@@ -3,12 +3,21 @@ r"""Finding an answer in a text: in the last `\boxed{}`, in tags, on the last li
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal, assert_never
 
 from verifine.graders.latex import find_closing_brace
 from verifine.graders.unseen import without_unseen_end
 
 AnswerPlace = Literal["boxed", "answer", "think_answer", "any"]
+
+PLACE_TAGS: Mapping[AnswerPlace, tuple[str, ...]] = {
+    "boxed": (),
+    "answer": ("answer",),
+    "think_answer": ("think", "answer"),
+    "any": ("answer",),
+}
+"""The tags that each place is told by."""
 
 _BOX = r"\boxed{"
 _TAGS = ("<think>", "</think>", "<answer>", "</answer>")

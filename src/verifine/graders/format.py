@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from verifine.config.graders import FormatGraderConfig
 from verifine.config.graders.format import tags_of
+from verifine.graders.opened import closed_tags, with_opened
 from verifine.graders.patterns import BoundedPattern
 from verifine.graders.unseen import is_unseen
 from verifine.types import Grade, Sample
@@ -21,13 +22,23 @@ class FormatGrader:
         self._tags = tags_of(config.template or "")
 
     def grade_one(self, sample: Sample) -> Grade:
-        text = sample.output_text
-        fits = has_tags(text, self._tags) if self._pattern is None else self._pattern.matches(text)
+        fits = self._has_tags(sample) if self._pattern is None else self._matches(self._pattern, sample)
         return Grade(score=float(fits), parts={self._name: float(fits)}, format_ok=fits)
 
+    def _has_tags(self, sample: Sample) -> bool:
+        whole, tags = with_opened(sample, self._tags), self._tags
+        return has_tags(whole, tags, closed_tags(sample, tags)) or has_tags(sample.output_text, tags)
 
-def has_tags(text: str, tags: Sequence[str]) -> bool:
-    """Whether each tag opens and closes exactly once, in this order, with text inside and nothing seen outside."""
+    def _matches(self, pattern: BoundedPattern, sample: Sample) -> bool:
+        texts = dict.fromkeys((sample.output_text, sample.opened + sample.output_text))
+        return any(pattern.matches(text) for text in texts)
+
+
+def has_tags(text: str, tags: Sequence[str], may_be_empty: Sequence[str] = ()) -> bool:
+    """Whether each tag opens and closes exactly once, in this order, with text inside and nothing seen outside.
+
+    Those that `may_be_empty` need no text inside.
+    """
     rest = text
     for tag in tags:
         opening, closing = f"<{tag}>", f"</{tag}>"
@@ -35,6 +46,6 @@ def has_tags(text: str, tags: Sequence[str]) -> bool:
             return False
         before, opened, behind = rest.partition(opening)
         inside, closed, rest = behind.partition(closing)
-        if not opened or not closed or not is_unseen(before) or is_unseen(inside):
+        if not opened or not closed or not is_unseen(before) or (is_unseen(inside) and tag not in may_be_empty):
             return False
     return is_unseen(rest)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from verifine.config.graders import MathGraderConfig
+from verifine.config.graders.template import is_output_text
 from verifine.graders.equivalence import AnswerPair, Equivalence, MathComparison, MathVerdict
-from verifine.graders.extraction import extract_answer
+from verifine.graders.extraction import PLACE_TAGS, extract_answer
 from verifine.graders.grader import grade_together
+from verifine.graders.opened import readings
 from verifine.graders.reference_answers import readable_reference
 from verifine.graders.sample_error import SampleError
 from verifine.graders.services import Services
@@ -35,8 +37,16 @@ class MathGrader:
         reference = readable_reference(render(self._config.reference, sample)).text
         if not reference:
             raise SampleError("the reference is empty; fix the row", GradeFault.INVALID_VARIABLE)
-        answer = extract_answer(render(self._config.input, sample), self._config.answer_in)
+        answer = self._find_answer(sample)
         return self._scored(0.0, format_ok=False) if answer is None else AnswerPair(answer=answer, reference=reference)
+
+    def _find_answer(self, sample: Sample) -> str | None:
+        """None: no answer is where it should be."""
+        place = self._config.answer_in
+        is_whole = is_output_text(self._config.input)
+        texts = readings(sample, PLACE_TAGS[place]) if is_whole else (render(self._config.input, sample),)
+        found = (extract_answer(text, place) for text in texts)
+        return next((answer for answer in found if answer is not None), None)
 
     def _grade_pairs(self, pairs: Sequence[AnswerPair]) -> list[Grade]:
         compared = self._equivalence.compare(pairs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from verifine.data.strict_json import JsonError, parse_json
+from verifine.graders.opened import with_opened
 from verifine.types import Json, Sample
 
 
@@ -12,10 +13,12 @@ def sample_fields(sample: Sample) -> dict[str, Json]:
     """The answer as OpenAI's graders see it; the names are those of `SAMPLE_FIELDS`.
 
     `output_json` is None where the answer is not JSON. `output_tools` are the calls that stand between `<tool_call>`
-    tags, as Qwen, SmolLM and similar models write them.
+    tags, as Qwen, SmolLM and similar models write them. `opened_text`, which OpenAI's graders do not have, is what the
+    chat template wrote of the answer before the model wrote the rest.
     """
     text = sample.output_text
-    blocks = (block.partition("</tool_call>") for block in text.split("<tool_call>")[1:])
+    called = with_opened(sample, ("tool_call",))
+    blocks = (block.partition("</tool_call>") for block in called.split("<tool_call>")[1:])
     tools = [call for inside, end, _ in blocks if end and (call := _tool_call(_parsed(inside))) is not None]
     message: dict[str, Json] = {"role": "assistant", "content": text}
     if tools:
@@ -25,6 +28,7 @@ def sample_fields(sample: Sample) -> dict[str, Json]:
         "output_json": _parsed(text),
         "output_tools": list(tools),
         "choices": [{"index": 0, "message": message}],
+        "opened_text": sample.opened,
     }
 
 

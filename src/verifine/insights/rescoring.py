@@ -28,6 +28,8 @@ class SavedRollout:
     prompt: str
     text: str
     recorded: Grade
+    opened: str = ""
+    """What graders read before the text, as `Prompt.opened`."""
 
 
 def read_saved_rollouts(folder: Path) -> list[SavedRollout]:
@@ -124,6 +126,7 @@ def _saved(record: RolloutRecord) -> SavedRollout:
         prompt_id=record.prompt_id,
         prompt=record.prompt,
         text=record.text,
+        opened=record.opened,
         recorded=Grade(
             score=record.score,
             reason=record.reason,

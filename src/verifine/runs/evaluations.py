@@ -59,6 +59,8 @@ class EvaluatedSample:
     """Whether the answer is right by the second grader; None: not judged."""
     passed: bool | None = None
     """Whether it counts as solved, for pass@k; None: not known."""
+    opened: str = ""
+    """What graders read before the text, as `Prompt.opened`."""
 
     def value(self, measure: Measure) -> float | None:
         """None: not judged, or unscorable."""

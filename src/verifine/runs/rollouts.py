@@ -91,6 +91,8 @@ class RolloutRecord:
     """Which weights its tokens were sampled from."""
     tokens: tuple[int, int] | None = None
     """Where its tokens begin and end in the columns; None: written by the first format, which has none."""
+    opened: str = ""
+    """What graders read before the text, as `Prompt.opened`; the prompt ends with it."""
 
 
 _RECORD = TypeAdapter(RolloutRecord)
@@ -179,4 +181,5 @@ def _records(step: int, written: GradedGroup, places: Iterator[tuple[int, int]])
             parts=dict(grade.parts),
             format_ok=grade.format_ok,
             answer_ok=grade.answer_ok,
+            opened=group.prompt.opened,
         )

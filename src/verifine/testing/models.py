@@ -114,6 +114,12 @@ def save_tiny_model(
     return folder
 
 
+def with_chat_template(folder: Path, template: str) -> Path:
+    """Gives the model in `folder` another chat template."""
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    return folder
+
+
 @torch.no_grad()
 def _pad(network: PreTrainedModel, rows: int) -> None:
     tokens = network.config.vocab_size

@@ -41,7 +41,9 @@ def grade_groups(grader: Grader, groups: Sequence[Group]) -> list[Group]:
         GraderError: the grader gave another number of grades than it was given samples.
     """
     samples = [
-        Sample(output_text=rollout.text, item=group.prompt.item) for group in groups for rollout in group.rollouts
+        Sample(output_text=rollout.text, item=group.prompt.item, opened=group.prompt.opened)
+        for group in groups
+        for rollout in group.rollouts
     ]
     grades = grade_samples(grader, samples)
     starts = accumulate((len(group.rollouts) for group in groups), initial=0)

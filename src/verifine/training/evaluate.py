@@ -72,6 +72,7 @@ def _samples(eval_set: EvalSet, group: Group, second_group: Group | None) -> lis
             sample=place,
             second_score=None if second is None else second.score,
             second_answer_ok=None if second is None else second.answer_ok,
+            opened=group.prompt.opened,
             passed=_passes(grade if eval_set.second_grader is None else second, eval_set.pass_score),
         )
         for place, (rollout, grade, second) in enumerate(zip(group.rollouts, group.grades, seconds, strict=True))

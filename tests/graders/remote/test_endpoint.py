@@ -66,6 +66,7 @@ def test_the_whole_request(service: StubService, clock: Clock) -> None:
             "output_json": None,
             "output_tools": [],
             "choices": [{"index": 0, "message": message}],
+            "opened_text": "",
         },
         "item": {"gt": [1, None]},
         "trace_id": "msg_1",

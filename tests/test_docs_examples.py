@@ -21,6 +21,7 @@ from verifine.cli.main import app
 from verifine.config import GRADER_PRESETS, AnyGrader, GraderConfig, RunConfig, load_config
 from verifine.config.document import parse_document
 from verifine.data import read_examples
+from verifine.models.chat.hidden import ChatPart
 from verifine.runs.metrics import METRICS
 
 ROOT = Path(__file__).parent.parent
@@ -182,7 +183,7 @@ def test_every_file_that_a_page_names_is_there(shown: tuple[str, str]) -> None:
 
 def findings_of_the_check() -> set[str]:
     """The names that the check's modules give to findings."""
-    names: set[str] = set()
+    names = {f"hidden_{part.name.lower()}" for part in ChatPart}
     for file in (ROOT / "src" / "verifine" / "preflight").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):

@@ -68,7 +68,7 @@ def test_a_missing_key_is_told_what_it_is_for(tmp_path: Path) -> None:
         ("optim", "lr", "here it is called `optim.learning_rate`"),
         ("run", "sampling", "it belongs at the top level"),
         ("sampling", "compare", "it belongs to a `grader` of type 'answer'"),
-        ("model", "zzz", "the keys here are name, precision, start_from, lora"),
+        ("model", "zzz", "the keys here are name, precision, start_from, lora, chat_template_kwargs"),
         ("model", "lora_alpha", "here it is called `model.lora.alpha`"),
         ("sampling", "precision", "here it is called `engine.precision`"),
     ],

@@ -244,7 +244,7 @@ HISTORY: list[Any] = [
 def test_a_history_is_the_same_after_it_was_on_disk(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text(json.dumps({"messages": [*HISTORY, AGAIN]}) + "\n")
     (example,) = read_examples(tmp_path / "train.jsonl")
-    assert example.messages == parse_messages([*HISTORY, AGAIN])
+    assert example.messages == read(*HISTORY, AGAIN)
 
 
 def test_a_history_has_a_fingerprint_of_its_own_and_plain_chats_keep_theirs(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tokenizers import AddedToken
 from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config
 
 from verifine.errors import DataError, ModelError
-from verifine.models.chat import render_prompt
+from verifine.models.chat.prompt import render_prompt
 from verifine.models.load import check_attention, fastest_dtype, load_model
 from verifine.models.network.vocabulary import Vocabulary
 from verifine.models.provision.stored import ProvisionedModel

@@ -10,6 +10,7 @@ import typer
 
 from verifine.cli.options import (
     Algorithm,
+    ChatTemplateKwargs,
     Dataset,
     EvalDataset,
     GraderSpec,
@@ -23,6 +24,7 @@ from verifine.cli.options import (
     Words,
     load_run,
     reward_options,
+    template_values,
     warn_of,
 )
 
@@ -36,6 +38,7 @@ def check(
     grader: GraderSpec = None,
     reward_type: RewardType = None,
     system_prompt: SystemPrompt = None,
+    chat_template_kwargs: ChatTemplateKwargs = None,
     steps: Steps = None,
     max_new_tokens: MaxNewTokens = None,
     seed: Seed = None,
@@ -64,6 +67,7 @@ def check(
         "data.train": dataset,
         "data.eval": eval_dataset,
         "model.name": model,
+        "model.chat_template_kwargs": template_values(chat_template_kwargs),
         "algorithm.name": algo,
         **reward_options(grader, reward_type, system_prompt),
         "run.steps": steps,

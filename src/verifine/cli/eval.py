@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from verifine.cli.options import MaxNewTokens, Seed, SystemPrompt, UnsafeGraderExec, warn_of
+from verifine.cli.options import (
+    ChatTemplateKwargs,
+    MaxNewTokens,
+    Seed,
+    SystemPrompt,
+    UnsafeGraderExec,
+    template_values,
+    warn_of,
+)
 
 if TYPE_CHECKING:
     from verifine.launch.eval_spec import EvalSource
@@ -45,6 +53,7 @@ def eval_command(
     temperature: Annotated[float | None, typer.Option(help="Sampling temperature for several answers.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only this many problems, the first ones.")] = None,
     system_prompt: SystemPrompt = None,
+    chat_template_kwargs: ChatTemplateKwargs = None,
     max_new_tokens: MaxNewTokens = None,
     seed: Seed = None,
     out: Annotated[
@@ -72,6 +81,7 @@ def eval_command(
         "evaluation.samples": samples,
         "evaluation.temperature": temperature,
         "data.system_prompt": system_prompt,
+        "model.chat_template_kwargs": template_values(chat_template_kwargs),
         "sampling.max_new_tokens": max_new_tokens,
         "run.seed": seed,
     }

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from verifine.cli.one_line import one_line
+from verifine.insights.findings import finding_numbers
 from verifine.insights.held_out import MetricWithInterval, evaluation_numbers, metrics_with_intervals
 from verifine.insights.inference import Conclusion
 from verifine.insights.outcome import describe_changes, describe_difference, describe_duration, describe_interval
@@ -50,6 +51,7 @@ def eval_command_numbers(spec: EvalSpec, evaluated: Sequence[ModelEvaluation]) -
                 "precision": each.precision,
                 "seconds": round(each.seconds, 1),
                 **evaluation_numbers(each.evaluation),
+                "findings": [finding_numbers(finding) for finding in each.findings],
             }
             for each in evaluated
         ],

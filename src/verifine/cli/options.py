@@ -42,6 +42,12 @@ RewardType = Annotated[
 SystemPrompt = Annotated[
     str | None, typer.Option("--system-prompt", "-s", help="A system message for chats that have none.")
 ]
+ChatTemplateKwargs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="JSON", help="Values for variables of the chat template, for example '{\"enable_thinking\": false}'."
+    ),
+]
 Steps = Annotated[int | None, typer.Option(help="Training steps.")]
 MaxNewTokens = Annotated[int | None, typer.Option(help="Longest answer, in tokens.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of every random number of the run.")]
@@ -81,6 +87,25 @@ def reward_options(grader: str | None, reward_type: str | None, system_prompt: s
         "data.system_prompt": chosen.system_prompt if system_prompt is None else system_prompt,
         "sampling.stop": list(chosen.stop),
     }
+
+
+def template_values(text: str | None) -> object:
+    """The object that --chat-template-kwargs holds; None: not given."""
+    from verifine.config.document import parse_document
+    from verifine.errors import ConfigError
+
+    if text is None:
+        return None
+    try:
+        value = parse_document(text, "--chat-template-kwargs").value
+    except ConfigError as error:
+        raise ConfigError(f"--chat-template-kwargs: {text!r} is not JSON") from error
+    if not isinstance(value, dict):
+        raise ConfigError(
+            f"--chat-template-kwargs: {text!r} is no object; write its values by name, for example "
+            "'{\"enable_thinking\": false}'"
+        )
+    return value
 
 
 def load_run(words: list[str], options: Mapping[str, object]) -> RunConfig:

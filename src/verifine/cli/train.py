@@ -11,6 +11,7 @@ import typer
 
 from verifine.cli.options import (
     Algorithm,
+    ChatTemplateKwargs,
     Dataset,
     EvalDataset,
     GraderSpec,
@@ -24,12 +25,14 @@ from verifine.cli.options import (
     Words,
     load_run,
     reward_options,
+    template_values,
     warn_of,
 )
 
 if TYPE_CHECKING:
     from verifine.cli.display import Display
     from verifine.config import RunConfig
+    from verifine.types import Json
 
 
 def train_command(
@@ -41,6 +44,7 @@ def train_command(
     grader: GraderSpec = None,
     reward_type: RewardType = None,
     system_prompt: SystemPrompt = None,
+    chat_template_kwargs: ChatTemplateKwargs = None,
     steps: Steps = None,
     max_new_tokens: MaxNewTokens = None,
     learning_rate: Annotated[float | None, typer.Option(help="AdamW's rate after the warm-up.")] = None,
@@ -73,6 +77,7 @@ def train_command(
         "data.train": dataset,
         "data.eval": eval_dataset,
         "model.name": model,
+        "model.chat_template_kwargs": template_values(chat_template_kwargs),
         "algorithm.name": algo,
         **reward_options(grader, reward_type, system_prompt),
         "run.steps": steps,
@@ -106,6 +111,8 @@ def train_command(
 
 def _show_dry_run(config: RunConfig, display: Display, unsafe_grader_exec: bool) -> None:
     from verifine.config import dump_config
+    from verifine.insights.diagnosis.describe import describe_finding
+    from verifine.insights.findings import finding_numbers
     from verifine.launch.checking import dry_run
     from verifine.launch.options import LaunchOptions
 
@@ -117,4 +124,7 @@ def _show_dry_run(config: RunConfig, display: Display, unsafe_grader_exec: bool)
     display.note(f"examples  {found.train_examples} to train on, {found.held_out_examples} held out")
     for number, text in enumerate(found.prompt_texts, start=1):
         display.note(f"\nprompt {number} as the model reads it:\n{text}")
-    display.done({"type": "dry_run", "model": found.model, "prompts": list(found.prompt_texts)})
+    for finding in found.findings:
+        display.note(f"\n{describe_finding(finding)}")
+    findings: list[Json] = [finding_numbers(finding) for finding in found.findings]
+    display.done({"type": "dry_run", "model": found.model, "prompts": list(found.prompt_texts), "findings": findings})

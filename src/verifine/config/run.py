@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from verifine.config.algorithm import WITHOUT_GROUPS, AlgorithmConfig, LearningRate, RewardConfig
+from verifine.config.chat_template import check_template_names
 from verifine.config.dataset import DataLocation
 from verifine.config.engine import EngineConfig, NativeEngineConfig
 from verifine.config.evaluation import EvaluationConfig
@@ -59,6 +60,17 @@ class ModelConfig(Schema):
     lora: LoraConfig | None = Field(
         default=None, description="Train LoRA adapters only, for a fraction of the memory; null trains every weight."
     )
+    chat_template_kwargs: Mapping[str, JsonValue] = Field(
+        default={},
+        description="Values for variables of the chat template, such as {enable_thinking: false}, for models with a "
+        "thinking mode or a reasoning effort. They hold in training, check and evaluation, and are the defaults of the "
+        "saved model's template.",
+    )
+
+    @model_validator(mode="after")
+    def _template_takes_values(self) -> Self:
+        check_template_names(self.chat_template_kwargs)
+        return self
 
 
 class DataConfig(Schema):

@@ -158,7 +158,8 @@ def build_eval_set(
 
 
 def _load_policy(files: ProvisionedModel, config: RunConfig, precision: Precision) -> LanguageModel:
-    model, lora = load_model(files, precision), config.model.lora
+    model = load_model(files, precision, template_values=config.model.chat_template_kwargs)
+    lora = config.model.lora
     if lora is not None:
         return attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed)
     return model

@@ -5,20 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from verifine.config import RunConfig
 from verifine.config.resolve import ResolvedConfig
 from verifine.graders import GradeFunction, Grader
+from verifine.insights.findings import Finding, by_severity
 from verifine.launch.build import BuiltRun, build_run, fetch_model
 from verifine.launch.facts import find_facts
 from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
+from verifine.launch.prompt_facts import find_prompt_facts
 from verifine.launch.rehearsal import rehearse_elsewhere
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.models.chat.prompt import prompt_text
 from verifine.models.policy import ModelPolicy
 from verifine.preflight.check import Extent, LoadedRun, NoGoError, check_inputs, check_memory, check_model, refuse_no_go
+from verifine.preflight.prompts import judge_prompts
 from verifine.preflight.report import Report
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import Listener, StageBegan
@@ -39,6 +42,8 @@ class DryRun:
     held_out_examples: int
     prompt_texts: tuple[str, ...]
     """The first prompts of the run as the model would read them."""
+    findings: tuple[Finding, ...]
+    """What stands out in how the chat template shows the rows."""
 
 
 def dry_run(config: RunConfig, options: LaunchOptions = DEFAULT_OPTIONS) -> DryRun:
@@ -54,12 +59,14 @@ def dry_run(config: RunConfig, options: LaunchOptions = DEFAULT_OPTIONS) -> DryR
         built = build_run(inputs, graders, files, find_facts(inputs, files), options.tell)
         with closing(built):
             rehearse_elsewhere(built)
+            facts = find_prompt_facts(inputs, built)
     prompts = built.trainer.source.draw(0, SHOWN_PROMPTS)
     return DryRun(
         config=built.config,
         train_examples=len(inputs.train),
         held_out_examples=len(built.eval_set.prompts),
         prompt_texts=tuple(prompt_text(built.model, prompt) for prompt in prompts),
+        findings=tuple(by_severity(judge_prompts(facts, config.model))),
         model=f"{built.model.name}, {built.model.parameter_count / 1e6:.0f} M weights, from the {built.files.source}",
     )
 
@@ -128,6 +135,7 @@ def build_checked(
     )
     try:
         rehearse(built)
+        report = replace(report, prompts=find_prompt_facts(inputs, built))
         tell(StageBegan(text="asking the model before it has learned anything"))
         return built, refuse_no_go(check_model(report, loaded, extent))
     except BaseException:

@@ -13,17 +13,21 @@ from verifine.config import NativeEngineConfig
 from verifine.config.memory import Precision
 from verifine.errors import ConfigError
 from verifine.graders import GradeFunction, Grader
+from verifine.insights.findings import Finding, by_severity, to_event
 from verifine.launch.build import build_engine, build_eval_set, render_held_out, sampling_of
 from verifine.launch.eval_spec import EvalSpec, EvalTarget
 from verifine.launch.facts import decide_precision
 from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
+from verifine.launch.prompt_facts import describe_prompts
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.threads import decide_threads
 from verifine.models.load import load_model
 from verifine.models.provision.stored import cache_folder, provision_model
 from verifine.models.threads import use_threads
+from verifine.preflight.prompts import judge_prompts
 from verifine.runs.evaluations import Evaluation
 from verifine.runs.events import Listener, StageBegan, tell_progress
+from verifine.runs.run_config import load_run_config
 from verifine.training.evaluate import evaluate_policy
 
 
@@ -37,6 +41,8 @@ class ModelEvaluation:
     """What matrix products were computed in."""
     seconds: float
     """For sampling and grading, without loading."""
+    findings: tuple[Finding, ...] = ()
+    """What stands out in how the chat template shows the problems."""
 
 
 def evaluate_models(
@@ -68,9 +74,14 @@ def _evaluate_model(
     """Loads the model for this evaluation only."""
     provisioned = provision_model(target.model, cache_folder(), partial(tell_progress, tell))
     tell(StageBegan(text=f"loading {target.label}"))
-    model = load_model(provisioned, precision)
     inputs = spec.inputs
+    model = load_model(provisioned, precision, template_values=inputs.config.model.chat_template_kwargs)
     prompts = render_held_out(inputs.held_out, model, inputs.max_new_tokens)
+    learned_with = None if target.run is None else load_run_config(target.run).model.chat_template_kwargs
+    facts = describe_prompts(model, inputs.held_out, prompts, name=target.label, learned_with=learned_with)
+    findings = tuple(by_severity(judge_prompts(facts, inputs.config.model)))
+    for finding in findings:
+        tell(to_event(finding))
     with closing(build_engine(NativeEngineConfig(), model)) as engine:
         eval_set = build_eval_set(
             inputs.config.evaluation,
@@ -87,4 +98,5 @@ def _evaluate_model(
         evaluation=evaluation,
         precision=precision,
         seconds=time.monotonic() - began,
+        findings=findings,
     )

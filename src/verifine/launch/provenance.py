@@ -28,11 +28,13 @@ def find_provenance(
     start: str | None,
 ) -> Provenance:
     """Reads every file of the model and every example; `start` is the sha256 of the checkpoint it starts from."""
+    values = inputs.config.model.chat_template_kwargs
     return Provenance(
         model=hash_model_folder(provisioned.folder),
         start=start,
         data=_hash(_describe(example) for examples in (inputs.train, inputs.held_out) for example in examples),
         grader=hash_graders(_configured(inputs)) if grader is None else _hash_source(grader),
+        template_values=_hash([json.dumps(dict(values), sort_keys=True)]) if values else None,
     )
 
 

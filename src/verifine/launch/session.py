@@ -18,6 +18,7 @@ from verifine.config import RunConfig
 from verifine.errors import ConfigError, StoppedError
 from verifine.graders import GradeFunction, Grader
 from verifine.insights.diagnosis.monitor import Monitor
+from verifine.insights.findings import to_event
 from verifine.insights.report import write_report
 from verifine.insights.saved_work import command_for
 from verifine.launch.attempt import OpenAttempt, open_attempt
@@ -26,6 +27,7 @@ from verifine.launch.checking import build_checked
 from verifine.launch.facts import find_facts
 from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
+from verifine.launch.prompt_facts import find_prompt_facts
 from verifine.launch.provenance import find_provenance
 from verifine.launch.rehearsal import rehearse_ending
 from verifine.launch.run_graders import RunGraders, open_graders
@@ -37,6 +39,7 @@ from verifine.models.text_offsets import text_ends
 from verifine.preflight.check import Extent, NoGoError
 from verifine.preflight.events import check_reported
 from verifine.preflight.numbers import to_numbers
+from verifine.preflight.prompts import judge_prompts
 from verifine.preflight.report import Report
 from verifine.runs.directory import RunDirectory, write_json
 from verifine.runs.environment import Environment, describe_environment, read_environment
@@ -232,7 +235,10 @@ def resume(
 
 
 def _build(inputs: RunInputs, graders: RunGraders, attempt: OpenAttempt, *, check: bool) -> BuiltRun:
-    """Builds a run, and checks it meanwhile if `check`. The result of the check is always written."""
+    """Builds a run, and checks it meanwhile if `check`. The result of the check is always written.
+
+    What the chat template leaves out of the rows is told without the check as well.
+    """
     directory, tell = attempt.directory, attempt.events.emit
     if not check:
         directory.disk.remove(directory.preflight)  # from an earlier attempt, which the check refused
@@ -240,6 +246,8 @@ def _build(inputs: RunInputs, graders: RunGraders, attempt: OpenAttempt, *, chec
         built = build_run(inputs, graders, files, find_facts(inputs, files), tell)
         try:
             rehearse_ending(built, directory)
+            for finding in judge_prompts(find_prompt_facts(inputs, built), inputs.config.model):
+                tell(to_event(finding))
         except BaseException:
             built.close()
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors import SafetensorError
@@ -14,12 +15,14 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from verifine.config.memory import Precision
 from verifine.errors import ModelError
+from verifine.models.chat.values import with_values
 from verifine.models.network.attention import IMPLEMENTATION, Heads, TreeAttention
 from verifine.models.network.forward import hidden_states
 from verifine.models.network.tree import Branch, Tree, grow_tree
 from verifine.models.network.vocabulary import Vocabulary, VocabularyHead, head_weight
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
+from verifine.types import Json
 
 Weights = Mapping[str, Tensor]
 """A policy's parameters by name, as the learner gives them to the engine."""
@@ -63,11 +66,18 @@ class LanguageModel:
 
 
 def load_model(
-    provisioned: ProvisionedModel, precision: Precision, device: torch.device | None = None
+    provisioned: ProvisionedModel,
+    precision: Precision,
+    device: torch.device | None = None,
+    *,
+    template_values: Mapping[str, Json] = MappingProxyType({}),
 ) -> LanguageModel:
     """Loads weights in float32 and checks on a probe that Verifine computes the same logits as transformers.
 
+    `template_values` are those of `model.chat_template_kwargs`.
+
     Raises:
+        ConfigError: the chat template never reads one of `template_values`.
         ModelError: the folder cannot be loaded, has no chat template or another model's tokenizer, or Verifine does not
             support its attention.
     """
@@ -87,6 +97,7 @@ def load_model(
             f"{provisioned.name} has no chat template, so it is not a chat model. Use its instruct version."
         )
     vocabulary = _find_vocabulary(provisioned, network, tokenizer)
+    tokenizer.chat_template = with_values(tokenizer.chat_template, template_values, provisioned.name)
     # Without dropout, so that the learner's log-probabilities are those of the distribution that was sampled.
     network = network.to(device).eval()
     cached_bytes_per_token = check_attention(network)

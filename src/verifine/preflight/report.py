@@ -14,6 +14,7 @@ from verifine.preflight.data import judge_data
 from verifine.preflight.grading import GradingFacts, judge_grading
 from verifine.preflight.memory import MemoryEstimate, judge_memory
 from verifine.preflight.pace import PaceEstimate, judge_pace
+from verifine.preflight.prompts import PromptFacts, judge_prompts
 from verifine.preflight.sampling import SamplingFacts, judge_sampling
 from verifine.training.source import PromptLengths
 
@@ -31,6 +32,7 @@ class Report:
     resolved: ResolvedConfig | None = None
     model: ModelFacts | None = None
     memory: MemoryEstimate | None = None
+    prompts: PromptFacts | None = None
     lengths: PromptLengths | None = None
     sampling: SamplingFacts | None = None
     pace: PaceEstimate | None = None
@@ -41,6 +43,8 @@ class Report:
         found = [*judge_data(self.data, self.config), *judge_grading(self.grading)]
         if self.second_grading is not None:
             found += judge_grading(self.second_grading)
+        if self.prompts is not None:
+            found += judge_prompts(self.prompts, self.config.model)
         if self.sampling is not None:
             found += judge_sampling(self.sampling, self.resolved or self.config, self.grading.recognised)
             found += _idle_answers(self.grading, self.sampling)

@@ -11,6 +11,7 @@ from verifine.runs.run_file import Provenance, read_run_file
 _CALLED = {
     "model": ("the starting model", "model.name"),
     "start": ("the checkpoint with the starting weights", "model.start_from"),
+    "template_values": ("the values for the chat template", "model.chat_template_kwargs"),
     "data": ("the data", "data"),
     "grader": ("the grader", "grader"),
 }

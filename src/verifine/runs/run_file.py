@@ -32,6 +32,8 @@ class Provenance:
     """The hash of the grader; None: a Python program passed it in, and its source is not known."""
     start: str | None = None
     """The hash of the checkpoint with the starting weights; None: it began with the model's own."""
+    template_values: str | None = None
+    """The hash of the values for the chat template; None: there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,8 @@ def describe_finding(finding: Finding, width: int = WIDTH) -> str:
     mark, evidence = MARKS[finding.severity], describe_evidence(finding)
     lines = _wrapped(f"{mark} {finding.name}: {finding.what}", "  ", width)
     if evidence:
-        lines += _wrapped(f"{_INDENT}{evidence} ({describe_steps(finding.steps)})", f"{_INDENT}  ", width)
+        steps = "" if finding.steps is None else f" ({describe_steps(finding.steps)})"
+        lines += _wrapped(f"{_INDENT}{evidence}{steps}", f"{_INDENT}  ", width)
     for change in finding.remedies:
         lines += _wrapped(f"{_INDENT}→ {change}", f"{_INDENT}  ", width)
     return "\n".join(lines)

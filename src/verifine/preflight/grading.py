@@ -240,9 +240,9 @@ def _references(facts: GradingFacts) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.WARNING,
             name="unmarked_answers",
-            what=f"The right answers of {facts.unmarked} of {pluralize(facts.rows, 'row')} are worked solutions that "
-            f"do not mark their answer, so whether the {facts.name} knows it cannot be tried.",
-            evidence="no model writes such a solution word for word",
+            what=f"The right answers of {facts.unmarked} of {pluralize(facts.rows, 'row')} are texts of several lines "
+            f"that mark no answer, so whether the {facts.name} knows a right answer cannot be tried.",
+            evidence="no model writes such a text word for word",
             remedies=(
                 "End each with its answer (#### 72, \\boxed{72}, or a last line with it), or put the answer into a "
                 f"field of its own ({facts.field}.reference).",

@@ -32,6 +32,7 @@ ANSWERS = [
     ("It is Oslo.", "It is Bergen."),
     ("No", "Yes"),
     ("An apple.", "A chair."),
+    ("It is 7 degrees.", "It is 9 degrees."),
     ("3,000 metres", "30 metres"),
     (SUM, PRODUCT),
 ]

@@ -24,6 +24,7 @@ import step
 import table
 import torch
 import vllm_engine
+import weights
 import workloads
 from against_trl import check_same_work, contrast
 from generation import Job
@@ -337,3 +338,12 @@ def test_json_goes_to_the_file_that_is_named(tmp_path: Path, capsys: pytest.Capt
     table.publish("text", [{"a": 1}], str(tmp_path / "out.json"))
     assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8")) == [{"a": 1}]
     assert capsys.readouterr().out == "text\n"
+
+
+def test_equal_training_has_equal_hashes(tmp_path: Path) -> None:
+    first, again, other = (
+        weights.train_and_hash(algorithm, tmp_path / name)
+        for name, algorithm in (("first", "grpo"), ("again", "grpo"), ("other", "rloo"))
+    )
+    assert first == again
+    assert first != other

@@ -63,6 +63,15 @@ WORDS = Choices(("positive", "very positive", "may be", "may be not", "not sure"
         ('{"answer": "B"}', "B"),
         ("x = 5, so D", "D"),
         ("<answer>B", "B"),
+        ("The answer is B (A is too small).", "B"),
+        ("The answer is B; C is wrong", "B"),
+        ("The answer is B, a big city", "B"),
+        ("The answer is B. The answer is C is wrong.", "B"),
+        # Only what stands behind the thoughts.
+        ("<think>Perhaps the answer is A.</think>\nB", "B"),
+        ("<think>\\boxed{A}</think>\n\n**B**", "B"),
+        ("<think>could be <answer>A</answer></think>\n\nB", "B"),
+        ("so the answer is A</think>B", "B"),
     ],
 )
 def test_text_decides_for_one(text: str, choice: str) -> None:
@@ -90,6 +99,16 @@ def test_text_decides_for_one(text: str, choice: str) -> None:
         "Answer: A/B",
         "Answer: A and (B)",
         "The answer is B, C",
+        "The answer is B (or A).",
+        "The answer is B; or A",
+        "The answer is B, or maybe A",
+        "The answer is B and/or A",
+        "The answer is B as well as A",
+        "The answer is B plus A",
+        "The answer is B+A",
+        "The answer is A or the answer is B",
+        "The answer is B is wrong",
+        "<think>The answer is B",
         "<answer>A or B</answer> B",
         "<answer></answer> B",
         "<answer>E</answer> B",
@@ -122,7 +141,12 @@ def test_text_decides_for_none_or_for_more_than_one(text: str) -> None:
         ("Answer: no", "no"),
         ("<answer>yes</answer> no", "yes"),
         ("yes and no", None),
-        ("Yes, for no reason", None),
+        ("No, for no reason", "no"),
+        ("Yes, for no reason", "yes"),
+        ("There is no way.", None),
+        ("I have no idea", None),
+        ("The answer is no because it is odd", "no"),
+        ("It is no", "no"),
         ("not yes", None),
         ("eyes", None),
         ("I do not know", None),
@@ -151,6 +175,21 @@ def test_choices_may_be_words(text: str, choice: str | None) -> None:
 )
 def test_the_longest_choice_that_stands_there_is_meant(text: str, choice: str | None) -> None:
     assert WORDS.decide(text) == choice
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("The answer is 1", "1"),
+        ("- 1", "1"),
+        ("The answer is -1", None),
+        ("\\boxed{\u22121}", None),
+        ("1-2", None),
+        ("1%", None),
+    ],
+)
+def test_a_number_with_a_sign_is_another_choice(text: str, choice: str | None) -> None:
+    assert Choices(("1", "2", "3", "4")).decide(text) == choice
 
 
 @given(st.sampled_from("ABCD"), st.sampled_from("ABCD"))

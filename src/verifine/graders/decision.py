@@ -1,7 +1,8 @@
 r"""Which of several choices a text names.
 
-The last `<answer>...</answer>` counts, else the last `\boxed{}`, else the last "answer is ..." or "answer: ...", else
-the text if it is a choice and nothing else, else its last line. What counts must name exactly one choice.
+Only what stands behind the last `</think>` is read. There the last `<answer>...</answer>` counts, else the last
+`\boxed{}`, else the last "answer is ..." or "answer: ...", else the text if it is a choice and nothing else, else its
+last line. What counts must name exactly one choice.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from verifine.graders.thoughts import behind_thoughts
 from verifine.graders.unseen import without_unseen_end
 
 _TAGGED = re.compile(r"<answer>((?:(?!</?answer>).)*+)</answer>", re.IGNORECASE | re.DOTALL)
@@ -20,20 +22,35 @@ _STATED = re.compile(
 )
 """The text before the choice in a statement."""
 _JOINED = re.compile(
-    r"[*_)\]}\"'`\s]{0,4}(?:[,/|&]|\bor\b|\band\b)[*_(\[{\"'`\s]{0,4}(?:option\s{1,4})?[(]?", re.IGNORECASE
+    r"[*_()\[\]{}\"'`\s]{0,4}"
+    r"(?:(?:[,;/|&+]|\b(?:or|and|plus|as\s{1,4}well\s{1,4}as|alternatively|maybe|perhaps|possibly)\b)"
+    r"[*_(\[{\"'`\s]{0,4}){1,5}(?:(?:the|option|choice)\s{1,4}){0,2}[(]?",
+    re.IGNORECASE,
 )
 """The text between two choices of one statement."""
+_JOINS_STATEMENTS = re.compile(r"\W{0,6}(?:or|and|alternatively)\b[^.!?\n]{0,40}", re.IGNORECASE)
+"""The text between the first choice and the second "answer is" of one hedge."""
 _DENIED_BEFORE = re.compile(
     r"(?:\b(?:not|never|nor|neither|except|than)|n['\u2019]t)\s{1,4}(?:(?:the|option|choice)\s{1,4}){0,2}\W{0,3}$",
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(
-    r"\W{0,3}\s(?:is|was)(?:n['\u2019]t\b|\s{1,4}(?:not|wrong|incorrect|false)\b)", re.IGNORECASE
+    r"\W{0,3}\s(?:(?:is|was)n['\u2019]t\b|(?:is|was|would\s{1,4}be)\s{1,4}(?:not|wrong|incorrect|false)\b)",
+    re.IGNORECASE,
 )
 _LONGEST_DENIAL = 40
 _ENDS_CLAUSE = re.compile(r"[*_\"'`$]{0,4}(?:[.,;:!?)\]}<]|\s*\n|\s*\Z)")
 _BEHIND_AN_ARTICLE = re.compile(r"\s+(?!(?:or|and|nor|is|because|since|as|but|vs)\b)\w", re.IGNORECASE)
 """What follows the article A and the pronoun I, and seldom follows choices with these names."""
+_NO_BEFORE_A_NOUN = (
+    re.compile(r"(?:\b(?:is|are|was|were|be|have|has|had|with|for|of)|['\u2019]s)\s{1,4}$", re.IGNORECASE),
+    re.compile(
+        r"\s{1,4}(?!(?:because|since|as|but|and|or|for|if|when|to|not|it|they|he|she|we|you|i|the|this|that|there)\b)"
+        r"[^\W\d_]",
+        re.IGNORECASE,
+    ),
+)
+"""What stands before and behind "no" in "there is no way", which says no more than "not a"."""
 _WRAPPING = " \t\r\n.,;:!()[]{}<>*_`\"'$\\"
 
 
@@ -44,9 +61,11 @@ class Choices:
         self._by_key = {choice.casefold(): choice for choice in choices}
         longest_first = sorted(choices, key=len, reverse=True)
         named = rf"(?:{'|'.join(re.escape(choice) for choice in longest_first)})"
-        # Not inside a word, a name such as B-52 or C++, or a number.
+        # Not inside a word, a name such as B-52 or C++, or a number such as -1.
         self._mention = re.compile(
-            rf"(?<!\w)(?<!\w['\u2019-])(?<![0-9][.,]){named}(?![\w+#]|['\u2019-]\w|[.,][0-9])", re.IGNORECASE
+            rf"(?<!\w)(?<!\w['\u2019-])(?<![0-9][.,])(?:(?![0-9])|(?<![-\u2212\u2013^])){named}"
+            r"(?![\w#%^]|\+(?!\w)|['\u2019-]\w|[.,][0-9])",
+            re.IGNORECASE,
         )
 
     def find(self, text: str) -> str | None:
@@ -58,7 +77,7 @@ class Choices:
 
     def decide(self, text: str) -> str | None:
         """The choice that the text names; None if it names none, or more than one."""
-        text = without_unseen_end(text)
+        text = without_unseen_end(behind_thoughts(text))
         for explicit in (_TAGGED, _BOXED):
             places = explicit.findall(text)
             if places:
@@ -80,22 +99,30 @@ class Choices:
     def _last_statement(self, text: str) -> list[str]:
         """The choices of the last "answer is ...", where there is one."""
         statement: list[str] = []
+        end = 0
         for stated in _STATED.finditer(text):
             mention = self._mention.match(text, stated.end())
-            if mention is not None and (_is_meant(mention) or _is_stated(mention)):
-                statement = [self._named(mention), *self._joined_to(mention)]
+            if mention is None or _DENIED_AFTER.match(text, mention.end()) is not None:
+                continue
+            if _is_meant(mention) or _is_stated(mention):
+                is_joined = bool(statement) and _JOINS_STATEMENTS.fullmatch(text, end, stated.start()) is not None
+                named, next_end = self._named_from(mention)
+                statement = [*statement, *named] if is_joined else named
+                end = next_end
         return statement
 
-    def _joined_to(self, mention: re.Match[str]) -> list[str]:
-        """The choices in "or B", "and (B)" and the like after a mention."""
-        text, others = mention.string, []
+    def _named_from(self, mention: re.Match[str]) -> tuple[list[str], int]:
+        """The choice of a mention and those in "or B", "and (B)" and the like after it, and where the last one ends."""
+        text, named, end = mention.string, [self._named(mention)], mention.end()
         while (joined := _JOINED.match(text, mention.end())) is not None:
             following = self._mention.match(text, joined.end())
-            if following is None:
+            if following is None or _is_article(following):
                 break
             mention = following
-            others.append(self._named(mention))
-        return others
+            if _DENIED_AFTER.match(text, mention.end()) is None:
+                named.append(self._named(mention))
+                end = mention.end()
+        return named, end
 
     def _named(self, mention: re.Match[str]) -> str:
         return self._by_key.get(mention[0].casefold(), mention[0])
@@ -108,13 +135,21 @@ def _only(choices: Sequence[str]) -> str | None:
 def _is_meant(mention: re.Match[str]) -> bool:
     """Whether it is more than a word of the sentence: single letters must be capitals, or in brackets."""
     text, letter, (start, end) = mention.string, mention[0], mention.span()
+    if letter == "no":
+        before, behind = _NO_BEFORE_A_NOUN
+        return before.search(text[max(0, start - _LONGEST_DENIAL) : start]) is None or behind.match(text, end) is None
     if len(letter) > 1 or not letter.isalpha():
         return True
-    before, behind = text[max(0, start - 1) : start], text[end : end + 1]
-    if before + behind in ("()", "[]", "{}") or (start == 0 and behind == ")"):
+    around = text[max(0, start - 1) : start] + text[end : end + 1]
+    if around in ("()", "[]", "{}") or (start == 0 and around == ")"):
         return True
     is_article = letter in "AI" and _BEHIND_AN_ARTICLE.match(text, end) is not None
     return letter == letter.upper() and not is_article
+
+
+def _is_article(mention: re.Match[str]) -> bool:
+    """Whether it is the article of "B, a city" or the pronoun of "B; I think so"."""
+    return mention[0] in ("a", "I") and _BEHIND_AN_ARTICLE.match(mention.string, mention.end()) is not None
 
 
 def _is_stated(mention: re.Match[str]) -> bool:

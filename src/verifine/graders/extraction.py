@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Literal, assert_never
 
 from verifine.graders.latex import find_closing_brace
+from verifine.graders.thoughts import behind_thoughts
 from verifine.graders.unseen import without_unseen_end
 
 AnswerPlace = Literal["boxed", "answer", "think_answer", "any"]
@@ -29,13 +30,13 @@ def extract_answer(text: str, place: AnswerPlace) -> str | None:
     """The answer without outer blanks, which may be empty; None where the text does not have that format."""
     match place:
         case "boxed":
-            answer = find_boxed(text)
+            answer = find_boxed(behind_thoughts(text))
         case "answer":
             answer = find_tagged(text, tag="answer")
         case "think_answer":
             answer = find_after_thinking(text)
         case "any":
-            answer = find_anywhere(text)
+            answer = find_anywhere(behind_thoughts(text))
         case place:
             assert_never(place)
     return None if answer is None else without_unseen_end(answer).strip()

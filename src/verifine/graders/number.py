@@ -11,6 +11,7 @@ from verifine.graders.numerals import WrittenNumber, find_last_number, is_near, 
 from verifine.graders.reference_answers import readable_reference
 from verifine.graders.sample_error import SampleError
 from verifine.graders.template import render
+from verifine.graders.thoughts import behind_thoughts
 from verifine.types import Grade, GradeFault, Sample
 
 MAX_SHOWN = 60
@@ -31,8 +32,9 @@ class NumberGrader:
         # The reference first: a row without it is unscorable, whatever the answer lacks.
         wanted = read_reference_number(render(self._config.reference, sample), self._config.units)
         text = render(self._config.input, sample)
-        read = read_value if self._config.take == "whole" else find_last_number
-        found = read(text, self._config.units)
+        units = self._config.units
+        is_whole = self._config.take == "whole"
+        found = read_value(text, units) if is_whole else find_last_number(behind_thoughts(text), units)
         is_right = found is not None and is_near(found, wanted, self._allowed(wanted))
         return Grade(score=float(is_right), parts={self._config.name: float(is_right)}, answer_ok=is_right)
 

@@ -12,6 +12,7 @@ from verifine.graders.numerals import parse_number, same_number
 from verifine.graders.sandbox import Call, CallFault, Limits, Outcome, Sandbox
 from verifine.graders.sandbox.programs import program_source
 from verifine.graders.services import Services
+from verifine.graders.spellings import for_parser
 from verifine.graders.units import split_unit
 from verifine.types import Json
 
@@ -96,7 +97,9 @@ class Equivalence:
         return found | self._ask(alone, at_once=1) if alone else found
 
     def _call(self, pairs: Sequence[AnswerPair]) -> Call:
-        texts: Json = [[split_unit(bare_value(text))[0] for text in (pair.answer, pair.reference)] for pair in pairs]
+        texts: Json = [
+            [for_parser(split_unit(bare_value(text))[0]) for text in (pair.answer, pair.reference)] for pair in pairs
+        ]
         return Call(source=self._source, function="compare_all", arguments=(texts,))
 
 

@@ -19,37 +19,27 @@ from latex2sympy2_extended.sets import FiniteSet
 from math_verify.grader import should_treat_as_complex
 from sympy import (
     Basic,
-    E,
-    Eq,
     Expr,
-    Float,
     Function,
-    Ge,
-    Gt,
     Integral,
     Interval,
     Limit,
-    Lt,
     MatrixBase,
     MatrixExpr,
     Mul,
-    Ne,
-    Number,
     Pow,
     Product,
-    Rational,
     Set,
     Sum,
     Symbol,
     Tuple,
     UnevaluatedExpr,
     cancel,
-    nan,
-    oo,
     simplify,
-    zoo,
 )
-from sympy.core.relational import Relational
+from sympy.core.function import AppliedUndef
+from sympy.core.numbers import E, Float, Number, Rational, nan, oo, zoo
+from sympy.core.relational import Eq, Ge, Gt, Lt, Ne, Relational
 
 Value: TypeAlias = Basic | MatrixBase
 
@@ -61,12 +51,14 @@ ROUNDED_DIGITS = 6
 # Units are split off before, and a box stands around the whole text or is part of it.
 _NORMALIZATION = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
 _CONVERSION = ConversionConfig(lowercase_symbols=False)
-_ROUND_ROOT = re.compile(r"\\?sqrt\s*\(")
-_UPRIGHT = re.compile(r"\\(?:mathrm|text|textrm)\s?\{\s?([ei])\s?\}")
-_SHORT_FRACTION = re.compile(r"\\frac\s?([0-9])\s?([0-9])")
-_PRODUCT = re.compile(r"((?<![_^0-9])[0-9]+|\\frac\{[^{}]*\}\{[^{}]*\}|\))\s*(?=\(|\\left\s*\()")
 _HUNDREDTH = UnevaluatedExpr(Rational(1, 100))
 _UNSAMPLED = (Sum, Product, Integral, Limit)
+_EVALUATED = re.compile(
+    r"binom|choose|\\det|[vV]matrix|gcd|lcm|[Gg]amma|rank|trace|\{\s*tr\s*\}|norm|eig|\\\||exp|(?<![A-Za-z])e\s*\^"
+)
+"""Functions that the parser replaces with their values."""
+_DIVIDED = re.compile(r"/|:|\\div|frac|over")
+_LEFT_SIDE_AFTER_COMMA = re.compile(r",[^(),]*(?:\([^()]*\)[^(),]*)*$")
 
 
 def compare_all(pairs: Sequence[tuple[str, str]]) -> list[str]:
@@ -83,7 +75,7 @@ def _compare(answer: str, reference: str) -> str:
     if given is None:
         return "unreadable answer"
     try:
-        is_equal = _is_worked_out(given, wanted) and _is_same(given, wanted)
+        is_equal = _is_worked_out(given, wanted, answer) and _is_same(given, wanted)
     except Exception:  # noqa: BLE001 - sympy raises anything for what it does not support
         is_equal = False
     return "equal" if is_equal else "different"
@@ -93,7 +85,7 @@ def _compare(answer: str, reference: str) -> str:
 def _read(text: str, is_real: bool) -> Value | None:
     r"""The text as it stands in a `\\boxed{}`, whole: no searching for something in it that could be an answer."""
     try:
-        latex = normalize_latex(_without_traps(text), config=_NORMALIZATION)
+        latex = normalize_latex(text, config=_NORMALIZATION)
         value = latex2sympy(
             latex, is_real=is_real, convert_degrees=False, normalization_config=None, conversion_config=_CONVERSION
         )
@@ -103,42 +95,32 @@ def _read(text: str, is_real: bool) -> Value | None:
     return value if isinstance(value, Expr | MatrixBase | Relational | And | Set | Tuple) else None
 
 
-def _without_traps(text: str) -> str:
-    r"""Spellings that the parser would read as something else: 2(3) as 2 3/1, and \\sqrt(2) as a new row."""
-    while (root := _ROUND_ROOT.search(text)) is not None:
-        end = _closing(text, root.end())
-        if end is None:
-            break
-        text = rf"{text[: root.start()]}\sqrt{{{text[root.end() : end]}}}{text[end + 1 :]}"
-    text = _UPRIGHT.sub(r"{\1}", text)
-    text = _SHORT_FRACTION.sub(r"\\frac{\1}{\2}", text)
-    return _PRODUCT.sub(r"\1 \\cdot ", text)
+def _is_worked_out(given: Value, wanted: Value, answer: str) -> bool:
+    """Where a number is wanted, 1+1 and binom(10, 3) are not answers: the work is not done."""
+    given_parts, wanted_parts = _parts(given), _parts(wanted)
+    if not all(_is_number(part) for part in wanted_parts):
+        return True
+    sides = _last_sides(answer)
+    is_evaluated = any(_EVALUATED.search(side) is not None for side in sides) or (
+        len(given_parts) == 1 and given_parts[0].is_Integer and any(_DIVIDED.search(side) is not None for side in sides)
+    )
+    return all(not is_evaluated if _is_number(part) else _is_irrational(part, wanted_parts) for part in given_parts)
 
 
-def _closing(text: str, start: int) -> int | None:
-    depth = 1
-    for position in range(start, len(text)):
-        depth += (text[position] == "(") - (text[position] == ")")
-        if not depth:
-            return position
-    return None
-
-
-def _is_worked_out(answer: Value, reference: Value) -> bool:
-    """Where a number is wanted, 1+1 and sqrt(4) are not answers for 2: the work is not done."""
-    if all(_is_number(part) for part in _parts(reference)):
-        return all(_is_number(part) or _is_irrational(part) for part in _parts(answer))
-    return True
+def _last_sides(text: str) -> list[str]:
+    """What stands behind the names of a list of equations: 2 and 3 in f(1) = 2, f(2) = 3."""
+    *sides, last = text.split("=")
+    between = [_LEFT_SIDE_AFTER_COMMA.search(side) for side in sides]
+    return [side[: comma.start()] for side, comma in zip(sides, between, strict=True) if comma is not None] + [last]
 
 
 def _parts(value: Value) -> list[Basic]:
-    """What stands in a set, tuple, interval or matrix, and on the last side of an equation."""
+    """What stands in a set, tuple, interval or matrix, and what an equation or inequality says of its name."""
     if isinstance(value, MatrixBase):
         return list(value.flat())
-    if isinstance(value, And):
-        return _parts(value._unsorted_args[-1])
-    if isinstance(value, Eq):
-        return _parts(value.rhs)
+    if isinstance(value, Relational | And):
+        named, bounds = _named_value(value), _bounds(value)
+        return _parts(named) if named is not None else [value] if bounds is None else bounds
     if isinstance(value, Interval):
         return [value.start, value.end]
     if isinstance(value, FiniteSet | Tuple):
@@ -158,9 +140,12 @@ def _is_power_of_ten(value: Basic) -> bool:
     return isinstance(value, Pow) and value.base == 10 and isinstance(value.exp, Number)
 
 
-def _is_irrational(value: Basic) -> bool:
+def _is_irrational(value: Basic, wanted: Sequence[Basic]) -> bool:
     """A constant such as pi, which is right where the reference is its decimals."""
-    return not value.doit().is_rational
+    exact = _exact(value)
+    if exact.free_symbols or exact.is_rational:
+        return False
+    return exact.is_rational is False or not any(_is_zero(exact - _exact(part)) for part in wanted)
 
 
 def _is_same(given: Value, wanted: Value) -> bool:
@@ -181,14 +166,25 @@ def _is_same_statement(given: Value, wanted: Value) -> bool:
     if not isinstance(wanted, Relational | And):
         value = _named_value(given)
         if value is None and isinstance(wanted, Set) and _as_tuple(wanted) is None:
-            return _is_same_collection(given.as_set(), wanted)
+            return _bounds(given) is not None and _is_same_collection(given.as_set(), wanted)
         return value is not None and _is_same(value, wanted)
-    if isinstance(given, Set) and _named_value(wanted) is None:
-        return _is_same_collection(given, wanted.as_set())
+    value = _named_value(wanted)
     if not isinstance(given, Relational | And):
-        value = _named_value(wanted)
-        return value is not None and _is_same(given, value)
+        if value is None:
+            return isinstance(given, Set) and _is_same_collection(given, wanted.as_set())
+        return _is_same(given, value)
+    named = _named_value(given)
+    if isinstance(value, Set) is not isinstance(named, Set) and given.free_symbols == wanted.free_symbols:
+        return _is_same(given, value) if isinstance(value, Set) else _is_same(named, wanted)
     return _match(_relations(given), _relations(wanted), _is_same_relation)
+
+
+def _bounds(statement: Value) -> list[Basic] | None:
+    """The constants of inequalities that are solved for a name: 1 and 2 of 1 < x < 2; None for all others."""
+    relations = statement._unsorted_args if isinstance(statement, And) else [statement]
+    sides = [sorted((each.lhs, each.rhs), key=lambda side: isinstance(side, Symbol)) for each in relations]
+    is_solved = all(isinstance(name, Symbol) and not bound.free_symbols for bound, name in sides)
+    return [bound for bound, _ in sides] if is_solved and not any(isinstance(each, Eq) for each in relations) else None
 
 
 def _relations(statement: Relational | And) -> list[Relational]:
@@ -214,7 +210,7 @@ def _is_name(side: Basic) -> bool:
     """Whether it can be what has a value: x, AB, a/b, f(2), |v|, (x, y). 2x - y = 0 is no value of 2x - y."""
     if isinstance(side, Mul):
         return all(isinstance(factor.base if isinstance(factor, Pow) else factor, Symbol) for factor in side.args)
-    return isinstance(side, Symbol | Tuple) or (isinstance(side, Function) and bool(side.free_symbols))
+    return isinstance(side, Symbol | Tuple | AppliedUndef) or (isinstance(side, Function) and bool(side.free_symbols))
 
 
 def _is_same_relation(given: Value, wanted: Value) -> bool:
@@ -350,7 +346,9 @@ def _is_zero(difference: Expr) -> bool:
     if _is_resolved(difference.evalf(5, maxn=DIGITS)):
         return False
     simple = simplify(difference)
-    return bool(simple.is_zero) if simple.is_zero is not None else not simple.free_symbols
+    if simple.is_zero is not None:
+        return bool(simple.is_zero)
+    return not simple.free_symbols and not simple.has(AppliedUndef)  # of f(2) nothing is known
 
 
 def _is_resolved(value: Expr) -> bool:

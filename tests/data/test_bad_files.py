@@ -220,7 +220,9 @@ WHOLE: dict[str, tuple[str, bytes, str]] = {
     "CSV, no question": (
         "a.csv",
         b"question,answer\n2+2?,4\n",
-        'a.csv has no column "messages" or "prompt"; its columns are "question", "answer". Say which one is asked',
+        'a.csv has no column "messages" or "prompt". The fields are "question", "answer"; say which one is asked, for '
+        "example data.columns='{prompt: question, gt_answer: answer}' (in a config file, columns: {prompt: question, "
+        "gt_answer: answer} under data)",
     ),
     "CSV with semicolons": ("a.csv", b"prompt;gt_answer\n", "a.csv line 1: there is no comma in the header"),
     "CSV, too few values": (

@@ -81,7 +81,7 @@ def test_a_chat_may_be_mapped_as_well(tmp_path: Path) -> None:
             {"q": "a", "answer": "b", "gt_answer": "c"},
             {"prompt": "q", "gt_answer": "answer"},
             '"gt_answer" is there already, and data.columns fills it from "answer"; give one of them another name, for '
-            "example data.columns: {other_gt_answer: gt_answer}",
+            "example data.columns='{prompt: q, gt_answer: answer, other_gt_answer: gt_answer}' (in a config file, ",
         ),
         (
             {"q": "a", "prompt": "b"},

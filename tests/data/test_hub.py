@@ -76,7 +76,7 @@ def test_rows_are_counted_over_batches(tmp_path: Path) -> None:
     [
         ({"prompt": ["a", None]}, 'row 2: "prompt" is null; it must be text'),
         ({"prompt": ["a"], "x": [b"x"]}, ': the column "x" holds values of type binary, which JSON cannot say'),
-        ({"text": ["a"]}, ' has no column "messages" or "prompt"; its columns are "text"'),
+        ({"text": ["a"]}, ' has no column "messages" or "prompt". The fields are "text"; say which one is asked, for '),
     ],
 )
 def test_data_that_cannot_be_used_is_told(tmp_path: Path, columns: dict[str, Any], expected: str) -> None:

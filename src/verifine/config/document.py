@@ -96,6 +96,12 @@ def write_document(value: object) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
+def write_inline(value: object) -> str:
+    """The YAML text of plain values in one line, such as `{prompt: question}`."""
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 30, default_flow_style=True)
+    return text.rstrip("\n")
+
+
 def dotted(path: KeyPath) -> str:
     """A path as people write it: `sampling.stop[0]`."""
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from verifine.data.columns import rename
+from verifine.data.columns import ColumnsWriter, advise_columns, rename
 from verifine.data.field_path import open_json
 from verifine.data.kinds import kind_of
 from verifine.data.messages import parse_messages
-from verifine.data.rows import RowError
+from verifine.data.rows import MissingQuestionError, RowError
 from verifine.data.strict_json import JsonError, parse_json
 from verifine.data.tools import parse_tools, without_nulls
 from verifine.types import Json, Message
@@ -27,6 +27,8 @@ class RowRules:
     """Added to every chat that has no system message; None: nothing is added."""
     is_table: bool
     """See `RowSource.is_table`."""
+    write_columns: ColumnsWriter
+    """How a column map is written where the reader's caller takes one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +46,15 @@ def parse_row(fields: Mapping[str, Json], rules: RowRules) -> ChatRow:
     Raises:
         RowError: the message names the field and how to fix it.
     """
-    row = rename(fields, rules.columns)
+    row = rename(fields, rules.columns, rules.write_columns)
     if "messages" in row and "prompt" in rules.columns:
         raise RowError('"messages" is there, so data.columns cannot give a "prompt" as well; remove one of them')
     asked = "messages" if "messages" in row else "prompt"
     if asked not in row:
-        raise RowError('"messages" is missing; every row needs a list of chat messages, or a text called "prompt"')
+        raise MissingQuestionError(
+            '"messages" is missing; every row needs a list of chat messages, or a text called "prompt"'
+            f"{advise_columns(fields, rules.columns, rules.write_columns)}"
+        )
     tools = _structure(row, "tools", rules)
     item = {field: value for field, value in row.items() if field not in (asked, "tools")}
     _check_test_cases(item.get("test_cases"))

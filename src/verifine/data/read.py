@@ -7,12 +7,12 @@ from pathlib import Path
 
 from verifine.config.dataset import HubDataset
 from verifine.data.chat_row import RowRules, parse_row
-from verifine.data.columns import check_table
+from verifine.data.columns import ColumnsWriter, as_setting, check_table
 from verifine.data.csv_table import open_csv
 from verifine.data.examples import Examples, ExampleWriter
 from verifine.data.jsonl import open_jsonl
 from verifine.data.lines import check_file
-from verifine.data.problems import Problems
+from verifine.data.row_problems import RowProblems
 from verifine.data.rows import BadRow, Row, RowError, RowSource
 from verifine.errors import DataError, SetupError
 
@@ -20,7 +20,11 @@ SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 
 
 def read_examples(
-    location: Path | HubDataset, columns: Mapping[str, str] | None = None, system_prompt: str | None = None
+    location: Path | HubDataset,
+    columns: Mapping[str, str] | None = None,
+    system_prompt: str | None = None,
+    *,
+    write_columns: ColumnsWriter = as_setting,
 ) -> Examples:
     """The examples of a file or a hub dataset, in its order.
 
@@ -28,6 +32,7 @@ def read_examples(
         location: The suffix of a file determines its format.
         columns: The column for each of our fields; None: every column keeps its name.
         system_prompt: Added to every chat that has no system message; None: nothing is added.
+        write_columns: How error messages write a column map.
 
     Raises:
         DataError: the message has file, line and field of the first problems, and how to fix them.
@@ -35,14 +40,14 @@ def read_examples(
     """
     source, columns = _open(location), columns or {}
     if source.is_table:
-        check_table(source, columns)
-    rules = RowRules(columns=columns, system_prompt=system_prompt, is_table=source.is_table)
+        check_table(source, columns, write_columns)
+    rules = RowRules(
+        columns=columns, system_prompt=system_prompt, is_table=source.is_table, write_columns=write_columns
+    )
     place = f"{source.name} {source.unit}"
-    writer, problems = ExampleWriter(place), Problems()
+    writer, problems = ExampleWriter(place), RowProblems(place)
     for row in source.rows:
-        fault = _add(row, rules, writer)
-        if fault is not None:
-            problems.add(f"{place} {row.number}: {fault}")
+        problems.add(row, _add(row, rules, writer))
     problems.check()
     examples = writer.finish()
     if not examples:
@@ -51,14 +56,14 @@ def read_examples(
     return examples
 
 
-def _add(row: Row | BadRow, rules: RowRules, writer: ExampleWriter) -> str | None:
+def _add(row: Row | BadRow, rules: RowRules, writer: ExampleWriter) -> RowError | None:
     """Adds a row, or returns why it cannot be used."""
     if isinstance(row, BadRow):
-        return row.reason
+        return RowError(row.reason)
     try:
         writer.add(row.number, parse_row(row.fields, rules))
     except RowError as error:
-        return str(error)
+        return error
     return None
 
 

@@ -16,6 +16,10 @@ class RowError(ValueError):
     """A row that cannot be used; the caller adds file and line."""
 
 
+class MissingQuestionError(RowError):
+    """A row without `messages` and `prompt`; often all rows of a dataset are, until its columns are mapped."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One object of a file, or one row of a table."""

@@ -14,6 +14,7 @@ from typing import TypeVar
 from verifine.config import AnyGrader, RunConfig
 from verifine.config.dataset import parse_location
 from verifine.data import read_examples
+from verifine.data.columns import as_options
 from verifine.data.suggestion import did_you_mean
 from verifine.errors import ConfigError, DataError, GraderError
 from verifine.graders import Grader, Services, build_grader, grade_samples
@@ -146,7 +147,7 @@ def report_on_rows(config: AnyGrader, name: str, rows: GradedRows, use: GraderUs
     `name` is the user's name for the grader.
     """
     data, field = rows.data, rows.answer_field
-    examples = read_examples(parse_location(str(data)), rows.columns)
+    examples = read_examples(parse_location(str(data)), rows.columns, write_columns=as_options)
     chosen = spread(examples, use.limit)
     attempts = [attempt for row in chosen for attempt in plan_attempts(config.traits, row, field)]
     if field is not None and all(attempt.probe is not Probe.OWN for attempt in attempts):

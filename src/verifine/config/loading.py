@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -12,11 +14,11 @@ from pydantic import ValidationError
 from verifine.config.document import KeyPath, dotted, parse_document, write_document
 from verifine.config.problems import find_problems
 from verifine.config.run import RunConfig
+from verifine.config.shorthand import NAMED_SECTIONS, expand_sections
 from verifine.errors import ConfigError
 
-_NAMED_SECTIONS = ("algorithm", "model")
-"""Sections for which a text may be given, which is their `name`."""
-_SECTIONS = ("algorithm", "data", "engine", "evaluation", "model", "optim", "run", "sampling")
+_YAML_LINE = re.compile(r"([a-z_]+(?:\.[a-z_]+)*):(?:\s+(.*))?", re.DOTALL)
+"""A word of the command line that is written as a line of YAML."""
 
 
 def load_config(
@@ -34,13 +36,13 @@ def load_config(
         raise ConfigError(
             f"{path}: a configuration is a list of `key: value` lines, beginning for example with `data:`"
         )
-    values = _expand(document.value or {})
+    values = expand_sections(document.value or {})
     for old, new in moved.items():
         values = _moved(values, old, new)
     places = {key_path: f"{path}:{line}" for key_path, line in document.lines.items()}
     for override in overrides:
         key_path, value = _parse_override(override)
-        values = _expand(_replaced(values, key_path, value, override))
+        values = expand_sections(_replaced(values, key_path, value, override))
         places = {known: place for known, place in places.items() if known[: len(key_path)] != key_path}
         places[key_path] = f"override {override}"
     return _validate(values, places, None if path is None else str(path))
@@ -52,7 +54,7 @@ def build_config(values: Mapping[str, object]) -> RunConfig:
     Raises:
         ConfigError: with every problem found, one a line.
     """
-    return _validate(_expand(values), {}, None)
+    return _validate(values, {}, None)
 
 
 def dump_config(config: RunConfig) -> str:
@@ -64,6 +66,8 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
+        if advice := _override_advice(str(path)):
+            raise ConfigError(f"{path}: there is no such file; {advice}") from None
         raise ConfigError(f"{path}: there is no such file; give the path of a YAML configuration") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: this is a folder; give a YAML file, such as {path / 'config.yaml'}") from None
@@ -76,15 +80,26 @@ def _read(path: Path) -> str:
 def _parse_override(override: str) -> tuple[KeyPath, object]:
     name, equals, text = override.partition("=")
     keys = tuple(name.strip().split("."))
+    if advice := _override_advice(override):
+        raise ConfigError(f"override {override!r}: {advice}")
     if not equals or not all(keys):
         raise ConfigError(f"override {override!r}: write key.path=value, for example algorithm.clip_high=0.28")
     try:
         value = parse_document(text, "the value").value
     except ConfigError as error:
         raise ConfigError(f"override {override}: the value cannot be read as YAML; put quotes around it") from error
-    if isinstance(value, str) and len(keys) == 1 and keys[0] in _NAMED_SECTIONS:
+    if isinstance(value, str) and len(keys) == 1 and keys[0] in NAMED_SECTIONS:
         return (*keys, "name"), value
     return keys, value
+
+
+def _override_advice(word: str) -> str | None:
+    """How to write a line of YAML as an override in a shell; None: the word is no such line."""
+    line = _YAML_LINE.fullmatch(word)
+    if line is None:
+        return None
+    written = f"{line[1]}={shlex.quote(line[2])}" if line[2] else f"{line[1]}=VALUE, with quotes around what has spaces"
+    return f"on the command line, a value is set with an equals sign: {written}"
 
 
 def _replaced(values: Mapping[str, object], path: KeyPath, value: object, override: str) -> dict[str, object]:
@@ -108,19 +123,6 @@ def _moved(values: Mapping[str, object], old: KeyPath, new: KeyPath) -> dict[str
         return dict(values)
     rest = {name: value for name, value in found.items() if name != key}
     return _replaced({**values, section: rest}, new, found[key], dotted(new))
-
-
-def _expand(values: Mapping[str, object]) -> dict[str, object]:
-    """Expands shorthand: a name for a section, and an empty section (all its lines are commented out)."""
-
-    def expanded(key: str, value: object) -> object:
-        if isinstance(value, str) and key in _NAMED_SECTIONS:
-            return {"name": value}
-        if value is None and key in _SECTIONS:
-            return {}
-        return value
-
-    return {key: expanded(key, value) for key, value in values.items()}
 
 
 def _validate(values: Mapping[str, object], places: Mapping[KeyPath, str], source: str | None) -> RunConfig:

@@ -16,6 +16,7 @@ from verifine.config.evaluation import EvaluationConfig
 from verifine.config.graders import FORMAT_JUDGES, GraderConfig, Schema
 from verifine.config.graders.template import TEMPLATE_NAMES
 from verifine.config.grading import GradingConfig
+from verifine.config.shorthand import expand_sections
 
 TaskName = Literal["largest", "add", "subtract", "count", "sort", "countdown"]
 
@@ -228,6 +229,11 @@ class RunConfig(Schema):
     optim: OptimConfig = OptimConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     run: RunSection = RunSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sections_may_be_short(cls, values: object) -> object:
+        return expand_sections(values) if isinstance(values, Mapping) else values
 
     @model_validator(mode="after")
     def _task_has_its_grader(self) -> Self:

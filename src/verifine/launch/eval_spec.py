@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from verifine.config import AnyGrader, RunConfig, load_config
+from verifine.config import GRADER_PRESETS, AnyGrader, RunConfig, load_config
 from verifine.data import read_examples
+from verifine.data.split import SMALLEST_TO_SPLIT
 from verifine.errors import ConfigError, DataError
 from verifine.insights.outcome import pluralize
 from verifine.launch.inputs import MAX_NEW_TOKENS, RunInputs, load_inputs
@@ -87,8 +88,25 @@ def load_eval_spec(target: EvalTarget, source: EvalSource, overrides: Sequence[s
     config = load_config(None, changes) if target.run is None else load_run_config(target.run, changes)
     spec = _read(target, source, config)
     if not spec.inputs.held_out:
-        raise DataError(f"{spec.place} to ask: nothing was held out; give --data")
+        raise DataError(_nothing_to_ask(target, source))
     return spec
+
+
+def _nothing_to_ask(target: EvalTarget, source: EvalSource) -> str:
+    if source.task is not None:
+        return f"no problems of {source.task} to ask, because data.eval_size is 0; set it to 1 or more"
+    return (
+        f"{target.label} held no problems out (with fewer than {SMALLEST_TO_SPLIT} rows, a run trains on all of them); "
+        "give a file of problems to ask with --data"
+    )
+
+
+def no_grader(target: EvalTarget) -> str:
+    """Why there is no grader, and how to give one."""
+    reason = "no grader"
+    if has_program_grader(target):
+        reason = f"{target.label} was graded by a Python program's own function, which is not saved"
+    return f"{reason}; give --grader, one of {', '.join(sorted(GRADER_PRESETS))}, or the path of a file with a grader"
 
 
 def _data_overrides(source: EvalSource) -> list[str]:
@@ -108,7 +126,7 @@ def _second_grader_overrides(source: EvalSource) -> list[str]:
 
 
 def _read(target: EvalTarget, source: EvalSource, config: RunConfig) -> EvalSpec:
-    run_grader = None if _has_program_grader(target) else config.grader
+    run_grader = None if has_program_grader(target) else config.grader
     if config.data.train is not None and source.data is not None:
         rows = read_examples(config.data.train, config.data.columns, config.data.system_prompt)
         inputs = RunInputs(config=config, train=(), held_out=rows, grader=run_grader, answer_tokens=MAX_NEW_TOKENS)
@@ -124,7 +142,7 @@ def _read(target: EvalTarget, source: EvalSource, config: RunConfig) -> EvalSpec
         inputs = load_inputs(config)
     except DataError as error:
         raise DataError(f"{error}; or give the problems to ask with --data") from error
-    grader = None if _has_program_grader(target) else inputs.grader
+    grader = None if has_program_grader(target) else inputs.grader
     return _spec(source, replace(inputs, train=(), grader=grader), f"{target.label} (held out)")
 
 
@@ -136,7 +154,7 @@ def _spec(source: EvalSource, inputs: RunInputs, place: str) -> EvalSpec:
     )
 
 
-def _has_program_grader(target: EvalTarget) -> bool:
+def has_program_grader(target: EvalTarget) -> bool:
     """Whether a Python program graded the run. Then the grader in its config, if any, was not used."""
     run = target.run
     return run is not None and run.environment.exists() and read_environment(run.environment).own_grader

@@ -15,7 +15,7 @@ from verifine.errors import ConfigError
 from verifine.graders import GradeFunction, Grader
 from verifine.insights.findings import Finding, by_severity, to_event
 from verifine.launch.build import build_engine, build_eval_set, render_held_out, sampling_of
-from verifine.launch.eval_spec import EvalSpec, EvalTarget
+from verifine.launch.eval_spec import EvalSpec, EvalTarget, no_grader
 from verifine.launch.facts import decide_precision
 from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
 from verifine.launch.prompt_facts import describe_prompts
@@ -60,7 +60,7 @@ def evaluate_models(
         VerifineError: there is no grader, a model or a grader cannot be used, or a problem does not fit a model.
     """
     if grader is None and spec.inputs.grader is None:
-        raise ConfigError("no grader: give --grader (a run that a Python program graded does not save its function)")
+        raise ConfigError(no_grader(targets[0]))
     use_threads(decide_threads(), os.environ)
     # Measured once: a second measurement could come out differently.
     precision = decide_precision(spec.inputs.config.model.precision)

@@ -199,3 +199,33 @@ def test_what_cannot_be_tested_is_refused(
     code, out, err = verifine("grade", "test", *words)
     assert (code, out) == (expected_code, "")
     assert message in err
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("q.jsonl", '{"question": "2 + 2?", "answer": "4"}\n' * 9), ("q.csv", "question,answer\n2 + 2?,4\n")],
+)
+def test_rows_without_a_question_are_told_the_option_that_names_it(
+    verifine: Command, tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    words = ["grade", "test", "--grader", "answer_number", "--data", tmp_path / name]
+    code, _, err = verifine(*words)
+    assert (code, len(err.splitlines())) == (4, 1)
+    advised = err.partition("for example ")[2].split(" (and ")[0].split()
+    assert advised == ["--column", "prompt=question", "--column", "gt_answer=answer"]
+    assert verifine(*words, *advised)[0] == 0
+
+
+@pytest.mark.parametrize("head", ["", "data: {train: a.jsonl}\ngrader:\n"])
+def test_every_verb_of_grade_reads_yaml(verifine: Command, capitals: Path, tmp_path: Path, head: str) -> None:
+    path, indent = tmp_path / "sig.yaml", "  " if head else ""
+    fields = [f"input: '{TEXT}'", "name: sig", "operation: eq", f"reference: '{GOLD}'", "type: string_check"]
+    path.write_text(head + "".join(f"{indent}{field}\n" for field in fields))
+    for answer, reward in (("Oslo", 1.0), ("Bonn", 0.0)):
+        code, out, err = verifine(
+            "grade", "run", "--grader", path, "--sample", answer, "--item", '{"gt_answer": "Oslo"}'
+        )
+        assert (code, err, json.loads(out)["reward"]) == (0, "", reward)
+    assert verifine("grade", "validate", path) == (0, f"{path} is a valid string_check grader\n", "")
+    assert tried(verifine, "--grader", path, "--data", capitals)["scores"]["right answer"]["mean"] == 1.0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from verifine.config import build_config, dump_config
 from verifine.config.graders import GRADER_PRESETS, AnswerGraderConfig, PythonGraderConfig
 from verifine.errors import GraderError
 from verifine.graders import load_grader_config
@@ -52,7 +53,7 @@ def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
 def test_what_is_neither_preset_nor_file_gets_one_message_for_both() -> None:
     told = message("answer_numbr")
     assert '(did you mean "answer_number"?)' in told
-    assert "answer_exact, answer_number, boxed, code, think_answer_tags, or the path of a JSON file" in told
+    assert "answer_exact, answer_number, boxed, code, think_answer_tags, or the path of a JSON or YAML file" in told
 
 
 def test_a_folder_is_no_grader(tmp_path: Path) -> None:
@@ -114,3 +115,54 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "grader.json"
     path.write_bytes(b'{"type": "\xff"}')
     assert message(str(path)) == f"{path}: byte 11 is not UTF-8; save the file as UTF-8"
+
+
+YAML = "type: answer\ncompare: number  # as numbers\ntolerance: 0.5\n"
+NUMBERS = AnswerGraderConfig(type="answer", compare="number", tolerance=0.5)
+
+
+def write_yaml(folder: Path, text: str, name: str = "grader.yaml") -> str:
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+@pytest.mark.parametrize("name", ["grader.yaml", "grader.yml", "GRADER.YAML"])
+def test_a_yaml_file_holds_a_grader(tmp_path: Path, name: str) -> None:
+    assert load_grader_config(write_yaml(tmp_path, YAML, name)) == NUMBERS
+    assert load_grader_config(write_yaml(tmp_path, json.dumps({"type": "answer"}), name)) == AnswerGraderConfig(
+        type="answer"
+    )
+
+
+def test_the_config_of_a_run_is_read_for_its_grader(tmp_path: Path) -> None:
+    config = "data: {train: a.jsonl}\ngrader:\n  type: answer\n  compare: number\n  tolerance: 0.5\n"
+    assert load_grader_config(write_yaml(tmp_path, config)) == NUMBERS
+    saved = dump_config(build_config({"data": {"train": "a.jsonl"}, "grader": NUMBERS.model_dump(mode="json")}))
+    assert load_grader_config(write_yaml(tmp_path, saved)) == NUMBERS
+    assert load_grader_config(write(tmp_path, {"grader": {"type": "answer"}})) == AnswerGraderConfig(type="answer")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("type: answer\ntolerance: -1\n", ":2: `tolerance` is -1, but must be at least 0."),
+        ("# a run\ngrader:\n  type: answer\n  tolerence: 1\n", ":4: `tolerence` is unknown; did you mean `tolerance`?"),
+        ("type: answer\ntype: python\n", ":2: `type` is given twice, first in line 1; keep one of them"),
+        ("type: answer\n compare: number\n", ":2: this is not YAML: "),
+        ("- type: answer\n", " does not hold a grader; begin with a line such as `type: answer`"),
+        ("", " does not hold a grader"),
+        ("answer\n", " does not hold a grader"),
+        ("name: sig\n", ": `type` is missing"),
+        ("data: {task: add}\n", " is the config of a run and names no grader"),
+        ("data: {train: a.jsonl}\ngrader: null\n", " is the config of a run and names no grader"),
+        ("1: 2\ntype: answer\n", ""),
+    ],
+)
+def test_a_faulty_yaml_file_is_explained_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
+    spec = write_yaml(tmp_path, text)
+    assert message(spec).startswith(f"{spec}{expected}")
+
+
+def test_yaml_under_the_name_of_json_is_told_the_name(tmp_path: Path) -> None:
+    spec = write(tmp_path, YAML)
+    assert message(spec).endswith("fix the file, or let its name end in .yaml if it is YAML")

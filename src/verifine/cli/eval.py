@@ -39,7 +39,7 @@ def eval_command(
     ] = None,
     task: Annotated[str | None, typer.Option(help="A built-in task, in place of --data; it includes a grader.")] = None,
     grader: Annotated[
-        str | None, typer.Option(help="A JSON file in OpenAI's grader form, or a preset; else that of the run.")
+        str | None, typer.Option(help="A JSON or YAML file in OpenAI's grader form, or a preset; else that of the run.")
     ] = None,
     second_grader: Annotated[
         str | None, typer.Option(help="A second grader for the same answers; the verdict is based on it.")

@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_Spec = Annotated[str, typer.Option("--grader", help="A JSON file in OpenAI's grader form, or the name of a preset.")]
+_Spec = Annotated[str, typer.Option("--grader", help="A JSON or YAML file in OpenAI's grader form, or a preset.")]
 _JudgeUrl = Annotated[
     str | None,
     typer.Option(
@@ -77,7 +77,7 @@ def run_grader(
 
 @app.command("validate")
 def validate_grader(
-    grader: Annotated[str, typer.Argument(metavar="GRADER.json", help="The grader's file, or the name of a preset.")],
+    grader: Annotated[str, typer.Argument(metavar="GRADER", help="The grader's file, or the name of a preset.")],
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print the grader with all defaults filled in, like OpenAI's graders/validate."),
@@ -108,7 +108,7 @@ def validate_grader(
 def try_grader(
     grader: Annotated[
         str | None,
-        typer.Option(help="A JSON file in OpenAI's grader form, or a preset; with --rollouts, the run's own."),
+        typer.Option(help="A JSON or YAML file in OpenAI's grader form, or a preset; with --rollouts, the run's own."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="The dataset whose rows are graded; with --rollouts, the run's own.")

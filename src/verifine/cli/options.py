@@ -29,8 +29,8 @@ Algorithm = Annotated[
 GraderSpec = Annotated[
     str | None,
     typer.Option(
-        help="A JSON file in OpenAI's grader form, or a preset: answer_exact, answer_number, think_answer_tags, boxed "
-        "or code."
+        help="A JSON or YAML file in OpenAI's grader form, or a preset: answer_exact, answer_number, think_answer_tags,"
+        " boxed or code."
     ),
 ]
 RewardType = Annotated[

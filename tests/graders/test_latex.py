@@ -116,3 +116,13 @@ def test_words_and_what_is_beyond_algebra_are_known() -> None:
 )
 def test_ratios_have_values_and_times_of_day_do_not(answer: str, reference: str, is_same: bool | None) -> None:
     assert same_ratio(answer, reference) is is_same
+
+
+def test_what_is_not_shown_is_no_part_of_a_text() -> None:
+    assert plain(r"\phantom{6}5") == "5"
+    assert plain(r"\phantom{5}") == ""
+
+
+def test_a_number_before_a_fraction_above_one_is_no_mixed_number() -> None:
+    assert is_beyond_algebra(r"1\frac{8}{2}")
+    assert not is_beyond_algebra(r"1\frac{1}{2}")

@@ -189,7 +189,7 @@ def test_anything_else_is_no_number(text: str) -> None:
         ("20 24/7", Fraction(24, 7)),
         # A dot after a number that has one divides nothing: the rest of 1.2.3 is passed over.
         ("version 1.2.3", Fraction(6, 5)),
-        ("10^5", 5),
+        ("8 of 10^5", 8),
         ("7 of 1_000", 7),
         ("7 of 1e9999", 7),
     ],

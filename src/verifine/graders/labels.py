@@ -18,10 +18,15 @@ _SAYS = r"""
     (?:(?:is|are|equals)\b(?!\s+not\b)\s{0,4}:?|[:=\uff1a]|->|\u2192|\\to\b|\\rightarrow\b)
     [*_]{0,3}\s{0,4}
 """
-_LABEL = re.compile(rf"[\s>\#*_-]{{0,8}}(?:{_WORDS}{_SAYS}|\#{{4}}\s{{0,4}})", re.IGNORECASE | re.VERBOSE)
+_LABEL = re.compile(
+    rf"(?:(?:[\s>\#*_]|-(?=\s)){{0,8}}{_WORDS}{_SAYS}|(?:[\s>*_]|-(?=\s)){{0,8}}\#{{4}}\s{{0,4}}+(?!\#))",
+    re.IGNORECASE | re.VERBOSE,
+)
 _STATEMENT = re.compile(rf"\b(?:answer|result){_SAYS}", re.IGNORECASE | re.VERBOSE)
 _GROUP = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s?\{([^{}]{1,60})\}\s*")
-_NAME = re.compile(r"(?:[A-Za-z]{1,20}|\\[a-z]{2,10})(?:_(?:\w|\{[^{}]{1,20}\}))?\s*=\s*(?=[^=])")
+_NAME = re.compile(
+    r"(?!\\?(?:neq?|not)(?![A-Za-z]))(?:[A-Za-z]{1,20}|\\[a-z]{2,10})(?:_(?:\w|\{[^{}]{1,20}\}))?\s*=\s*(?=[^=])"
+)
 
 
 def bare_value(text: str) -> str:

@@ -17,6 +17,7 @@ MAX_DEPTH = 20
 """Nested brackets that algebra is asked to read; each level takes longer."""
 
 _REWRITTEN = (
+    (re.compile(r"\\[hv]?phantom\s?\{[^{}]*\}"), ""),
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"(?<!\\)\\!\s?"), ""),
     (re.compile(r"(?<!\\)\\[,;: ]|\\q?quad(?![A-Za-z])|~|\u00a0|\u202f"), " "),
@@ -44,6 +45,8 @@ _WRAPPERS = (r"\boxed{", r"\text{", r"\textbf{", r"\textit{", r"\mathrm{", r"\ma
 
 _WORDS = re.compile(r"[^\W\d_]+(?:[ '-]+[^\W\d_]+)*")
 _MISREAD = re.compile(r"[0-9]\s+[0-9]|[0-9]\s*_|\.\.\.|[\w)}\]]'|\\prime")
+_MIXED = re.compile(r"[0-9]\s?\\frac\s?(?:\{\s?([0-9]{1,20})\s?\}|([0-9]))\s?(?:\{\s?([0-9]{1,20})\s?\}|([0-9]))")
+"""A number before a fraction, which algebra adds even where the fraction is above 1: 1\\frac{8}{2}."""
 _RATIO = re.compile(r"[0-9]{1,20}(?:\s?:\s?[0-9]{1,20})+")
 _CLOCK_TIME = re.compile(r"[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9])?")
 _COLON = re.compile(r"[0-9]\s?:\s?[0-9]")
@@ -91,6 +94,8 @@ def is_beyond_algebra(text: str) -> bool:
     for character in text:
         depth += (character in "([{") - (character in ")]}")
         deepest = max(deepest, depth)
+    if any(int(mixed[1] or mixed[2]) >= int(mixed[3] or mixed[4]) for mixed in _MIXED.finditer(text)):
+        return True
     return deepest > MAX_DEPTH or _MISREAD.search(text) is not None
 
 

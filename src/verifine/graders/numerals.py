@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from math import prod
 
 MAX_CHARACTERS = 100
 """A longer number is none, and exponents have at most three digits: a short text cannot make a giant number."""
@@ -39,7 +40,23 @@ _CHARACTERS = str.maketrans(
         **{chr(0xFF10 + digit): str(digit) for digit in range(10)},
     }
 )
+_MAGNITUDES = {
+    "dozen": 12,
+    "hundred": 100,
+    "thousand": 10**3,
+    "lakh": 10**5,
+    "crore": 10**7,
+    **dict.fromkeys(("million", "mn", "mln"), 10**6),
+    **dict.fromkeys(("billion", "bn", "bln"), 10**9),
+    **dict.fromkeys(("trillion", "tn", "trn"), 10**12),
+}
+_MAGNITUDE = rf"(?i:{'|'.join(_MAGNITUDES)})"
+_SIMPLE = r"\s?((?:\\?\$)?[0-9][0-9,.]*+%?|\\frac\s?(?:\{[0-9]+\}|[0-9])(?:\{[0-9]+\}|[0-9]))\s?"
+_BEFORE_A_SIGN = r"(?:\b(?:is|are|was|were|be|by|to|of|equals)|[=:\u2248\u2192(<>])[*_$(]{0,4}"
+_NARROW = "[\u00a0\u2009\u202f\u200a]"
 _SPELLINGS = (
+    (re.compile("[\u200b-\u200d\u2060\ufeff]+"), ""),
+    (re.compile(r"\\[hv]?phantom\s?\{[^{}]*\}"), ""),
     (re.compile("(?<=[\uff10-\uff19])\uff0c(?=[\uff10-\uff19]{3})"), ","),
     (re.compile(r"\\!\s?"), ""),
     (re.compile(r"\{,\}"), ","),
@@ -49,8 +66,23 @@ _SPELLINGS = (
     # Emphasis and dollar signs of LaTeX between the sign and the number.
     (re.compile(r"(?<=[-\u2212])(?:\*{1,3}|\$(?=\$))(?=[$]?\.?[0-9])"), ""),
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
-    # An en dash is a minus unless it follows a number.
-    (re.compile(r"(?<![\w)\]}%])(?<![0-9)\]}%]\s)\u2013(?=[$\u20ac\u00a3\u00a5\u20b9]?\.?[0-9])"), "-"),
+    # An en dash or a longer one is a minus unless it follows a number.
+    (re.compile(r"(?<![\w)\]}%])(?<![0-9)\]}%]\s)[\u2013\u2014](?=[$\u20ac\u00a3\u00a5\u20b9]?\.?[0-9])"), "-"),
+    (re.compile("\u207b(?=[0-9])"), "-"),
+    # A bracket or a group between the sign and the number.
+    (re.compile(rf"([-\u2212])(?:\\left\s?\(|\\?\(){_SIMPLE}(?:\\right\s?\)|\\?\))"), r"\1\2"),
+    (re.compile(rf"([-\u2212])(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s?)?\{{{_SIMPLE}\}}"), r"\1\2"),
+    # A blank between them, unless the sign begins a line, as in a list, or stands between two values.
+    (re.compile(rf"(?<![\w)\]}}%])(?<![0-9)\]}}%]\s)(?<!\b[A-Za-z]\s)[-\u2212]{_NARROW}+(?=\$?\.?[0-9])"), "-"),
+    (re.compile(rf"({_BEFORE_A_SIGN}[^\S\n]+)[-\u2212\u2013\u2014][ \t]+(?=\$?\.?[0-9])", re.IGNORECASE), r"\1-"),
+    # A magnitude in other spellings: `5 Millions`, `5\\text{ million}`, `**5** million`, `5bn`.
+    (
+        re.compile(
+            rf"(?<=[0-9])(?:[^\S\n]|[~*$-]|\\[ ,;]){{0,6}}"
+            rf"(?:\\(?:text|mathrm|mbox)\s?\{{\s?(?P<group>{_MAGNITUDE})s?\s?\}}|(?P<bare>{_MAGNITUDE})s?(?!\w))"
+        ),
+        r" \g<group>\g<bare>",
+    ),
 )
 """Spellings with the same meaning, and the one that is read."""
 
@@ -62,9 +94,10 @@ _CURRENCIES = {
     **dict.fromkeys(("cent", "cents"), "\u00a2"),
     **dict.fromkeys(("jpy", "yen"), "\u00a5"),
     **dict.fromkeys(("inr", "rupees", "rs", "rs."), "\u20b9"),
-    "gbp": "\u00a3",
+    **dict.fromkeys(("gbp", "pound", "pounds"), "\u00a3"),
 }
 """The ways to write a currency, in lower case, and its sign."""
+_SIGNS = frozenset(_CURRENCIES.values())
 
 _VULGAR = {
     character: Fraction(unicodedata.numeric(character)).limit_denominator(10)
@@ -72,7 +105,7 @@ _VULGAR = {
 }
 _RAISED = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b", "0123456789+-")
 
-_GROUPED = "|".join(rf"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?![0-9])" for mark in (",", "'", "[\u2009\u202f\u00a0]"))
+_GROUPED = "|".join(rf"(?!0)[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?![0-9])" for mark in (",", "'", "[\u2009\u202f\u00a0]"))
 _INDIAN = r"[0-9]{1,2}(?:,[0-9]{2}){1,6},[0-9]{3}(?![0-9])"
 _SPACED = r"[0-9]{1,3}(?:[ ][0-9]{3})+(?![0-9])"
 _FRACTION = r"""\\frac\s?(?:\{\s?(?P<above>[+-]?[0-9]++)\s?\}|(?P<above_digit>[0-9]))
@@ -81,8 +114,7 @@ _POWER = r"""(?:[eE](?P<exponent>[+-]?[0-9]{1,3})(?![0-9])
     |\s?(?:\\times|\\cdot|[\u00d7\u00b7\u22c5*x])\s?10\s?(?:(?:\^|\*\*)\s?
         (?:\{\s?(?P<braced>[+-]?[0-9]{1,3})\s?\}|(?P<bare>[+-]?[0-9]{1,3})(?![0-9]))
         |(?P<raised>[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3})))"""
-_WORD_SIGN = r"(?<![0-9)\]}]\s)(?<!\b[a-zA-Z]\s)\b(?:minus|negative|Minus|Negative)\s"
-_MAGNITUDES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_WORD_SIGN = r"(?<![0-9)\]}]\s)(?<!\b[a-zA-Z]\s)\b(?i:minus|negative)\s{1,4}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +143,7 @@ def parse_number(text: str, units: Sequence[str] = ()) -> WrittenNumber | None:
     """The number that the whole text is; None for anything else, such as a range or a number with an unknown unit."""
     uniform = _uniform(text).strip()
     match = _pattern(tuple(units), is_whole=True).fullmatch(uniform) if len(uniform) <= MAX_CHARACTERS else None
-    return None if match is None else _read(match, improper_is_two=False)
+    return None if match is None else _read(match, units, improper_is_two=False)
 
 
 def find_last_number(text: str, units: Sequence[str] = ()) -> WrittenNumber | None:
@@ -123,7 +155,7 @@ def find_last_number(text: str, units: Sequence[str] = ()) -> WrittenNumber | No
     last = None
     for last in _pattern(tuple(units), is_whole=False).finditer(_uniform(text)):  # noqa: B007 - the last one is wanted
         pass
-    return None if last is None or len(last[0]) > MAX_CHARACTERS else _read(last, improper_is_two=True)
+    return None if last is None or len(last[0]) > MAX_CHARACTERS else _read(last, units, improper_is_two=True)
 
 
 def is_near(given: WrittenNumber, wanted: WrittenNumber, tolerance: Fraction) -> bool:
@@ -178,31 +210,44 @@ def _pattern(units: tuple[str, ...], *, is_whole: bool) -> re.Pattern[str]:
     blank, group = (r"\s*", rf"|{_SPACED}") if is_whole else ("", "")
     sign = r"[+-]" if is_whole else r"(?<![\w)\]}-])[+-]"
     ratio = rf"(?:(?<![0-9]/)(?P<over>[0-9]++){blank}/{blank}(?P<under>[0-9]++)(?!/[0-9]|[.,][0-9]))"
-    decimal = rf"(?:(?:{_GROUPED}|{_INDIAN}{group}|[0-9]++)(?:\.[0-9]++{'|[.]' if is_whole else ''})?|\.[0-9]++)"
+    decimal = rf"(?:(?:{_GROUPED}|{_INDIAN}{group}|[0-9]++)(?:\.[0-9]++{'|[.]' if is_whole else ''})?+|\.[0-9]++)"
     return re.compile(
-        rf"""(?<![\w.])
+        rf"""(?<![\w.^])(?<!\^[{{(+-])(?<!\^[{{(][+-])
         (?P<sign>(?:{_WORD_SIGN}|{sign}{blank})?)
         (?:(?P<before>{unit})\s?(?P<inner_sign>[+-]?))?
         (?: (?P<whole>[0-9]{{1,3}}+)?\s?{_FRACTION}
           | (?:(?P<mixed>(?<![0-9]/)[0-9]{{1,3}}+)\s)?{ratio}
           | (?P<vulgar_whole>[0-9]{{0,3}}+)\s?(?P<vulgar>[{"".join(_VULGAR)}])
           | (?P<decimal>{decimal}){_POWER}? )
-        (?!_?[0-9]|[eE][+-]?[0-9])
-        (?:\s(?P<magnitude>{"|".join(_MAGNITUDES)})(?!\w))?
-        (?P<percent>\s?(?:%|per\s?cent(?!\w)))?
+        (?!_?[0-9]|[eE][+-]?[0-9]|\s?\^[{{(]?\s?[+-]?[0-9])
+        (?P<magnitudes>(?:\s{_MAGNITUDE}(?!\w)){{0,3}}+)
+        (?P<percent>\s?(?:%|(?i:per\s?cent)(?!\w)))?
         (?:\s?(?P<behind>(?i:{behind}))(?![^\W\d_]))?""",
         re.VERBOSE,
     )
 
 
-def _read(match: re.Match[str], *, improper_is_two: bool) -> WrittenNumber | None:
-    """The number of a match of `_pattern`; None for 1/0, for -$-5, and for 2 4/3 unless that is two numbers."""
+def _in_one_spelling(written: str, units: Sequence[str]) -> str:
+    """A currency's sign, or the unit as a grader names it: MW is not mW, but a name in lower case has any case."""
+    if written.lower() in _CURRENCIES:
+        return _CURRENCIES[written.lower()]
+    same = (each for each in units if len(each) > 1 and each.islower() and each == written.lower())
+    return written if written in units else next(same, written)
+
+
+def _read(match: re.Match[str], units: Sequence[str], *, improper_is_two: bool) -> WrittenNumber | None:
+    """The number of a match of `_pattern`.
+
+    None for 1/0, for -$-5, for two currencies as in $5 euros, and for 2 4/3 unless that is two numbers.
+    """
     if match["sign"] and match["inner_sign"]:
         return None
     is_negative = match["sign"].strip().lower() in ("-", "minus", "negative") or match["inner_sign"] == "-"
-    scale = (-1 if is_negative else 1) * _MAGNITUDES.get(match["magnitude"] or "", 1)
-    known = (match["before"] or match["behind"] or "").lower()
-    unit = _CURRENCIES.get(known, known)
+    scale = prod((_MAGNITUDES[word.lower()] for word in match["magnitudes"].split()), start=-1 if is_negative else 1)
+    named = {_in_one_spelling(written, units) for written in (match["before"], match["behind"]) if written}
+    if len(named & _SIGNS) > 1:
+        return None
+    unit = _in_one_spelling(match["before"] or match["behind"] or "", units)
     is_percent = match["percent"] is not None
     if match["decimal"] is not None:
         value, places, digits = _decimal(match)

@@ -48,7 +48,8 @@ _DEGREES = re.compile(r"\^\s*\{?\s*(\\circ)\s*\}?()$")
 _UNIT_WORDS = re.compile(r"[^\W\d_]+(?:[ ./-]+[^\W\d_]+){0,4}\.?")
 _NO_UNITS = re.compile(
     r"\b(?:and|or|if|when|for|where|is|not|to|any|all|no|mod|base|e|i|d|x|y|n|pi"
-    r"|hundred|thousand|million|billion|trillion|dozen|half|times|squared|cubed|factorial|percent)\b"
+    r"|(?:hundred|thousand|million|billion|trillion|dozen|lakh|crore)s?|mn|mln|bn|bln|tn|trn"
+    r"|half|times|squared|cubed|factorial|percent)\b"
 )
 """Words that say more than a unit, and letters that are constants or variables."""
 _ENDS_VALUE = re.compile(r"[\d\w)}\]!]$")

@@ -92,7 +92,11 @@ def test_numbers_are_compared_by_value(answer: str, reference: Json, tolerance: 
         ("8*5-3", False),  # the numbers, with another value
         ("(5-3)*8*(3-2)", False),  # the value, with a number too many
         ("16", False),
-        ("(5-3)*8=16", False),
+        ("(5-3)*8=16", True),
+        ("(5-3)*8=17", False),
+        ("(5-3) x 8", True),
+        ("x = 8*(5-3)", True),
+        ("5-3*8 = 16", False),
         ("", False),
     ],
 )
@@ -161,3 +165,30 @@ def test_units_that_the_grader_names_stand_beside_numbers() -> None:
     texts = [f"<answer>{answer}</answer>" for answer in ("5 km", "5", "5 m", "5 kg")]
     grades = grader.grade([Sample(output_text=text, item={"gt_answer": "5 km"}) for text in texts])
     assert [each.answer_ok for each in grades] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "end", ["\u200b", "<|im_end|>", "<\uff5cend\u2581of\u2581sentence\uff5c>", "<turn|>", "<end_of_turn>"]
+)
+def test_an_unseen_end_inside_the_tag_or_behind_it_does_not_matter(end: str) -> None:
+    for compare in ("exact", "number"):
+        assert grade(f"<answer>5{end}</answer>", compare=compare, gt_answer="5").score == 1
+        assert grade(f"<answer>5</answer>{end}", compare=compare, gt_answer="5").score == 1
+        assert grade(f"<answer>6{end}</answer>", compare=compare, gt_answer="5").score == 0.1
+
+
+def test_the_numbers_of_countdown_may_be_json_text() -> None:
+    def score(numbers: Json) -> float | None:
+        return grade("<answer>(1+2)*3</answer>", compare="countdown", gt_answer="9", numbers=numbers).score
+
+    assert [score(numbers) for numbers in ("[1, 2, 3]", "[1, 2]", "1, 2, 3", "{}")] == [1.0, 0.1, None, None]
+
+
+@pytest.mark.parametrize("reference", ["Answer:\n\n5", "The answer is:\n5"])
+def test_a_label_on_a_line_of_its_own_is_no_part_of_the_reference(reference: str) -> None:
+    assert grade("<answer>5</answer>", gt_answer=reference).score == 1
+    assert grade("<answer>6</answer>", gt_answer=reference).score == 0.1
+
+
+def test_a_sentence_before_the_last_line_of_a_reference_is_part_of_it() -> None:
+    assert grade("<answer>5</answer>", gt_answer="Not the answer:\n\nI do not know\n5").score == 0.1

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from typing import assert_never
 
 from verifine.config.graders import AnswerGraderConfig
-from verifine.graders.arithmetic import evaluate_arithmetic
+from verifine.graders.arithmetic import ArithmeticValue, evaluate_arithmetic
 from verifine.graders.extraction import find_tagged
-from verifine.graders.labels import bare_value, without_label
+from verifine.graders.labels import bare_value, without_label, without_name
 from verifine.graders.number import read_reference_number, read_value
-from verifine.graders.numerals import WrittenNumber, is_near
+from verifine.graders.numerals import WrittenNumber, is_near, parse_number
 from verifine.graders.opened import readings
 from verifine.graders.reference_answers import AnswerMark, reference_answer
 from verifine.graders.sample_error import SampleError
 from verifine.graders.template import render
+from verifine.graders.unseen import without_unseen_end
 from verifine.types import Grade, GradeFault, Json, Sample
 
 _HINT = "fix the row, or compare exact"
@@ -31,7 +33,7 @@ class AnswerGrader:
     def grade_one(self, sample: Sample) -> Grade:
         tag = self._config.tag
         found = (find_tagged(text, tag=tag) for text in readings(sample, (tag,)))
-        answer = next((each for each in found if each is not None), None)
+        answer = next((without_unseen_end(each) for each in found if each is not None), None)
         # Compared even when there is no answer, so that a broken row is unscorable whatever the model says.
         is_right = self._is_right(answer or "", sample)
         format_ok = answer is not None
@@ -54,7 +56,7 @@ class AnswerGrader:
                 return self._is_near(read_value(answer, self._config.units), wanted)
             case "countdown":
                 numbers = _numbers(sample.item.get("numbers"))
-                evaluated = evaluate_arithmetic(bare_value(answer))
+                evaluated = _worked_out(without_name(bare_value(answer)))
                 uses_all = evaluated is not None and sorted(evaluated.literals) == sorted(numbers)
                 value = WrittenNumber(value=evaluated.value, is_decimal=False) if evaluated else None
                 return self._is_near(value, read_reference_number(reference, (), _HINT)) and uses_all
@@ -78,9 +80,28 @@ def _is_same_text(answer: str, reference: str) -> bool:
     return is_near(given, wanted, Fraction(0))
 
 
-def _numbers(value: Json) -> list[int]:
+def _worked_out(text: str) -> ArithmeticValue | None:
+    """The value of an expression, or of one with its right result behind it: `(1+2)*3 = 9`."""
+    expression, equals, result = text.partition("=")
+    evaluated = evaluate_arithmetic(expression.strip())
+    written = parse_number(result)
+    is_true = not equals or (evaluated is not None and written is not None and written.value == evaluated.value)
+    return evaluated if is_true else None
+
+
+def _numbers(field: Json) -> list[int]:
+    """The row's numbers, which a table such as CSV holds as JSON text."""
+    value = _decoded(field) if isinstance(field, str) else field
     numbers = [each for each in value if isinstance(each, int)] if isinstance(value, list) else []
     if not isinstance(value, list) or not value or len(numbers) < len(value):
         reason = 'the row\'s field "numbers" must be a list of integers for compare: countdown'
         raise SampleError(reason, GradeFault.INVALID_VARIABLE)
     return numbers
+
+
+def _decoded(text: str) -> Json:
+    try:
+        decoded: Json = json.loads(text)
+    except ValueError:
+        return text
+    return decoded

@@ -14,7 +14,7 @@ GRAMMAR = Grammar(max_characters=200, max_depth=20)
 _MAX_WRITTEN = 1000
 """Characters as they are written: \\times takes more of them than *."""
 _SIGNS = (
-    (re.compile(r"\\(?:times|cdot)(?![A-Za-z])|[\u00d7\u00b7\u22c5]"), "*"),
+    (re.compile(r"\\(?:times|cdot)(?![A-Za-z])|[\u00d7\u00b7\u22c5]|(?<=[0-9) ])[xX](?=[0-9( ])"), "*"),
     (re.compile(r"\\div(?![A-Za-z])|[\u00f7\u2215]"), "/"),
     (re.compile("[\u2010\u2011\u2012\u2013\u2212]"), "-"),
 )

@@ -95,6 +95,9 @@ def _of_last_line(text: str, last: str) -> ReferenceAnswer:
     if labelled != last:
         return _marked(_without_full_stop(labelled), AnswerMark.LABEL)
     before = text[: len(text) - len(last)]
+    lines = before.strip().splitlines()
+    if lines and without_label(f"{lines[-1]}\n{last}") == last:
+        return _marked(last, AnswerMark.LABEL)
     words = len(_WORD.findall(text))
     stated = last_stated(last) if before.strip() or words >= PROSE_WORDS else None
     if stated is not None:

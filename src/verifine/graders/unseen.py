@@ -13,7 +13,7 @@ _CUT_CHARACTER = "\ufffd"
 _SHAPELESS = ("Cc", "Cf")
 """Unicode's categories of control and format characters, such as a zero-width space."""
 _LONGEST_MARKER = 40
-_MARKER = re.compile(r"(?:<\|[\w-]+\|>|</s>|<eos>|<end_of_turn>)\Z")
+_MARKER = re.compile(r"(?:<[|\uff5c][\w\u2581-]+[|\uff5c]>|</s>|<eos>|<end_of_turn>|<turn\|>)\Z")
 """As chat templates write the end of a turn."""
 
 

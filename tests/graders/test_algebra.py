@@ -74,6 +74,7 @@ def test_a_question_is_no_answer_where_a_number_is_wanted(reference: str, questi
         (r"\binom{10}{3} = 120", "120"),
         (r"x = \binom{10}{3} = 120", "120"),
         ("C(10,3) = 120", "120"),
+        ("P = C(10,3) = 120", "120"),
         (r"\gcd(4,6) = 2", "2"),
         ("f(1) = 2, f(2) = 3", "2, 3"),
         # constants and their decimals

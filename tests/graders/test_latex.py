@@ -41,6 +41,26 @@ from verifine.graders.latex import (
         (r"1 & 2 \\ 3", r"1 & 2 \\ 3"),
         ("\u22125\u00b0", r"-5^\circ"),
         (r"50\%", "50%"),
+        (r"\textcolor{red}{5}", "5"),
+        (r"\color{red} 5", "5"),
+        (r"\textcolor{5}{6}", r"\textcolor{5}{6}"),
+        (r"{\Large 5}", "5"),
+        (r"\fbox{\underline{\mathit{5}}}", "5"),
+        (r"\sfrac{1}{2}", r"\frac{1}{2}"),
+        (r"90\degree", r"90^\circ"),
+        (r"90^\degree", r"90^\circ"),
+        ("-\u221e", r"-\infty"),
+        (r"\varnothing", r"\emptyset"),
+        ("10\u221a3", r"10\sqrt{3}"),
+        ("\u221a(1+2)", r"\sqrt(1+2)"),
+        ("x\u00b2-1", "x^{2}-1"),
+        ("x\u207b\u00b9\u2070", "x^{-10}"),
+        ("\u00b2", "\u00b2"),
+        (r"0.\overline{3}", r"\frac{1}{3}"),
+        (r"0.\dot 6", r"\frac{2}{3}"),
+        (r"-1.1\overline{6}", r"-\frac{7}{6}"),
+        (r"0.\dot{1}4\dot{2}", r"0.\dot{1}4\dot{2}"),
+        (r"0.\overline{3}4", r"0.\overline{3}4"),
         ("...", "..."),
         ("$", "$"),
         ("", ""),
@@ -88,6 +108,7 @@ def test_words_and_what_is_beyond_algebra_are_known() -> None:
     assert [is_beyond_algebra(text) for text in ("1 2", "101_2", "x = 1 000", "1, ..., n", "f'(x)", r"f^\prime")] == [
         True
     ] * 6
+    assert is_beyond_algebra(r"\phantom{5}")
     assert [is_beyond_algebra(text) for text in ("x_1", r"1 & 2 \\ 3", "1, 2", "2 x")] == [False] * 4
     depths = [MAX_DEPTH, MAX_DEPTH + 1]
     assert [is_beyond_algebra("(" * depth + "x" + ")" * depth) for depth in depths] == [False, True]

@@ -147,6 +147,35 @@ ANSWERS: list[tuple[str, str, Expected]] = [
     (r"\frac{\pi}{2}", r"\pi/2", FULL),
     ("x^2", "x^3", WRONG),
     ("-x", "x", WRONG),
+    ("10\u221a3", r"10\sqrt{3}", FULL),
+    ("1+\u221a3", r"1+\sqrt{2}", WRONG),
+    ("x\u00b2-1", "x^2-1", FULL),
+    ("x\u00b3-1", "x^2-1", WRONG),
+    ("3\u00b2", "9", WRONG),
+    ("x**10", "x^{10}", FULL),
+    ("x*10", "x^{10}", WRONG),
+    ("6 pi", r"6\pi", FULL),
+    ("6 pie", r"6\pi", WRONG),
+    ("ln 2", r"\ln 2", FULL),
+    (r"\log_e 2", r"\ln 2", FULL),
+    ("ln 3", r"\ln 2", WRONG),
+    (r"0.\overline{3}", "1/3", FULL),
+    ("1/3", r"0.\overline{3}", FULL),
+    (r"0.\overline{3}", "0.3", WRONG),
+    (r"0.\overline{6}", "1/3", WRONG),
+    (r"\varnothing", r"\emptyset", FULL),
+    ("\u221e", r"\infty", FULL),
+    ("-\u221e", r"\infty", WRONG),
+    (r"90\degree", "90", FULL),
+    (r"\textcolor{red}{5}", "5", FULL),
+    (r"\textcolor{red}{6}", "5", WRONG),
+    (r"\phantom{5}", "5", WRONG),
+    # units
+    (r"5\text{ hrs}", r"5\text{ hours}", FULL),
+    (r"5\text{ min}", r"5\text{ hours}", WRONG),
+    ("5", "$5$ cm", FULL),
+    (r"5\text{ cm}^2", "$5$ cm$^2$", FULL),
+    ("6", "$5$ cm", WRONG),
     # sets, intervals, tuples, matrices
     (r"\{2, 1\}", r"\{1, 2\}", FULL),
     (r"\{2, 3\}", r"\{1, 2\}", WRONG),
@@ -256,6 +285,16 @@ def test_a_broken_row_is_unscorable_whatever_the_answer(boxed: MathGrader) -> No
 
 def test_a_number_in_the_row_is_its_text(boxed: MathGrader) -> None:
     assert [grade.score for grade in judged(boxed, (box("0.50"), 0.5), (box("5"), 5), (box("5"), 6))] == [1, 1, 0]
+
+
+def test_a_list_of_texts_in_the_row_is_a_list_of_answers(boxed: MathGrader) -> None:
+    pairs: list[tuple[str, Json]] = [
+        (box("2, 1"), ["1", "2"]),
+        (box(r"\sqrt{8}"), [r"2\sqrt{2}"]),
+        (box("1"), ["1", "2"]),
+        (box("1, 3"), ["1", "2"]),
+    ]
+    assert [grade.score for grade in judged(boxed, *pairs)] == [1, 1, 0, 0]
 
 
 def test_the_format_alone_earns_its_weight() -> None:

@@ -38,8 +38,31 @@ from verifine.graders.units import split_unit
         (r"3 \text{ (mod 5)}", r"3 \text{ (mod 5)}", ""),
         ("cm", "cm", ""),
         ("12", "12", ""),
+        (r"12\text{ hrs}", "12", "h"),
+        ("12 hrs", "12", "h"),
+        (r"12\text{ yrs}", "12", "year"),
+        (r"12\text{ lbs}", "12", "lb"),
+        (r"12\text{ ms}", "12", "ms"),
+        (r"12\text{ K}", "12", "K"),
+        (r"12\text{ square units}", "12", "unit^2"),
+        (r"12\text{ miles per hour}", "12", "miles per hour"),
+        (r"12\text{ cubic meters}", "12", "m^3"),
         ("", "", ""),
     ],
 )
 def test_the_unit_of_a_value(text: str, value: str, unit: str) -> None:
     assert split_unit(text) == (value, unit)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("halves", "thirds", "quarters", "tenths", "hundredths", "thousandth", "hundreds", "thousands", "Millions"),
+        *("dozens", "lakh", "crores", "bn", "M", "k", "per cent", "percents", "minus one", "plus one", "over three"),
+        *("point five", "root two", "choose two", "but also six", "otherwise six", "divided by two", "more than ten"),
+        *("at least", "twenty", "th", "cubic"),
+    ],
+)
+def test_words_of_numbers_and_second_thoughts_are_no_units(words: str) -> None:
+    text = rf"5\text{{ {words}}}"
+    assert split_unit(text) == (text, "")

@@ -21,13 +21,20 @@ _REWRITTEN = (
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"(?<!\\)\\!\s?"), ""),
     (re.compile(r"(?<!\\)\\[,;: ]|\\q?quad(?![A-Za-z])|~|\u00a0|\u202f"), " "),
-    (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
+    (re.compile(r"\\(?:[dtcs]|nice)frac(?![A-Za-z])"), r"\\frac"),
+    (re.compile(r"\\(?:text)?color\s?\{[A-Za-z]+\}"), ""),
+    (re.compile(r"\\(?:tiny|small|large|Large|LARGE|huge|Huge|normalsize|displaystyle|textstyle)(?![A-Za-z])"), ""),
     (re.compile(r"(?<!\\)\\%"), "%"),
     (re.compile("[\u2010\u2011\u2012\u2212\ufe63\uff0d]"), "-"),
     (re.compile(r"(?<![\w)\]}%\s])\u2013(?=\.?[0-9])"), "-"),
     (re.compile(r"\\[lcd]?dots[bcmio]?(?![A-Za-z])|\u2026"), "..."),
     (re.compile(r"\\\\\s*(?=\\end\{)"), ""),
     (re.compile("\u00b0"), r"^\\circ"),
+    (re.compile(r"\^?\s?\\degree(?![A-Za-z])"), r"^\\circ"),
+    (re.compile("\u221e"), r"\\infty"),
+    (re.compile(r"\\varnothing(?![A-Za-z])|\u2205"), r"\\emptyset"),
+    (re.compile(r"\u221a\s?([0-9]+(?:\.[0-9]+)?|[A-Za-z])"), r"\\sqrt{\1}"),
+    (re.compile(r"\u221a\s?(?=[({])"), r"\\sqrt"),
 )
 """Spellings with the same meaning, and the one that is kept."""
 _PAIRS = (
@@ -41,10 +48,22 @@ _PAIRS = (
     ("_", "_"),
     ("`", "`"),
 )
-_WRAPPERS = (r"\boxed{", r"\text{", r"\textbf{", r"\textit{", r"\mathrm{", r"\mathbf{", r"\boldsymbol{", r"\mbox{", "{")
+_WRAPPERS = (
+    *(r"\boxed{", r"\fbox{", r"\text{", r"\textbf{", r"\textit{", r"\textrm{", r"\mathrm{", r"\mathbf{", r"\mathit{"),
+    *(r"\boldsymbol{", r"\mbox{", r"\underline{", "{"),
+)
+_MATH_AND_UNIT = re.compile(
+    r"^\s*\$([^$]*[0-9][^$]*)\$\s?([A-Za-z][A-Za-z ./]{0,40})(?:\$(\^\s?(?:[23]|\{[23]\}))\$)?\s*\.?$"
+)
+_RAISED = re.compile("(?<=[A-Za-z0-9)}\\]])[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
+_LOWERED = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b", "0123456789+-")
+_RECURRING = re.compile(
+    r"(?<![0-9.,])([0-9]{0,9})\.([0-9]{0,9})\\(?:overline|bar|dot)\s?(?:\{([0-9]{1,9})\}|([0-9])(?![0-9]))(?!\s?[0-9]|\s?\\dot)"
+)
+"""0.1\\overline{6}: the digits before the point, behind it, and those that recur."""
 
 _WORDS = re.compile(r"[^\W\d_]+(?:[ '-]+[^\W\d_]+)*")
-_MISREAD = re.compile(r"[0-9]\s+[0-9]|[0-9]\s*_|\.\.\.|[\w)}\]]'|\\prime")
+_MISREAD = re.compile(r"[0-9]\s+[0-9]|[0-9]\s*_|\.\.\.|[\w)}\]]'|\\prime|phantom")
 _MIXED = re.compile(r"[0-9]\s?\\frac\s?(?:\{\s?([0-9]{1,20})\s?\}|([0-9]))\s?(?:\{\s?([0-9]{1,20})\s?\}|([0-9]))")
 """A number before a fraction, which algebra adds even where the fraction is above 1: 1\\frac{8}{2}."""
 _RATIO = re.compile(r"[0-9]{1,20}(?:\s?:\s?[0-9]{1,20})+")
@@ -56,6 +75,9 @@ def plain(text: str) -> str:
     r"""The text without what changes how it looks but not what it says, such as `$...$` and `\text{...}`."""
     for spelling, kept in _REWRITTEN:
         text = spelling.sub(kept, text)
+    text = _MATH_AND_UNIT.sub(lambda found: rf"{found[1]}\text{{ {found[2]}}}" + (found[3] or ""), text)
+    text = _RAISED.sub(lambda power: f"^{{{power[0].translate(_LOWERED)}}}", text)
+    text = _RECURRING.sub(_as_fraction, text)
     for _ in range(MAX_WRAPPERS):
         text = text.strip()
         inner = _unwrapped(text)
@@ -123,6 +145,14 @@ def _unwrapped(text: str) -> str | None:
         if text.startswith(opening) and find_closing_brace(text, len(opening)) == len(text) - 1:
             return text[len(opening) : -1]
     return None
+
+
+def _as_fraction(decimal: re.Match[str]) -> str:
+    whole, fixed, recurring = decimal[1], decimal[2], decimal[3] or decimal[4]
+    below = int("9" * len(recurring) + "0" * len(fixed))
+    above = int(whole + fixed + recurring) - int(whole + fixed or "0")
+    divisor = gcd(above, below)
+    return rf"\frac{{{above // divisor}}}{{{below // divisor}}}"
 
 
 def _lowest_terms(text: str) -> tuple[int, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -34,7 +35,7 @@ class MathGrader:
     def _read(self, sample: Sample) -> AnswerPair | Grade:
         """What to compare, or the grade of a text in the wrong format."""
         # Before the answer, so that a broken row is unscorable whatever the model says.
-        reference = readable_reference(render(self._config.reference, sample)).text
+        reference = readable_reference(_listed(render(self._config.reference, sample))).text
         if not reference:
             raise SampleError("the reference is empty; fix the row", GradeFault.INVALID_VARIABLE)
         answer = self._find_answer(sample)
@@ -81,3 +82,13 @@ class MathGrader:
             format_ok=format_ok,
             answer_ok=share > 0,
         )
+
+
+def _listed(reference: str) -> str:
+    """A JSON list of texts as a list of answers: 1, 2 for ["1", "2"]. [1, 2] is an interval."""
+    try:
+        values = json.loads(reference) if reference.lstrip().startswith('["') else None
+    except ValueError:
+        return reference
+    is_list = isinstance(values, list) and all(isinstance(value, str) for value in values)
+    return ", ".join(values) if is_list else reference

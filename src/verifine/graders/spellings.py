@@ -6,6 +6,12 @@ import re
 
 _ROUND_ROOT = re.compile(r"\\?sqrt\s*\(")
 _REWRITTEN = (
+    (re.compile(r"\*\*\s?(-?[0-9]+)"), r"^{\1}"),
+    (re.compile(r"\*\*"), "^"),
+    (re.compile("\u00b7"), r"\\cdot "),
+    (re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])"), r"\\pi "),
+    (re.compile(r"(?<![A-Za-z\\{])(ln|log|sin|cos|tan)(?![A-Za-z])"), r"\\\1 "),
+    (re.compile(r"\\log\s?_\s?(?:e(?![A-Za-z])|\{\s?e\s?\})"), r"\\ln "),
     (re.compile(r"\\(?:mathrm|text|textrm)\s?\{\s?([ei])\s?\}"), r"{\1}"),
     (re.compile(r"\\frac\s?([0-9])\s?([0-9])"), r"\\frac{\1}{\2}"),
     (re.compile(r"((?<![_^0-9])[0-9]+|\\frac\{[^{}]*\}\{[^{}]*\}|\))\s*(?=\(|\\left\s*\()"), r"\1 \\cdot "),

@@ -26,6 +26,8 @@ _ALIASES = {
     "pound": "lb",
 }
 """Words for a unit, and the one that is kept."""
+_SHORT_ALIASES = {"yr": "year", "wk": "week", "oz": "ounce", "gal": "gallon"}
+"""The same inside `\\text{}` alone; elsewhere they are products of variables."""
 _PLAIN_UNITS = sorted(
     {
         *_ALIASES,
@@ -35,6 +37,7 @@ _PLAIN_UNITS = sorted(
     key=lambda unit: (-len(unit), unit),
 )
 """Units that are known without `\\text{}`. A single letter is a variable there."""
+_SHORT_NAMES = {*_PLAIN_UNITS, *_ALIASES.values(), *_SHORT_ALIASES} - {"m"}
 
 _POWER = r"(?:\s*\^\s*\{?\s*([23])\s*\}?)?"
 _BARE = re.compile(
@@ -47,11 +50,16 @@ _TEXT = re.compile(rf"\\(?:text|mbox|textrm|textit|mathrm|operatorname)\s?\{{([^
 _DEGREES = re.compile(r"\^\s*\{?\s*(\\circ)\s*\}?()$")
 _UNIT_WORDS = re.compile(r"[^\W\d_]+(?:[ ./-]+[^\W\d_]+){0,4}\.?")
 _NO_UNITS = re.compile(
-    r"\b(?:and|or|if|when|for|where|is|not|to|any|all|no|mod|base|e|i|d|x|y|n|pi"
-    r"|(?:hundred|thousand|million|billion|trillion|dozen|lakh|crore)s?|mn|mln|bn|bln|tn|trn"
-    r"|half|times|squared|cubed|factorial|percent)\b"
+    r"\b(?:M|MM|B|k|(?i:and|or|if|when|where|is|not|but|any|all|no|maybe|perhaps|otherwise|also|else|then|either|neither|nor"
+    r"|for|to|mod|modulo|base|e|i|d|x|y|n|pi|bn|bln|mn|mln|tn|trn|mil|bil|grand|ppm|ppb|bps|th|nd|rd"
+    r"|(?:hundred|thousand|million|billion|trillion|dozen|lakh|crore|couple|third|quarter|fourth|fifth|sixth|seventh"
+    r"|eighth|ninth|tenth|eleventh|twelfth|twentieth|hundredth|thousandth|millionth|billionth|time|percent)s?"
+    r"|half|halves|score|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+    r"|(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty"
+    r"|per\s+(?:cent|mille?)|squared|cubed|factorial|exp|log|ln|sqrt|root|power|(?:cubic|square)$|choose|plus|minus|over|divided|multiplied"
+    r"|less|more|fewer|least|most|about|approximately|roughly|almost|nearly))\b"
 )
-"""Words that say more than a unit, and letters that are constants or variables."""
+"""Words that say more than a unit, and letters that are constants, variables or multiples."""
 _ENDS_VALUE = re.compile(r"[\d\w)}\]!]$")
 
 
@@ -64,7 +72,7 @@ def split_unit(text: str) -> tuple[str, str]:
             continue
         words = match[1].strip()
         is_known = pattern is not _TEXT or _UNIT_WORDS.fullmatch(words) is not None
-        if is_known and _NO_UNITS.search(words.lower()) is None:
+        if is_known and _NO_UNITS.search(words) is None:
             return value, _in_one_spelling(words, match[2])
     return text, ""
 
@@ -75,6 +83,7 @@ def _in_one_spelling(words: str, power: str | None) -> str:
         if name.lower().startswith(prefix):
             name, power = name[len(prefix) :], exponent
     key = name.lower()
-    singular = key[:-1] if len(key) > 3 and key.endswith("s") else key
-    kept = _ALIASES.get(key) or _ALIASES.get(singular) or (singular if len(name) > 1 else name)
+    singular = key[:-1] if key.endswith("s") and (len(key) > 3 or key[:-1] in _SHORT_NAMES) else key
+    known = _ALIASES | _SHORT_ALIASES
+    kept = known.get(key) or known.get(singular) or (singular if len(name) > 1 else name)
     return f"{kept}^{power}" if power else kept

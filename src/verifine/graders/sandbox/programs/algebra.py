@@ -203,7 +203,11 @@ def _named_value(statement: Value) -> Value | None:
     first = parts[0].lhs
     steps = [part.rhs for part in parts[:-1]] + ([] if _is_name(first) else [first])
     is_constant = not any(isinstance(step, Expr) and step.free_symbols for step in steps)
-    return value if is_constant and all(_is_same(step, value) for step in steps) else None
+    return (
+        value
+        if is_constant and all(isinstance(step, AppliedUndef) or _is_same(step, value) for step in steps)
+        else None
+    )
 
 
 def _is_name(side: Basic) -> bool:

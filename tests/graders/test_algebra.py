@@ -60,6 +60,7 @@ def test_what_cannot_be_read_is_told() -> None:
         ("7", [r"\frac{\ln 128}{\ln 2}", r"\log_2 128", "f(2)", "f(2) + 7"]),
         ("5", [r"10 \div 2", "(10)/(2)", r"\frac{10}{(2)}", r"1\frac{8}{2}", "x = 10/2"]),
         ("(1, 2)", [r"(1, \binom{2}{1})", r"(\sin^2 x+\cos^2 x, 2)", r"(e^0, 2)"]),
+        (r"\infty", [r"\lim_{x \to \infty} x", r"\infty + 1"]),
         ("2, 3", [r"x = \binom{2}{1}, y = 3"]),
     ],
 )

@@ -63,7 +63,7 @@ _RECURRING = re.compile(
 """0.1\\overline{6}: the digits before the point, behind it, and those that recur."""
 
 _WORDS = re.compile(r"[^\W\d_]+(?:[ '-]+[^\W\d_]+)*")
-_MISREAD = re.compile(r"[0-9]\s+[0-9]|[0-9]\s*_|\.\.\.|[\w)}\]]'|\\prime|phantom")
+_MISREAD = re.compile(r"(?<!_)[0-9]\s+[0-9]|[0-9]\s*_|\.\.\.|[\w)}\]]'|\\prime|phantom")
 _MIXED = re.compile(r"[0-9]\s?\\frac\s?(?:\{\s?([0-9]{1,20})\s?\}|([0-9]))\s?(?:\{\s?([0-9]{1,20})\s?\}|([0-9]))")
 """A number before a fraction, which algebra adds even where the fraction is above 1: 1\\frac{8}{2}."""
 _RATIO = re.compile(r"[0-9]{1,20}(?:\s?:\s?[0-9]{1,20})+")

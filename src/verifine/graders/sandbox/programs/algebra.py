@@ -143,7 +143,7 @@ def _is_power_of_ten(value: Basic) -> bool:
 def _is_irrational(value: Basic, wanted: Sequence[Basic]) -> bool:
     """A constant such as pi, which is right where the reference is its decimals."""
     exact = _exact(value)
-    if exact.free_symbols or exact.is_rational:
+    if exact.free_symbols or exact.is_rational or isinstance(exact, Number):
         return False
     return exact.is_rational is False or not any(_is_zero(exact - _exact(part)) for part in wanted)
 

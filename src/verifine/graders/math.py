@@ -90,5 +90,6 @@ def _listed(reference: str) -> str:
         values = json.loads(reference) if reference.lstrip().startswith('["') else None
     except ValueError:
         return reference
-    is_list = isinstance(values, list) and all(isinstance(value, str) for value in values)
-    return ", ".join(values) if is_list else reference
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        return reference
+    return ", ".join(values)

@@ -69,7 +69,7 @@ def test_shorthand_trains_and_shows_the_config_it_built(
         "train", *sizes, *map(str, words), "--max-new-tokens", "8", "--run-dir", run_dir, "--save-interval", "1"
     )
     assert (code, err) == (0, "")
-    assert "name: grpo" in out
+    assert "max_new_tokens: 8" in out
     assert "compare: number" in out
     assert (run_dir / "report.html").is_file()
     assert len(list((run_dir / "checkpoints").iterdir())) == 2

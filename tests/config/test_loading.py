@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifine.config import RunConfig, build_config, dump_config, load_config
+from verifine.config import RunConfig, build_config, dump_changed_settings, dump_config, load_config
 from verifine.errors import ConfigError
 
 
@@ -182,3 +182,15 @@ def test_a_missing_file_a_folder_and_a_binary_file_are_told_apart(tmp_path: Path
         load_config(tmp_path)
     with pytest.raises(ConfigError, match=r"this is not UTF-8 text \(byte 6\)"):
         load_config(tmp_path / "binary.yaml")
+
+
+def test_changed_settings_alone_load_back_to_an_equal_configuration(tmp_path: Path) -> None:
+    config = build_config(
+        {"data": {"train": "a.jsonl"}, "grader": {"type": "answer", "compare": "number"}, "run": {"steps": 3}}
+    )
+    text = dump_changed_settings(config)
+    path = tmp_path / "run.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert load_config(path) == config
+    assert "auto" not in text
+    assert "null" not in text

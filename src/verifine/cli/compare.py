@@ -66,7 +66,7 @@ def _tell(comparison: RunComparison) -> None:
     )
 
     print("What differs\n")
-    _print_table(difference_table(comparison), "nothing but the seed")
+    _print_table(difference_table(comparison), "nothing but the seed, at most")
     print("\nHeld-out problems before and after training, and what it took\n")
     _print_table(result_table(comparison), "")
     if comparison.verdicts:

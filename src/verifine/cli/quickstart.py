@@ -51,7 +51,7 @@ def quickstart(
     )
     display = make_display(sys.stdout, as_json=as_json)
     display.note(
-        f"Verifine quickstart: {config.algorithm.name.upper()} teaches {model} the task {task!r} in {minutes:g} minutes"
+        f"Verifine quickstart: {config.algorithm.name.upper()} teaches {model} the task {task!r} in {minutes:g} minute{'' if minutes == 1 else 's'}"
     )
     display.note(describe_machine())
     trained = carry_out(display, lambda options: train(config, check=not skip_check, started=started, options=options))

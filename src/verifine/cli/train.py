@@ -70,7 +70,7 @@ def train_command(
     started = time.monotonic()
     from verifine.cli.display import make_display
     from verifine.cli.training import carry_out, describe_machine, exit_code, outcome_row, tell_outcome
-    from verifine.config import dump_config
+    from verifine.config import dump_changed_settings
     from verifine.launch.session import train
 
     settings = {
@@ -94,7 +94,8 @@ def train_command(
     if dry_run:
         _show_dry_run(config, display, unsafe_grader_exec)
         return
-    display.note(dump_config(config).rstrip())
+    display.note("# what differs from the defaults; config.yaml of the run has all settings")
+    display.note(dump_changed_settings(config).rstrip())
     display.note("")
     display.note(describe_machine())
     trained = carry_out(

@@ -7,7 +7,7 @@ from verifine.config.engine import EngineConfig, NativeEngineConfig
 from verifine.config.evaluation import EvaluationConfig
 from verifine.config.graders import GRADER_PRESETS, REWARD_TYPES, AnyGrader, GraderConfig
 from verifine.config.grading import EmbedderConfig, GradingConfig, ServiceConfig
-from verifine.config.loading import build_config, dump_config, load_config
+from verifine.config.loading import build_config, dump_changed_settings, dump_config, load_config
 from verifine.config.run import (
     DataConfig,
     LoraConfig,
@@ -42,6 +42,7 @@ __all__ = [
     "ServiceConfig",
     "TaskName",
     "build_config",
+    "dump_changed_settings",
     "dump_config",
     "load_config",
 ]

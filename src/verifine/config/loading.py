@@ -62,6 +62,11 @@ def dump_config(config: RunConfig) -> str:
     return write_document(config.model_dump(mode="json"))
 
 
+def dump_changed_settings(config: RunConfig) -> str:
+    """As `dump_config`, without the settings that have their default values."""
+    return write_document(config.model_dump(mode="json", exclude_defaults=True))
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")

@@ -135,16 +135,16 @@ def _time_limit(pace: PaceEstimate, config: RunConfig) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.WARNING,
             name="no_time",
-            what=f"{minutes:g} minutes are barely enough for one step and the evaluations before and after training.",
+            what=f"The time limit of {minutes:g} min is hardly enough for a step between two evaluations.",
             evidence=f"an evaluation takes {describe_span(pace.evaluation)}, a step {describe_span(pace.step)}",
-            remedies=("Raise run.minutes, or ask fewer held-out problems (data.eval_size).",),
+            remedies=("Raise run.minutes (--minutes), or ask fewer held-out problems (data.eval_size).",),
         )
     elif steps is not None and pace.total is not None and pace.total.low > 60 * minutes:
         yield Finding(
             severity=Severity.NOTE,
             name="time_ends_first",
             what=f"The time limit will end the run before its {steps} steps.",
-            evidence=f"all steps would take {describe_span(pace.total)}, the limit is {minutes:g} minutes",
+            evidence=f"all steps would take {describe_span(pace.total)}, the limit is {minutes:g} min",
             remedies=(),
         )
 

@@ -52,6 +52,16 @@ def test_a_run_of_few_updates_could_not_learn_much(
     assert ("few_updates" in findings({"answer_accuracy": answers}, steps=steps)) is is_told
 
 
+@pytest.mark.parametrize(("equal", "severity"), [(1.0, "problem"), (0.5, "note")])
+def test_a_run_in_which_nothing_could_be_learned_is_told_apart_from_a_short_one(
+    findings: Findings, equal: float, severity: str
+) -> None:
+    numbers = {"answer_accuracy": 0.0, "updates": 0.0, "frac_reward_zero_std": equal}
+    found = findings(numbers, steps=3)["few_updates"]
+    assert found.severity == severity
+    assert ("data.train" in str(found.remedies)) is (severity == "problem")
+
+
 @pytest.mark.parametrize(("oom_counter", "is_told"), [(1.0, True), (0.0, False)])
 def test_memory_that_ran_out_is_a_note_with_the_size_that_fits(
     findings: Findings, oom_counter: float, is_told: bool

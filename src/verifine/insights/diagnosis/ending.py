@@ -50,6 +50,9 @@ def _killed(record: RunRecord, history: RunHistory) -> Finding:
 def _few_updates(history: RunHistory) -> Iterator[Finding]:
     if history.has_improved:
         return
+    if history.updates == 0 and history.recent.mean("frac_reward_zero_std") == 1:
+        yield _never_updated(history)
+        return
     warmup = history.config.optim.warmup_steps
     yield _finding(
         Topic.FEW_UPDATES,
@@ -58,6 +61,18 @@ def _few_updates(history: RunHistory) -> Iterator[Finding]:
         f"{warmup}, so the model has had little time to learn.",
         history,
         "Raise run.steps or run.minutes; allow at least 100 updates.",
+    )
+
+
+def _never_updated(history: RunHistory) -> Finding:
+    return _finding(
+        Topic.FEW_UPDATES,
+        Severity.PROBLEM,
+        "The weights were never updated: in every step all answers to each prompt got the same reward.",
+        history,
+        "Take easier or harder prompts, of which the model gets some right (data.train).",
+        "Show a solved example in the prompt or say how to answer (data.system_prompt), or let the grader give "
+        "something for a part of the task (format_weight, weighted).",
     )
 
 

@@ -38,9 +38,9 @@ def test_right_answer_in_the_wrong_format_scores_nothing() -> None:
     )
 
 
-def test_no_answer_does_not_equal_an_empty_reference() -> None:
-    assert grade("nothing", gt_answer="").answer_ok is False
-    assert grade("<answer></answer>", gt_answer="").answer_ok is True
+def test_an_empty_reference_has_no_right_answer() -> None:
+    assert grade("nothing", gt_answer="").score is None
+    assert grade("<answer></answer>", gt_answer="").score is None
 
 
 @given(st.floats(min_value=0, max_value=1))

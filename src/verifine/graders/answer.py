@@ -15,7 +15,7 @@ from verifine.graders.numerals import WrittenNumber, is_near, parse_number
 from verifine.graders.opened import readings
 from verifine.graders.reference_answers import AnswerMark, reference_answer
 from verifine.graders.sample_error import SampleError
-from verifine.graders.template import render
+from verifine.graders.template import render_reference
 from verifine.graders.unseen import without_unseen_end
 from verifine.types import Grade, GradeFault, Json, Sample
 
@@ -47,7 +47,7 @@ class AnswerGrader:
         )
 
     def _is_right(self, answer: str, sample: Sample) -> bool:
-        reference = render(self._config.reference, sample)
+        reference = render_reference(self._config.reference, sample)
         match self._config.compare:
             case "exact":
                 return _is_same_text(answer, reference)

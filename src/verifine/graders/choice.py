@@ -8,7 +8,7 @@ from verifine.graders.decision import Choices
 from verifine.graders.opened import with_opened
 from verifine.graders.reference_answers import reference_answer
 from verifine.graders.sample_error import SampleError
-from verifine.graders.template import render
+from verifine.graders.template import render, render_reference
 from verifine.types import Grade, Sample
 
 MAX_SHOWN = 60
@@ -37,7 +37,7 @@ class ChoiceGrader:
         )
 
     def _reference(self, sample: Sample) -> str:
-        text = render(self._config.reference, sample)
+        text = render_reference(self._config.reference, sample)
         choice = self._choices.find(text) or self._choices.find(reference_answer(text).text)
         if choice is None:
             known = ", ".join(self._config.choices)

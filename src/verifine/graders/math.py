@@ -15,7 +15,7 @@ from verifine.graders.opened import readings
 from verifine.graders.reference_answers import readable_reference
 from verifine.graders.sample_error import SampleError
 from verifine.graders.services import Services
-from verifine.graders.template import render
+from verifine.graders.template import render, render_reference
 from verifine.types import Grade, GradeFault, Sample
 
 
@@ -35,7 +35,7 @@ class MathGrader:
     def _read(self, sample: Sample) -> AnswerPair | Grade:
         """What to compare, or the grade of a text in the wrong format."""
         # Before the answer, so that a broken row is unscorable whatever the model says.
-        reference = readable_reference(_listed(render(self._config.reference, sample))).text
+        reference = readable_reference(_listed(render_reference(self._config.reference, sample))).text
         if not reference:
             raise SampleError("the reference is empty; fix the row", GradeFault.INVALID_VARIABLE)
         answer = self._find_answer(sample)

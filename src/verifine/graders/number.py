@@ -10,7 +10,7 @@ from verifine.graders.labels import bare_value, without_name
 from verifine.graders.numerals import WrittenNumber, find_last_number, is_near, parse_number
 from verifine.graders.reference_answers import readable_reference
 from verifine.graders.sample_error import SampleError
-from verifine.graders.template import render
+from verifine.graders.template import render, render_reference
 from verifine.graders.thoughts import behind_thoughts
 from verifine.types import Grade, GradeFault, Sample
 
@@ -30,7 +30,7 @@ class NumberGrader:
 
     def grade_one(self, sample: Sample) -> Grade:
         # The reference first: a row without it is unscorable, whatever the answer lacks.
-        wanted = read_reference_number(render(self._config.reference, sample), self._config.units)
+        wanted = read_reference_number(render_reference(self._config.reference, sample), self._config.units)
         text = render(self._config.input, sample)
         units = self._config.units
         is_whole = self._config.take == "whole"

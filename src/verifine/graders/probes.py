@@ -12,7 +12,7 @@ from verifine.config.graders.template import reads_item, reads_sample
 from verifine.data.field_path import DeadEndError, find_field
 from verifine.graders.reference_answers import AnswerMark, reference_answer
 from verifine.graders.sample_error import SampleError
-from verifine.graders.template import MissingFieldError, reads_null, render
+from verifine.graders.template import render_reference
 from verifine.types import Example, Grade, Json, Sample
 
 ANSWER_FIELDS = ("model_sample", "output_text")
@@ -113,16 +113,15 @@ def _find(item: Mapping[str, Json], path: str) -> Json:
 def find_references(traits: GraderTraits, item: Mapping[str, Json]) -> list[str]:
     """The right answers of a row: those the grader compares with, and that in `gt_answer`.
 
-    A reference that is made from the answer itself does not count, nor do null and the bare name of a field.
+    A reference that is made from the answer itself does not count, nor do null, blanks and the bare name of a field.
     """
     sample = Sample(output_text="", item=item)
     found = []
     references = (each for each in traits.references if not reads_sample(each) and not names_field(each, item))
     for template in (*references, GT_ANSWER):
         try:
-            if not reads_null(template, sample):
-                found.append(render(template, sample))
-        except MissingFieldError:
+            found.append(render_reference(template, sample))
+        except SampleError:
             continue
     return list(dict.fromkeys(found))
 

@@ -18,15 +18,15 @@ from verifine.graders.code_cases import read_cases
 from verifine.graders.json_schema import read_row_schema
 from verifine.graders.reference_answers import readable_reference
 from verifine.graders.sample_error import SampleError
-from verifine.graders.template import render
+from verifine.graders.template import render_reference
 from verifine.types import Json, Sample
 
 
 def find_row_fault(config: AnyGrader, item: Mapping[str, Json]) -> str | None:
     """Why no answer to this row can be graded; None: nothing speaks against it.
 
-    It reads what a grader makes of a row before it looks at an answer: test cases, a schema of the row's own, and
-    a reference that is a worked solution.
+    It reads what a grader makes of a row before it looks at an answer: the reference, test cases, and a schema of the
+    row's own.
     """
     parts = config.graders.values() if isinstance(config, MultiGraderConfig | WeightedGraderConfig) else (config,)
     try:
@@ -39,12 +39,15 @@ def find_row_fault(config: AnyGrader, item: Mapping[str, Json]) -> str | None:
 
 def _read(config: SingleGrader, item: Mapping[str, Json]) -> None:
     """SampleError if the grader cannot use the row."""
+    sample = Sample(output_text="", item=item)
+    references = [render_reference(each, sample) for each in config.traits.references if not reads_sample(each)]
     match config:
         case CodeGraderConfig():
             read_cases(item, config.tests)
-        case MathGraderConfig() if not reads_sample(config.reference):
-            readable_reference(render(config.reference, Sample(output_text="", item=item)))
+        case MathGraderConfig():
+            for reference in references:
+                readable_reference(reference)
         case JsonSchemaGraderConfig() if config.is_schema_of_the_row:
-            read_row_schema(config, Sample(output_text="", item=item))
+            read_row_schema(config, sample)
         case _:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from verifine.config.graders import StringCheckGraderConfig
-from verifine.graders.template import render
+from verifine.graders.template import render, render_reference
 from verifine.types import Grade, Sample
 
 
@@ -16,7 +16,9 @@ class StringCheckGrader:
         self._config = config
 
     def grade_one(self, sample: Sample) -> Grade:
-        holds = self._holds(render(self._config.input, sample), render(self._config.reference, sample))
+        # The reference first: a row without it is unscorable, whatever the answer lacks.
+        reference = render_reference(self._config.reference, sample)
+        holds = self._holds(render(self._config.input, sample), reference)
         return Grade(score=float(holds), parts={self._config.name: float(holds)}, answer_ok=holds)
 
     def _holds(self, text: str, reference: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from verifine.config.graders.template import TemplateReference, parse_template
+from verifine.config.graders.template import TemplateReference, parse_template, reads_item, reads_sample
 from verifine.data.field_path import DeadEndError, follow
 from verifine.data.suggestion import did_you_mean
 from verifine.graders.sample import sample_fields
@@ -39,10 +39,26 @@ def render(template: str, sample: Sample) -> str:
     )
 
 
-def reads_null(template: str, sample: Sample) -> bool:
-    """Whether a value that the template puts in is null; MissingFieldError as in `render`."""
-    references = (part for part in parse_template(template) if isinstance(part, TemplateReference))
-    return any(_resolve(reference, sample) is None for reference in references)
+def render_reference(template: str, sample: Sample) -> str:
+    """The text that a right answer is compared with.
+
+    Raises:
+        MissingFieldError: as `render`.
+        SampleError: the row has null where the template reads it, or nothing but blanks.
+    """
+    for part in parse_template(template):
+        if isinstance(part, TemplateReference) and part.root == "item" and _resolve(part, sample) is None:
+            raise _no_reference(f"{part.path()} is null")
+    text = render(template, sample)
+    if not text.strip() and reads_item(template) and not reads_sample(template):
+        raise _no_reference("the reference is empty")
+    return text
+
+
+def _no_reference(fault: str) -> SampleError:
+    return SampleError(
+        f"{fault}, so there is no right answer to compare with; fix the row", GradeFault.INVALID_VARIABLE
+    )
 
 
 def _resolve(reference: TemplateReference, sample: Sample) -> Json:

@@ -11,7 +11,7 @@ from verifine.errors import GraderError
 from verifine.graders.grader import grade_together
 from verifine.graders.sample_error import SampleError
 from verifine.graders.similarity import MAX_CHARACTERS, Embedder, cosine, embed_shortest, similarity
-from verifine.graders.template import render
+from verifine.graders.template import render, render_reference
 from verifine.types import Grade, GradeFault, Sample
 
 
@@ -95,5 +95,5 @@ class CosineSimilarityGrader:
 
 def _render(config: TextSimilarityGraderConfig, sample: Sample) -> _Pair:
     # The reference first: a row without it is unscorable, whatever the answer lacks.
-    reference = render(config.reference, sample)
+    reference = render_reference(config.reference, sample)
     return _Pair(text=render(config.input, sample).strip(), reference=reference.strip())

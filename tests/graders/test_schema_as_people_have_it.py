@@ -42,6 +42,10 @@ FORMS: dict[str, Json] = {
     "the whole argument": {"response_format": RESPONSE_FORMAT},
     "responses": {"format": {"type": "json_schema", **WRAPPED}},
     "the whole argument of responses": {"text": {"format": {"type": "json_schema", **WRAPPED}}},
+    "responses with its neighbours": {"text": {"format": {"type": "json_schema", **WRAPPED}, "verbosity": "low"}},
+    "strict beside the wrapper": {"type": "json_schema", "json_schema": {"schema": PERSON}, "strict": True},
+    "names beside the wrapper": {"json_schema": {"schema": PERSON}, "name": "person", "description": "Who."},
+    "a request": {"model": "gpt", "messages": [], "response_format": RESPONSE_FORMAT},
     "schema as text": {**WRAPPED, "schema": json.dumps(PERSON)},
     "all as text": json.dumps(RESPONSE_FORMAT),
 }
@@ -90,7 +94,7 @@ def test_a_schema_that_only_resembles_a_wrapper_is_left_as_it_is(schema: dict[st
         {"format": "email"},
         {"$defs": {"x": {"type": "string"}}},
         {"$schema": "https://json-schema.org/draft/2020-12/schema"},
-        {"fields": ["total"], "kind": "invoice"},
+        {"columns": ["total"], "kind": "invoice"},
     ],
     ids=json.dumps,
 )
@@ -109,6 +113,24 @@ def test_a_schema_that_constrains_nothing_is_refused(schema: dict[str, Json]) ->
         ({"type": "string", "minlength": 3}, "did you mean `minLength`?"),
         ({"type": "object", "propertes": {}}, "did you mean `properties`?"),
         ({"anyOf": [{"type": "null"}, {"type": "array", "item": {"type": "null"}}]}, "did you mean `items`?"),
+        # Other spellings, and other words.
+        ({"type": "string", "max_length": 3}, "did you mean `maxLength`?"),
+        ({"type": "array", "min_items": 1}, "did you mean `minItems`?"),
+        ({"type": "object", "additional_properties": False}, "did you mean `additionalProperties`?"),
+        ({"type": "object", "required_properties": ["a"]}, "did you mean `required`?"),
+        *(({name: [{"type": "null"}]}, "did you mean `anyOf`?") for name in ("any_of", "anyof", "AnyOf")),
+        *(({name: [{"type": "null"}]}, "did you mean `oneOf`?") for name in ("one_of", "oneof")),
+        ({"all_of": [{"type": "null"}]}, "did you mean `allOf`?"),
+        ({"defs": {"a": {"type": "null"}}, "type": "null"}, "did you mean `$defs`?"),
+        ({"type": "object", "property": {"a": {"type": "null"}}}, "did you mean `properties`?"),
+        ({"type": "object", "fields": {"a": {"type": "null"}}}, "did you mean `properties`?"),
+        ({"type": "number", "min": 1}, "did you mean `minimum`?"),
+        ({"type": "number", "max": 1}, "did you mean `maximum`?"),
+        ({"type": "string", "regex": "a"}, "did you mean `pattern`?"),
+        *(({"type": "string", name: ["a"]}, "did you mean `enum`?") for name in ("values", "options", "choices")),
+        ({"type": "array", "unique": True}, "did you mean `uniqueItems`?"),
+        ({"type": "object", "schema": {"required": ["a"]}}, "write what stands in it in its place"),
+        ({"type": "array", "items": {"type": "string", "max_length": 3}}, "did you mean `maxLength`?"),
         # Keywords of another draft, which this one ignores.
         ({"type": "array", "additionalItems": False}, "`additionalItems`, which its draft would ignore"),
         ({"type": "object", "dependencies": {"a": ["b"]}}, "`dependencies`, which its draft would ignore"),
@@ -132,6 +154,8 @@ def test_a_keyword_that_would_be_ignored_is_told(schema: dict[str, Json], messag
         {"x-order": 3, "$comment": "c", "readOnly": True, "$id": "https://example.com/a", "$anchor": "a"},
         {"propertyOrdering": ["a"], "discriminator": {"propertyName": "kind"}, "markdownDescription": "*b*"},
         {"properties": {"nullable": {"type": "boolean"}, "require": {"type": "string"}}},
+        {"properties": {"min": {"type": "number"}, "options": {"type": "array"}, "any_of": {}, "schema": {}}},
+        {"enumNames": ["a"], "errorMessage": "b", "order": 1, "version": "2", "strict": True, "name": "n"},
     ],
 )
 def test_notes_and_names_of_fields_are_no_keywords(notes: dict[str, Json]) -> None:

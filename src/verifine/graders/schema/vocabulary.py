@@ -17,6 +17,20 @@ _ANNOTATIONS = {
 """Names and notes, of OpenAPI as well, and keywords that belong to another one."""
 _UNCHECKED = {"format"}
 """Keywords of JSON Schema that only describe."""
+_OTHER_WORDS = {
+    **dict.fromkeys(("property", "field", "fields", "keys"), "properties"),
+    **dict.fromkeys(("requiredproperties", "requiredfields", "requiredkeys", "mandatory"), "required"),
+    **dict.fromkeys(("min", "minvalue", "gte", "ge"), "minimum"),
+    **dict.fromkeys(("max", "maxvalue", "lte", "le"), "maximum"),
+    **dict.fromkeys(("exclusivemin", "gt"), "exclusiveMinimum"),
+    **dict.fromkeys(("exclusivemax", "lt"), "exclusiveMaximum"),
+    **dict.fromkeys(("minlen", "minimumlength"), "minLength"),
+    **dict.fromkeys(("maxlen", "maximumlength"), "maxLength"),
+    **dict.fromkeys(("regex", "regexp"), "pattern"),
+    **dict.fromkeys(("value", "values", "option", "options", "choice", "choices", "allowedvalues"), "enum"),
+    **dict.fromkeys(("unique", "uniqueitem"), "uniqueItems"),
+}
+"""What people and other libraries call a keyword, in the form of `_plain`."""
 _SIMILAR = 0.85
 """A likeness above that of any two keywords that are not each other's misspelling."""
 
@@ -40,12 +54,30 @@ def check_keywords(schema: Mapping[str, Any], keywords: Collection[str], elsewhe
                 f"`json_schema` has `{name}`, which its draft would ignore; name the draft that has it in `$schema`, "
                 "or write it as this draft does"
             )
-        meant = get_close_matches(name, [*keywords, "$defs"], n=1, cutoff=_SIMILAR)
-        if meant:
+        if name == "schema":
             raise GraderError(
-                f"`json_schema` has `{name}`, which JSON Schema does not know and would ignore; did you mean "
-                f"`{meant[0]}`?"
+                "`json_schema` has `schema` among other keywords, which JSON Schema does not know and would ignore; "
+                "write what stands in it in its place"
             )
+        meant = _find_meant(name, [*keywords, "$defs"])
+        if meant is not None:
+            raise GraderError(
+                f"`json_schema` has `{name}`, which JSON Schema does not know and would ignore; did you mean `{meant}`?"
+            )
+
+
+def _find_meant(name: str, keywords: Collection[str]) -> str | None:
+    """The keyword that an unknown name most likely means; None: it looks like a note of its author."""
+    plain = _plain(name)
+    same = next((keyword for keyword in keywords if _plain(keyword) == plain), None)
+    other = _OTHER_WORDS.get(plain)
+    near = get_close_matches(name, keywords, n=1, cutoff=_SIMILAR)
+    return same or (other if other in keywords else None) or (near[0] if near else None)
+
+
+def _plain(name: str) -> str:
+    """The name without what tells `any_of`, `anyof` and `anyOf` apart."""
+    return name.casefold().replace("_", "").replace("-", "").lstrip("$")
 
 
 def check_it_constrains(schema: Mapping[str, Any], keywords: Collection[str]) -> None:

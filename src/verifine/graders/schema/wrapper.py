@@ -8,10 +8,15 @@ from verifine.data.field_path import open_json
 from verifine.errors import GraderError
 from verifine.types import Json
 
-_AROUND = ("response_format", "text", "format", "json_schema")
-"""Fields that hold a wrapped schema, from the outside in."""
-_BESIDE = {"type", "name", "description", "strict", "schema"}
-"""All that may stand beside `schema` in a wrapper; none of them but `type` and `description` is of JSON Schema."""
+_NAMING = {"type", "name", "description", "strict"}
+"""What a wrapper says of its schema; none of them but `type` and `description` is of JSON Schema."""
+_AROUND: Mapping[str, set[str]] = {
+    "response_format": {"type", "model", "messages"},
+    "text": {"type", "model", "input", "instructions"},
+    "format": {"type", "verbosity"},
+    "json_schema": _NAMING,
+}
+"""Fields that hold a wrapped schema, from the outside in, and what may stand beside each."""
 
 
 def read_schema(value: Json | Mapping[str, Json]) -> Mapping[str, Json]:
@@ -23,12 +28,12 @@ def read_schema(value: Json | Mapping[str, Json]) -> Mapping[str, Json]:
     given = open_json(value) if isinstance(value, str) else value
     if not isinstance(given, Mapping):
         raise GraderError(f"`json_schema` is {_shown(given)}, not a JSON Schema; write an object, or JSON text of one")
-    if given.keys() <= _BESIDE and "schema" in given and given.get("type", "json_schema") == "json_schema":
+    if given.keys() <= {*_NAMING, "schema"} and "schema" in given and given.get("type", "json_schema") == "json_schema":
         return read_schema(given["schema"])
     outer = next((field for field in _AROUND if isinstance(open_json(given.get(field)), dict)), None)
-    if outer is not None and given.keys() - {outer} <= {"type"} and given.get("type", "json_schema") == "json_schema":
-        return read_schema(given[outer])
-    return given
+    if outer is None or given.get("type", "json_schema") != "json_schema":
+        return given
+    return read_schema(given[outer]) if given.keys() - {outer} <= _AROUND[outer] else given
 
 
 def _shown(value: Json) -> str:

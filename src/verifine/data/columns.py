@@ -9,7 +9,7 @@ from typing import TypeAlias
 from verifine.config.document import write_inline
 from verifine.config.graders.field_path import parse_field_path
 from verifine.config.graders.template import TEMPLATE_NAMES
-from verifine.data.field_path import DeadEndError, find_field
+from verifine.data.field_path import DeadEndError, find_field, first_field
 from verifine.data.rows import RowError, RowSource
 from verifine.data.suggestion import did_you_mean
 from verifine.errors import DataError
@@ -98,9 +98,7 @@ def check_names(fields: Collection[str], columns: Mapping[str, str], write: Colu
 
 def _column(path: str, fields: Collection[str]) -> str | None:
     """The column that a path begins in, which may have dots in its name; None: there is none."""
-    steps = [str(step) for step in parse_field_path(path)]
-    beginnings = (".".join(steps[:length]) for length in range(1, len(steps) + 1))
-    return next((name for name in (path, *beginnings) if name in fields), None)
+    return path if path in fields else first_field(fields, parse_field_path(path))
 
 
 def _look_up(fields: Mapping[str, Json], theirs: str, ours: str) -> Json:
@@ -110,6 +108,11 @@ def _look_up(fields: Mapping[str, Json], theirs: str, ours: str) -> Json:
         step = parse_field_path(theirs)[end.depth]
         inside = list(end.value) if isinstance(end.value, dict) else []
         hint = did_you_mean(str(step), inside)
+        if end.why_text:
+            raise RowError(
+                f'there is no "{theirs}", which data.columns wants for {ours}: the text before "{step}" is not JSON: '
+                f"{end.why_text}"
+            ) from end
         raise RowError(
             f'there is no "{theirs}", which data.columns wants for {ours}: nothing is called "{step}"{hint} there; '
             f"there are {_listed(inside)}"

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 
 from verifine.config.graders.field_path import Steps, parse_field_path
 from verifine.data.strict_json import JsonError, parse_json
 from verifine.types import Json
+
+_OPENING = ("[", "{")
+_BYTE_ORDER_MARK = "\ufeff"
+_PYTHON_REPR = re.compile(r"\s*[\[{]+\s*'")
+_REPR_HINT = "; it looks like Python's own notation, so write it with json.dumps"
 
 
 class DeadEndError(LookupError):
@@ -18,10 +24,12 @@ class DeadEndError(LookupError):
         """How many steps lead somewhere."""
         self.value = value
         """Where they lead to."""
+        self.why_text = _why_not_json(value)
+        """Why a text that begins like JSON was not opened; empty for everything else."""
 
 
 def find_field(fields: Mapping[str, Json], path: str) -> Json:
-    """The field called `path`, or else the value at this path.
+    """The field called `path`, or else the value at this path, as `follow` finds it.
 
     Raises:
         DeadEndError: there is neither.
@@ -30,7 +38,7 @@ def find_field(fields: Mapping[str, Json], path: str) -> Json:
 
 
 def follow(value: Json, steps: Steps) -> Json:
-    """The value at the end of the steps. Where there is no field `a`, `a.b` may be one, as in flattened tables.
+    """The value at the end of the steps. A field called `a.b`, as in flattened tables, comes before `b` inside of `a`.
 
     Raises:
         DeadEndError: there is none.
@@ -41,28 +49,44 @@ def follow(value: Json, steps: Steps) -> Json:
         if isinstance(value, list) and isinstance(step, int) and step < len(value):
             value, depth = value[step], depth + 1
         elif isinstance(value, dict) and (taken := _steps_into(value, steps[depth:])):
-            name = ".".join(str(each) for each in steps[depth : depth + taken])
-            value, depth = value[name], depth + taken
+            value, depth = value[_name(steps[depth : depth + taken])], depth + taken
         else:
             raise DeadEndError(depth, value)
     return value
 
 
-def _steps_into(fields: Mapping[str, Json], steps: Steps) -> int:
-    """How many of the steps name one field, written with dots between them; 0: there is no such field."""
-    for taken in range(1, len(steps) + 1):
-        if not isinstance(steps[taken - 1], str):
-            return 0
-        if ".".join(str(step) for step in steps[:taken]) in fields:
-            return taken
-    return 0
+def _steps_into(fields: Collection[str], steps: Steps) -> int:
+    """How many of the steps name one field, as many as possible; 0: there is no such field."""
+    return next((taken for taken in range(len(steps), 0, -1) if _name(steps[:taken]) in fields), 0)
+
+
+def first_field(fields: Collection[str], steps: Steps) -> str | None:
+    """The field that a path begins in; None: there is none."""
+    return _name(steps[:taken]) if (taken := _steps_into(fields, steps)) else None
+
+
+def _name(steps: Steps) -> str:
+    """The steps as one name, written like a path."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
 def open_json(value: Json) -> Json:
     """The list or object that a text holds as JSON; any other value as it is."""
-    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
+    if not isinstance(value, str) or not value.lstrip().startswith(_OPENING):
         return value
     try:
         return parse_json(value)
     except JsonError:
         return value
+
+
+def _why_not_json(value: Json) -> str:
+    if not isinstance(value, str) or not value.lstrip(f"{_BYTE_ORDER_MARK} \t\r\n").startswith(_OPENING):
+        return ""
+    if value.lstrip().startswith(_BYTE_ORDER_MARK):
+        return "it begins with a byte order mark (U+FEFF); remove it"
+    try:
+        parse_json(value)
+    except JsonError as error:
+        return f"{error}{_REPR_HINT if _PYTHON_REPR.match(value) else ''}"
+    return ""

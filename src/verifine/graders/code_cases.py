@@ -61,6 +61,7 @@ def read_cases(item: Mapping[str, Json], path: str) -> Cases:
         return parse_cases(find_field(item, path))
     except DeadEndError as end:
         inside = ", ".join(end.value) if isinstance(end.value, dict) else "no fields"
+        inside += f": the text there is not JSON: {end.why_text}" if end.why_text else ""
         reason = f'the row has no field "{path}" with test cases; where the path ends there are {inside}'
         raise SampleError(reason, GradeFault.INVALID_VARIABLE) from end
     except CasesError as error:

@@ -70,21 +70,22 @@ def _resolve(reference: TemplateReference, sample: Sample) -> Json:
         return follow(fields, reference.steps)
     except DeadEndError as end:
         here, wanted = reference.path(end.depth), reference.path(end.depth + 1)
-        message = f"{wanted} does not exist{_found_instead(reference.steps[end.depth], end.value, here)}"
+        message = f"{wanted} does not exist{_found_instead(reference.steps[end.depth], end, here)}"
         raise MissingFieldError(message, reference, GradeFault.INVALID_VARIABLE) from end
 
 
-def _found_instead(step: str | int, value: Json, here: str) -> str:
+def _found_instead(step: str | int, end: DeadEndError, here: str) -> str:
     """What stands at `here`, where a path ends too early, with a hint if a name is near."""
-    match value, step:
-        case dict(), str():
+    match end.value, step:
+        case dict() as value, str():
             return f"{did_you_mean(step, value)}: {here} has {', '.join(value) or 'no fields'}"
-        case list(), int():
+        case list() as value, int():
             return f": {here} has {len(value)} entries"
-        case dict() | list(), _:
+        case dict() | list() as value, _:
             return f": {here} is {'an object' if isinstance(value, dict) else 'a list'}"
-        case _:
-            return f": {here} is {_short(_text(value))}"
+        case value, _:
+            why = f", a text that is not JSON: {end.why_text}" if end.why_text else ""
+            return f": {here} is {_short(_text(value))}{why}"
 
 
 def _text(value: Json) -> str:

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config
 
 from verifine.errors import DataError, ModelError
 from verifine.models.chat.prompt import render_prompt
-from verifine.models.load import check_attention, fastest_dtype, load_model
+from verifine.models.load import check_attention, fastest_dtype, load_model, loading_fault
 from verifine.models.network.vocabulary import Vocabulary
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.testing import load_tiny_model, save_tiny_model, tiny_tokenizer
@@ -36,6 +36,49 @@ def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(ModelError, match="chat template"):
         load(folder)
+
+
+def test_a_folder_without_a_tokenizer_is_told_the_file_that_it_lacks(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ModelError) as caught:
+        load(folder)
+    assert str(caught.value).startswith(f"mine cannot be loaded: {folder} has no tokenizer.json. ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cause_of_several_lines_is_put_on_one(tmp_path: Path) -> None:
+    assert loading_fault(save_tiny_model(tmp_path), ValueError("a:\n  (1) b\n\n  (2) c")) == "a: (1) b (2) c"
+    assert loading_fault(save_tiny_model(tmp_path), KeyError()) == "KeyError"
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("{{ messages }}\n{% if", """in line 2, at "{% if": unexpected 'end of template'. Fix it"""),
+        (
+            "a\n{% fro m in messages %}\n",
+            """in line 2, at "{% fro m in messages %}": Encountered unknown tag 'fro'. """,
+        ),
+        ("{{ messages | shout }}", """in line 1, at "{{ messages | shout }}": No filter named 'shout'. Fix it"""),
+    ],
+)
+def test_a_chat_template_with_an_error_is_told_with_the_place(template: str, told: str, tmp_path: Path) -> None:
+    """Before any row is rendered: it is not the messages that are at fault."""
+    folder = save_tiny_model(tmp_path)
+    (folder / "chat_template.jinja").write_text(template)
+    with pytest.raises(ModelError) as caught:
+        load(folder)
+    assert f"the chat template of mine has an error {told}" in str(caught.value)
+
+
+def test_tags_and_functions_of_transformers_are_no_errors_of_a_template(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path)
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}{% if loop.index > 9 %}{% break %}{% endif %}{% generation %}{{ m | tojson(indent=1) }}"
+        "{% endgeneration %}{{ raise_exception('x') if false }}{{ strftime_now('%Y') }}{% endfor %}"
+    )
+    load(folder)
 
 
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def read_model_facts(folder: Path, name: str, lora: LoraConfig | None) -> ModelF
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return describe_model(config, name, lora)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{name} cannot be loaded: {error}") from error
+        raise ModelError(f"{name} cannot be loaded: {' '.join(str(error).split())}") from error
 
 
 def describe_model(config: PretrainedConfig, name: str, lora: LoraConfig | None) -> ModelFacts:

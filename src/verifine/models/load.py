@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from verifine.config.memory import Precision
 from verifine.errors import ModelError
-from verifine.models.chat.values import with_values
+from verifine.models.chat.values import check_syntax, with_values
 from verifine.models.network.attention import IMPLEMENTATION, Heads, TreeAttention
 from verifine.models.network.forward import hidden_states
 from verifine.models.network.tree import Branch, Tree, grow_tree
@@ -29,6 +29,12 @@ Weights = Mapping[str, Tensor]
 
 PROBE_TOKENS = 16
 LOGIT_TOLERANCE = 2e-3
+
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json", "vocab.txt", "spiece.model",
+    "sentencepiece.bpe.model",
+)  # fmt: skip
+"""Files that hold a tokenizer; transformers needs one of them."""
 
 ADDED_TOKENS = ("added_tokens.json", "tokenizer_config.json", "special_tokens_map.json")
 """Files that name tokens which `tokenizer.json` may lack."""
@@ -78,8 +84,8 @@ def load_model(
 
     Raises:
         ConfigError: the chat template never reads one of `template_values`.
-        ModelError: the folder cannot be loaded, has no chat template or another model's tokenizer, or Verifine does not
-            support its attention.
+        ModelError: the folder cannot be loaded, has no chat template, a broken one, or another model's tokenizer, or
+            Verifine does not support its attention.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     source = {"pretrained_model_name_or_path": provisioned.folder, "local_files_only": True, "trust_remote_code": False}
@@ -91,11 +97,12 @@ def load_model(
                 **source, config=config, dtype=torch.float32, use_safetensors=True, attn_implementation=IMPLEMENTATION
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{provisioned.name} cannot be loaded: {error}") from error
+        raise ModelError(f"{provisioned.name} cannot be loaded: {loading_fault(provisioned.folder, error)}") from error
     if tokenizer.chat_template is None:
         raise ModelError(
             f"{provisioned.name} has no chat template, so it is not a chat model. Use its instruct version."
         )
+    check_syntax(tokenizer.chat_template, provisioned.name)
     vocabulary = _find_vocabulary(provisioned, network, tokenizer)
     tokenizer.chat_template = with_values(tokenizer.chat_template, template_values, provisioned.name)
     # Without dropout, so that the learner's log-probabilities are those of the distribution that was sampled.
@@ -111,6 +118,13 @@ def load_model(
         compute_dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32,
         cached_bytes_per_token=cached_bytes_per_token,
     )
+
+
+def loading_fault(folder: Path, error: Exception) -> str:
+    """Why transformers cannot load a folder, on one line."""
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        return f"{folder} has no tokenizer.json. Copy it from the model that these weights were made from."
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 class _MeasuringAttention(TreeAttention):

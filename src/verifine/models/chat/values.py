@@ -10,11 +10,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from jinja2 import Environment, TemplateError, meta, nodes
+from jinja2 import Environment, TemplateError, TemplateSyntaxError, meta, nodes
 
 from verifine.config.chat_template import is_free
 from verifine.data.suggestion import did_you_mean
-from verifine.errors import ConfigError
+from verifine.errors import ConfigError, ModelError
 from verifine.types import Json
 
 ChatTemplate = str | dict[str, str]
@@ -22,6 +22,38 @@ ChatTemplate = str | dict[str, str]
 
 _GENERATION_TAG = re.compile(r"\{%[+-]?\s*(?:end)?generation\s*[+-]?%\}")
 """A tag of transformers' own around what the assistant says."""
+_LONGEST_SHOWN = 200
+
+
+def check_syntax(template: ChatTemplate, model: str) -> None:
+    """ModelError if the template is not Jinja; `model` is what people call the model."""
+    for name, source in [("", template)] if isinstance(template, str) else template.items():
+        try:
+            # Compiled, not only parsed: that finds unknown filters as well.
+            _environment().compile(_GENERATION_TAG.sub("", source), raw=True)
+        except TemplateSyntaxError as error:
+            which = f'the chat template "{name}"' if name else "the chat template"
+            lines = source.splitlines()[error.lineno - 1 : error.lineno]
+            shown = f', at "{_cut(lines[0].strip())}"' if lines else ""
+            fault = _cut(" ".join(str(error.message).split()).rstrip("."))
+            raise ModelError(
+                f"{which} of {model} has an error in line {error.lineno}{shown}: {fault}. "
+                "Fix it (chat_template.jinja, or tokenizer_config.json), or use another model (model.name)."
+            ) from error
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+def _environment() -> Environment:
+    """As transformers has it, as far as syntax is concerned."""
+    return Environment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.loopcontrols"],
+        autoescape=False,  # noqa: S701 - nothing is rendered
+    )
 
 
 def with_values(template: ChatTemplate, values: Mapping[str, Json], model: str) -> ChatTemplate:
@@ -55,7 +87,7 @@ def _beginning_with(defaults: str, template: str) -> str:
 def free_variables(template: ChatTemplate) -> frozenset[str]:
     """The variables that a caller may set; empty also for a template that is not Jinja."""
     sources = [template] if isinstance(template, str) else list(template.values())
-    environment = Environment(extensions=["jinja2.ext.loopcontrols"], autoescape=False)  # noqa: S701 - only parsed
+    environment = _environment()
     found: set[str] = set()
     for source in sources:
         try:

@@ -34,6 +34,7 @@ def opened(model: LanguageModel, start: str, *contents: str) -> str:
         ("<s>a: 1 < 2 > 0", ""),
         ("<s>a:</think>", ""),
         ("<think>" + "so " * 10, "<think>" + "so " * 10),
+        ("<think>" + "so " * 40, "<think>" + "so " * 40),
     ],
 )
 def test_what_the_template_writes_of_the_answer_begins_at_its_first_tag(
@@ -72,3 +73,31 @@ def test_a_template_may_begin_an_answer_after_every_chat(check: str, model: Lang
     model.tokenizer.chat_template = f"{check}{TURNS}a:<think>"
     example = Example(id="1", messages=(Message(role="user", content="Say <b>"),), item={})
     assert render_prompt(model, example, 8).opened == "<think>"
+
+
+@pytest.mark.parametrize("content", ["hi", "think", "<think>", ">", "a:", " hi ", "hi\n", "", " ", "so hi so hi", "t"])
+@pytest.mark.parametrize("turn", ["{{ m['content'] }}", "{{ m['content'] | trim }}"])
+def test_a_message_that_is_also_in_what_the_template_writes_is_not_mistaken_for_it(
+    content: str, turn: str, model: LanguageModel
+) -> None:
+    model.tokenizer.chat_template = "{% for m in messages %}<s>u:" + turn + "</s>{% endfor %}a:<think>{{ '\n' }}"
+    example = Example(id="1", messages=(Message(role="user", content=content),), item={})
+    assert render_prompt(model, example, 8).opened == "<think>\n"
+
+
+@pytest.mark.parametrize(("content", "text"), [("Oslo? /no", "<answer>"), ("Oslo?", "<think>"), ("no/Oslo?", "<b>")])
+def test_a_template_that_always_begins_an_answer_may_look_at_either_end_of_the_message(
+    content: str, text: str, model: LanguageModel
+) -> None:
+    model.tokenizer.chat_template = TURNS + (
+        "{% set last = messages[-1]['content'] %}a:"
+        "{% if last.endswith('/no') %}<answer>{% elif last.startswith('no/') %}<b>{% else %}<think>{% endif %}"
+    )
+    example = Example(id="1", messages=(Message(role="user", content=content),), item={})
+    assert render_prompt(model, example, 8).opened == text
+
+
+def test_a_template_that_leaves_the_last_message_out_opens_nothing_that_can_be_told(model: LanguageModel) -> None:
+    model.tokenizer.chat_template = "<s>a:<think>"
+    example = Example(id="1", messages=(Message(role="user", content="Oslo?"),), item={})
+    assert render_prompt(model, example, 8).opened == ""

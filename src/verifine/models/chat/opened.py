@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import takewhile
 
 from transformers import PreTrainedTokenizerFast
@@ -11,18 +12,17 @@ from transformers import PreTrainedTokenizerFast
 from verifine.models.chat.template import TemplateRefusalError, render_text
 from verifine.types import Example
 
-LOOKED_AT_TOKENS = 64
-"""The last tokens of a prompt, in which a tag at its end stands."""
-
+_MARK = "\ue000\ue001\ue000"
+"""Characters for private use, which no chat has."""
 _TAG = re.compile(r"<[A-Za-z][\w-]*>")
 
 
 def opened_text(tokenizer: PreTrainedTokenizerFast, example: Example, token_ids: Sequence[int]) -> str:
     """What the template writes of the answer, from the first tag on and without special tokens; empty: no tag.
 
-    `token_ids` is the prompt. Its end is looked at first, since few prompts need to be rendered again.
+    `token_ids` is the prompt. It is looked at first, since a prompt without any tag need not be rendered again.
     """
-    if _TAG.search(_decode(tokenizer, token_ids[-LOOKED_AT_TOKENS:])) is None:
+    if _TAG.search(_decode(tokenizer, token_ids)) is None:
         return ""
     begun = _begun(tokenizer, example)
     written: list[int] = tokenizer(begun, add_special_tokens=False).input_ids
@@ -41,9 +41,28 @@ def _begun(tokenizer: PreTrainedTokenizerFast, example: Example) -> str:
     if asked != whole:
         same = takewhile(lambda pair: pair[0] == pair[1], zip(whole, asked, strict=False))
         return whole[sum(1 for _ in same) :]
-    # This template begins an answer after every chat.
-    content = example.messages[-1].content.strip()
-    return whole.rpartition(content)[2] if content and content in whole else ""
+    return _after_content(tokenizer, example, whole)
+
+
+def _after_content(tokenizer: PreTrainedTokenizerFast, example: Example, whole: str) -> str:
+    """What follows the last message in the text of a template that begins an answer after every chat.
+
+    The message is found by a mark at its end, or at its start where a template looks at how the message ends. Looking
+    for its text would find the "hi" in "think".
+    """
+    *before, last = example.messages
+    stripped = last.content.strip()
+    start, end = last.content.split(stripped) if stripped else ("", last.content)
+    for content, passed in ((start + stripped + _MARK + end, ""), (start + _MARK + stripped + end, stripped)):
+        marked = replace(example, messages=(*before, replace(last, content=content)))
+        try:
+            text = render_text(tokenizer, marked)
+        except TemplateRefusalError:
+            continue
+        rest = text.rpartition(_MARK)[2]
+        if _MARK in text and text.replace(_MARK, "") == whole and rest.startswith(passed):
+            return rest.removeprefix(passed)
+    return ""
 
 
 def _decode(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -> str:

@@ -25,11 +25,31 @@ UNSEEN = [
         "\x7f",
         "\ufffd",
         "\ufffd\ufffd",
+        *"\u034f\u115f\u1160\u17b4\u180b\u2800\u3164\uffa0",
     ],
     *["<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "</s>", "<eos>", "<end_of_turn>"],
     "\n<|im_end|>\n</s> \u200b",
 ]
-SEEN = [".", "<", "><", "\n.", "</answer>", "7", "…", "<|im_end|> so", "<||>", "<|a b|>", "s>", "<b>", "é"]
+SEEN = [
+    "\u2801",
+    "\u3163",
+    "\u1161",
+    "\u3164.",
+    "\u4e00",
+    ".",
+    "<",
+    "><",
+    "\n.",
+    "</answer>",
+    "7",
+    "…",
+    "<|im_end|> so",
+    "<||>",
+    "<|a b|>",
+    "s>",
+    "<b>",
+    "é",
+]
 
 
 @pytest.mark.parametrize("rest", UNSEEN)
@@ -53,7 +73,9 @@ def test_what_a_person_sees_behind_the_tags_counts(rest: str) -> None:
     assert without_unseen_end(text) == text
 
 
-@pytest.mark.parametrize("inside", ["", " ", "\u200b", "\n\ufeff"])
+@pytest.mark.parametrize(
+    "inside", ["", " ", "\u200b", "\n\ufeff", "\u3164", "\u2800 \u2800", "\u115f", "\uffa0", "\u034f", "\u180b"]
+)
 def test_tags_with_nothing_to_see_inside_are_empty(inside: str) -> None:
     assert not has_tags(f"<think>{inside}</think><answer>7</answer>", ["think", "answer"])
 

@@ -12,6 +12,9 @@ import unicodedata
 _CUT_CHARACTER = "\ufffd"
 _SHAPELESS = ("Cc", "Cf")
 """Unicode's categories of control and format characters, such as a zero-width space."""
+_BLANK_LETTERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+"""Characters of other categories that are drawn as nothing: fillers of Hangul, Khmer and Mongolian, and an empty
+Braille cell."""
 _LONGEST_MARKER = 40
 _MARKER = re.compile(r"(?:<[|\uff5c][\w\u2581-]+[|\uff5c]>|</s>|<eos>|<end_of_turn>|<turn\|>)\Z")
 """As chat templates write the end of a turn."""
@@ -35,4 +38,9 @@ def is_unseen(text: str) -> bool:
 
 
 def _is_unseen(character: str) -> bool:
-    return character.isspace() or character == _CUT_CHARACTER or unicodedata.category(character) in _SHAPELESS
+    return (
+        character.isspace()
+        or character == _CUT_CHARACTER
+        or character in _BLANK_LETTERS
+        or unicodedata.category(character) in _SHAPELESS
+    )

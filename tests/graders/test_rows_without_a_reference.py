@@ -54,7 +54,8 @@ def grades(config: dict[str, Json], item: dict[str, Json], *texts: str) -> list[
 def test_no_answer_to_it_is_scored_and_the_row_is_told_before_training(name: str, reference: Json, fault: str) -> None:
     item = {"gt_answer": reference}
     for grade in grades(GRADERS[name], item, *ANSWERS):
-        assert (grade.score, grade.faults) == (None, {GradeFault.INVALID_VARIABLE})
+        assert grade.score is None
+        assert grade.faults == {GradeFault.INVALID_VARIABLE}
         assert fault in str(grade.reason)
     assert fault in str(find_row_fault(parse(GRADERS[name]), item))
     assert find_references(parse(GRADERS[name]).traits, item) == []

@@ -91,8 +91,9 @@ def test_a_terminal_of_60_columns_is_not_overrun(
 
 
 def test_rows_where_nothing_scores_like_the_right_answer_are_named(verifine: Command, tmp_path: Path) -> None:
-    data = write_rows(tmp_path / "d.jsonl", {"gt_answer": "Paris"}, {"gt_answer": ""})
-    spec = write(tmp_path / "g.json", check("like"))
+    data = write_rows(tmp_path / "d.jsonl", {"gt_answer": "Paris"}, {"gt_answer": "anything"})
+    body = "return float(item['gt_answer'] == 'anything' or item['gt_answer'] in sample['output_text'])"
+    spec = write(tmp_path / "g.json", python(body))
     _, out, _ = verifine("grade", "test", "--grader", spec, "--data", data)
     assert "Careful: empty text and nonsense score as much as the right answer in 1 of 2 rows (line 2);" in " ".join(
         out.split()
@@ -155,7 +156,7 @@ def test_rows_without_any_answer_are_said_to_have_none(verifine: Command, tmp_pa
     data = write_rows(tmp_path / "d.jsonl", {"gold": "a"}, {"gold": "b"})
     spec = write(tmp_path / "g.json", {"type": "format", "pattern": ".*sleep.*"})
     _, out, _ = verifine("grade", "test", "--grader", spec, "--data", data)
-    assert "2 rows could not be answered: there is no gt_answer" in out
+    assert "2 rows could not be answered (line 1, line 2): gt_answer" in out
     assert "right answer" not in out.lower()
 
 

@@ -130,3 +130,16 @@ def test_memory_is_divided_as_before_where_a_run_goes_on() -> None:
     assert config.memory == kept
     assert config.optim.micro_batch_tokens == 77
     assert "memory" not in dump_config(config)
+
+
+@pytest.mark.parametrize(
+    ("context_length", "given", "longest"),
+    [(8192, None, 256), (512, None, 256), (256, None, 128), (1, None, 1), (256, 256, 256), (8192, 7, 7)],
+)
+def test_the_usual_answer_leaves_half_of_a_small_context_to_the_prompt(
+    context_length: int, given: int | None, longest: int
+) -> None:
+    config = build_config({"data": {"task": "add"}, "sampling": {"max_new_tokens": given}})
+    model = replace(MODEL, context_length=context_length)
+    facts = DataFacts(answer_tokens=256, longest_prompt=1)
+    assert resolve(config, model, MACHINE, facts).sampling.max_new_tokens == longest

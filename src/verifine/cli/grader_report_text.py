@@ -87,9 +87,10 @@ def _probe_sentences(report: GraderReport) -> Iterator[str]:
     unanswered = [row for row in _rows(report.probes) if row.id not in answered]
     if unanswered:
         yield (
-            f"{pluralize(len(unanswered), 'row')} could not be answered: there is no {REFERENCE_FIELD} and no field "
-            "that the grader compares with, or it is a worked solution that does not mark its answer. "
-            f"Write an answer to grade into a field {ANSWER_FIELDS[0]}."
+            f"{pluralize(len(unanswered), 'row')} could not be answered "
+            f"({_listed([_line(row) for row in unanswered])}): {REFERENCE_FIELD}, or what the grader compares with, is "
+            "missing, empty, or a worked solution that does not mark its answer. Fix it, or write an answer to grade "
+            f"into a field {ANSWER_FIELDS[0]}."
         )
     for names, rows in _cheap_answers(report.probes).items():
         finding = (

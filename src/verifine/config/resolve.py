@@ -129,7 +129,7 @@ def resolve(
     `memory` is how a run divided memory before it was resumed; None: it is planned.
     """
     precision = machine.precision if config.model.precision == "auto" else config.model.precision
-    max_new_tokens = longest_answer(config, data.answer_tokens)
+    max_new_tokens = longest_answer(config, data.answer_tokens, model.context_length)
     needs = MemoryNeeds.of(config, model.shape, precision=precision, max_new_tokens=max_new_tokens)
     tokens = config.optim.micro_batch_tokens
     plan = plan_memory(needs, data.longest_prompt, machine.memory, tokens) if memory is None else memory
@@ -158,10 +158,14 @@ def resolve(
     )
 
 
-def longest_answer(config: RunConfig, default: int) -> int:
-    """How many tokens an answer may have; `default` is that of the data."""
+def longest_answer(config: RunConfig, default: int, context_length: int) -> int:
+    """How many tokens an answer may have.
+
+    `default` is that of the data, and a model of a small context keeps half of it for the prompt. What the config says
+    is never changed.
+    """
     given = config.sampling.max_new_tokens
-    return default if given is None else given
+    return min(default, max(1, context_length // 2)) if given is None else given
 
 
 def _resolve_algorithm(config: RunConfig, model: ModelFacts) -> ResolvedAlgorithm:

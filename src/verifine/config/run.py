@@ -152,7 +152,10 @@ class SamplingConfig(Schema):
         "compare nothing).",
     )
     max_new_tokens: int | None = Field(
-        default=None, ge=1, description="Longest answer, in tokens; null: what a built-in task needs, else 256."
+        default=None,
+        ge=1,
+        description="Longest answer, in tokens; null: what a built-in task needs, else 256, and half of the context "
+        "of a model that reads less than 512.",
     )
     temperature: float = Field(default=1.0, gt=0, le=10, description="Divides the logits, in sampling and in training.")
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(

@@ -184,7 +184,7 @@ def assemble_trainer(
     Raises:
         DataError: an example's prompt does not fit the model.
     """
-    model, longest = models.policy, inputs.max_new_tokens
+    model, longest = models.policy, inputs.max_new_tokens(models.policy.context_length)
     source = PromptSource(inputs.train, partial(render_prompt, model, max_new_tokens=longest), inputs.config.run.seed)
     lengths = source.measure()  # Prompts that do not fit are reported before anything is sampled.
     held_out = render_held_out(inputs.held_out, model, longest)

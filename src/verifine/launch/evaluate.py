@@ -76,7 +76,8 @@ def _evaluate_model(
     tell(StageBegan(text=f"loading {target.label}"))
     inputs = spec.inputs
     model = load_model(provisioned, precision, template_values=inputs.config.model.chat_template_kwargs)
-    prompts = render_held_out(inputs.held_out, model, inputs.max_new_tokens)
+    longest = inputs.max_new_tokens(model.context_length)
+    prompts = render_held_out(inputs.held_out, model, longest)
     learned_with = None if target.run is None else load_run_config(target.run).model.chat_template_kwargs
     facts = describe_prompts(model, inputs.held_out, prompts, name=target.label, learned_with=learned_with)
     findings = tuple(by_severity(judge_prompts(facts, inputs.config.model)))
@@ -85,7 +86,7 @@ def _evaluate_model(
     with closing(build_engine(NativeEngineConfig(), model)) as engine:
         eval_set = build_eval_set(
             inputs.config.evaluation,
-            sampling_of(inputs.config, inputs.max_new_tokens),
+            sampling_of(inputs.config, longest),
             replace(graders, config=inputs.grader),
             engine,
             prompts,

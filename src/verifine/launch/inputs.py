@@ -31,10 +31,9 @@ class RunInputs:
     answer_tokens: int
     """Longest answer, in tokens, unless the config says otherwise."""
 
-    @property
-    def max_new_tokens(self) -> int:
-        """Longest answer, in tokens."""
-        return longest_answer(self.config, self.answer_tokens)
+    def max_new_tokens(self, context_length: int) -> int:
+        """Longest answer of a model that reads so many tokens."""
+        return longest_answer(self.config, self.answer_tokens, context_length)
 
 
 def load_inputs(config: RunConfig) -> RunInputs:

@@ -193,7 +193,11 @@ def test_an_answer_ends_where_decoding_all_of_it_shows_a_stop_text(written: list
     assert write(written, stop) == (TINY.decode(written, skip_special_tokens=True), len(written))
 
 
-@given(st.text(max_size=20), st.lists(st.text(min_size=1, max_size=3), min_size=1, max_size=3))
+# "#" is the token that ends a turn here.
+@given(
+    st.text(st.characters(exclude_characters="#", codec="utf-8"), max_size=20),
+    st.lists(st.text(min_size=1, max_size=3), min_size=1, max_size=3),
+)
 def test_bytes_end_an_answer_where_decoding_all_of_them_shows_a_stop_text(text: str, stop: list[str]) -> None:
     written = ids(text)
     ends = [end for end in range(1, len(text) + 1) if any(text[:end].endswith(each) for each in stop)]

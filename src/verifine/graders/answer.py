@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from fractions import Fraction
 from typing import assert_never
 
 from verifine.config.graders import AnswerGraderConfig
+from verifine.data.field_path import open_json
 from verifine.graders.arithmetic import ArithmeticValue, evaluate_arithmetic
 from verifine.graders.extraction import find_tagged
 from verifine.graders.labels import bare_value, without_label, without_name
@@ -91,17 +91,9 @@ def _worked_out(text: str) -> ArithmeticValue | None:
 
 def _numbers(field: Json) -> list[int]:
     """The row's numbers, which a table such as CSV holds as JSON text."""
-    value = _decoded(field) if isinstance(field, str) else field
+    value = open_json(field)
     numbers = [each for each in value if isinstance(each, int)] if isinstance(value, list) else []
     if not isinstance(value, list) or not value or len(numbers) < len(value):
         reason = 'the row\'s field "numbers" must be a list of integers for compare: countdown'
         raise SampleError(reason, GradeFault.INVALID_VARIABLE)
     return numbers
-
-
-def _decoded(text: str) -> Json:
-    try:
-        decoded: Json = json.loads(text)
-    except ValueError:
-        return text
-    return decoded

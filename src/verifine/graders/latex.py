@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from math import gcd
 
-from verifine.graders.numerals import parse_number
+from verifine.graders.numerals import RAISED_DIGITS, parse_number
 
 MAX_WRAPPERS = 8
 """Nested pairs that are removed; thousands of them would take time."""
@@ -56,7 +56,6 @@ _MATH_AND_UNIT = re.compile(
     r"^\s*\$([^$]*[0-9][^$]*)\$\s?([A-Za-z][A-Za-z ./]{0,40})(?:\$(\^\s?(?:[23]|\{[23]\}))\$)?\s*\.?$"
 )
 _RAISED = re.compile("(?<=[A-Za-z0-9)}\\]])[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
-_LOWERED = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b", "0123456789+-")
 _RECURRING = re.compile(
     r"(?<![0-9.,])([0-9]{0,9})\.([0-9]{0,9})\\(?:overline|bar|dot)\s?(?:\{([0-9]{1,9})\}|([0-9])(?![0-9]))(?!\s?[0-9]|\s?\\dot)"
 )
@@ -76,7 +75,7 @@ def plain(text: str) -> str:
     for spelling, kept in _REWRITTEN:
         text = spelling.sub(kept, text)
     text = _MATH_AND_UNIT.sub(lambda found: rf"{found[1]}\text{{ {found[2]}}}" + (found[3] or ""), text)
-    text = _RAISED.sub(lambda power: f"^{{{power[0].translate(_LOWERED)}}}", text)
+    text = _RAISED.sub(lambda power: f"^{{{power[0].translate(RAISED_DIGITS)}}}", text)
     text = _RECURRING.sub(_as_fraction, text)
     for _ in range(MAX_WRAPPERS):
         text = text.strip()

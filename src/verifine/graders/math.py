@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 
 from verifine.config.graders import MathGraderConfig
 from verifine.config.graders.template import is_output_text
+from verifine.data.field_path import open_json
 from verifine.graders.equivalence import AnswerPair, Equivalence, MathComparison, MathVerdict
 from verifine.graders.extraction import PLACE_TAGS, extract_answer
 from verifine.graders.grader import grade_together
@@ -86,10 +86,6 @@ class MathGrader:
 
 def _listed(reference: str) -> str:
     """A JSON list of texts as a list of answers: 1, 2 for ["1", "2"]. [1, 2] is an interval."""
-    try:
-        values = json.loads(reference) if reference.lstrip().startswith('["') else None
-    except ValueError:
-        return reference
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        return reference
-    return ", ".join(values)
+    values = open_json(reference) if reference.lstrip().startswith('["') else None
+    texts = [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
+    return ", ".join(texts) if isinstance(values, list) and len(texts) == len(values) else reference

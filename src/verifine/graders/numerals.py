@@ -103,7 +103,10 @@ _VULGAR = {
     character: Fraction(unicodedata.numeric(character)).limit_denominator(10)
     for character in map(chr, (0xBC, 0xBD, 0xBE, *range(0x2150, 0x215F)))
 }
-_RAISED = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b", "0123456789+-")
+RAISED_DIGITS = str.maketrans(
+    "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b", "0123456789+-"
+)
+"""Raised digits and signs, and those that they stand for."""
 
 _GROUPED = "|".join(rf"(?!0)[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?![0-9])" for mark in (",", "'", "[\u2009\u202f\u00a0]"))
 _INDIAN = r"[0-9]{1,2}(?:,[0-9]{2}){1,6},[0-9]{3}(?![0-9])"
@@ -266,7 +269,7 @@ def _decimal(match: re.Match[str]) -> tuple[Fraction, int, int]:
     """Value, digits behind the point, and significant digits where there is no exponent."""
     written = re.sub("[^0-9.]", "", match["decimal"])
     raised = match["raised"]
-    power = match["exponent"] or match["braced"] or match["bare"] or (raised and raised.translate(_RAISED))
+    power = match["exponent"] or match["braced"] or match["bare"] or (raised and raised.translate(RAISED_DIGITS))
     value = Fraction(written)
     if power:
         return value * Fraction(10) ** int(power), 0, 0

@@ -69,12 +69,16 @@ def is_output_text(template: str) -> bool:
 
 def reads_sample(template: str) -> bool:
     """Whether the template holds any of the answer."""
-    return any(isinstance(part, TemplateReference) and part.root == "sample" for part in parse_template(template))
+    return _reads(template, "sample")
 
 
 def reads_item(template: str) -> bool:
     """Whether the template holds any of the row."""
-    return any(isinstance(part, TemplateReference) and part.root == "item" for part in parse_template(template))
+    return _reads(template, "item")
+
+
+def _reads(template: str, root: str) -> bool:
+    return any(isinstance(part, TemplateReference) and part.root == root for part in parse_template(template))
 
 
 def _reference(text: str) -> TemplateReference:

@@ -28,6 +28,7 @@ _ALIASES = {
 """Words for a unit, and the one that is kept."""
 _SHORT_ALIASES = {"yr": "year", "wk": "week", "oz": "ounce", "gal": "gallon"}
 """The same inside `\\text{}` alone; elsewhere they are products of variables."""
+_KNOWN = _ALIASES | _SHORT_ALIASES
 _PLAIN_UNITS = sorted(
     {
         *_ALIASES,
@@ -84,6 +85,5 @@ def _in_one_spelling(words: str, power: str | None) -> str:
             name, power = name[len(prefix) :], exponent
     key = name.lower()
     singular = key[:-1] if key.endswith("s") and (len(key) > 3 or key[:-1] in _SHORT_NAMES) else key
-    known = _ALIASES | _SHORT_ALIASES
-    kept = known.get(key) or known.get(singular) or (singular if len(name) > 1 else name)
+    kept = _KNOWN.get(key) or _KNOWN.get(singular) or (singular if len(name) > 1 else name)
     return f"{kept}^{power}" if power else kept

@@ -30,7 +30,7 @@ _MOMENTS = 2
 """AdamW's, of each weight that is trained."""
 
 
-def rehearse_ending(built: BuiltRun, directory: RunDirectory, free: Callable[[Path], int] = free_bytes) -> None:
+def rehearse_ending(built: BuiltRun, directory: RunDirectory) -> None:
     """Writes the model's small files, a checkpoint and the report into a folder that is removed again.
 
     Raises:
@@ -38,7 +38,20 @@ def rehearse_ending(built: BuiltRun, directory: RunDirectory, free: Callable[[Pa
         CheckpointError: a tensor does not fit a checkpoint.
         DiskError: the disk is too small, or cannot be written to.
     """
-    refuse_small_disk(built, directory.path, free)
+    refuse_small_disk(built, directory.path)
+    _write_ending(built, directory)
+
+
+def rehearse_elsewhere(built: BuiltRun) -> None:
+    """As `rehearse_ending`, for a run that has no directory and writes nothing."""
+    refuse_small_disk(built, built.config.run.directory or Path("runs"))
+    with TemporaryDirectory(prefix="verifine-") as folder:
+        directory = RunDirectory(path=Path(folder))
+        write_run_config(directory, built.config, describe_environment())
+        _write_ending(built, directory)
+
+
+def _write_ending(built: BuiltRun, directory: RunDirectory) -> None:
     scratch = draft_of(directory.path / "rehearsal")
     directory.disk.remove(scratch)
     try:
@@ -51,15 +64,6 @@ def rehearse_ending(built: BuiltRun, directory: RunDirectory, free: Callable[[Pa
             directory.disk.remove(scratch)
         raise
     directory.disk.remove(scratch)
-
-
-def rehearse_elsewhere(built: BuiltRun) -> None:
-    """As `rehearse_ending`, for a run that has no directory and writes nothing."""
-    refuse_small_disk(built, built.config.run.directory or Path("runs"))
-    with TemporaryDirectory(prefix="verifine-") as folder:
-        directory = RunDirectory(path=Path(folder))
-        write_run_config(directory, built.config, describe_environment())
-        rehearse_ending(built, directory, free=lambda _: needed_bytes(built))
 
 
 def refuse_small_disk(built: BuiltRun, folder: Path, free: Callable[[Path], int] = free_bytes) -> None:

@@ -9,6 +9,7 @@ from verifine.data.summary import DataSummary, Repeats
 from verifine.insights.findings import Finding, Severity
 from verifine.insights.inference import wilson_interval
 from verifine.insights.outcome import pluralize
+from verifine.preflight.shortening import shorten
 
 MANY_DUPLICATES = 0.1
 FEW_HELD_OUT = 20
@@ -61,7 +62,7 @@ def _constant_reference(summary: DataSummary) -> Iterator[Finding]:
         severity=Severity.WARNING,
         name="constant_reference",
         what="All rows have the same right answer, so the model can learn it without reading the question.",
-        evidence=f"the right answer is {_short(summary.constant_reference)} in {pluralize(summary.train_rows, 'row')}",
+        evidence=f"the right answer is {shorten(summary.constant_reference)} in {pluralize(summary.train_rows, 'row')}",
         remedies=("Give rows with different answers (data.train), or check how the file was made.",),
     )
 
@@ -121,7 +122,3 @@ def _pairs(repeats: Repeats, verb: str) -> str:
     shown = [f"{later} {verb} {earlier}" for later, earlier in repeats.first]
     more = repeats.count - len(shown)
     return ", ".join([*shown, f"and {more} more"] if more else shown)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:59] + "…"

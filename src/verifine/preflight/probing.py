@@ -27,6 +27,7 @@ from verifine.insights.scores import Scores, collect_scores
 from verifine.preflight.forms import PLAIN, asked_forms
 from verifine.preflight.grading import Field, GradingFacts, Repetition, Requests, changes
 from verifine.preflight.rows import RowFault, RowFaults, collect_faults, row_faults
+from verifine.preflight.shortening import shorten
 from verifine.types import Example, Grade
 
 PROBED_ROWS = 16
@@ -37,7 +38,6 @@ ENOUGH_S = 10.0
 """A grader that has taken this long is not tried on more rows."""
 
 _BATCH = 256
-_SHOWN_CHARACTERS = 60
 
 _OWN_KIND = "a Python program's own"
 _NO_REFERENCE = f"the rows have no {REFERENCE_FIELD}, and the grader names no other field"
@@ -234,7 +234,7 @@ def _dispute(grades: _RowGrades) -> RowFault | None:
     if right is None or nonsense is None or right > nonsense:
         return None
     text = grades.right.attempt.text
-    shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+    shown = shorten(text)
     return RowFault(place=grades.row.label, reason=f'"{shown}" scores {right:.2f}, nonsense {nonsense:.2f}')
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from verifine.config import ModelConfig
 from verifine.insights.findings import Finding, Severity
 from verifine.models.chat.hidden import ChatPart, HiddenPart, HiddenParts
+from verifine.preflight.shortening import shorten
 from verifine.types import Json
 
-_SHOWN_CHARACTERS = 60
 _OTHER_MODEL = "use a model whose template shows it (model.name)"
 _TOOL_MODEL = "Use a model that was trained to call tools (model.name)."
 
@@ -58,7 +58,7 @@ def _hidden(facts: PromptFacts, hidden: HiddenPart) -> Finding:
         severity=Severity.NOTE if hidden.part in _LESS_SERIOUS else Severity.WARNING,
         name=f"hidden_{hidden.part.name.lower()}",
         what=f"The chat template of {facts.model} leaves out {hidden.part}: the model does not see it.",
-        evidence=f'{hidden.rows} of {facts.hidden.rows} rows; in {hidden.place}: "{_short(hidden.text)}"',
+        evidence=f'{hidden.rows} of {facts.hidden.rows} rows; in {hidden.place}: "{shorten(hidden.text)}"',
         remedies=(_REMEDIES[hidden.part],),
     )
 
@@ -69,7 +69,7 @@ def _openings(facts: PromptFacts) -> Iterator[Finding]:
             severity=Severity.NOTE,
             name="answers_begun_by_template",
             what=f"The chat template of {facts.model} writes the beginning of each answer.",
-            evidence=", ".join(json.dumps(_short(opening), ensure_ascii=False) for opening in facts.openings),
+            evidence=", ".join(json.dumps(shorten(opening), ensure_ascii=False) for opening in facts.openings),
             remedies=(
                 "Graders of tags count this as part of the answer. sample.output_text is without it; it is "
                 "sample.opened_text.",
@@ -86,7 +86,3 @@ def _other_values(facts: PromptFacts, values: Mapping[str, Json]) -> Iterator[Fi
             evidence=f"trained with {json.dumps(dict(facts.learned_with))}, now {json.dumps(dict(values))}",
             remedies=("Set model.chat_template_kwargs as in that run, unless the change is meant.",),
         )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

@@ -15,6 +15,7 @@ from verifine.preflight.memory import MemoryEstimate, describe_bytes
 from verifine.preflight.pace import PaceEstimate, describe_span
 from verifine.preflight.report import Report
 from verifine.preflight.sampling import SamplingFacts
+from verifine.preflight.shortening import shorten
 
 WIDTH = 110
 _INDENT = "  "
@@ -194,5 +195,4 @@ def _seconds(seconds: float) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
+    return shorten(" ".join(text.split()), _SHOWN_CHARACTERS)

@@ -44,7 +44,8 @@ GROUP_SIZE = 8
 
 def native(job: Job, *, in_int8: bool = False) -> list[Speed]:
     model = load(job.folder, job.precision, torch.device("cpu"))
-    quantized = QuantizedCopy(model.network, model.vocabulary, head=True) if in_int8 else None
+    dtype = model.compute_dtype
+    quantized = QuantizedCopy(model.network, model.vocabulary, head=True, compute_dtype=dtype) if in_int8 else None
     engine = NativeEngine(replace(model, stop_token_ids=frozenset()), quantized=quantized)
     sampling = Sampling(group_size=job.group_size, max_new_tokens=job.new_tokens)
 

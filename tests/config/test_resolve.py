@@ -13,7 +13,14 @@ from verifine.config.recipes import RECIPES
 from verifine.config.resolve import DataFacts, MachineFacts, ModelFacts, ResolvedConfig, resolve
 
 SHAPE = ModelShape(
-    parameters=1000, trainable=1000, linear_outputs=100, cached_bytes_per_token=64, head=200, layers=5, width=8
+    parameters=1000,
+    trainable=1000,
+    linear_outputs=100,
+    cached_bytes_per_token=64,
+    head=200,
+    layers=5,
+    width=8,
+    is_known_decoder=False,
 )
 MODEL = ModelFacts(name="tiny", shape=SHAPE, context_length=256)
 MACHINE = MachineFacts(

@@ -77,7 +77,7 @@ def test_neither_micro_batches_nor_order_change_the_gradient(name: str, tmp_path
     for budget, order in ((10_000, groups), (60, groups), (1, groups), (10_000, groups[::-1])):
         model = load_tiny_model(tmp_path)
         model.network.double()
-        exact = replace(model, compute_dtype=torch.float64)
+        exact = model.with_compute_dtype(torch.float64)
         results.append(
             flat(gradients(exact, order, default_algorithm(name), replace(SETTINGS, micro_batch_tokens=budget)))
         )

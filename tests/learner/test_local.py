@@ -40,7 +40,7 @@ def test_the_learner_agrees_with_the_engine_on_every_logprob(temperature: float,
 
 
 def test_in_bfloat16_engine_and_learner_still_agree_closely(tmp_path: Path) -> None:
-    model = replace(load_tiny_model(tmp_path), compute_dtype=torch.bfloat16)
+    model = load_tiny_model(tmp_path).with_compute_dtype(torch.bfloat16)
     groups = sample_groups(model)
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     report = update(model, groups)

@@ -36,7 +36,7 @@ GRADIENT_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.05}
 
 def load(folder: Path, architecture: Architecture, dtype: torch.dtype) -> LanguageModel:
     model = load_tiny_model(folder, architecture)
-    return replace(model, compute_dtype=dtype, stop_token_ids=frozenset())  # answers have exactly their length
+    return replace(model.with_compute_dtype(dtype), stop_token_ids=frozenset())  # answers have exactly their length
 
 
 def sample(engine: NativeEngine, model: LanguageModel, texts: Sequence[str], size: int, length: int) -> list[Group]:

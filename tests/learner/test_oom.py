@@ -36,12 +36,12 @@ def fail_where(model: LanguageModel, is_fault: Callable[[int], bool], error: Exc
     """Raises before a forward pass of as many tokens as `is_fault` names; returns the sizes of all passes."""
     sizes: list[int] = []
 
-    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        sizes.append(kwargs["input_ids"].shape[1])
+    def hook(module: nn.Module, args: tuple[Tensor]) -> None:
+        sizes.append(args[0].numel())
         if is_fault(sizes[-1]):
             raise error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    model.network.base_model.register_forward_pre_hook(hook, with_kwargs=True)
+    model.network.get_input_embeddings().register_forward_pre_hook(hook)
     return sizes
 
 
@@ -50,7 +50,7 @@ def memory_of(model: LanguageModel, limit: int) -> Iterator[None]:
     """Memory runs out where a pass has autograd keep more than `limit` bytes."""
     kept = 0
 
-    def begin(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def begin(module: nn.Module, args: tuple[Tensor]) -> None:
         nonlocal kept
         kept = 0
 
@@ -61,7 +61,7 @@ def memory_of(model: LanguageModel, limit: int) -> Iterator[None]:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] . DefaultCPUAllocator: can't allocate memory")
         return tensor
 
-    model.network.base_model.register_forward_pre_hook(begin, with_kwargs=True)
+    model.network.get_input_embeddings().register_forward_pre_hook(begin)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         yield
 
@@ -150,7 +150,7 @@ def test_activations_are_computed_again_where_one_rollout_is_too_much(tmp_path: 
     learner = LocalLearner(model, SETTINGS, 1.0)
     training_batch = make_training_batch(learner, groups)
     # A rollout of some 30 tokens has more kept than this, and less with its layers' inputs alone.
-    with memory_of(model, limit=400_000):
+    with memory_of(model, limit=150_000):
         report = learner.update(training_batch, LOSS)
     assert report.outcome is UpdateOutcome.APPLIED
     assert report.metrics["memory/shortages"] >= 3
@@ -166,7 +166,7 @@ def test_what_fits_in_no_way_ends_with_a_sentence_and_leaves_the_weights_alone(
     before = weights(model).clone()
     learner = LocalLearner(model, SETTINGS, 1.0)
     training_batch = make_training_batch(learner, groups)
-    handle = model.network.base_model.register_forward_pre_hook(_refuse)
+    handle = model.network.get_input_embeddings().register_forward_pre_hook(_refuse)
     with pytest.raises(TrainingError, match=r"\d+ tokens.*Lower sampling.max_new_tokens.*model.lora.*model.name"):
         learner.update(training_batch, LOSS)
     assert torch.equal(weights(model), before)

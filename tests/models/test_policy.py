@@ -72,7 +72,7 @@ def test_only_a_policy_with_adapters_has_starting_log_probabilities(tmp_path: Pa
     policy = ModelPolicy(model)
     assert policy.starting_logprobs(ROLLOUTS, SAMPLING) is None
     start = policy.logprobs(ROLLOUTS, SAMPLING)
-    attach_lora(model, 4, 8, "all-linear", seed=0)
+    policy = ModelPolicy(attach_lora(model, 4, 8, "all-linear", seed=0))
     with torch.no_grad():
         for name, parameter in model.network.named_parameters():
             if "lora_B" in name:

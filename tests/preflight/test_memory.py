@@ -15,7 +15,14 @@ from verifine.launch.facts import read_model_facts
 from verifine.preflight.memory import Lengths, MemoryEstimate, describe_bytes, estimate_memory, judge_memory
 
 SHAPE = ModelShape(
-    parameters=1000, trainable=1000, linear_outputs=100, cached_bytes_per_token=64, head=200, layers=5, width=8
+    parameters=1000,
+    trainable=1000,
+    linear_outputs=100,
+    cached_bytes_per_token=64,
+    head=200,
+    layers=5,
+    width=8,
+    is_known_decoder=False,
 )
 PLAN = MemoryPlan(micro_batch_tokens=100, cache_bytes=1 << 30, recompute=False)
 GPU = AvailableMemory(place="memory of a GPU", size=1 << 30, is_main=False)

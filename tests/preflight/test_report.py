@@ -97,7 +97,14 @@ def test_saying_nothing_must_not_pay(empty: float, is_told: bool, report: Report
 MODEL = ModelFacts(
     name="tiny",
     shape=ModelShape(
-        parameters=1000, trainable=1000, linear_outputs=100, cached_bytes_per_token=64, head=200, layers=5, width=8
+        parameters=1000,
+        trainable=1000,
+        linear_outputs=100,
+        cached_bytes_per_token=64,
+        head=200,
+        layers=5,
+        width=8,
+        is_known_decoder=False,
     ),
     context_length=256,
 )

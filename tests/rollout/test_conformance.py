@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -66,7 +65,7 @@ def make_case(make: Make, model: LanguageModel, other_weights: Weights) -> Engin
         for text in ("abc", "abd?", "zz", "Largest of 31, 4, 77")
     ]
     return EngineCase(
-        make=lambda: make(replace(model, network=copy.deepcopy(model.network))),
+        make=lambda: make(model.copy()),
         tokenizer=model.tokenizer,
         prompts=prompts,
         sampling=SAMPLING,

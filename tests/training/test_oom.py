@@ -67,11 +67,11 @@ def test_a_run_continues_in_smaller_parts_and_says_so(tmp_path: Path) -> None:
     undisturbed = take_steps(free, 3)
     model = load_tiny_model(tmp_path)
 
-    def run_out(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if kwargs["input_ids"].shape[1] > 28:
+    def run_out(module: nn.Module, args: tuple[torch.Tensor]) -> None:
+        if args[0].numel() > 28:
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    model.network.base_model.register_forward_pre_hook(run_out, with_kwargs=True)
+    model.network.get_input_embeddings().register_forward_pre_hook(run_out)
     results = take_steps(model, 3)
     metrics = [result.report.metrics for result in results]
     assert [each["updates"] + each["update_skipped"] for each in metrics] == [4, 4, 4]

@@ -8,19 +8,23 @@ from typing import Literal
 
 from verifine.config.run import RunConfig
 
-FLOAT_BYTES = 4
+FLOAT_BYTES, BFLOAT16_BYTES = 4, 2
 
 ADAMW_FLOATS = 2
 """Moments that AdamW keeps for each weight that learns."""
 
-ACTIVATION_FLOATS, ADAPTED_FLOATS = 2.5, 4.5
-"""Numbers kept for the backward pass, for each output of a linear layer and each token, without adapters and with them.
+DECODER_FLOATS = {"float32": 1.6, "bfloat16": 1.0}
+"""Numbers of four bytes kept for the backward pass, for each output of a linear layer and each token, with adapters or
+without: measured 1.49 and 0.86 on a Llama of 135 million weights, and the rest is lost to fragmentation."""
 
-Measured on a Llama of 135 million weights: autograd keeps 2.4 and 2.2, and the rest is lost to fragmentation, which is
-higher with adapters because they allocate short-lived tensors in between.
+ACTIVATION_FLOATS, ADAPTED_FLOATS = 2.5, 4.5
+"""The same for a network that transformers runs, without adapters and with them.
+
+Measured on the same Llama: autograd keeps 2.4 and 2.2; fragmentation is higher with adapters because they allocate
+short-lived tensors in between.
 """
 
-LOGITS_BYTES = 4 * (32 << 20)
+LOGITS_BYTES = 4 * (32 << 20) + (128 << 20)
 """Logits that are held at a time, with what the backward pass makes of them; see `models.network.logprobs`."""
 
 PROGRAM_BYTES = 400 << 20
@@ -29,7 +33,7 @@ PROGRAM_BYTES = 400 << 20
 SAFE_SHARE = 0.8
 """The part of the available memory that is planned with: estimates are off by some per cent, and other programs run."""
 
-MAX_TOKENS, MAX_TOKENS_ACCELERATED = 2048, 16384
+MAX_TOKENS, MAX_TOKENS_ACCELERATED = 4096, 16384
 """Tokens of a micro-batch beyond which more at a time gain nothing, on a processor and on an accelerator."""
 
 CACHE_BYTES, ACCELERATED_CACHE_BYTES = 1 << 30, 16 << 30
@@ -57,6 +61,8 @@ class ModelShape:
     """Decoder layers whose activations can be computed again; 0: none can."""
     width: int
     """Numbers that go from one of them to the next, for each token."""
+    is_known_decoder: bool
+    """Whether Verifine runs the layers itself (`models.network.decoder`) and not transformers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +141,7 @@ def resident_bytes(needs: MemoryNeeds, *, is_main: bool) -> Mapping[str, int]:
         "the program": PROGRAM_BYTES if is_main else 0,
         "weights": copy_bytes,
         "gradients": FLOAT_BYTES * shape.trainable,
+        "bfloat16 copies": bfloat16_bytes(needs, is_main=is_main),
         "int8 copy": needs.engine_copy_bytes,
         "AdamW": ADAMW_FLOATS * FLOAT_BYTES * shape.trainable,
         "reference": copy_bytes if needs.has_reference else 0,
@@ -143,10 +150,19 @@ def resident_bytes(needs: MemoryNeeds, *, is_main: bool) -> Mapping[str, int]:
     return {name: size for name, size in parts.items() if size}
 
 
+def bfloat16_bytes(needs: MemoryNeeds, *, is_main: bool) -> int:
+    """What copies of the weights for bfloat16 products take: on a processor, the engine has one of its own."""
+    if needs.precision != "bfloat16" or not needs.shape.is_known_decoder:
+        return 0
+    copies = 1 + is_main + needs.has_reference + needs.has_critic_model
+    return BFLOAT16_BYTES * copies * needs.shape.parameters
+
+
 def activation_bytes(needs: MemoryNeeds, *, recompute: bool) -> float:
     """What the backward pass needs for each token of a micro-batch."""
     shape = needs.shape
-    floats = shape.linear_outputs * (ADAPTED_FLOATS if needs.has_adapters else ACTIVATION_FLOATS)
+    by_transformers = ADAPTED_FLOATS if needs.has_adapters else ACTIVATION_FLOATS
+    floats = shape.linear_outputs * (DECODER_FLOATS[needs.precision] if shape.is_known_decoder else by_transformers)
     if recompute and shape.layers:
         # The inputs of all layers, and everything inside the one layer that is computed again at the moment.
         floats = shape.layers * shape.width + floats / shape.layers
@@ -157,7 +173,8 @@ def update_bytes(needs: MemoryNeeds) -> int:
     """What an update takes on top of that, however small its micro-batches are."""
     shape = needs.shape
     head_gradient = 2 * FLOAT_BYTES * shape.head if shape.trainable == shape.parameters else 0
-    low_precision = 2 * shape.parameters if needs.precision == "bfloat16" else 0
+    is_cast = needs.precision == "bfloat16" and not shape.is_known_decoder
+    low_precision = BFLOAT16_BYTES * shape.parameters if is_cast else 0
     return LOGITS_BYTES + head_gradient + low_precision
 
 

@@ -179,7 +179,7 @@ class OptimConfig(Schema):
     micro_batch_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto",
         description="Tokens in one forward and backward pass, one answer with its prompt at least: a memory knob that "
-        "changes no result. auto: as many as fit the memory, up to 2048 on a processor and 16384 on an accelerator.",
+        "changes no result. auto: as many as fit the memory, up to 4096 on a processor and 16384 on an accelerator.",
     )
 
 

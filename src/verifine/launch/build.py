@@ -167,7 +167,7 @@ def _load_policy(files: ProvisionedModel, config: RunConfig, precision: Precisio
 
 def _load_copy(files: ProvisionedModel, policy: LanguageModel) -> LanguageModel:
     """A second copy of the starting model, with the settings of the first."""
-    return replace(load_model(files, "float32"), compute_dtype=policy.compute_dtype)
+    return load_model(files, "float32").with_compute_dtype(policy.compute_dtype)
 
 
 def assemble_trainer(
@@ -273,7 +273,11 @@ def build_engine(
     Raises:
         ModelError: this machine cannot sample in the precision of `config`.
     """
-    quantized = None if config.is_exact else QuantizedCopy(model.network, model.vocabulary, head=True)
+    quantized = (
+        None
+        if config.is_exact
+        else QuantizedCopy(model.network, model.vocabulary, head=True, compute_dtype=model.compute_dtype)
+    )
     return NativeEngine(model, cache_bytes, oom_counter, quantized=quantized)
 
 

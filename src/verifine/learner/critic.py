@@ -29,11 +29,13 @@ class Critic(Protocol):
         """Its own language model; None: it reads the policy's hidden states."""
         ...
 
-    def values(self, tree: Tree, hidden: Float[Tensor, "U H"] | None) -> Float[Tensor, " N"]:
+    def values(
+        self, tree: Tree, hidden: Float[Tensor, "U H"] | None, *, recompute: bool = False
+    ) -> Float[Tensor, " N"]:
         """The expected reward before each completion token.
 
         `hidden` is the policy's state at each distinct prediction; it may be None for a critic with a trunk of its
-        own.
+        own, which `recompute` is for: see `Trunk.hidden_states`.
         """
         ...
 
@@ -54,7 +56,13 @@ class ValueHead:
         self.settings = settings
         self._layer = _Linear(model)
 
-    def values(self, tree: Tree, hidden: Float[Tensor, "U H"] | None) -> Float[Tensor, " N"]:
+    def values(
+        self,
+        tree: Tree,
+        hidden: Float[Tensor, "U H"] | None,
+        *,
+        recompute: bool = False,  # noqa: ARG002 - the policy has read the tree
+    ) -> Float[Tensor, " N"]:
         assert hidden is not None, "a head needs the policy's hidden states"
         return tree.spread(self._layer(hidden))
 
@@ -71,8 +79,14 @@ class CriticModel:
         self._model = model
         self._layer = _Linear(model)
 
-    def values(self, tree: Tree, hidden: Float[Tensor, "U H"] | None) -> Float[Tensor, " N"]:  # noqa: ARG002
-        return tree.spread(self._layer(tree_hidden_states(self._model.network, tree, self._model.compute_dtype)))
+    def values(
+        self,
+        tree: Tree,
+        hidden: Float[Tensor, "U H"] | None,  # noqa: ARG002 - it has a trunk of its own
+        *,
+        recompute: bool = False,
+    ) -> Float[Tensor, " N"]:
+        return tree.spread(self._layer(tree_hidden_states(self._model.trunk, tree, recompute=recompute)))
 
     def parameters(self) -> dict[str, Parameter]:
         # The vocabulary head is not used, unless it is the embedding as well.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,7 +22,6 @@ from verifine.learner.reference import Reference
 from verifine.models.load import LanguageModel, Weights
 from verifine.models.memory.oom import OomCounter, OomRetry, raise_if_out_of_memory
 from verifine.models.network.forward import predicted_logprobs, tree_hidden_states
-from verifine.models.network.recompute import recomputed_layers
 
 _NO_ROOM_FOR_MOMENTS = (
     "out of memory: AdamW's moments do not fit beside the weights and their gradients. Train "
@@ -66,8 +64,7 @@ class LocalLearner:
         if critic is not None:
             self._optimizers["critic"] = Optimizer(critic.parameters(), critic.settings)
         own = None if critic is None else critic.network
-        self._networks = (model.network,) if own is None else (model.network, own)
-        for network in self._networks:
+        for network in (model.network,) if own is None else (model.network, own):
             # The gradient then has only the rows that were looked up, and not all rows of the vocabulary.
             network.get_input_embeddings().sparse = True
         self._updates = 0
@@ -161,11 +158,8 @@ class LocalLearner:
     ) -> tuple[MetricSums, TokenStatistics]:
         """Adds the gradients of the whole training batch to the parameters, and returns what was found meanwhile."""
         objective = Objective.of(training_batch, loss, self._model.device, self._dtype)
-        with ExitStack() as stack:
-            for network in self._networks if limit.recompute else ():
-                stack.enter_context(recomputed_layers(network))
-            for micro in self._pack(training_batch.batch, wanted, limit):
-                objective.evaluate(micro.index, self._forward(micro)).backward()
+        for micro in self._pack(training_batch.batch, wanted, limit):
+            objective.evaluate(micro.index, self._forward(micro, recompute=limit.recompute)).backward()
         return objective.metrics.read(), objective.token_statistics()
 
     def _check_tokens(self, batch: Batch) -> None:
@@ -200,14 +194,14 @@ class LocalLearner:
     def _pack(self, batch: Batch, wanted: Bool[Tensor, " P"], limit: MicroBatchLimit) -> list[MicroBatch]:
         return pack(batch, wanted, limit.tokens, self._model.device)
 
-    def _forward(self, micro: MicroBatch) -> ForwardOutput:
-        hidden = self._hidden(micro)
+    def _forward(self, micro: MicroBatch, *, recompute: bool) -> ForwardOutput:
+        hidden = self._hidden(micro, recompute=recompute)
         logprobs, entropy = self._logprobs(hidden, micro)
-        values = None if self._critic is None else self._critic.values(micro.tree, hidden)
+        values = None if self._critic is None else self._critic.values(micro.tree, hidden, recompute=recompute)
         return ForwardOutput(logprobs=logprobs, entropy=entropy, values=values)
 
-    def _hidden(self, micro: MicroBatch) -> Float[Tensor, "u H"]:
-        return tree_hidden_states(self._model.network, micro.tree, self._model.compute_dtype)
+    def _hidden(self, micro: MicroBatch, *, recompute: bool = False) -> Float[Tensor, "u H"]:
+        return tree_hidden_states(self._model.trunk, micro.tree, recompute=recompute)
 
     def _logprobs(
         self, hidden: Float[Tensor, "u H"], micro: MicroBatch

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 from torch.nn import Parameter
 
 from verifine.errors import CheckpointError
@@ -52,6 +53,8 @@ class Optimizer:
         for group in self._adamw.param_groups:
             group["lr"] = learning_rate(self._settings, updates)
         self._adamw.step()
+        # The fused kernel does not count its changes, by which copies of the weights know that they are old.
+        increment_version(self._parameters.values())
 
     def clear(self) -> None:
         """Sets gradients to 0 and keeps their memory, since allocating it for every update costs more than zeroing.
@@ -83,7 +86,8 @@ class Optimizer:
                 "Resume with the model, the LoRA settings and the algorithm that the run began with."
             )
         for name, parameter in self._parameters.items():
-            parameter.data.copy_(tensors[f"weights/{name}"])
+            with torch.no_grad():  # not through `.data`, which hides the change from copies of the weights
+                parameter.copy_(tensors[f"weights/{name}"])
             moments = {moment: tensors.get(f"{moment}/{name}") for moment in _MOMENTS}
             self._adamw.state[parameter] = {
                 moment: value.to(parameter.device, copy=True) for moment, value in moments.items() if value is not None

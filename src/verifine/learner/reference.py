@@ -26,7 +26,7 @@ class FrozenModel:
         self._model = model
 
     def logprobs(self, tree: Tree, temperature: float) -> Float[Tensor, " N"]:
-        return tree_logprobs(self._model.network, self._model.head, tree, temperature, self._model.compute_dtype)[0]
+        return tree_logprobs(self._model.trunk, self._model.head, tree, temperature)[0]
 
 
 class WithoutAdapters:
@@ -37,4 +37,4 @@ class WithoutAdapters:
 
     def logprobs(self, tree: Tree, temperature: float) -> Float[Tensor, " N"]:
         with adapters_off(self._model.network):
-            return tree_logprobs(self._model.network, self._model.head, tree, temperature, self._model.compute_dtype)[0]
+            return tree_logprobs(self._model.trunk, self._model.head, tree, temperature)[0]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,9 +17,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from verifine.config.memory import Precision
 from verifine.errors import ModelError
 from verifine.models.chat.values import check_syntax, with_values
-from verifine.models.network.attention import IMPLEMENTATION, Heads, TreeAttention
-from verifine.models.network.forward import hidden_states
+from verifine.models.network.attention import IMPLEMENTATION, Heads
+from verifine.models.network.decoder_trunk import make_trunk
 from verifine.models.network.tree import Branch, Tree, grow_tree
+from verifine.models.network.tree_attention import TreeAttention
+from verifine.models.network.trunk import TransformersTrunk, Trunk
 from verifine.models.network.vocabulary import Vocabulary, VocabularyHead, head_weight
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
@@ -45,15 +48,14 @@ class LanguageModel:
     """A model with its tokenizer and what has to be known to use it."""
 
     name: str
-    network: PreTrainedModel
+    trunk: Trunk
+    """Runs the network without its vocabulary head."""
     tokenizer: PreTrainedTokenizerFast
     vocabulary: Vocabulary
     """The tokens that both the tokenizer and the network have: all that can be read, sampled and learned."""
     stop_token_ids: frozenset[int]
     """Tokens that end the model's turn."""
     context_length: int
-    compute_dtype: torch.dtype
-    """The type of matrix products; the weights are float32."""
     cached_bytes_per_token: int
     """Bytes of one token's keys and values, over all layers, in float32."""
 
@@ -63,12 +65,29 @@ class LanguageModel:
         return device
 
     @property
+    def network(self) -> PreTrainedModel:
+        return self.trunk.network
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """The type of matrix products; the weights are float32."""
+        return self.trunk.compute_dtype
+
+    @property
     def head(self) -> VocabularyHead:
         return VocabularyHead.of(self.network, self.vocabulary)
 
     @property
     def parameter_count(self) -> int:
         return sum(parameter.numel() for parameter in self.network.parameters())
+
+    def with_compute_dtype(self, dtype: torch.dtype) -> LanguageModel:
+        """The same weights with matrix products in another type."""
+        return replace(self, trunk=make_trunk(self.network, dtype))
+
+    def copy(self) -> LanguageModel:
+        """The same model with weights of its own."""
+        return replace(self, trunk=make_trunk(copy.deepcopy(self.network), self.compute_dtype))
 
 
 def load_model(
@@ -110,12 +129,11 @@ def load_model(
     cached_bytes_per_token = check_attention(network)
     return LanguageModel(
         name=provisioned.name,
-        network=network,
+        trunk=make_trunk(network, torch.bfloat16 if precision == "bfloat16" else torch.float32),
         tokenizer=tokenizer,
         vocabulary=vocabulary,
         stop_token_ids=_stop_token_ids(network, tokenizer, vocabulary),
         context_length=config.max_position_embeddings,
-        compute_dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32,
         cached_bytes_per_token=cached_bytes_per_token,
     )
 
@@ -174,7 +192,8 @@ def _probe(network: PreTrainedModel) -> tuple[float, int]:
     half = PROBE_TOKENS // 2
     tree = grow_tree([Branch(prompt=probe[:half], completions=[probe[half:][::-1], probe[half:]])], network.device)
     attention = _MeasuringAttention(tree)
-    hidden = hidden_states(network, tree.token_ids, tree.position_ids, attention)
+    trunk = TransformersTrunk(network, torch.float32)
+    hidden = trunk.hidden_states(tree.token_ids, tree.position_ids, attention)
     ours = (hidden[tree.spread(tree.predecessors)[half:]] @ head_weight(network).T).float()
     network.set_attn_implementation("eager")
     theirs = network(input_ids=torch.tensor([probe], device=network.device)).logits[0, half - 1 : -1].float()

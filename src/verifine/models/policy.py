@@ -62,7 +62,7 @@ class ModelPolicy:
         # At temperature 0 nothing is drawn; log-probabilities are then those at temperature 1.
         temperature = sampling.temperature or 1.0
         tree = self._tree(rollouts)
-        logprobs, _ = tree_logprobs(self._model.network, self._model.head, tree, temperature, self._model.compute_dtype)
+        logprobs, _ = tree_logprobs(self._model.trunk, self._model.head, tree, temperature)
         values = iter(logprobs.tolist())
         return [[next(values) for _ in rollout.token_ids] for rollout in rollouts]
 
@@ -74,8 +74,8 @@ class ModelPolicy:
 
     @torch.no_grad()
     def logits(self, rollouts: Sequence[Rollout]) -> Float[Tensor, "n V"]:
-        network, dtype, tree = self._model.network, self._model.compute_dtype, self._tree(rollouts)
-        hidden = tree_hidden_states(network, tree, dtype).to(dtype)
+        dtype, tree = self._model.compute_dtype, self._tree(rollouts)
+        hidden = tree_hidden_states(self._model.trunk, tree).to(dtype)
         head = self._model.head
         logits = (hidden @ head.weight.to(dtype).T).to(torch.promote_types(dtype, torch.float32))
         return tree.spread(head.without_missing(logits))

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from verifine.models.network.attention import TreeAttention
 from verifine.models.network.flex import FlexTreeAttention
-from verifine.models.network.forward import hidden_states, tree_logprobs
+from verifine.models.network.forward import tree_logprobs
 from verifine.models.network.tree import Branch, grow_tree
+from verifine.models.network.tree_attention import TreeAttention
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 
 BRANCHES = [
@@ -24,7 +24,7 @@ def test_the_fused_kernel_sees_what_blocks_see(architecture: Architecture, tmp_p
     tree = grow_tree(BRANCHES)
     with torch.no_grad():
         fused, in_blocks = (
-            hidden_states(model.network, tree.token_ids, tree.position_ids, attention)
+            model.trunk.hidden_states(tree.token_ids, tree.position_ids, attention)
             for attention in (FlexTreeAttention(tree), TreeAttention(tree))
         )
     torch.testing.assert_close(fused, in_blocks, rtol=0, atol=1e-4)
@@ -38,7 +38,7 @@ def test_gradients_on_a_gpu_are_those_on_the_cpu(architecture: Architecture, tmp
         model = load_tiny_model(tmp_path, architecture)
         network = model.network.to(device)
         tree = grow_tree(BRANCHES, torch.device(device))
-        logprobs, _ = tree_logprobs(network, model.head, tree, 1.0, torch.float32)
+        logprobs, _ = tree_logprobs(model.trunk, model.head, tree, 1.0)
         (logprobs * torch.linspace(-1, 1, len(logprobs), device=device)).sum().backward()
         gradients.append(torch.cat([p.grad.flatten().cpu() for p in network.parameters() if p.grad is not None]))
     assert ((gradients[0] - gradients[1]).norm() / gradients[0].norm()).item() < 1e-3

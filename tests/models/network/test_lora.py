@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +46,7 @@ def moved(model: LanguageModel) -> LanguageModel:
 
 def logprobs(model: LanguageModel) -> Tensor:
     with torch.no_grad():
-        return tree_logprobs(model.network, model.head, TREE, 1.0, model.compute_dtype)[0]
+        return tree_logprobs(model.trunk, model.head, TREE, 1.0)[0]
 
 
 def trained(model: LanguageModel) -> dict[str, Tensor]:
@@ -59,9 +58,9 @@ def trained(model: LanguageModel) -> dict[str, Tensor]:
 def test_a_model_computes_the_same_until_its_adapters_move(
     architecture: Architecture, dtype: torch.dtype, tmp_path: Path
 ) -> None:
-    model = replace(load_tiny_model(tmp_path, architecture), compute_dtype=dtype)
+    model = load_tiny_model(tmp_path, architecture).with_compute_dtype(dtype)
     before = logprobs(model)
-    attach_lora(model, 4, 8, "all-linear", seed=0)
+    model = attach_lora(model, 4, 8, "all-linear", seed=0)
     assert torch.equal(logprobs(model), before)
     assert not torch.equal(logprobs(moved(model)), before)
 
@@ -69,7 +68,7 @@ def test_a_model_computes_the_same_until_its_adapters_move(
 @both_architectures
 def test_only_the_adapters_learn(architecture: Architecture, tmp_path: Path) -> None:
     model = moved(adapted(tmp_path, architecture))
-    tree_logprobs(model.network, model.head, TREE, 1.0, torch.float32)[0].sum().backward()
+    tree_logprobs(model.trunk, model.head, TREE, 1.0)[0].sum().backward()
     learning = {name for name, parameter in model.network.named_parameters() if parameter.grad is not None}
     places = [
         f"layers.{layer}.{room}.{name}"
@@ -100,9 +99,9 @@ def test_an_update_is_scaled_by_alpha_over_rank(tmp_path: Path) -> None:
 def test_without_its_adapters_a_trained_model_is_exactly_the_starting_model(
     architecture: Architecture, dtype: torch.dtype, tmp_path: Path
 ) -> None:
-    model = replace(load_tiny_model(tmp_path, architecture), compute_dtype=dtype)
+    model = load_tiny_model(tmp_path, architecture).with_compute_dtype(dtype)
     start = logprobs(model)
-    moved(attach_lora(model, 4, 8, "all-linear", seed=0))
+    model = moved(attach_lora(model, 4, 8, "all-linear", seed=0))
     after = logprobs(model)
     with adapters_off(model.network):
         assert torch.equal(logprobs(model), start)
@@ -127,7 +126,7 @@ def test_a_gradient_goes_on_after_the_adapters_were_off(tmp_path: Path) -> None:
     gradients = []
     for looks_at_the_start in (False, True):
         model = moved(adapted(tmp_path))
-        policy = tree_logprobs(model.network, model.head, TREE, 1.0, torch.float32)[0]
+        policy = tree_logprobs(model.trunk, model.head, TREE, 1.0)[0]
         if looks_at_the_start:
             with adapters_off(model.network):
                 logprobs(model)

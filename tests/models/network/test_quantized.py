@@ -13,11 +13,12 @@ from transformers import AutoModelForCausalLM, Gemma3TextConfig, PretrainedConfi
 
 from verifine.errors import ModelError
 from verifine.models.load import LanguageModel
-from verifine.models.network.attention import IMPLEMENTATION, TreeAttention
-from verifine.models.network.forward import hidden_states, matmul_precision
+from verifine.models.network.attention import IMPLEMENTATION
 from verifine.models.network.lora import attach_lora, merged_weights
 from verifine.models.network.quantized import Int8Linear, QuantizedCopy, int8_is_exact, int8_is_faster, quantize_rows
 from verifine.models.network.tree import Branch, grow_tree
+from verifine.models.network.tree_attention import TreeAttention
+from verifine.models.network.trunk import TransformersTrunk
 from verifine.models.network.vocabulary import Vocabulary, head_weight
 from verifine.testing import Architecture, load_tiny_model
 
@@ -51,7 +52,8 @@ def every_row(network: PreTrainedModel) -> Vocabulary:
 
 @torch.no_grad()
 def hidden_of(network: PreTrainedModel) -> Tensor:
-    return hidden_states(network, TREE.token_ids, TREE.position_ids, TreeAttention(TREE))
+    trunk = TransformersTrunk(network, torch.float32)
+    return trunk.hidden_states(TREE.token_ids, TREE.position_ids, TreeAttention(TREE))
 
 
 @torch.no_grad()
@@ -139,7 +141,7 @@ def test_a_row_does_not_depend_on_the_rows_beside_it() -> None:
 def test_the_answer_has_the_shape_and_type_of_the_question() -> None:
     made, _ = layer()
     x = draw(2, 3, 96).bfloat16()
-    with matmul_precision(x.device, torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16):
         found = made(x)
     assert (found.dtype, found.shape) == (torch.bfloat16, (2, 3, 40))
     assert torch.equal(found, made(x.float()).bfloat16())
@@ -246,7 +248,7 @@ def test_adapters_are_merged(architecture: Architecture, tmp_path: Path) -> None
 def test_a_quantized_copy_can_be_sampled_under_autocast(tmp_path: Path) -> None:
     network = load_tiny_model(tmp_path).network
     quantized = QuantizedCopy(network, every_row(network), head=True)
-    with matmul_precision(network.device, torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16):
         found = logprobs_of(quantized.network, quantized.logits)
     assert (found - logprobs_of(network)).abs().mean() < 0.1
 

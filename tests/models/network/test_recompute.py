@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,8 +25,8 @@ def tree_of(model: LanguageModel) -> Tree:
     return grow_tree([Branch(prompt=ids, completions=[ids[::-1], ids[3:], (5, 6, 7)])], model.device)
 
 
-def gradients(model: LanguageModel) -> list[Tensor]:
-    logprobs, entropy = tree_logprobs(model.network, model.head, tree_of(model), 1.0, model.compute_dtype)
+def gradients(model: LanguageModel, *, recompute: bool = False) -> list[Tensor]:
+    logprobs, entropy = tree_logprobs(model.trunk, model.head, tree_of(model), 1.0, recompute=recompute)
     (logprobs.sum() + 0.1 * entropy.sum()).backward()
     found = [parameter.grad for parameter in model.network.parameters() if parameter.grad is not None]
     model.network.zero_grad(set_to_none=True)
@@ -47,9 +46,9 @@ def counted() -> Iterator[dict[int, int]]:
         yield kept
 
 
-def kept_bytes(model: LanguageModel) -> int:
+def kept_bytes(model: LanguageModel, *, recompute: bool = False) -> int:
     with counted() as kept:
-        outcome = tree_logprobs(model.network, model.head, tree_of(model), 1.0, model.compute_dtype)
+        outcome = tree_logprobs(model.trunk, model.head, tree_of(model), 1.0, recompute=recompute)
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.network.parameters()}
     assert outcome[0].requires_grad
     return sum(size for place, size in kept.items() if place not in weights)
@@ -58,10 +57,9 @@ def kept_bytes(model: LanguageModel) -> int:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_gradients_are_the_same_to_the_bit(architecture: Architecture, dtype: torch.dtype, tmp_path: Path) -> None:
-    model = replace(load_tiny_model(tmp_path, architecture), compute_dtype=dtype)
+    model = load_tiny_model(tmp_path, architecture).with_compute_dtype(dtype)
     kept = gradients(model)
-    with recomputed_layers(model.network):
-        recomputed = gradients(model)
+    recomputed = gradients(model, recompute=True)
     assert kept
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(recomputed, kept, strict=True))
 
@@ -70,8 +68,7 @@ def test_the_gradients_are_the_same_to_the_bit(architecture: Architecture, dtype
 def test_what_goes_into_each_layer_is_kept_and_little_else(architecture: Architecture, tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path, architecture)
     everything = kept_bytes(model)
-    with recomputed_layers(model.network):
-        recomputed = kept_bytes(model)
+    recomputed = kept_bytes(model, recompute=True)
     tokens = len(tree_of(model).token_ids)
     assert recomputed >= 2 * 4 * 64 * tokens  # two layers, 64 wide
     assert recomputed < 0.4 * everything

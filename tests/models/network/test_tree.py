@@ -68,7 +68,7 @@ def test_packed_logprobs_are_those_of_one_sequence_at_a_time(
 ) -> None:
     model = load_tiny_model(tmp_path, architecture)
     with torch.no_grad():
-        packed, _ = tree_logprobs(model.network, model.head, grow_tree(BRANCHES[name]), temperature, torch.float32)
+        packed, _ = tree_logprobs(model.trunk, model.head, grow_tree(BRANCHES[name]), temperature)
         plain = plain_logprobs(model, BRANCHES[name], temperature)
     torch.testing.assert_close(packed, plain, rtol=0, atol=1e-4)
 
@@ -81,7 +81,7 @@ def test_long_completions_attend_one_by_one_with_the_same_result(tmp_path: Path)
     tree = grow_tree(branches)
     assert len(tree.blocks) > len(long)
     with torch.no_grad():
-        packed, _ = tree_logprobs(model.network, model.head, tree, 1.0, torch.float32)
+        packed, _ = tree_logprobs(model.trunk, model.head, tree, 1.0)
         plain = plain_logprobs(model, branches, 1.0)
     torch.testing.assert_close(packed, plain, rtol=0, atol=1e-4)
 
@@ -89,10 +89,11 @@ def test_long_completions_attend_one_by_one_with_the_same_result(tmp_path: Path)
 def test_gradients_of_a_tree_are_those_of_one_sequence_at_a_time(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path, "qwen3")
     model.network.double()
+    model = model.with_compute_dtype(torch.float64)
     branches = BRANCHES["groups that share a prefix"]
     slopes = torch.linspace(-1, 1, 13, dtype=torch.float64)
 
-    packed, _ = tree_logprobs(model.network, model.head, grow_tree(branches), 0.7, torch.float64)
+    packed, _ = tree_logprobs(model.trunk, model.head, grow_tree(branches), 0.7)
     (slopes * packed).sum().backward()
     packed_gradients = {name: p.grad.clone() for name, p in model.network.named_parameters() if p.grad is not None}
     model.network.zero_grad()

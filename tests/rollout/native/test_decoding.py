@@ -37,7 +37,7 @@ def decode(kind: type[Decoding | StaticDecoding], model: LanguageModel, groups: 
     capacity = Capacity(
         groups=2 * groups, rows=groups * SAMPLING.group_size, prompt_tokens=longest, own_tokens=SAMPLING.max_new_tokens
     )
-    decoding = kind(OwnWeightsRunner(model.network, model.head), SAMPLING, capacity, has_ended)
+    decoding = kind(OwnWeightsRunner(model), SAMPLING, capacity, has_ended, model.device)
     return sorted(decoding.run(prompts(model)), key=lambda each: (each.prompt.id, each.sample))
 
 

@@ -131,10 +131,7 @@ def test_behaviour_logprobs_are_the_models_own(architecture: Architecture, tempe
 @torch.no_grad()
 def learners_logprobs(model: LanguageModel, rollouts: list[Rollout], temperature: float) -> list[list[float]]:
     branches = [Branch(prompt=each.prompt.token_ids, completions=[each.token_ids]) for each in rollouts]
-    return [
-        tree_logprobs(model.network, model.head, grow_tree([b]), temperature, torch.float32)[0].tolist()
-        for b in branches
-    ]
+    return [tree_logprobs(model.trunk, model.head, grow_tree([b]), temperature)[0].tolist() for b in branches]
 
 
 def test_logprobs_are_those_of_what_is_sampled_from(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -32,12 +31,12 @@ def fail_above(model: LanguageModel, most: int) -> list[int]:
     """Memory runs out in a pass of more than `most` tokens; returns the sizes of all passes."""
     sizes: list[int] = []
 
-    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        sizes.append(kwargs["input_ids"].shape[1])
+    def hook(module: nn.Module, args: tuple[torch.Tensor]) -> None:
+        sizes.append(args[0].numel())
         if sizes[-1] > most:
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    model.network.base_model.register_forward_pre_hook(hook, with_kwargs=True)
+    model.network.get_input_embeddings().register_forward_pre_hook(hook)
     return sizes
 
 

@@ -39,7 +39,7 @@ def make_engine(mode: str, model: LanguageModel) -> NativeEngine:
             quantized = QuantizedCopy(model.network, model.vocabulary, head=mode == "int8")
             return NativeEngine(model, quantized=quantized)
         case "bfloat16":
-            return NativeEngine(replace(model, compute_dtype=torch.bfloat16))
+            return NativeEngine(model.with_compute_dtype(torch.bfloat16))
         case "one group at a time":
             return NativeEngine(model, cache_bytes=1)
         case _:

@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from verifine.config import LoraConfig
 from verifine.config.memory import FLOAT_BYTES, ModelShape
+from verifine.models.network.decoder import is_known_decoder
 from verifine.models.network.recompute import find_layers
 
 _KEYS_AND_VALUES = ("k_proj", "v_proj")
@@ -47,5 +48,6 @@ def shape_of(network: PreTrainedModel, lora: LoraConfig | None) -> ModelShape:
         cached_bytes_per_token=FLOAT_BYTES * cached,
         head=0 if head is None else head.weight.numel(),
         layers=len(find_layers(network)),
+        is_known_decoder=is_known_decoder(network),
         width=network.get_input_embeddings().weight.shape[1],
     )

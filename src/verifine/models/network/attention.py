@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,9 +23,9 @@ from verifine.models.network.tree import Tree
 
 IMPLEMENTATION = "verifine"
 
-# What torch's scaled_dot_product_attention calls on a CPU; called directly to avoid autograd, see `_AttendBlocks`.
-_FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-_FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+# What torch's scaled_dot_product_attention calls on a CPU; called directly for the log-totals that it gives as well.
+FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,22 +45,6 @@ class Attention(Protocol):
     """How one forward pass attends."""
 
     def attend(self, heads: Heads) -> Float[Tensor, "Hq T D"]: ...
-
-
-class TreeAttention:
-    """Every token of a tree attends to its own past. For CPUs; accelerators use `flex`."""
-
-    def __init__(self, tree: Tree) -> None:
-        self._masks = Masks(tree, tree.blocks)
-
-    def attend(self, heads: Heads) -> Tensor:
-        masked = self._masks.of(heads)
-        if heads.query.device.type != "cpu":
-            return attend_blocks(heads.query, heads.key, heads.value, masked)
-        attended: Tensor = _AttendBlocks.apply(  # type: ignore[no-untyped-call]
-            heads.query, heads.key, heads.value, masked
-        )
-        return attended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,54 +73,6 @@ class Masks:
             sees = (self._tree.sees(block, heads.window) for block in self._blocks)
             self._biases[heads.window] = [mask_bias(each, heads.query.dtype).repeat(shared, 1) for each in sees]
         return Masked(blocks=self._blocks, biases=self._biases[heads.window], scale=heads.scale)
-
-
-class _AttendBlocks(torch.autograd.Function):
-    """Attention block by block that keeps nothing for the backward pass besides what the layer keeps anyway.
-
-    Plain autograd would keep every block's copy of its keys, and make a gradient of the whole axis for each block.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, masked: Masked) -> Tensor:
-        attended = torch.empty_like(query)
-        log_totals = []
-        for block, bias in masked:
-            span = slice(block.start, block.stop)
-            keys, values = join_ranges(key, block), join_ranges(value, block)
-            part, log_total = _FLASH(
-                _grouped(query[:, span], keys), keys[None], values[None], attn_mask=bias, scale=masked.scale
-            )
-            attended[:, span] = part.reshape(attended[:, span].shape)
-            log_totals.append(log_total)
-        ctx.save_for_backward(query, key, value, attended, *log_totals)
-        ctx.masked = masked
-        return attended
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        query, key, value, attended, *log_totals = ctx.saved_tensors
-        grad_query, grad_key, grad_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
-        for (block, bias), log_total in zip(ctx.masked, log_totals, strict=True):
-            span = slice(block.start, block.stop)
-            keys, values = join_ranges(key, block), join_ranges(value, block)
-            incoming, queries, outgoing = (_grouped(each[:, span], keys) for each in (gradient, query, attended))
-            grad_queries, grad_keys, grad_values = _FLASH_BACKWARD(
-                incoming,
-                queries,
-                keys[None],
-                values[None],
-                outgoing,
-                log_total,
-                0.0,
-                False,
-                attn_mask=bias,
-                scale=ctx.masked.scale,
-            )
-            grad_query[:, span] = grad_queries.reshape(grad_query[:, span].shape)
-            _add_to_ranges(grad_key, grad_keys[0], block)
-            _add_to_ranges(grad_value, grad_values[0], block)
-        return grad_query, grad_key, grad_value, None
 
 
 def mask_bias(sees: Bool[Tensor, "Q K"], dtype: torch.dtype) -> Float[Tensor, "Q K"]:
@@ -169,13 +105,6 @@ def join_ranges(tensor: Float[Tensor, "Hk T D"], block: Block) -> Float[Tensor, 
     """The keys or values that a block attends to: its context ranges, then the block itself."""
     parts = [tensor[:, start:stop] for start, stop in block.ranges]
     return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
-
-
-def _add_to_ranges(total: Float[Tensor, "Hk T D"], part: Float[Tensor, "Hk K D"], block: Block) -> None:
-    """The transpose of `join_ranges`: adds each part at the place of its key."""
-    spans = block.ranges
-    for (start, stop), piece in zip(spans, part.split([stop - start for start, stop in spans], dim=1), strict=True):
-        total[:, start:stop] += piece
 
 
 def _interface(

@@ -13,6 +13,9 @@ from verifine.models.network.vocabulary import VocabularyHead
 CHUNK_LOGITS = 1 << 23
 """Logits computed at a time: 32 MiB in float32."""
 
+GRADIENT_BYTES = 1 << 27
+"""What the gradients of logits that are multiplied at a time take."""
+
 
 def token_logprobs(
     hidden: Float[Tensor, "N H"],
@@ -66,15 +69,20 @@ class _TokenLogprobs(torch.autograd.Function):
         grad_head = None
         if ctx.needs_input_grad[1]:
             grad_head = torch.zeros_like(parameter, dtype=_exact(hidden.dtype)) if gathered is None else gathered
-        for rows in _chunks(len(targets), len(weight)):
-            logits = _logits(hidden[rows], weight, head, ctx.temperature)
-            slope, bend = (
-                None if grad is None else grad[rows, None] / ctx.temperature for grad in (grad_logprobs, grad_entropy)
-            )
-            grad_logits = _grad_logits(logits, targets[rows, None], slope, bend).to(hidden.dtype)
-            grad_hidden[rows] = grad_logits @ weight
+        # The products are of several chunks at a time: fewer rows would read and write the whole matrix for little.
+        for part in _parts(len(targets), len(weight), hidden.element_size()):
+            grad_logits = hidden.new_empty(part.stop - part.start, len(weight))
+            for chunk in _chunks(len(grad_logits), len(weight)):
+                rows = slice(part.start + chunk.start, part.start + chunk.stop)
+                logits = _logits(hidden[rows], weight, head, ctx.temperature)
+                slope, bend = (
+                    None if grad is None else grad[rows, None] / ctx.temperature
+                    for grad in (grad_logprobs, grad_entropy)
+                )
+                grad_logits[chunk] = _grad_logits(logits, targets[rows, None], slope, bend)
+            grad_hidden[part] = grad_logits @ weight
             if grad_head is not None:
-                _add_product(grad_head, grad_logits.T, hidden[rows])
+                _add_product(grad_head, grad_logits.T, hidden[part])
         returned = None if grad_head is None or gathered is not None else grad_head.to(parameter.dtype)
         return grad_hidden, returned, None, None, None
 
@@ -122,5 +130,12 @@ def _exact(dtype: torch.dtype) -> torch.dtype:
 
 
 def _chunks(length: int, vocabulary: int) -> list[slice]:
-    size = max(CHUNK_LOGITS // vocabulary, 1)
+    return _slices(length, max(CHUNK_LOGITS // vocabulary, 1))
+
+
+def _parts(length: int, vocabulary: int, element_bytes: int) -> list[slice]:
+    return _slices(length, max(GRADIENT_BYTES // (vocabulary * element_bytes), 1))
+
+
+def _slices(length: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]

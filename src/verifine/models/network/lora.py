@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,9 +23,8 @@ from transformers import PreTrainedModel
 
 from verifine.errors import ModelError
 from verifine.models.load import LanguageModel
-
-ADAPTER = "default"
-"""peft's name for the only adapter."""
+from verifine.models.network.adapter_layers import ADAPTER
+from verifine.models.network.decoder_trunk import make_trunk
 
 
 def attach_lora(
@@ -35,7 +35,7 @@ def attach_lora(
     A starts at random values that depend on `seed` alone, B at 0. There is no dropout.
 
     Args:
-        model: The model to adapt, which is also returned.
+        model: The model to adapt. Only the one that is returned may be used from then on.
         rank: Rows of A.
         alpha: The update is scaled by alpha / rank.
         targets: Names of linear layers; all-linear: every linear layer except the vocabulary head.
@@ -60,7 +60,7 @@ def attach_lora(
         torch.default_generator.manual_seed(seed)
         inject_adapter_in_model(config, network, adapter_name=ADAPTER)
     network.eval()
-    return model
+    return replace(model, trunk=make_trunk(network, model.compute_dtype))
 
 
 def has_adapters(network: PreTrainedModel) -> bool:

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from verifine.errors import ModelError
-from verifine.models.network.attention import TreeAttention
-from verifine.models.network.forward import hidden_states
-from verifine.models.network.lora import ADAPTER
+from verifine.models.network.adapter_layers import ADAPTER, base_layer
 from verifine.models.network.tree import Branch, grow_tree
+from verifine.models.network.tree_attention import TreeAttention
+from verifine.models.network.trunk import TransformersTrunk, Trunk
 from verifine.models.network.vocabulary import Vocabulary, VocabularyHead
 
 LARGEST = 127
@@ -37,8 +37,17 @@ class QuantizedCopy:
     Embeddings, norms, biases and buffers are the original's own tensors. For inference only: it has no gradients.
     """
 
-    def __init__(self, network: PreTrainedModel, vocabulary: Vocabulary, *, head: bool) -> None:
+    def __init__(
+        self,
+        network: PreTrainedModel,
+        vocabulary: Vocabulary,
+        *,
+        head: bool,
+        compute_dtype: torch.dtype = torch.float32,
+    ) -> None:
         """Quantises a copy of `network`; with `head`, the vocabulary head as well.
+
+        Other products are in `compute_dtype`.
 
         Raises:
             ModelError: the network is not on a CPU, or this CPU's int8 products overflow.
@@ -55,6 +64,7 @@ class QuantizedCopy:
         tensors = [*network.parameters(), *network.buffers()]
         self.network: PreTrainedModel = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors}).eval()
         """It is used like the original; its hidden states are input for `logits`."""
+        self.trunk: Trunk = TransformersTrunk(self.network, compute_dtype)
         sizes, hidden_sizes = _channel_sizes(self.network, vocabulary)
         self._layers = list(_replace_linears(network.base_model, self.network.base_model, sizes))
         self._vocabulary_head = VocabularyHead.of(network, vocabulary)
@@ -171,7 +181,8 @@ def _channel_sizes(
     hooks = [layer.register_forward_pre_hook(measure) for layer in layers]
     probe = tuple((7919 * i + 11) % vocabulary.size for i in range(PROBE_TOKENS))
     tree = grow_tree([Branch(prompt=probe)])
-    hidden = hidden_states(network, tree.token_ids, tree.position_ids, TreeAttention(tree))
+    trunk = TransformersTrunk(network, torch.float32)
+    hidden = trunk.hidden_states(tree.token_ids, tree.position_ids, TreeAttention(tree))
     for hook in hooks:
         hook.remove()
     return sizes, _root_mean_square(hidden)
@@ -188,7 +199,7 @@ def _replace_linears(
     for name, child in original.named_children():
         counterpart = copied.get_submodule(name)
         if isinstance(child, nn.Linear | LoraLayer):
-            base = _base(child)
+            base = base_layer(child)
             layer = Int8Linear(base.out_features, base.bias, sizes[counterpart])
             copied.register_module(name, layer)
             yield child, layer
@@ -197,12 +208,5 @@ def _replace_linears(
 
 
 def _weight(source: nn.Module) -> Float[Tensor, "O I"]:
-    weight = _base(source).weight
+    weight = base_layer(source).weight
     return weight + source.get_delta_weight(ADAPTER) if isinstance(source, LoraLayer) else weight
-
-
-def _base(source: nn.Module) -> nn.Linear:
-    """The layer that holds the starting model's weight."""
-    base = source.get_base_layer() if isinstance(source, LoraLayer) else source
-    assert isinstance(base, nn.Linear)
-    return base

@@ -12,7 +12,7 @@ from torch import Tensor
 from verifine.models.network.attention import Heads, mask_bias
 from verifine.models.network.tree import Tree
 from verifine.rollout.native.prefill import Prefill
-from verifine.rollout.native.shared_prompt import Grouping, KeyValues, attend_to
+from verifine.rollout.native.shared_prompt import Grouping, KeyValues, attend_in_parts, attend_to
 from verifine.rollout.native.shared_rows import Arrangement, arrange_with_fewest_copies
 
 
@@ -127,6 +127,9 @@ class SharedRowCache:
             own_keys=keys[:rows, :, : metadata.longest_own],
             own_values=values[:rows, :, : metadata.longest_own],
         )
+        if heads.window is None and self._device.type == "cpu":
+            biases = metadata.part_biases(heads.query.dtype)
+            return attend_in_parts(key_values, heads.query, metadata.grouping, biases, heads.scale)
         bias = metadata.bias(heads.window, heads.query.dtype)
         return attend_to(key_values, heads.query * heads.scale, metadata.grouping, bias)
 
@@ -135,6 +138,8 @@ class SharedRowCache:
 class DecodeMetadata:
     """What all layers of one decoding step have in common."""
 
+    group_lengths: Int[Tensor, " A"]
+    """Tokens of each group's prompt."""
     prompt_lengths: Int[Tensor, " R"]
     lengths: Int[Tensor, " R"]
     """Own tokens of each row, without the new one."""
@@ -145,12 +150,15 @@ class DecodeMetadata:
     longest_prompt: int
     grouping: Grouping
     biases: dict[int | None, Tensor | None]
+    parts: list[tuple[Tensor | None, Tensor | None]]
+    """What `part_biases` has made."""
 
     @classmethod
     def of(
         cls, prompt_lengths: Sequence[int], groups: Sequence[int], lengths: Sequence[int], device: torch.device
     ) -> DecodeMetadata:
         return cls(
+            group_lengths=torch.tensor(prompt_lengths, device=device),
             prompt_lengths=torch.tensor([prompt_lengths[group] for group in groups], device=device),
             lengths=torch.tensor(lengths, device=device),
             token=lengths[0] if len(set(lengths)) == 1 else None,
@@ -158,6 +166,7 @@ class DecodeMetadata:
             longest_prompt=max(prompt_lengths, default=0),
             grouping=Grouping.of(groups, len(prompt_lengths), device),
             biases={},
+            parts=[],
         )
 
     def write(self, stored: Float[Tensor, "places Hk tokens D"], new: Float[Tensor, "Hk R D"]) -> None:
@@ -167,6 +176,17 @@ class DecodeMetadata:
             stored[:rows, :, self.token] = new.transpose(0, 1)
         else:
             stored[torch.arange(rows, device=new.device), :, self.lengths] = new.transpose(0, 1)
+
+    def part_biases(
+        self, dtype: torch.dtype
+    ) -> tuple[Float[Tensor, "A 1 1 S"] | None, Float[Tensor, "R 1 1 M"] | None]:
+        """As `bias` without a window, for the prompts and for what rows have written."""
+        if not self.parts:
+            prompt = torch.arange(self.longest_prompt, device=self.lengths.device) < self.group_lengths[:, None]
+            own = torch.arange(self.longest_own, device=self.lengths.device) <= self.lengths[:, None]
+            biases = [None if bool(sees.all()) else mask_bias(sees, dtype)[:, None, None] for sees in (prompt, own)]
+            self.parts.append((biases[0], biases[1]))
+        return self.parts[0]
 
     def bias(self, window: int | None, dtype: torch.dtype) -> Float[Tensor, "R 1 1 S+M"] | None:
         """0 where a row sees a key, else minus infinity; None: every row sees every key."""

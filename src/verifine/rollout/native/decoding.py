@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from verifine.models.network.forward import hidden_states
 from verifine.models.network.tree import Branch, grow_tree
 from verifine.rollout.native.cache import Capacity, SharedRowCache
 from verifine.rollout.native.choose import Draws, choose_tokens
@@ -49,13 +48,18 @@ class Decoding:
     """One call of the engine. `has_ended` tells whether an answer ends with the tokens written so far."""
 
     def __init__(
-        self, runner: ModelRunner, sampling: Sampling, capacity: Capacity, has_ended: Callable[[Sequence[int]], bool]
+        self,
+        runner: ModelRunner,
+        sampling: Sampling,
+        capacity: Capacity,
+        has_ended: Callable[[Sequence[int]], bool],
+        device: torch.device,
     ) -> None:
         self._runner = runner
         self._sampling = sampling
         self._capacity = capacity
         self._has_ended = has_ended
-        self._device = runner.network.device
+        self._device = device
         self._cache = SharedRowCache(capacity, self._device)
         self._rows: list[SharedRow] = []
         """In the order of the cache."""
@@ -93,7 +97,7 @@ class Decoding:
         self._keys |= {prompt.id: rollout_keys(prompt, sampling) for prompt in prompts}
         tree = grow_tree([Branch(prompt=prompt.token_ids) for prompt in prompts], self._device)
         prefill = Prefill(tree)
-        hidden = prefill.read(self._runner.network)
+        hidden = prefill.read(self._runner.trunk)
         self._cache.admit(prefill, tree)
         self._rows += [SharedRow(prompt=prompt, samples=list(range(sampling.group_size))) for prompt in prompts]
         return self._runner.logits(hidden)
@@ -133,7 +137,7 @@ class Decoding:
     def _read(self) -> Float[Tensor, "R V"]:
         """Runs the rows' last tokens through the model; returns the logits of their next ones."""
         tokens = torch.tensor([row.token_ids[-1] for row in self._rows], device=self._device)
-        hidden = hidden_states(self._runner.network, tokens, self._cache.positions, self._cache)
+        hidden = self._runner.trunk.hidden_states(tokens, self._cache.positions, self._cache)
         self._cache.advance()
         return self._runner.logits(hidden)
 

@@ -6,28 +6,38 @@ from typing import Protocol
 
 from jaxtyping import Float
 from torch import Tensor
-from transformers import PreTrainedModel
 
-from verifine.models.network.vocabulary import VocabularyHead
+from verifine.models.load import LanguageModel
+from verifine.models.network.decoder_trunk import PackedTrunk
+from verifine.models.network.projection import PackedProjection, Projection, can_pack
+from verifine.models.network.trunk import Trunk
 
 
 class ModelRunner(Protocol):
     """A policy as the native engine runs it. R rows, H hidden size, V vocabulary."""
 
     @property
-    def network(self) -> PreTrainedModel:
-        """Computes hidden states."""
-        ...
+    def trunk(self) -> Trunk: ...
 
     def logits(self, hidden: Float[Tensor, "R H"]) -> Float[Tensor, "R V"]: ...
 
 
 class OwnWeightsRunner:
-    """Runs the learner's own weights: no copy, no synchronisation, no mismatch."""
+    """Runs the learner's own weights, or copies of them in the type of the products that follow every change."""
 
-    def __init__(self, network: PreTrainedModel, head: VocabularyHead) -> None:
-        self.network = network
-        self._head = head
+    def __init__(self, model: LanguageModel) -> None:
+        self.trunk: Trunk = model.trunk.for_inference()
+        self._vocabulary_head = model.head
+        head, dtype = (model.network.get_output_embeddings(),), model.compute_dtype
+        self._head = PackedProjection(head, dtype) if can_pack(model.device, dtype) else Projection(head, dtype)
+
+    @property
+    def resident_bytes(self) -> int:
+        """What the copies take; those in float32 are the learner's own weights."""
+        trunk_bytes = self.trunk.resident_bytes if isinstance(self.trunk, PackedTrunk) else 0
+        head_bytes = self._head.resident_bytes if isinstance(self._head, PackedProjection) else 0
+        return trunk_bytes + head_bytes
 
     def logits(self, hidden: Float[Tensor, "R H"]) -> Float[Tensor, "R V"]:
-        return self._head.logits(hidden)
+        self._head.refresh()
+        return self._vocabulary_head.without_missing(self._head(hidden.to(self.trunk.compute_dtype)))

@@ -12,7 +12,6 @@ from verifine.models.answer_text import AnswerText
 from verifine.models.fingerprint import Fingerprint, take_fingerprint
 from verifine.models.load import LanguageModel, Weights
 from verifine.models.memory.oom import OomCounter, OomRetry
-from verifine.models.network.forward import matmul_precision
 from verifine.models.network.quantized import QuantizedCopy
 from verifine.models.network.tree import Branch, grow_tree
 from verifine.rollout.engine import EngineTraits, rounding_nats
@@ -55,6 +54,7 @@ class NativeEngine:
         self._quantized = quantized
         self._decode = StaticDecoding if (is_static is None and model.device.type == "cuda") or is_static else Decoding
         self._oom_retry = OomRetry(cache_bytes, OomCounter() if oom_counter is None else oom_counter)
+        self._own_weights = OwnWeightsRunner(model)
         self._version = 0
 
     @property
@@ -64,7 +64,7 @@ class NativeEngine:
         return EngineTraits(
             is_exact=quantized is None,
             shares_weights=True,
-            resident_bytes=0 if quantized is None else quantized.resident_bytes,
+            resident_bytes=self._own_weights.resident_bytes + (0 if quantized is None else quantized.resident_bytes),
             rounding_nats=exact_rounding if quantized is None else max(exact_rounding, INT8_ROUNDING_NATS),
         )
 
@@ -102,9 +102,9 @@ class NativeEngine:
 
     def _answer(self, prompts: Sequence[Prompt], sampling: Sampling, capacity: Capacity) -> list[Group]:
         answer_text = AnswerText(self._model.tokenizer, self._model.stop_token_ids, sampling.stop)
-        decoding = self._decode(self._runner(sampling), sampling, capacity, answer_text.has_ended)
-        with matmul_precision(self._model.device, self._model.compute_dtype):
-            return self._groups(prompts, list(decoding.run(prompts)), answer_text)
+        runner, device = self._runner(sampling), self._model.device
+        decoding = self._decode(runner, sampling, capacity, answer_text.has_ended, device)
+        return self._groups(prompts, list(decoding.run(prompts)), answer_text)
 
     @torch.no_grad()
     def logprobs(self, rollouts: Sequence[Rollout], sampling: Sampling) -> list[list[float]]:
@@ -118,12 +118,11 @@ class NativeEngine:
         if not before:
             return [[] for _ in rollouts]
         tokens = torch.tensor([token for rollout in rollouts for token in rollout.token_ids], device=self._model.device)
-        with matmul_precision(self._model.device, self._model.compute_dtype):
-            hidden = Prefill(grow_tree(before, self._model.device)).read(runner.network)
-            parts = [
-                token_probabilities(runner.logits(rows), sampling.temperature).gather(1, drawn[:, None]).squeeze(1)
-                for rows, drawn in zip(hidden.split(SCORED_ROWS), tokens.split(SCORED_ROWS), strict=True)
-            ]
+        hidden = Prefill(grow_tree(before, self._model.device)).read(runner.trunk)
+        parts = [
+            token_probabilities(runner.logits(rows), sampling.temperature).gather(1, drawn[:, None]).squeeze(1)
+            for rows, drawn in zip(hidden.split(SCORED_ROWS), tokens.split(SCORED_ROWS), strict=True)
+        ]
         logprobs = iter(torch.cat(parts).log().tolist())
         return [[next(logprobs) for _ in rollout.token_ids] for rollout in rollouts]
 
@@ -135,7 +134,7 @@ class NativeEngine:
 
     def _runner(self, sampling: Sampling) -> ModelRunner:
         if self._quantized is None or sampling.is_exact:
-            return OwnWeightsRunner(self._model.network, self._model.head)
+            return self._own_weights
         return self._quantized
 
     def _capacity(self, prompts: Sequence[Prompt], sampling: Sampling, cache_bytes: int) -> Capacity:

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from verifine.models.network.attention import Heads, Masks, attend_blocks
 from verifine.models.network.blocks import Block
-from verifine.models.network.forward import hidden_states
 from verifine.models.network.tree import Tree
+from verifine.models.network.trunk import Trunk
 
 CHUNK_TOKENS = 1024
 """Tokens read at a time, but at least one block, so that the activations of a long prompt need little memory."""
@@ -28,7 +27,7 @@ class Prefill:
         self.keys: list[Float[Tensor, "Hk T D"]] = []
         self.values: list[Float[Tensor, "Hk T D"]] = []
 
-    def read(self, network: PreTrainedModel) -> Float[Tensor, "P H"]:
+    def read(self, trunk: Trunk) -> Float[Tensor, "P H"]:
         """Reads the tree. Returns the hidden state at each prompt's last token."""
         tree = self._tree
         last = torch.stack([where[-1] for where in tree.prompts])
@@ -36,7 +35,7 @@ class Prefill:
         for chunk in _chunks(tree.blocks):
             start, stop = chunk[0].start, chunk[-1].stop
             self._start, self._masks = start, Masks(tree, chunk)
-            hidden = hidden_states(network, tree.token_ids[start:stop], tree.position_ids[start:stop], self)
+            hidden = trunk.hidden_states(tree.token_ids[start:stop], tree.position_ids[start:stop], self)
             result = hidden.new_empty(len(last), hidden.shape[1]) if result is None else result
             ends_here = (last >= start) & (last < stop)
             result[ends_here] = hidden[last[ends_here] - start]

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from verifine.models.network.attention import FLASH
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grouping:
@@ -86,4 +88,32 @@ def attend_to(
     on_both: Tensor = (
         grouping.by_row(grouping.by_group(on_prompt) @ key_values.prompt_values) + on_own @ key_values.own_values
     )
+    return on_both.flatten(1, 2).transpose(0, 1)
+
+
+def attend_in_parts(
+    key_values: KeyValues,
+    queries: Float[Tensor, "Hq R D"],
+    grouping: Grouping,
+    biases: tuple[Float[Tensor, "A 1 1 S"] | None, Float[Tensor, "R 1 1 M"] | None],
+    scale: float,
+) -> Float[Tensor, "Hq R D"]:
+    """The same as `attend_to` in fewer and faster operations: torch's flash attention for CPUs, to each part alone.
+
+    With o and l the output and the log of the sum of exponentials of each part, the result is
+    sigmoid(l_prompt - l_own) o_prompt + sigmoid(l_own - l_prompt) o_own. `biases` are those of prompts and of rows; a
+    row must see a token of its prompt. `queries` are not scaled yet.
+    """
+    query = queries.transpose(0, 1).unflatten(1, (key_values.own_keys.shape[1], -1))
+    on_prompt, prompt_total = FLASH(
+        grouping.by_group(query),
+        key_values.prompt_keys,
+        key_values.prompt_values,
+        attn_mask=biases[0],
+        scale=scale,
+    )
+    on_own, own_total = FLASH(query, key_values.own_keys, key_values.own_values, attn_mask=biases[1], scale=scale)
+    share = torch.sigmoid_(grouping.by_row(prompt_total.unsqueeze(-1)) - own_total.unsqueeze(-1))
+    exact = share.dtype
+    on_both = torch.lerp(on_own.to(exact), grouping.by_row(on_prompt).to(exact), share).to(queries.dtype)
     return on_both.flatten(1, 2).transpose(0, 1)

@@ -17,7 +17,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from verifine.models.network.attention import Heads, mask_bias
-from verifine.models.network.forward import hidden_states
 from verifine.models.network.tree import Branch, Tree, grow_tree
 from verifine.rollout.native.cache import Capacity
 from verifine.rollout.native.choose import Draws, choose_tokens
@@ -127,13 +126,18 @@ class StaticDecoding:
     """One call of the engine. `has_ended` tells whether an answer ends with the tokens written so far."""
 
     def __init__(
-        self, runner: ModelRunner, sampling: Sampling, capacity: Capacity, has_ended: Callable[[Sequence[int]], bool]
+        self,
+        runner: ModelRunner,
+        sampling: Sampling,
+        capacity: Capacity,
+        has_ended: Callable[[Sequence[int]], bool],
+        device: torch.device,
     ) -> None:
         self._runner = runner
         self._sampling = sampling
         self._prompts_at_a_time = max(capacity.rows // sampling.group_size, 1)
         self._has_ended = has_ended
-        self._device = runner.network.device
+        self._device = device
 
     def run(self, prompts: Sequence[Prompt]) -> Iterator[FinishedRollout]:
         """Every sample of every prompt, batch by batch, the longest prompts first."""
@@ -145,7 +149,7 @@ class StaticDecoding:
         sampling, size = self._sampling, self._sampling.group_size
         tree = grow_tree([Branch(prompt=prompt.token_ids) for prompt in prompts], self._device)
         prefill = Prefill(tree)
-        hidden = prefill.read(self._runner.network)
+        hidden = prefill.read(self._runner.trunk)
         cache = StaticCache(prefill, tree, size, sampling.max_new_tokens)
         keys = [key for prompt in prompts for key in rollout_keys(prompt, sampling)]
         output = _Output.empty(keys, sampling.max_new_tokens, self._device)
@@ -168,7 +172,7 @@ class StaticDecoding:
     def _step(self, cache: StaticCache, output: _Output) -> None:
         """Reads the tokens drawn last, and draws the next ones."""
         cache.begin_step()
-        hidden = hidden_states(self._runner.network, output.current, cache.positions, cache)
+        hidden = self._runner.trunk.hidden_states(output.current, cache.positions, cache)
         logits = self._runner.logits(hidden)
         cache.token += 1
         output.draw(logits, cache.token, self._sampling.temperature)

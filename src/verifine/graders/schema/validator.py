@@ -25,7 +25,7 @@ from verifine.graders.schema.keywords import KEYWORDS, SchemaTimeoutError, bound
 from verifine.types import Json
 
 TIMEOUT_S = 1.0
-"""For one answer; answers of common size take milliseconds."""
+"""Processor time for one answer; answers of common size take milliseconds."""
 
 DRAFTS: Mapping[str, type[Validator]] = {
     draft.META_SCHEMA["$schema"].rstrip("#"): draft

@@ -16,7 +16,7 @@ class NativeEngineConfig(Schema):
     precision: Literal["same", "int8"] = Field(
         default="same",
         description="What answers to learn from are sampled in. same: as model.precision. int8: faster on processors "
-        "with VNNI; algorithm.importance_cap (then 2 unless you set it) corrects for the difference.",
+        "with VNNI and without AMX; algorithm.importance_cap (then 2 unless you set it) corrects for the difference.",
     )
 
     @property

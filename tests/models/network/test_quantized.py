@@ -15,7 +15,14 @@ from verifine.errors import ModelError
 from verifine.models.load import LanguageModel
 from verifine.models.network.attention import IMPLEMENTATION
 from verifine.models.network.lora import attach_lora, merged_weights
-from verifine.models.network.quantized import Int8Linear, QuantizedCopy, int8_is_exact, int8_is_faster, quantize_rows
+from verifine.models.network.quantized import (
+    Int8Linear,
+    QuantizedCopy,
+    has_faster_bfloat16,
+    int8_is_exact,
+    int8_is_faster,
+    quantize_rows,
+)
 from verifine.models.network.tree import Branch, grow_tree
 from verifine.models.network.tree_attention import TreeAttention
 from verifine.models.network.trunk import TransformersTrunk
@@ -242,6 +249,20 @@ def test_adapters_are_merged(architecture: Architecture, tmp_path: Path) -> None
         rescaled = module.weight[:, kept].double() * module.scale[:, None].double()
         exact = dict(linears(plain))[name].weight[:, kept].double()
         assert (rescaled - exact).abs().max() <= 0.51 * module.scale.max()
+
+
+def test_int8_is_slower_than_bfloat16_where_there_are_matrix_units() -> None:
+    assert has_faster_bfloat16(torch.bfloat16, {"amx_bf16": True})
+    assert not has_faster_bfloat16(torch.float32, {"amx_bf16": True})
+    assert not has_faster_bfloat16(torch.bfloat16, {"amx_bf16": False})
+    assert not has_faster_bfloat16(torch.bfloat16, {})
+
+
+@pytest.mark.skipif(not torch.cpu.get_capabilities().get("amx_bf16"), reason="this processor has no AMX")
+def test_int8_is_refused_where_bfloat16_is_faster(tmp_path: Path) -> None:
+    network = load_tiny_model(tmp_path).network
+    with pytest.raises(ModelError, match=r"AMX.*engine\.precision"):
+        QuantizedCopy(network, every_row(network), head=True, compute_dtype=torch.bfloat16)
 
 
 @needs_exact_int8

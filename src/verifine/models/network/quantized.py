@@ -50,11 +50,16 @@ class QuantizedCopy:
         Other products are in `compute_dtype`.
 
         Raises:
-            ModelError: the network is not on a CPU, or this CPU's int8 products overflow.
+            ModelError: the network is not on a CPU, or this CPU's int8 products overflow or are slower than others.
         """
         if network.device.type != "cpu":
             raise ModelError(
                 f"int8 sampling needs a CPU, and this model is on {network.device}; set engine.precision to same."
+            )
+        if has_faster_bfloat16(compute_dtype, torch.cpu.get_capabilities()):
+            raise ModelError(
+                "int8 sampling is slower than bfloat16 on this processor, which has matrix units for it (AMX); set "
+                "engine.precision to same."
             )
         if not int8_is_exact():
             raise ModelError(
@@ -128,6 +133,15 @@ def quantize_rows(rows: Float[Tensor, "R I"]) -> tuple[Int8[Tensor, "R I"], Floa
     """Numbers from -127 to 127, and the scale of each row."""
     scale = rows.abs().amax(dim=-1, keepdim=True).clamp_min_(TINY).div_(LARGEST)
     return (rows * scale.reciprocal()).round_().to(torch.int8), scale
+
+
+def has_faster_bfloat16(compute_dtype: torch.dtype, capabilities: Mapping[str, object]) -> bool:
+    """Whether a processor's products in `compute_dtype` are faster than int8 ones, which also quantise their input.
+
+    Measured on a Xeon with AMX: at 64 rows, the linear products of SmolLM2-135M give 1100 to 1800 rows/s in bfloat16
+    and 940 in int8.
+    """
+    return compute_dtype == torch.bfloat16 and bool(capabilities.get("amx_bf16"))
 
 
 def int8_is_exact() -> bool:

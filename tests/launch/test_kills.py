@@ -29,7 +29,11 @@ KILLS = 100
 SESSIONS_AT_ONCE = 2
 KILLED, DISK_FAILED = -9, 3
 KILLED_AFTER = (0.04, 0.5)
-"""Shares of the time that an undisturbed run takes; a session needs about a fifth of it to start."""
+"""Shares of the time that an undisturbed run takes; a session needs about a fifth of it to start.
+
+That time must not include the start of the process that sessions are forked from: most kills would come when a run is
+over.
+"""
 
 SHORT: dict[str, Any] = {"steps": 2, "keep_last": 1}
 LONG: dict[str, Any] = {"steps": 40}

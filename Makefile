@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# As many processes as cores, each with one thread; the tests of a file stay in one process, with their fixtures.
-PYTEST := $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# One process more than cores, since some wait, each with one thread; the tests of a file stay in one process, with their
+# fixtures.
+PYTEST := tests/in_memory.sh $(BIN)/pytest -n auto --maxprocesses 5 --dist loadfile --no-loadscope-reorder
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 # The tests start a hundred processes, and none should compile again what another has compiled.

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,12 +17,35 @@ settings.load_profile("unhurried")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-LONGEST = ("test_kills.py", "test_smoke.py", "test_resume.py", "test_faults.py")
+LONGEST = (
+    "test_kills.py",
+    "test_smoke.py",
+    "test_smollm2.py",
+    "test_session.py",
+    "test_resume.py",
+    "test_cli.py",
+    "test_matrix.py",
+    "test_endings.py",
+    "test_limit.py",
+)
 """Files whose tests take longest. They come first, or one process would still be at them when the others are done."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores: there are always tests that wait for a process or for time to pass."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture
+def disk_folder() -> Iterator[Path]:
+    """A folder where the system has its temporary files, while `tmp_path` may be in memory (see `in_memory.sh`)."""
+    with TemporaryDirectory(prefix="verifine-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -45,12 +45,12 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every
 
 
 @linux_only
-def test_whole_blocks_pass_the_cache_and_the_rest_does_not(tmp_path: Path) -> None:
-    if not knows_direct_writing(tmp_path):
+def test_whole_blocks_pass_the_cache_and_the_rest_does_not(disk_folder: Path) -> None:
+    if not knows_direct_writing(disk_folder):
         pytest.skip("this file system has no way past its cache")
     (whole, odd, _), _ = parts([PAGE, 7, 0])
     passes: list[bool] = []
-    with (tmp_path / "file").open("wb", buffering=0) as file:
+    with (disk_folder / "file").open("wb", buffering=0) as file:
 
         def watched() -> Iterator[Content]:
             for part in (whole, whole[1:PAGE], whole, odd):
@@ -62,19 +62,19 @@ def test_whole_blocks_pass_the_cache_and_the_rest_does_not(tmp_path: Path) -> No
 
 
 @linux_only
-def test_what_the_file_system_refuses_to_write_past_the_cache_goes_through_it(tmp_path: Path) -> None:
-    if not knows_direct_writing(tmp_path):
+def test_what_the_file_system_refuses_to_write_past_the_cache_goes_through_it(disk_folder: Path) -> None:
+    if not knows_direct_writing(disk_folder):
         pytest.skip("this file system has no way past its cache")
     content = new_block(2 * PAGE)
     content[:] = Random(0).randbytes(2 * PAGE)
-    handle = os.open(tmp_path / "file", os.O_CREAT | os.O_WRONLY | os.O_DIRECT)
+    handle = os.open(disk_folder / "file", os.O_CREAT | os.O_WRONLY | os.O_DIRECT)
     try:
         write_all(handle, content[:PAGE])
         write_all(handle, content[PAGE : PAGE + 5])  # not a sector
         write_all(handle, content[PAGE + 5 :])
     finally:
         os.close(handle)
-    assert (tmp_path / "file").read_bytes() == bytes(content)
+    assert (disk_folder / "file").read_bytes() == bytes(content)
 
 
 def knows_direct_writing(folder: Path) -> bool:

@@ -60,10 +60,10 @@ def measurement(**changes: Any) -> Measurement:
     )
 
 
-def run(script: str, *options: str) -> Any:
-    """The JSON that a script prints, which stands alone on standard output."""
+def run(folder: Path, script: str, *options: str) -> Any:
+    """The JSON that a script prints, which stands alone on standard output; its files go to `folder`."""
     command = [sys.executable, str(BENCHMARKS / script), *options, "--json", "-"]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     return json.loads(finished.stdout)
 
@@ -119,8 +119,8 @@ def test_comparison_refuses_sides_that_did_other_work() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("trl") is None, reason="TRL is not installed")
-def test_against_trl_compares_both_sides_on_the_same_tokens() -> None:
-    [row] = run("against_trl.py", "--workload", "smoke", "--model", "tiny")
+def test_against_trl_compares_both_sides_on_the_same_tokens(tmp_path: Path) -> None:
+    [row] = run(tmp_path, "against_trl.py", "--workload", "smoke", "--model", "tiny")
     wanted = {"workload", "precision", "ours_s", "trl_s", "ratio", "ours_peak_gib", "trl_peak_gib", "peak_memory_ratio"}
     assert wanted <= row.keys()
     assert numbers_are_positive(row)
@@ -293,8 +293,8 @@ def test_gpu_without_a_device_says_so_in_one_sentence(
 
 
 @pytest.mark.slow
-def test_checkpoints_compares_steps_with_one_and_without() -> None:
-    cost = run("checkpoints.py", "--quick")
+def test_checkpoints_compares_steps_with_one_and_without(tmp_path: Path) -> None:
+    cost = run(tmp_path, "checkpoints.py", "--quick")
     assert len(cost["without_s"]) == len(cost["with_s"]) == 1
     assert cost["overhead"] == pytest.approx(cost["with_s"][0] / cost["without_s"][0] - 1)
     assert 0 < cost["write_s"][0] < cost["with_s"][0]
@@ -302,8 +302,10 @@ def test_checkpoints_compares_steps_with_one_and_without() -> None:
 
 
 @pytest.mark.slow
-def test_kills_ends_with_the_same_weights_as_a_run_left_alone() -> None:
-    alone, killed = run("kills.py", "--quick", "--kills", "1", "--steps", "2", "--least-s", "1", "--most-s", "1")
+def test_kills_ends_with_the_same_weights_as_a_run_left_alone(tmp_path: Path) -> None:
+    alone, killed = run(
+        tmp_path, "kills.py", "--quick", "--kills", "1", "--steps", "2", "--least-s", "1", "--most-s", "1"
+    )
     assert (alone["kills"], alone["steps"]) == (0, [1, 2])
     assert killed["kills"] == 1
     assert (killed["sha256"], killed["steps"]) == (alone["sha256"], alone["steps"])

@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifine.rollout.native.shared_rows import SharedRow, arrange_with_fewest_copies, split
-from verifine.types import Prompt
+from verifine.rollout.scheduler import Request
 
-PROMPT = Prompt(id="p", token_ids=(1,), item={})
+REQUEST = Request(id="p", token_ids=(1,), keys=(0, 1, 2, 3, 4, 5), max_new_tokens=9, has_ended=lambda _: False)
 
 
 def test_a_stem_splits_where_its_samples_draw_different_tokens() -> None:
-    row = SharedRow(prompt=PROMPT, samples=[0, 2, 5], token_ids=[7], logprobs=[-0.5])
+    row = SharedRow(request=REQUEST, samples=[0, 2, 5], token_ids=[7], logprobs=[-0.5])
     children = split(row, [(8, -1.0), (9, -2.0), (8, -1.0)])
     assert [(child.samples, child.token_ids, child.logprobs) for child in children] == [
         ([0, 5], [7, 8], [-0.5, -1.0]),
@@ -19,7 +19,7 @@ def test_a_stem_splits_where_its_samples_draw_different_tokens() -> None:
 
 
 def test_the_stem_of_a_single_sample_grows() -> None:
-    (child,) = split(SharedRow(prompt=PROMPT, samples=[3], token_ids=[7], logprobs=[-0.5]), [(8, -1.0)])
+    (child,) = split(SharedRow(request=REQUEST, samples=[3], token_ids=[7], logprobs=[-0.5]), [(8, -1.0)])
     assert (child.samples, child.token_ids, child.logprobs) == ([3], [7, 8], [-0.5, -1.0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +21,33 @@ class Draws:
     uniforms: Float[Tensor, " S"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSettings:
+    """How the next token of a row is drawn."""
+
+    temperature: float
+    top_p: float
+
+
+def choose_tokens_by_row(
+    logits: Float[Tensor, "R V"], draws: Draws, settings: Sequence[RowSettings]
+) -> tuple[Int[Tensor, " S"], Float[Tensor, " S"]]:
+    """As `choose_tokens`, with settings for each of the R rows; rows with equal ones are drawn from together."""
+    distinct = list(dict.fromkeys(settings))
+    if len(distinct) == 1:
+        return choose_tokens(logits, draws, distinct[0].temperature, distinct[0].top_p)
+    tokens = torch.empty_like(draws.rows)
+    logprobs = logits.new_empty(len(draws.rows), dtype=torch.promote_types(logits.dtype, torch.float32))
+    for each in distinct:
+        rows = torch.tensor([row for row, own in enumerate(settings) if own == each], device=logits.device)
+        chosen = torch.isin(draws.rows, rows)
+        part = Draws(rows=torch.searchsorted(rows, draws.rows[chosen]), uniforms=draws.uniforms[chosen])
+        tokens[chosen], logprobs[chosen] = choose_tokens(logits[rows], part, each.temperature, each.top_p)
+    return tokens, logprobs
+
+
 def choose_tokens(
-    logits: Float[Tensor, "R V"], draws: Draws, temperature: float
+    logits: Float[Tensor, "R V"], draws: Draws, temperature: float, top_p: float = 1.0
 ) -> tuple[Int[Tensor, " S"], Float[Tensor, " S"]]:
     """A token for each sample, and its log-probability under the distribution it was drawn from.
 
@@ -34,6 +60,8 @@ def choose_tokens(
         logprobs = logits.gather(1, best[:, None]).squeeze(1) - logits.logsumexp(dim=-1)
         return best[draws.rows], logprobs[draws.rows]
     probabilities = token_probabilities(logits, temperature)
+    if top_p < 1:
+        probabilities = _nucleus(probabilities, top_p)
     tokens = _inverse_cdf(probabilities, draws)
     return tokens, torch.log(probabilities[draws.rows, tokens])
 
@@ -42,6 +70,16 @@ def token_probabilities(logits: Float[Tensor, "R V"], temperature: float) -> Flo
     """The distributions that tokens are drawn from; at temperature 0, where no token is drawn, as at temperature 1."""
     logits = logits.float() if temperature in (0, 1) else logits.float() / temperature
     return torch.softmax(logits, dim=-1)
+
+
+def _nucleus(probabilities: Float[Tensor, "R V"], top_p: float) -> Float[Tensor, "R V"]:
+    """The fewest likeliest tokens that together have `top_p`, at least one, as a distribution (arXiv:1904.09751)."""
+    ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    before = ordered.cumsum(dim=-1, dtype=torch.float64) - ordered
+    kept = torch.where(before < top_p, ordered, 0)
+    kept[:, 0] = ordered[:, 0]
+    truncated = torch.zeros_like(probabilities).scatter_(1, order, kept)
+    return truncated.div_(truncated.sum(dim=-1, keepdim=True))
 
 
 def _inverse_cdf(probabilities: Float[Tensor, "R V"], draws: Draws) -> Int[Tensor, " S"]:

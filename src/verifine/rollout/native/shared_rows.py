@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from verifine.types import Prompt
+from verifine.rollout.scheduler import Request
 
 
 @dataclass(slots=True, kw_only=True)
 class SharedRow:
     """An unfinished answer that one or more samples of a group have in common."""
 
-    prompt: Prompt
+    request: Request
     samples: list[int]
-    """The samples of the group that have written this."""
+    """The samples of the request that have written this."""
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
 
@@ -37,7 +37,7 @@ def split(row: SharedRow, drawn: Sequence[tuple[int, float]]) -> list[SharedRow]
         samples_by_draw.setdefault(pair, []).append(sample)
     return [
         SharedRow(
-            prompt=row.prompt,
+            request=row.request,
             samples=samples,
             token_ids=[*row.token_ids, token],
             logprobs=[*row.logprobs, logprob],

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from verifine.errors import EngineError
+from verifine.models.load import LanguageModel
+from verifine.rollout.native.cache import Capacity
+from verifine.rollout.native.model_runner import OwnWeightsRunner
+from verifine.rollout.native.native_scheduler import NativeScheduler
+from verifine.rollout.scheduler import Request, TokenEvent
+from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
+from verifine.types import FinishReason
+
+CAPACITY = Capacity(groups=6, rows=8, prompt_tokens=12, own_tokens=10)
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    architecture: Architecture = request.param
+    return load_tiny_model(tmp_path_factory.mktemp(architecture), architecture)
+
+
+def make_scheduler(model: LanguageModel, capacity: Capacity = CAPACITY) -> NativeScheduler:
+    return NativeScheduler(OwnWeightsRunner(model), capacity, model.device)
+
+
+def make_request(name: str, model: LanguageModel, *, samples: int = 2, **settings: Any) -> Request:
+    def has_ended(token_ids: Sequence[int]) -> bool:
+        return token_ids[-1] % 11 == 0
+
+    plain = Request(
+        id=name,
+        token_ids=tuple(model.tokenizer(name).input_ids),
+        keys=tuple(range(100, 100 + samples)),
+        max_new_tokens=10,
+        has_ended=has_ended,
+    )
+    return replace(plain, **settings)
+
+
+Answers = dict[tuple[str, int], list[TokenEvent]]
+
+
+def collect(events: Sequence[TokenEvent], answers: Answers) -> None:
+    for event in events:
+        answers.setdefault((event.request_id, event.sample), []).append(event)
+
+
+def run(scheduler: NativeScheduler, requests: Sequence[Request]) -> Answers:
+    answers: Answers = {}
+    for request in requests:
+        scheduler.add(request)
+    while not scheduler.is_idle:
+        collect(scheduler.step(), answers)
+    return answers
+
+
+def tokens(answers: Answers) -> dict[tuple[str, int], list[int]]:
+    return {key: [event.token_id for event in events] for key, events in answers.items()}
+
+
+def various(model: LanguageModel) -> list[Request]:
+    return [
+        make_request("abc", model, samples=4),
+        make_request("Say 1", model, temperature=0.0, samples=1),
+        make_request("zz", model, temperature=0.5, max_new_tokens=3),
+        make_request("What?", model, top_p=0.4, keys=(7, 8, 9)),
+        make_request("abcd", model, temperature=2.0, top_p=0.9, has_ended=lambda ids: len(ids) == 4),
+    ]
+
+
+def test_each_answer_is_the_one_it_would_have_alone(model: LanguageModel) -> None:
+    requests = various(model)
+    together = run(make_scheduler(model), requests)
+    for request in requests:
+        alone = run(make_scheduler(model), [request])
+        for key, events in alone.items():
+            assert [event.token_id for event in together[key]] == [event.token_id for event in events]
+            wanted = [event.logprob for event in events]
+            assert [event.logprob for event in together[key]] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_requests_join_at_the_next_token_and_change_no_other_answer(model: LanguageModel) -> None:
+    first, second, third = various(model)[0], various(model)[3], various(model)[2]
+    wanted = tokens(run(make_scheduler(model), [first])) | tokens(run(make_scheduler(model), [second]))
+    scheduler = make_scheduler(model)
+    answers: Answers = {}
+    scheduler.add(first)
+    collect(scheduler.step(), answers)
+    collect(scheduler.step(), answers)
+    scheduler.add(second)
+    joined = scheduler.step()
+    collect(joined, answers)
+    assert {event.request_id for event in joined} == {first.id, second.id}
+    while not scheduler.is_idle:
+        collect(scheduler.step(), answers)
+    assert tokens(answers) == wanted
+    assert tokens(run(scheduler, [third])) == tokens(run(make_scheduler(model), [third])), "it can be used again"
+
+
+def test_each_request_ends_by_its_own_rules(model: LanguageModel) -> None:
+    answers = run(make_scheduler(model), various(model))
+    assert {len(events) for key, events in answers.items() if key[0] == "zz"} <= {1, 2, 3}
+    assert {len(events) for key, events in answers.items() if key[0] == "abcd"} == {4}
+    for (name, _), events in answers.items():
+        assert all(event.finish_reason is None for event in events[:-1])
+        if name == "abcd":
+            assert events[-1].finish_reason is FinishReason.STOP
+        else:
+            is_stopped = events[-1].token_id % 11 == 0
+            assert events[-1].finish_reason is (FinishReason.STOP if is_stopped else FinishReason.LENGTH)
+
+
+def test_a_cancelled_request_writes_no_more_and_frees_its_place(model: LanguageModel) -> None:
+    going, dropped, waiting = (
+        make_request(name, model, samples=4, has_ended=lambda _: False) for name in ("abc", "Say 1", "zz")
+    )
+    scheduler = make_scheduler(model)
+    answers: Answers = {}
+    for request in (going, dropped, waiting):
+        scheduler.add(request)
+    for _ in range(3):
+        collect(scheduler.step(), answers)
+    assert ("zz", 0) not in answers, "the rows are taken"
+    scheduler.cancel(dropped.id)
+    scheduler.cancel("unknown")
+    events = scheduler.step()
+    assert {event.request_id for event in events} == {going.id, waiting.id}
+    collect(events, answers)
+    while not scheduler.is_idle:
+        collect(scheduler.step(), answers)
+    wanted = tokens(run(make_scheduler(model), [going])) | tokens(run(make_scheduler(model), [waiting]))
+    assert {key: ids for key, ids in tokens(answers).items() if key[0] != dropped.id} == wanted
+    assert {len(events) for key, events in answers.items() if key[0] == dropped.id} == {3}
+
+
+def test_a_request_that_waits_can_be_cancelled(model: LanguageModel) -> None:
+    scheduler = make_scheduler(model)
+    scheduler.add(make_request("abc", model))
+    scheduler.cancel("abc")
+    assert scheduler.is_idle
+    assert scheduler.step() == []
+
+
+def test_the_last_request_can_be_cancelled(model: LanguageModel) -> None:
+    scheduler = make_scheduler(model)
+    scheduler.add(make_request("abc", model))
+    scheduler.step()
+    scheduler.cancel("abc")
+    assert scheduler.is_idle
+    request = various(model)[0]
+    assert tokens(run(scheduler, [request])) == tokens(run(make_scheduler(model), [request]))
+
+
+def test_requests_wait_their_turn(model: LanguageModel) -> None:
+    requests = [make_request(name, model, samples=8) for name in ("abc", "zz", "What?")]
+    first_seen = list(dict.fromkeys(key[0] for key in run(make_scheduler(model), requests)))
+    assert first_seen == ["abc", "zz", "What?"]
+
+
+@pytest.mark.parametrize("settings", [{"token_ids": (5,) * 13}, {"max_new_tokens": 11}, {"keys": tuple(range(9))}])
+def test_what_would_not_fit_alone_is_refused(settings: dict[str, Any], model: LanguageModel) -> None:
+    with pytest.raises(EngineError, match="request abc does not fit"):
+        make_scheduler(model).add(make_request("abc", model, **settings))
+
+
+def test_bfloat16_answers_do_not_depend_on_their_neighbours_but_for_rounding(tmp_path: Path) -> None:
+    model = load_tiny_model(tmp_path).with_compute_dtype(torch.bfloat16)
+    greedy = [replace(request, temperature=0.0, top_p=1.0) for request in various(model)]
+    together = run(make_scheduler(model), greedy)
+    for request in greedy:
+        for key, events in run(make_scheduler(model), [request]).items():
+            assert together[key][0].logprob == pytest.approx(events[0].logprob, abs=0.05)

@@ -104,6 +104,7 @@ def test_a_model_beside_itself_is_no_better(verifine: Command, base: Path, quest
     assert code == 0
     told = f"There is no evidence that {base} differs from {base}: +0.00 (p = 1.000). Of 24 problems, 0 got better"
     assert told in " ".join(out.split())
+    assert out.count(str(base)) >= 2, "a path is not broken, however long it is"
 
 
 def test_two_models_are_asked_the_same_and_one_may_be_better(

@@ -81,7 +81,11 @@ def _tell(comparison: RunComparison) -> None:
 def _say(text: str) -> None:
     """A paragraph that fits the terminal."""
     print()
-    print(textwrap.fill(text, min(_WIDEST, shutil.get_terminal_size().columns), break_on_hyphens=False))
+    print(
+        textwrap.fill(
+            text, min(_WIDEST, shutil.get_terminal_size().columns), break_long_words=False, break_on_hyphens=False
+        )
+    )
 
 
 def _print_table(table: Table, otherwise: str) -> None:

@@ -104,7 +104,7 @@ def _verdict(evaluated: Sequence[ModelEvaluation], width: int) -> Iterator[str]:
     if pairing.conclusion is Conclusion.NO_EVIDENCE:
         verdict = f"There is no evidence that {one} differs from {other}"
     told = f"{verdict}: {describe_difference(pairing)}. {describe_changes(pairing)}."
-    yield from textwrap.wrap(told, width, break_on_hyphens=False)
+    yield from textwrap.wrap(told, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _examples(evaluations: Sequence[Evaluation], width: int) -> Iterator[str]:

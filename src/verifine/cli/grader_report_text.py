@@ -29,7 +29,11 @@ def describe_grader_report(report: GraderReport) -> str:
     """Everything, in lines that fit the terminal."""
     width = min(_WIDEST, shutil.get_terminal_size().columns)
     sentences = [*_probe_sentences(report), *_agreement_sentences(report), *_effort(report)]
-    paragraphs = [line for sentence in sentences for line in textwrap.wrap(sentence, width, break_on_hyphens=False)]
+    paragraphs = [
+        line
+        for sentence in sentences
+        for line in textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False)
+    ]
     title = f"{report.grader.name} ({report.grader.type}) on {report.place}"
     return "\n".join(
         [title, "", *_table(report, width), "", *paragraphs, *_errors(report), *_differences(report, width)]

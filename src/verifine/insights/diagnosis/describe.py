@@ -108,6 +108,8 @@ def _wrapped(text: str, indent: str, width: int) -> list[str]:
     lines = [
         line
         for paragraph in printable.splitlines()
-        for line in textwrap.wrap(paragraph, width, subsequent_indent=indent, break_on_hyphens=False)
+        for line in textwrap.wrap(
+            paragraph, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
     ]
     return lines or [""]

@@ -25,6 +25,7 @@ import table
 import torch
 import vllm_engine
 import weights
+import where_time_goes
 import workloads
 from against_trl import check_same_work, contrast
 from generation import Job
@@ -159,6 +160,26 @@ def test_one_prompt_alone_is_read_once() -> None:
 
 
 @pytest.mark.slow
+def test_operations_are_told_apart_by_what_they_do() -> None:
+    kind_of = where_time_goes.kind_of
+    assert kind_of("aten::mm", [[4, 8], [8, 100]], 100) == "products"
+    assert kind_of("aten::softmax", [[4, 100]], 100) == "vocabulary"
+    assert kind_of("aten::copy_", [[4, 8], [4, 8]], 100) == "copies and casts"
+    assert kind_of("aten::silu", [[4, 8]], 100) == where_time_goes.ELEMENTWISE
+    assert kind_of("aten::empty", [], 100) == "views and allocation"
+
+
+def test_where_time_goes_adds_up(model: LanguageModel) -> None:
+    parts = where_time_goes.profile_step(workloads.SMOKE, model)
+    assert parts.keys() == {"sampling", "update"}
+    for spent in parts.values():
+        assert {"products", "attention", "vocabulary", "Python"} <= {each.kind for each in spent}
+        assert [each.seconds for each in spent] == sorted((each.seconds for each in spent), reverse=True)
+    shown = where_time_goes.describe(parts, "float32")
+    assert "update, float32" in shown
+    assert "products" in shown
+
+
 def test_limits_are_positive_and_shares_follow_from_them(model: LanguageModel) -> None:
     shape = ceilings.Shape.of(model.network.config)
     found, shares = limits.measure_ceilings(shape, limits.SMALL), limits.measure_shares(model, shape, limits.SMALL)

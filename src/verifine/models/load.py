@@ -18,8 +18,8 @@ from verifine.config.memory import Precision
 from verifine.errors import ModelError
 from verifine.models.chat.values import check_syntax, with_values
 from verifine.models.network.attention import IMPLEMENTATION, Heads
-from verifine.models.network.decoder_trunk import make_trunk
-from verifine.models.network.tree import Branch, Tree, grow_tree
+from verifine.models.network.decoder_trunk import make_trunk, probe_tokens, probe_tree
+from verifine.models.network.tree import Tree
 from verifine.models.network.tree_attention import TreeAttention
 from verifine.models.network.trunk import TransformersTrunk, Trunk
 from verifine.models.network.vocabulary import Vocabulary, VocabularyHead, head_weight
@@ -30,7 +30,6 @@ from verifine.types import Json
 Weights = Mapping[str, Tensor]
 """A policy's parameters by name, as the learner gives them to the engine."""
 
-PROBE_TOKENS = 16
 LOGIT_TOLERANCE = 2e-3
 
 TOKENIZER_FILES = (
@@ -187,10 +186,9 @@ def check_attention(network: PreTrainedModel) -> int:
 @torch.no_grad()
 def _probe(network: PreTrainedModel) -> tuple[float, int]:
     """The largest difference of the logits relative to the largest logit, and the bytes per cached token."""
-    vocabulary = head_weight(network).shape[0]
-    probe = tuple((7919 * i + 11) % min(vocabulary, 1000) for i in range(PROBE_TOKENS))
-    half = PROBE_TOKENS // 2
-    tree = grow_tree([Branch(prompt=probe[:half], completions=[probe[half:][::-1], probe[half:]])], network.device)
+    probe = probe_tokens(network)
+    half = len(probe) // 2
+    tree = probe_tree(probe, network.device)
     attention = _MeasuringAttention(tree)
     trunk = TransformersTrunk(network, torch.float32)
     hidden = trunk.hidden_states(tree.token_ids, tree.position_ids, attention)

@@ -71,7 +71,7 @@ def test_long_blocks_are_tiled_with_the_same_result(window: int | None) -> None:
     tree = tree_of([answers])
     heads = draw_heads(tree, 4, 2, window, torch.float64)
     batches = batch_blocks(tree, window, heads.query, 2).batches
-    sizes = [2 * batch.bias.shape[1] * batch.bias.shape[2] for batch in batches]
+    sizes = [batch.bias.shape[2] * batch.bias.shape[3] for batch in batches]
     assert min(sizes) <= DENSE_SCORES < max(sizes), "both ways are taken"
     check_against_plain_attention(tree, heads, 1e-9)
 

@@ -37,7 +37,7 @@ class BlockBatch:
     query_rows: slice
     """Its rows on the axis q, ordered by block, head and query; `key_rows` likewise."""
     key_rows: slice
-    bias: Float[Tensor, "B Q K"]
+    bias: Float[Tensor, "B 1 Q*shared K"]
     """Added to scores: 0 where a query sees a key, else minus infinity. Padding sees everything, to have numbers."""
     is_padding: Bool[Tensor, "B 1 Q*shared"] | None
     """Which queries are none. None: there is no padding."""
@@ -99,7 +99,9 @@ def batch_blocks(tree: Tree, window: int | None, like: Float[Tensor, "Hq T D"], 
             BlockBatch(
                 query_rows=slice(query_start, query_stop),
                 key_rows=slice(key_start, key_stop),
-                bias=_bias(tree, blocks, window, like.new_zeros(len(blocks), queries, keys)),
+                bias=_bias(tree, blocks, window, like.new_zeros(len(blocks), queries, keys)).repeat_interleave(
+                    shared, dim=1
+                )[:, None],
                 is_padding=padded.repeat_interleave(shared, dim=1)[:, None] if bool(padded.any()) else None,
             )
         )

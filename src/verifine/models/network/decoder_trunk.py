@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from verifine.models.network.attention import Attention
 from verifine.models.network.decoder import Decoder, find_decoder
 from verifine.models.network.decoder_layer import Angles, LayerProducts, PackedLayer, run_layer
 from verifine.models.network.projection import can_pack
-from verifine.models.network.tree import Branch, grow_tree
+from verifine.models.network.recompute import recomputing
+from verifine.models.network.tree import Branch, Tree, grow_tree
 from verifine.models.network.tree_attention import TreeAttention
 from verifine.models.network.trunk import TransformersTrunk, Trunk
+from verifine.models.network.vocabulary import head_weight
 
 PROBE_TOKENS = 16
 HIDDEN_TOLERANCE = 2e-3
@@ -40,19 +43,10 @@ class DecoderTrunk:
         *,
         recompute: bool = False,
     ) -> Float[Tensor, "T H"]:
+        hidden, angles = _begin(self._decoder, self._layers, token_ids, position_ids)
+        run = recomputing(run_layer) if recompute else run_layer
         for layer in self._layers:
-            for projection in layer.projections:
-                projection.refresh()
-        hidden: Tensor = self._decoder.embedding(token_ids)
-        angles = _angles(self._decoder, hidden, position_ids)
-        for layer in self._layers:
-            if recompute:
-                # Layers use no random numbers, so the generator's state need not be saved.
-                hidden = checkpoint(
-                    run_layer, layer, hidden, angles, attention, use_reentrant=False, preserve_rng_state=False
-                )
-            else:
-                hidden = run_layer(layer, hidden, angles, attention)
+            hidden = run(layer, hidden, angles, attention)
         normalised: Tensor = self._decoder.norm(hidden)
         return normalised
 
@@ -87,11 +81,7 @@ class PackedTrunk:
         *,
         recompute: bool = False,  # noqa: ARG002 - there is no backward pass
     ) -> Float[Tensor, "T H"]:
-        for layer in self._layers:
-            for projection in layer.projections:
-                projection.refresh()
-        hidden: Tensor = self._decoder.embedding(token_ids)
-        angles = _angles(self._decoder, hidden, position_ids)
+        hidden, angles = _begin(self._decoder, self._layers, token_ids, position_ids)
         for layer in self._layers:
             hidden = layer.run(hidden, angles, attention)
         normalised: Tensor = self._decoder.norm(hidden)
@@ -101,10 +91,20 @@ class PackedTrunk:
         return self
 
 
-def _angles(decoder: Decoder, hidden: Float[Tensor, "T H"], position_ids: Int[Tensor, " T"]) -> Angles:
+def _begin(
+    decoder: Decoder,
+    layers: Sequence[LayerProducts] | Sequence[PackedLayer],
+    token_ids: Int[Tensor, " T"],
+    position_ids: Int[Tensor, " T"],
+) -> tuple[Float[Tensor, "T H"], Angles]:
+    """What goes into the first layer, after the copies of all weights have been made again if these have changed."""
+    for layer in layers:
+        for projection in layer.projections:
+            projection.refresh()
+    hidden: Tensor = decoder.embedding(token_ids)
     cos, sin = decoder.rotary(hidden[None], position_ids[None])
     half = cos.shape[-1] // 2
-    return Angles(cos=cos[0, :, None, :half], sin=sin[0, :, None, :half])
+    return hidden, Angles(cos=cos[0, :, None, :half], sin=sin[0, :, None, :half])
 
 
 def make_trunk(network: PreTrainedModel, dtype: torch.dtype) -> Trunk:
@@ -118,13 +118,22 @@ def make_trunk(network: PreTrainedModel, dtype: torch.dtype) -> Trunk:
     return DecoderTrunk(decoder, dtype)
 
 
+def probe_tokens(network: PreTrainedModel) -> tuple[int, ...]:
+    """Some tokens of a network's vocabulary, always the same."""
+    rows = min(len(head_weight(network)), 1000)
+    return tuple((7919 * i + 11) % rows for i in range(PROBE_TOKENS))
+
+
+def probe_tree(probe: tuple[int, ...], device: torch.device) -> Tree:
+    """A prompt with two completions, the second of which makes `probe` of it."""
+    half = len(probe) // 2
+    return grow_tree([Branch(prompt=probe[:half], completions=[probe[half:][::-1], probe[half:]])], device)
+
+
 @torch.no_grad()
 def _difference(network: PreTrainedModel, decoder: Decoder) -> float:
     """The largest difference from transformers' hidden states, relative to the largest of these."""
-    rows = network.get_input_embeddings().weight.shape[0]
-    probe = tuple((7919 * i + 11) % min(rows, 1000) for i in range(PROBE_TOKENS))
-    half = PROBE_TOKENS // 2
-    tree = grow_tree([Branch(prompt=probe[:half], completions=[probe[half:][::-1], probe[half:]])], network.device)
+    tree = probe_tree(probe_tokens(network), network.device)
     trunks = (DecoderTrunk(decoder, network.dtype), TransformersTrunk(network, network.dtype))
     ours, theirs = (
         trunk.hidden_states(tree.token_ids, tree.position_ids, TreeAttention(tree)).float() for trunk in trunks

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from verifine.models.network.projection import add_product_to
 from verifine.models.network.vocabulary import VocabularyHead
 
 CHUNK_LOGITS = 1 << 23
@@ -82,7 +83,7 @@ class _TokenLogprobs(torch.autograd.Function):
                 grad_logits[chunk] = _grad_logits(logits, targets[rows, None], slope, bend)
             grad_hidden[part] = grad_logits @ weight
             if grad_head is not None:
-                _add_product(grad_head, grad_logits.T, hidden[part])
+                add_product_to(grad_head, grad_logits.T, hidden[part])
         returned = None if grad_head is None or gathered is not None else grad_head.to(parameter.dtype)
         return grad_hidden, returned, None, None, None
 
@@ -96,14 +97,6 @@ def _logits(
     """
     logits = head.without_missing((hidden @ weight.T).to(_exact(hidden.dtype)))
     return logits if temperature == 1 else logits.div_(temperature)
-
-
-def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """`total += left @ right`, with the product in the type of its factors, as in any layer."""
-    if left.dtype == total.dtype:
-        total.addmm_(left, right)
-    else:
-        total.add_(left @ right)
 
 
 def _grad_logits(

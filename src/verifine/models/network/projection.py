@@ -92,6 +92,10 @@ class _Matrices:
     down: Float[Tensor, "r I"]
     up: Float[Tensor, "O r"]
 
+    def add_to(self, result: Float[Tensor, "T O"], rows: Float[Tensor, "T I"]) -> None:
+        """Adds what the adapters make of `rows`."""
+        result.addmm_(rows @ self.down.T, self.up.T)
+
 
 class Projection:
     """One or more linear layers that read the same input. T tokens, I inputs, O outputs of all layers together."""
@@ -127,7 +131,7 @@ class Projection:
     def __call__(self, rows: Float[Tensor, "T I"]) -> Float[Tensor, "T O"]:
         result = self._multiply(rows)
         if (matrices := self._adapters) is not None:
-            result.addmm_(rows @ matrices.down.T, matrices.up.T)
+            matrices.add_to(result, rows)
         return result
 
     def input_gradient(self, incoming: Float[Tensor, "T O"]) -> Float[Tensor, "T I"]:
@@ -230,7 +234,7 @@ class PackedProjection:
     def __call__(self, rows: Float[Tensor, "T I"]) -> Float[Tensor, "T O"]:
         result: Tensor = _multiply_packed(rows, self._weight, self._bias, "none", [], "")
         if self._layers.uses_adapters and self._matrices is not None:
-            result.addmm_(rows @ self._matrices.down.T, self._matrices.up.T)
+            self._matrices.add_to(result, rows)
         return result
 
     @staticmethod
@@ -263,10 +267,18 @@ def add_gradient(parameter: Tensor, gradient: Tensor) -> Tensor | None:
 
 def add_product(parameter: Tensor, left: Tensor, right: Tensor) -> Tensor | None:
     """As `add_gradient`, of a product in the type of its factors."""
-    if parameter.grad is None or parameter.grad.dtype != left.dtype:
-        return add_gradient(parameter, left @ right)
-    parameter.grad.addmm_(left, right)
+    if parameter.grad is None:
+        return (left @ right).to(parameter.dtype)
+    add_product_to(parameter.grad, left, right)
     return None
+
+
+def add_product_to(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """`total += left @ right`, with the product in the type of its factors, as in any layer."""
+    if left.dtype == total.dtype:
+        total.addmm_(left, right)
+    else:
+        total.add_(left @ right)
 
 
 def _consecutive(sizes: Sequence[int]) -> list[slice]:

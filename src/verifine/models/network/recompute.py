@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TypeVar
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
+
+Result = TypeVar("Result")
 
 
 def find_layers(network: nn.Module) -> list[nn.Module]:
@@ -24,7 +27,7 @@ def recomputed_layers(network: nn.Module) -> Iterator[None]:
     """
     layers = find_layers(network)
     for layer in layers:
-        vars(layer)["forward"] = _recomputing(layer.forward)
+        vars(layer)["forward"] = recomputing(layer.forward)
     try:
         yield
     finally:
@@ -33,6 +36,7 @@ def recomputed_layers(network: nn.Module) -> Iterator[None]:
             del vars(layer)["forward"]
 
 
-def _recomputing(forward: Callable[..., object]) -> Callable[..., object]:
+def recomputing(forward: Callable[..., Result]) -> Callable[..., Result]:
+    """The same function of tensors, of which autograd keeps the inputs only."""
     # Layers use no random numbers, so the generator's state need not be saved.
     return partial(checkpoint, forward, use_reentrant=False, preserve_rng_state=False)

@@ -46,7 +46,7 @@ class _AttendBlocks(torch.autograd.Function):
         log_totals = []
         for batch in blocks.batches:
             queries, keys, values = gathered.of_batch(batch)
-            part, log_total = FLASH(queries, keys, values, attn_mask=_mask(batch, queries), scale=scale)
+            part, log_total = FLASH(queries, keys, values, attn_mask=batch.bias, scale=scale)
             attended[batch.query_rows] = part.reshape(-1, attended.shape[1])
             if batch.is_padding is not None:
                 # The backward pass weighs keys by exp(score - log_total), which is then 0.
@@ -103,7 +103,7 @@ class _Gathered(NamedTuple):
 
     def of_batch(self, batch: BlockBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Those of one batch: [B, Hk, Q*shared, D], and [B, Hk, K, D] twice. A token's queries are neighbours."""
-        count, _, keys = batch.bias.shape
+        count, _, _, keys = batch.bias.shape
         size = self.keys.shape[1]
         heads = (batch.key_rows.stop - batch.key_rows.start) // (count * keys)
         return (
@@ -126,8 +126,7 @@ class _BackwardArguments(NamedTuple):
 
 
 def _tiled_gradients(arguments: _BackwardArguments, batch: BlockBatch, scale: float) -> tuple[Tensor, Tensor, Tensor]:
-    mask = _mask(batch, arguments.queries)
-    gradients: tuple[Tensor, Tensor, Tensor] = FLASH_BACKWARD(*arguments, 0.0, False, attn_mask=mask, scale=scale)
+    gradients: tuple[Tensor, Tensor, Tensor] = FLASH_BACKWARD(*arguments, 0.0, False, attn_mask=batch.bias, scale=scale)
     return gradients
 
 
@@ -140,14 +139,9 @@ def _dense_gradients(arguments: _BackwardArguments, batch: BlockBatch, scale: fl
     exact = log_total.dtype
     exact_incoming = incoming.to(exact)
     weights = torch.matmul(queries.to(exact, copy=True).mul_(scale), keys.to(exact).transpose(-1, -2))
-    weights.add_(_mask(batch, queries)).sub_(log_total[..., None]).exp_()
+    weights.add_(batch.bias).sub_(log_total[..., None]).exp_()
     grad_values = weights.to(values.dtype).transpose(-1, -2) @ incoming
     slope = torch.matmul(exact_incoming, values.to(exact).transpose(-1, -2))
     slope.sub_((exact_incoming * outgoing).sum(dim=-1, keepdim=True)).mul_(weights)
     slope = slope.to(keys.dtype)
     return (slope @ keys).mul_(scale), (slope.transpose(-1, -2) @ queries).mul_(scale), grad_values
-
-
-def _mask(batch: BlockBatch, queries: Float[Tensor, "B Hk Q D"]) -> Float[Tensor, "B 1 Q K"]:
-    shared = queries.shape[2] // batch.bias.shape[1]
-    return batch.bias.repeat_interleave(shared, dim=1)[:, None]

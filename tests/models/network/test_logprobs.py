@@ -41,7 +41,7 @@ def test_gradients_are_those_of_the_whole_softmax() -> None:
 @pytest.mark.parametrize("chunk", [1, 2, 100])
 def test_gradients_of_both_outputs_agree_with_finite_differences(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     hidden, head, targets = inputs(torch.float64)
-    monkeypatch.setattr(module, "CHUNK_LOGITS", chunk * head.shape[0])
+    monkeypatch.setattr(module, "BLOCK_LOGITS", chunk * head.shape[0] // torch.get_num_threads())
     leaves = hidden.requires_grad_(), head.requires_grad_()
     assert torch.autograd.gradcheck(lambda h, w: token_logprobs(h, VocabularyHead(weight=w), targets, 0.7), leaves)
     assert torch.autograd.gradcheck(lambda h, w: token_logprobs(h, VocabularyHead(weight=w), targets, 0.7)[1], leaves)
@@ -58,6 +58,6 @@ def test_a_frozen_head_gets_no_gradient() -> None:
 def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden, head, targets = inputs(torch.float32)
     whole, _ = token_logprobs(hidden, VocabularyHead(weight=head), targets, 1.0)
-    monkeypatch.setattr(module, "CHUNK_LOGITS", 2 * head.shape[0])
+    monkeypatch.setattr(module, "BLOCK_LOGITS", 2 * head.shape[0] // torch.get_num_threads())
     chunked, _ = token_logprobs(hidden, VocabularyHead(weight=head), targets, 1.0)
     torch.testing.assert_close(chunked, whole)

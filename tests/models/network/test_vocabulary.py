@@ -50,7 +50,7 @@ def test_a_vocabulary_without_gaps_lacks_only_what_is_beyond_it() -> None:
 def test_log_probabilities_are_those_of_a_head_without_the_missing_rows(
     temperature: float, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CHUNK_LOGITS", chunk * ROWS)
+    monkeypatch.setattr(module, "BLOCK_LOGITS", chunk * ROWS // torch.get_num_threads())
     hidden, weight = inputs()
     found = token_logprobs(hidden, head_of(weight), torch.tensor(TARGETS), temperature)
     expected = token_logprobs(hidden, VocabularyHead(weight=weight[KNOWN]), torch.tensor(PLACES), temperature)

@@ -11,11 +11,14 @@ from torch import Tensor
 from verifine.models.network.projection import add_product_to
 from verifine.models.network.vocabulary import VocabularyHead
 
-CHUNK_LOGITS = 1 << 23
-"""Logits computed at a time: 32 MiB in float32."""
+PART_BYTES = 1 << 27
+"""What the logits that one product gives take. Fewer rows would read and write the whole matrix for little."""
 
-GRADIENT_BYTES = 1 << 27
-"""What the gradients of logits that are multiplied at a time take."""
+BLOCK_LOGITS = 1 << 18
+"""Logits of a block for each thread of a processor: a few rows, which stay in its cache from operation to operation."""
+
+ACCELERATOR_BLOCK_LOGITS = 1 << 23
+"""Where starting an operation costs more than reading memory."""
 
 
 def token_logprobs(
@@ -27,7 +30,7 @@ def token_logprobs(
     """The log-probability of each target token, and the entropy of its distribution.
 
     The distribution is `softmax(logits / temperature)` over the ids with a token, in float32 or better. Matrix products
-    are computed in the type of `hidden`. Logits are computed in chunks, and again in the backward pass.
+    are computed in the type of `hidden`. Logits are computed in parts, and again in the backward pass.
     """
     logprobs, entropy = _TokenLogprobs.apply(  # type: ignore[no-untyped-call]
         hidden, head.weight, targets, temperature, head
@@ -40,17 +43,20 @@ class _TokenLogprobs(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, parameter: Tensor, targets: Tensor, temperature: float, head: VocabularyHead
     ) -> tuple[Tensor, Tensor]:
-        weight, exact = parameter.to(hidden.dtype), _exact(hidden.dtype)
-        logprobs = torch.empty(len(targets), dtype=exact, device=hidden.device)
-        entropy = torch.empty_like(logprobs)
-        for rows in _chunks(len(targets), len(weight)):
-            logits = _logits(hidden[rows], weight, head, temperature)
-            probabilities = torch.softmax(logits, dim=-1)
-            highest, likeliest = probabilities.max(dim=-1, keepdim=True)
-            log_total = logits.gather(1, likeliest) - highest.log()
-            logprobs[rows] = (logits.gather(1, targets[rows, None]) - log_total).squeeze(1)
-            entropy[rows] = log_total.squeeze(1) - torch.bmm(probabilities[:, None], logits[..., None]).flatten()
-        ctx.save_for_backward(hidden, targets)
+        weight = parameter.to(hidden.dtype)
+        logprobs = torch.empty(len(targets), dtype=_exact(hidden.dtype), device=hidden.device)
+        entropy, log_totals = torch.empty_like(logprobs), torch.empty_like(logprobs)
+        for part in _parts(hidden, weight):
+            products = hidden[part] @ weight.T
+            for block in _blocks(products):
+                rows = _within(part, block)
+                logits = _logits(products[block], head, temperature)
+                probabilities = torch.softmax(logits, dim=-1)
+                # The log-total from the likeliest token's logit and probability: `logsumexp` takes ten times as long.
+                log_totals[rows] = logits.amax(dim=-1) - probabilities.amax(dim=-1).log()
+                logprobs[rows] = logits.gather(1, targets[rows, None]).squeeze(1) - log_totals[rows]
+                entropy[rows] = log_totals[rows] - torch.linalg.vecdot(probabilities, logits)
+        ctx.save_for_backward(hidden, targets, log_totals, entropy)
         ctx.head = head  # with the parameter itself, because the backward pass adds to its gradient
         ctx.temperature = temperature
         ctx.set_materialize_grads(False)
@@ -61,7 +67,7 @@ class _TokenLogprobs(torch.autograd.Function):
         ctx: Any, grad_logprobs: Tensor | None, grad_entropy: Tensor | None
     ) -> tuple[Tensor, Tensor | None, None, None, None]:
         """An incoming gradient is None if that output was not used; a returned one is None if it is not needed."""
-        hidden, targets = ctx.saved_tensors
+        hidden, targets, log_totals, entropy = ctx.saved_tensors
         head, parameter = ctx.head, ctx.head.weight
         weight = parameter.to(hidden.dtype)
         grad_hidden = torch.empty_like(hidden)
@@ -70,50 +76,47 @@ class _TokenLogprobs(torch.autograd.Function):
         grad_head = None
         if ctx.needs_input_grad[1]:
             grad_head = torch.zeros_like(parameter, dtype=_exact(hidden.dtype)) if gathered is None else gathered
-        # The products are of several chunks at a time: fewer rows would read and write the whole matrix for little.
-        for part in _parts(len(targets), len(weight), hidden.element_size()):
-            grad_logits = hidden.new_empty(part.stop - part.start, len(weight))
-            for chunk in _chunks(len(grad_logits), len(weight)):
-                rows = slice(part.start + chunk.start, part.start + chunk.stop)
-                logits = _logits(hidden[rows], weight, head, ctx.temperature)
+        for part in _parts(hidden, weight):
+            products = hidden[part] @ weight.T  # which become their own gradients, a block at a time
+            for block in _blocks(products):
+                rows = _within(part, block)
                 slope, bend = (
                     None if grad is None else grad[rows, None] / ctx.temperature
                     for grad in (grad_logprobs, grad_entropy)
                 )
-                grad_logits[chunk] = _grad_logits(logits, targets[rows, None], slope, bend)
-            grad_hidden[part] = grad_logits @ weight
+                logits = _logits(products[block], head, ctx.temperature)
+                middle = (log_totals[rows] - entropy[rows])[:, None]
+                products[block] = _grad_logits(logits, middle, targets[rows, None], slope, bend)
+            grad_hidden[part] = products @ weight
             if grad_head is not None:
-                add_product_to(grad_head, grad_logits.T, hidden[part])
+                add_product_to(grad_head, products.T, hidden[part])
         returned = None if grad_head is None or gathered is not None else grad_head.to(parameter.dtype)
         return grad_hidden, returned, None, None, None
 
 
-def _logits(
-    hidden: Float[Tensor, "R H"], weight: Float[Tensor, "V H"], head: VocabularyHead, temperature: float
-) -> Float[Tensor, "R V"]:
-    """In float32 or better. Rows are as long as the vocabulary, so there are as few operations as possible.
-
-    `weight` is that of `head` in the type of `hidden`.
-    """
-    logits = head.without_missing((hidden @ weight.T).to(_exact(hidden.dtype)))
+def _logits(products: Float[Tensor, "R V"], head: VocabularyHead, temperature: float) -> Float[Tensor, "R V"]:
+    """A copy of `products` in float32 or better. Rows are as long as the vocabulary, so there are few operations."""
+    logits = head.without_missing(products.to(_exact(products.dtype), copy=True))
     return logits if temperature == 1 else logits.div_(temperature)
 
 
 def _grad_logits(
     logits: Float[Tensor, "R V"],
+    middle: Float[Tensor, "R 1"],
     targets: Int[Tensor, "R 1"],
     slope: Float[Tensor, "R 1"] | None,
     bend: Float[Tensor, "R 1"] | None,
 ) -> Float[Tensor, "R V"]:
-    """The gradient of slope * logprob + bend * entropy: slope (one_hot - p) - bend p (log p + entropy)."""
+    """The gradient of slope * logprob + bend * entropy: slope (one_hot - p) - bend p (log p + entropy).
+
+    `middle` is the mean of the logits under p, so that logit - middle is log p + entropy. `logits` are overwritten.
+    """
     probabilities = torch.softmax(logits, dim=-1)
-    slope = torch.zeros_like(logits[:, :1]) if slope is None else slope
+    slope = torch.zeros_like(middle) if slope is None else slope
     if bend is None:
         grad_logits = probabilities.mul_(-slope)
     else:
-        log_probabilities = torch.log_softmax(logits, dim=-1)
-        entropy = -(probabilities * log_probabilities).sum(dim=-1, keepdim=True)
-        grad_logits = probabilities.mul_(log_probabilities.add_(entropy).mul_(-bend).sub_(slope))
+        grad_logits = logits.sub_(middle).mul_(-bend).sub_(slope).mul_(probabilities)
     return grad_logits.scatter_add_(1, targets, slope)
 
 
@@ -122,13 +125,21 @@ def _exact(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _chunks(length: int, vocabulary: int) -> list[slice]:
-    return _slices(length, max(CHUNK_LOGITS // vocabulary, 1))
+def _parts(hidden: Float[Tensor, "N H"], weight: Float[Tensor, "V H"]) -> list[slice]:
+    return _slices(len(hidden), PART_BYTES // (len(weight) * hidden.element_size()))
 
 
-def _parts(length: int, vocabulary: int, element_bytes: int) -> list[slice]:
-    return _slices(length, max(GRADIENT_BYTES // (vocabulary * element_bytes), 1))
+def _blocks(products: Float[Tensor, "R V"]) -> list[slice]:
+    is_processor = products.device.type == "cpu"
+    logits = BLOCK_LOGITS * torch.get_num_threads() if is_processor else ACCELERATOR_BLOCK_LOGITS
+    return _slices(len(products), logits // products.shape[1])
+
+
+def _within(part: slice, block: slice) -> slice:
+    """The rows of a block of a part, on the whole axis."""
+    return slice(part.start + block.start, part.start + block.stop)
 
 
 def _slices(length: int, size: int) -> list[slice]:
+    size = max(size, 1)
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]

@@ -59,6 +59,16 @@ class RolloutBatch:
         """Action tokens that were sampled."""
         return int(self.lengths().sum())
 
+    def sampled_entropy(self) -> float | None:
+        """An estimate of the policy's entropy, in nats a token: the mean of -log p over all tokens that were sampled.
+
+        Unbiased for tokens as they are visited, and known without an update. None: no token was sampled.
+        """
+        rollouts = [rollout for group in self.groups for rollout in group.rollouts]
+        if self.tokens == 0:
+            return None
+        return -sum(sum(rollout.behaviour_logprobs) for rollout in rollouts) / self.tokens
+
     def lengths(self) -> Int[Tensor, "P G"]:
         return self._of_rollouts(lambda rollout: len(rollout.token_ids))
 

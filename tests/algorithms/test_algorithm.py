@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import get_args
 
 import pytest
+import torch
 
 from verifine.algorithms import (
     CriticEstimator,
@@ -107,6 +108,19 @@ def test_scaling_takes_the_place_of_the_rows_own() -> None:
     assert PLAIN.decided(RECIPES["grpo"]).scaling == "std"
     assert PLAIN.decided(RECIPES["dr_grpo"]).scaling == "none"
     assert PLAIN.decided(RECIPES["ppo"]).scaling is None
+
+
+def test_a_batch_baseline_makes_decided_groups_teach() -> None:
+    rewards = torch.tensor([[1.0, 1.0], [0.0, 0.0], [1.0, 0.0]])
+    valid = torch.ones_like(rewards, dtype=torch.bool)
+    plain = build_algorithm(AlgorithmConfig(name="dr_grpo"), PLAIN).estimator
+    mixed = build_algorithm(AlgorithmConfig(name="dr_grpo"), RewardConfig(batch_baseline=0.5)).estimator
+    assert not plain.has_signal(rewards[:2], valid[:2])
+    assert mixed.has_signal(rewards[:2], valid[:2])
+    assert not mixed.has_signal(rewards[:1], valid[:1])
+    assert isinstance(mixed, GroupEstimator)
+    # Their baselines are half of the group's mean and half of 0.5, the batch's.
+    assert mixed.advantages(rewards, valid).tolist() == [[0.25, 0.25], [-0.25, -0.25], [0.5, -0.5]]
 
 
 def test_the_critics_settings_reach_advantages_and_loss() -> None:

@@ -18,7 +18,7 @@ import verifine.algorithms
 from verifine import algorithms
 from verifine.algorithms.algorithm import Algorithm, build_algorithm, default_algorithm
 from verifine.config import AlgorithmConfig, RewardConfig
-from verifine.config.recipes import RECIPES
+from verifine.config.recipes import RECIPES, Scaling
 from verifine.testing import oracle, oracle_batch, oracle_rows
 from verifine.testing.conformance import work_out
 from verifine.testing.oracle_batch import NaiveRollout, random_prompts
@@ -76,6 +76,7 @@ class Step:
             "high": random.choice([0.2, 0.28]),
             "dual": random.choice([None, 3.0]),
             "clip": 0.2,
+            "batch_share": random.choice([0.0, 0.3, 1.0]),
             "cap": random.choice([1.2, 2.0]),
             "epsilon": random.choice([1e-4, 1e-8]),
         }
@@ -196,6 +197,8 @@ def random_settings(name: str, random: Random) -> NaiveSettings:
     settings = default_settings(name, MAX_TOKENS)
     if random.random() < 0.2:
         return settings
+    scalings: list[Scaling | None] = [None, "none", "std", "batch"]
+    scaling = random.choice(scalings) if RECIPES[name].scaling is not None else None
     return replace(
         settings,
         low=random.choice([settings.low, 0.1]),
@@ -207,7 +210,8 @@ def random_settings(name: str, random: Random) -> NaiveSettings:
         overlong_share=random.choice([0.0, 0.2, 0.5, 1.0]),
         format_gate=random.random() < 0.3,
         drop_truncated=random.random() < 0.5,
-        scaling=random.choice([None, "none", "std", "batch"]) if RECIPES[name].scaling is not None else None,
+        scaling=scaling,
+        batch_baseline=random.choice([0.0, 0.5, 1.0]) if scaling in ("none", "batch") else 0.0,
         gamma=random.choice([1.0, 0.9]) if name == "ppo" else 1.0,
         lam=random.choice([1.0, 0.95]),
         value_clip=random.choice([0.2, 1.0]),
@@ -240,6 +244,7 @@ def configured(name: str, settings: NaiveSettings) -> Algorithm:
         "format_gate": settings.format_gate,
         "overlong_share": settings.overlong_share,
         "scaling": settings.scaling,
+        "batch_baseline": settings.batch_baseline,
     }
     return build_algorithm(AlgorithmConfig.model_validate(config), RewardConfig.model_validate(reward))
 

@@ -107,6 +107,18 @@ def test_permuting_prompts_and_rollouts_permutes_advantages(
     torch.testing.assert_close(permuted, estimate(rewards, valid)[prompts, rollouts], rtol=1e-12, atol=1e-13)
 
 
+@given(batch=rewards_and_validity)
+def test_the_whole_batchs_mean_as_baseline_leaves_nothing_over_and_moves_a_group_of_equal_rewards(
+    batch: tuple[Tensor, Tensor],
+) -> None:
+    rewards, valid = batch
+    advantages = group_centered(rewards, valid, batch_share=1.0)
+    torch.testing.assert_close(advantages.sum(), torch.zeros((), dtype=rewards.dtype), rtol=0, atol=1e-12)
+    if valid.any():
+        expected = torch.where(valid, rewards - rewards[valid].mean(), torch.zeros_like(rewards))
+        torch.testing.assert_close(advantages, expected, rtol=1e-12, atol=1e-13)
+
+
 @pytest.mark.parametrize("estimate", ESTIMATORS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @given(value=st.floats(-1e6, 1e6, width=32), size=st.integers(1, 9), is_valid=st.lists(st.booleans(), min_size=9))

@@ -9,7 +9,7 @@ APPLIED, NO_SIGNAL, NOT_FINITE = UpdateOutcome.APPLIED, UpdateOutcome.NO_SIGNAL,
 
 
 def after(*steps: tuple[UpdateOutcome, ...]) -> HealthCounters:
-    return reduce(lambda health, outcomes: health.note(outcomes), steps, HealthCounters())
+    return reduce(lambda health, outcomes: health.note(outcomes, has_signal=True), steps, HealthCounters())
 
 
 def test_steps_without_signal_in_a_row_are_too_many_at_the_limit() -> None:
@@ -24,6 +24,10 @@ def test_a_step_without_an_update_is_one_without_signal() -> None:
 def test_an_update_starts_the_count_of_silent_steps_again() -> None:
     assert after((NO_SIGNAL,), (NO_SIGNAL, APPLIED)).silent_steps == 0
     assert after((NO_SIGNAL,), (NOT_FINITE,)).silent_steps == 0
+
+
+def test_an_update_that_rewards_had_no_part_in_is_a_silent_step() -> None:
+    assert HealthCounters(silent_steps=2).note((APPLIED,), has_signal=False).silent_steps == 3
 
 
 def test_updates_that_are_not_finite_are_counted_across_steps() -> None:

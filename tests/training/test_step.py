@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from verifine.batch import Batch, Estimates
+from verifine.config import EntropyControlConfig
 from verifine.config.recipes import RECIPES
 from verifine.errors import GraderError
 from verifine.graders import callable_grader
@@ -105,6 +106,35 @@ def test_the_overlong_penalty_and_dropping_reach_the_batch() -> None:
     hard = replace(trainer.algorithm, drops_truncated=True)
     train_step(replace(trainer, algorithm=hard, sampling=replace(trainer.sampling, max_new_tokens=4)), Progress())
     assert learner.training_batches[1].batch.valid.tolist() == [[True, True, False, False]] * 3
+
+
+def test_a_step_without_signal_still_learns_from_an_entropy_bonus() -> None:
+    trainer, _, learner = scripted_trainer(lambda prompt, _sample: str(prompt.item["want"]))
+    silent = train_step(trainer, Progress())
+    assert (silent.training_batch, silent.has_signal, learner.training_batches) == (None, False, [])
+    loss = replace(trainer.algorithm.loss, entropy_bonus=0.1)
+    result = train_step(replace(trainer, algorithm=replace(trainer.algorithm, loss=loss)), Progress())
+    assert not result.has_signal
+    (training_batch,) = learner.training_batches
+    assert len(training_batch.batch.tokens) > 0
+    assert training_batch.advantages.advantages.count_nonzero() == 0
+
+
+def test_the_entropy_controller_goes_on_from_step_to_step() -> None:
+    trainer, _, learner = scripted_trainer(right_when_even)
+    control = EntropyControlConfig(target=2.0, start_steps=1, step=0.5, highest=0.7)
+    held = replace(trainer, algorithm=replace(trainer.algorithm, entropy_control=control))
+    progress, bonuses = Progress(), []
+    for _ in range(4):
+        result = train_step(held, progress)
+        progress = result.progress
+        bonuses.append(result.report.metrics["entropy_control/bonus"])
+    # The scripted answers stay as likely as they are, so the entropy stays under twice its start.
+    assert bonuses == [0.0, 0.0, 0.5, 0.7]
+    assert [loss.entropy_bonus for loss in learner.losses] == bonuses
+    entropy = result.rollouts.sampled_entropy()
+    assert entropy is not None
+    assert result.report.metrics["entropy_control/target"] == pytest.approx(2 * entropy)
 
 
 def test_several_updates_a_step_go_over_the_batch_in_shuffled_parts() -> None:

@@ -34,7 +34,7 @@ def test_updates_become_one_row_of_averages_extremes_and_last_states() -> None:
 
 def test_a_step_without_an_update_skips_one() -> None:
     trainer, _, learner = scripted_trainer(right_when_even)
-    updates = make_updates(trainer, None, (0, 1))
+    updates = make_updates(trainer, None, trainer.algorithm.loss, (0, 1))
     assert (updates.outcomes, updates.tokens, learner.training_batches) == ((), None, [])
     assert updates.metrics == {"updates": 0.0, "update_skipped": 1.0}
 

@@ -30,16 +30,23 @@ def group_normalized(
     return torch.where(counts >= 2, advantages, torch.zeros_like(advantages))
 
 
-def group_centered(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> Float[Tensor, "P G"]:
+def group_centered(
+    rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"], batch_share: float = 0.0
+) -> Float[Tensor, "P G"]:
     """Each reward minus the mean of its group's valid rewards (Dr. GRPO, arXiv:2503.20783).
 
-    A group of equal rewards gets exactly 0, whatever rounding does to its mean.
+    With a `batch_share` s the baseline is (1 - s) times the group's mean plus s times the mean of all valid rewards: a
+    group that is all wrong is then pushed down and one that is all right up, where the group's own mean moves neither.
+    Rewards that are all equal get exactly 0, whatever rounding does to their mean.
     """
     kept = torch.where(valid, rewards, torch.zeros_like(rewards))
     counts = valid.sum(dim=1, keepdim=True).clamp(min=1)
     mean = kept.sum(dim=1, keepdim=True) / counts
     centered = torch.where(valid, rewards - mean, torch.zeros_like(rewards))
-    return torch.where(rewards_differ(rewards, valid)[:, None], centered, torch.zeros_like(centered))
+    centered = torch.where(rewards_differ(rewards, valid)[:, None], centered, torch.zeros_like(centered))
+    if batch_share == 0 or not differ_anywhere(rewards, valid):
+        return centered
+    return torch.where(valid, centered + batch_share * (mean - kept.sum() / valid.sum()), torch.zeros_like(centered))
 
 
 def rewards_differ(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> Bool[Tensor, " P"]:
@@ -50,17 +57,22 @@ def rewards_differ(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) ->
     return highest > lowest
 
 
+def differ_anywhere(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> bool:
+    """Whether any two valid rewards of the batch differ, as if all were of one group."""
+    return rewards.numel() > 0 and bool(rewards_differ(rewards.reshape(1, -1), valid.reshape(1, -1)).any())
+
+
 def batch_scaled(
-    rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"], epsilon: float = 1e-4
+    rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"], epsilon: float = 1e-4, batch_share: float = 0.0
 ) -> Float[Tensor, "P G"]:
-    """Each reward minus its group's mean, divided by the standard deviation of the whole batch (arXiv:2508.08221, 4.1).
+    """`group_centered`, divided by the standard deviation of the whole batch (arXiv:2508.08221, 4.1).
 
     The standard deviation is the unbiased one (n - 1) of all valid rewards, so that of an easy group does not inflate
     its advantages.
     """
     kept = rewards[valid]
     spread = kept.std() if len(kept) > 1 else torch.zeros((), dtype=rewards.dtype, device=rewards.device)
-    return group_centered(rewards, valid) / (spread + epsilon)
+    return group_centered(rewards, valid, batch_share) / (spread + epsilon)
 
 
 def leave_one_out(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> Float[Tensor, "P G"]:
@@ -118,7 +130,7 @@ def ends_rollout(row: Int[Tensor, " N"]) -> Bool[Tensor, " N"]:
     return is_last
 
 
-GroupAdvantages = Callable[[Tensor, Tensor], Tensor]
+GroupAdvantages = Callable[..., Tensor]
 """rewards[P, G], valid[P, G] -> advantages[P, G]"""
 
 GROUP_ADVANTAGES: Mapping[AdvantageName, GroupAdvantages] = {

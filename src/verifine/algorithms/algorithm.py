@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from verifine.algorithms.advantages import GROUP_ADVANTAGES
+from verifine.algorithms.entropy_control import EntropyState
 from verifine.algorithms.estimators import AdvantageEstimator, CriticEstimator, GroupEstimator, ReturnEstimator
 from verifine.algorithms.kl import k1
 from verifine.algorithms.loss import KL, Loss, ValueTerm
 from verifine.algorithms.loss_inputs import Clip
 from verifine.algorithms.shaping import GROUP_FILTERS, drop_truncated, format_gate, overlong_penalty
 from verifine.batch import Advantages, Batch, Estimates, RolloutBatch
-from verifine.config import AlgorithmConfig, CriticConfig, RewardConfig
-from verifine.config.recipes import SCALINGS, Recipe, Scaling, SurrogateName
+from verifine.config import AlgorithmConfig, CriticConfig, EntropyControlConfig, RewardConfig
+from verifine.config.recipes import SCALINGS, Recipe, SurrogateName
 
 NO_LOWER_BOUND = 1.0
 """A ratio is never below 0, so this lower clip bounds nothing."""
@@ -33,6 +35,8 @@ class Algorithm:
     drops_truncated: bool
     gates_format: bool
     """Whether an answer in the wrong format earns nothing."""
+    entropy_control: EntropyControlConfig | None = None
+    """None: the entropy bonus is a constant of `loss`."""
 
     def shape(self, rollouts: RolloutBatch, max_tokens: int) -> RolloutBatch:
         """Scores become rewards, and it is decided which rollouts count and which groups are kept."""
@@ -50,6 +54,10 @@ class Algorithm:
     def advantages(self, batch: Batch, estimates: Estimates) -> Advantages:
         """What each token of a step did for the reward."""
         return self.estimator(batch, estimates, self._penalty(estimates))
+
+    def loss_of_step(self, entropy: EntropyState) -> Loss:
+        """What a step minimises, with the entropy bonus that the controller has come to."""
+        return self.loss if self.entropy_control is None else replace(self.loss, entropy_bonus=entropy.bonus)
 
     @property
     def needs_reference(self) -> bool:
@@ -80,11 +88,12 @@ def build_algorithm(config: AlgorithmConfig, reward: RewardConfig) -> Algorithm:
     critic = (config.critic or CriticConfig()) if row.has_critic else None
     return Algorithm(
         recipe=row,
-        estimator=_estimator(row, critic, shaping.scaling),
+        estimator=_estimator(row, critic, shaping),
         loss=_loss(config, critic),
         overlong_share=shaping.overlong_share,
         drops_truncated=config.drop_truncated,
         gates_format=reward.format_gate,
+        entropy_control=config.entropy_control,
     )
 
 
@@ -93,13 +102,15 @@ def default_algorithm(name: str) -> Algorithm:
     return build_algorithm(AlgorithmConfig(name=name), RewardConfig())
 
 
-def _estimator(row: Recipe, critic: CriticConfig | None, scaling: Scaling | None) -> AdvantageEstimator:
+def _estimator(row: Recipe, critic: CriticConfig | None, shaping: RewardConfig) -> AdvantageEstimator:
     if critic is not None:
         return CriticEstimator(gamma=critic.gamma, lam=critic.lam)
     if row.advantage == "returns_to_go":
         return ReturnEstimator()
-    advantage = row.advantage if scaling is None else SCALINGS[scaling]
-    return GroupEstimator(advantages=GROUP_ADVANTAGES[advantage], whitens=row.whitens)
+    advantages = GROUP_ADVANTAGES[row.advantage if shaping.scaling is None else SCALINGS[shaping.scaling]]
+    if shaping.batch_baseline:
+        advantages = partial(advantages, batch_share=shaping.batch_baseline)
+    return GroupEstimator(advantages=advantages, whitens=row.whitens)
 
 
 def _loss(config: AlgorithmConfig, critic: CriticConfig | None) -> Loss:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from verifine.algorithms.advantages import GroupAdvantages, gae, returns_to_go, rewards_differ, whitened
+from verifine.algorithms.advantages import GroupAdvantages, differ_anywhere, gae, returns_to_go, whitened
 from verifine.algorithms.shaping import on_last_token
 from verifine.batch import Advantages, Batch, Estimates
 
@@ -43,7 +43,7 @@ class GroupEstimator:
         return Advantages(advantages=whitened(advantages) if self.whitens else advantages)
 
     def has_signal(self, rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> bool:
-        return bool(rewards_differ(rewards, valid).any())
+        return bool((self.advantages(rewards, valid) != 0).any())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class ReturnEstimator:
         return Advantages(advantages=whitened(returns))
 
     def has_signal(self, rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> bool:
-        return _differ_anywhere(rewards, valid)
+        return differ_anywhere(rewards, valid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +75,10 @@ class CriticEstimator:
         return Advantages(advantages=whitened(advantages), returns=returns)
 
     def has_signal(self, rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> bool:
-        return _differ_anywhere(rewards, valid)
+        return differ_anywhere(rewards, valid)
 
 
 def _token_rewards(batch: Batch, penalty: Float[Tensor, " N"] | None) -> Float[Tensor, " N"]:
     """The reward at the last token, less the penalty at every token."""
     rewards = on_last_token(batch.rewards, batch.row)
     return rewards if penalty is None else rewards - penalty.to(rewards.dtype)
-
-
-def _differ_anywhere(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> bool:
-    """Whether any two answers of the step have different rewards, as if all were one group."""
-    return rewards.numel() > 0 and bool(rewards_differ(rewards.reshape(1, -1), valid.reshape(1, -1)).any())

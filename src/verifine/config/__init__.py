@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from verifine.config.algorithm import AlgorithmConfig, CriticConfig, RewardConfig
+from verifine.config.algorithm import AlgorithmConfig, CriticConfig, EntropyControlConfig, RewardConfig
 from verifine.config.engine import EngineConfig, NativeEngineConfig
 from verifine.config.evaluation import EvaluationConfig
 from verifine.config.graders import GRADER_PRESETS, REWARD_TYPES, AnyGrader, GraderConfig
@@ -28,6 +28,7 @@ __all__ = [
     "DataConfig",
     "EmbedderConfig",
     "EngineConfig",
+    "EntropyControlConfig",
     "EvaluationConfig",
     "GraderConfig",
     "GradingConfig",

@@ -54,6 +54,22 @@ class CriticConfig(Schema):
     coefficient: float = Field(default=0.5, gt=0, description="Weight of the critic's loss.")
 
 
+class EntropyControlConfig(Schema):
+    """An entropy bonus that is raised while the policy is more decided than it should be, and lowered while it is not.
+
+    The entropy is estimated from the answers: the mean of -log p over their tokens, which needs no update to be known.
+    """
+
+    target: float = Field(
+        default=0.5,
+        gt=0,
+        description="The entropy a token that is held, as a share of what it was in the first `start_steps` steps.",
+    )
+    start_steps: int = Field(default=5, ge=1, description="Steps from which the start's entropy is taken.")
+    step: float = Field(default=0.005, gt=0, description="What the bonus is raised or lowered by after each step.")
+    highest: float = Field(default=0.05, gt=0, description="The bonus does not rise above this.")
+
+
 class AlgorithmConfig(Schema):
     """How rewards become a gradient. What is null is taken from the algorithm's row in `config.recipes`."""
 
@@ -83,6 +99,11 @@ class AlgorithmConfig(Schema):
     )
     entropy_bonus: float = Field(
         default=0.0, ge=0, description="Weight of the policy's entropy in the loss: keeps it undecided for longer."
+    )
+    entropy_control: EntropyControlConfig | None = Field(
+        default=None,
+        description="In place of a fixed entropy_bonus, one that holds the entropy at a target; `entropy_control: {}` "
+        "takes the defaults, null has none.",
     )
     epochs: int = Field(default=1, ge=1, description="How often a step goes over its batch.")
     mini_batches: int = Field(
@@ -138,6 +159,12 @@ class AlgorithmConfig(Schema):
             raise ValueError(f"`clip_low` means nothing to {self.name}, which bounds ratios from above only; remove it")
         return self
 
+    @model_validator(mode="after")
+    def _one_entropy_bonus(self) -> Self:
+        if self.entropy_bonus and self.entropy_control is not None:
+            raise ValueError("give either `entropy_bonus` (fixed) or `entropy_control` (as large as needed), not both")
+        return self
+
     def decided(self) -> AlgorithmConfig:
         """The same algorithm, with what its row decides written out."""
         row = self.recipe
@@ -167,6 +194,14 @@ class RewardConfig(Schema):
         default=None,
         description="What an advantage is divided by: none: nothing; std: the standard deviation of its group; batch: "
         f"that of the whole step. null: the algorithm's own. For {_WITH_SCALING}.",
+    )
+    batch_baseline: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the whole step's mean reward in what an answer is compared with; the rest is its "
+        "group's mean. Above 0, groups whose answers are all wrong, or all right, teach as well, so every group costs "
+        "an update's time. Needs a `scaling` of none or batch.",
     )
 
     def decided(self, row: Recipe) -> RewardConfig:

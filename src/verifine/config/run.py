@@ -278,6 +278,19 @@ class RunConfig(Schema):
         return self
 
     @model_validator(mode="after")
+    def _batch_baseline_has_a_place(self) -> Self:
+        if self.reward.batch_baseline and self.reward.decided(self.algorithm.recipe).scaling not in ("none", "batch"):
+            wish = (
+                "set reward.scaling to batch"
+                if self.algorithm.recipe.scaling is not None
+                else f"{self.algorithm.name} has a baseline of its own; remove it"
+            )
+            raise ValueError(
+                f"`reward.batch_baseline` needs rewards that are not divided by their group's spread; {wish}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _batch_can_be_split(self) -> Self:
         prompts = self.sampling.prompts_per_step
         if self.algorithm.mini_batches > prompts:

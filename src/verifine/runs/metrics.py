@@ -63,6 +63,14 @@ _CATALOGUE = (
         meaning="How undecided the model is about a token it learns from; near 0 it repeats itself.",
         unit="nats",
     ),
+    Metric(
+        name="entropy_control/bonus", meaning="Weight of the entropy in the step's loss, where entropy_control is set."
+    ),
+    Metric(
+        name="entropy_control/target",
+        meaning="The entropy a token that it holds, by the answers' own probabilities.",
+        unit="nats",
+    ),
     Metric(name="clip_ratio/low_mean", meaning="Share of tokens held back by clip_low.", unit="share"),
     Metric(name="clip_ratio/high_mean", meaning="Share of tokens held back by clip_high.", unit="share"),
     Metric(name="clip_ratio/region_mean", meaning="Share of tokens held back by either.", unit="share"),

@@ -70,12 +70,15 @@ class FakeLearner:
         self._outcome = outcome
         self.training_batches: list[TrainingBatch] = []
         """What each update was given."""
+        self.losses: list[Loss] = []
+        """Likewise."""
 
     def estimate(self, batch: Batch) -> Estimates:  # noqa: ARG002
         return Estimates(old_logprobs=None, reference_logprobs=None, values=None)
 
-    def update(self, training_batch: TrainingBatch, loss: Loss) -> UpdateReport:  # noqa: ARG002
+    def update(self, training_batch: TrainingBatch, loss: Loss) -> UpdateReport:
         self.training_batches.append(training_batch)
+        self.losses.append(loss)
         return UpdateReport(outcome=self._outcome, gauges={"loss": 0.0, "learning_rate": 0.0})
 
     def weights(self) -> Weights:

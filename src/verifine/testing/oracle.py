@@ -41,27 +41,32 @@ def naive_group_normalized(rewards: Rewards, valid: Valid, epsilon: float = 1e-4
     return advantages
 
 
-def naive_group_centered(rewards: Rewards, valid: Valid) -> list[list[float]]:
-    """Reward minus the group's mean, not divided by anything (Dr. GRPO, arXiv:2503.20783)."""
+def naive_group_centered(rewards: Rewards, valid: Valid, batch_share: float = 0.0) -> list[list[float]]:
+    """Reward minus the group's mean, or so much of the batch's mean in its place (Dr. GRPO, arXiv:2503.20783)."""
+    everyone = _everyone(rewards, valid)
     advantages = []
     for group, group_valid in zip(rewards, valid, strict=True):
         kept = _kept(group, group_valid)
-        advantages.append([reward - mean(kept) if ok else 0.0 for reward, ok in zip(group, group_valid, strict=True)])
+        baseline = (1 - batch_share) * mean(kept) + batch_share * mean(everyone) if kept else 0.0
+        if len(set(everyone)) == 1 or (batch_share == 0 and len(set(kept)) == 1):
+            baseline = kept[0] if kept else 0.0
+        advantages.append([reward - baseline if ok else 0.0 for reward, ok in zip(group, group_valid, strict=True)])
     return advantages
 
 
-def naive_batch_scaled(rewards: Rewards, valid: Valid, epsilon: float = 1e-4) -> list[list[float]]:
-    """Reward minus the group's mean, over the unbiased std of all rewards of the batch + epsilon (arXiv:2508.08221).
+def naive_batch_scaled(
+    rewards: Rewards, valid: Valid, epsilon: float = 1e-4, batch_share: float = 0.0
+) -> list[list[float]]:
+    """Centred rewards, over the unbiased std of all rewards of the batch + epsilon (arXiv:2508.08221).
 
     A batch with fewer than two valid rollouts gets 0.
     """
-    everyone = [
-        reward for group, group_valid in zip(rewards, valid, strict=True) for reward in _kept(group, group_valid)
-    ]
+    everyone = _everyone(rewards, valid)
     if len(everyone) < 2:
         return [[0.0] * len(group) for group in rewards]
     scale = stdev(everyone) + epsilon
-    return [[advantage / scale for advantage in group] for group in naive_group_centered(rewards, valid)]
+    centered = naive_group_centered(rewards, valid, batch_share)
+    return [[advantage / scale for advantage in group] for group in centered]
 
 
 def naive_leave_one_out(rewards: Rewards, valid: Valid) -> list[list[float]]:
@@ -351,6 +356,10 @@ def naive_rollout_positions(row: Sequence[int]) -> list[list[int]]:
     for n, i in enumerate(row):
         positions.setdefault(i, []).append(n)
     return list(positions.values())
+
+
+def _everyone(rewards: Rewards, valid: Valid) -> list[float]:
+    return [reward for group, group_valid in zip(rewards, valid, strict=True) for reward in _kept(group, group_valid)]
 
 
 def _kept(group: Sequence[float], valid: Sequence[bool]) -> list[float]:

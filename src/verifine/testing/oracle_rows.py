@@ -35,6 +35,8 @@ class NaiveSettings:
     drop_truncated: bool = False
     scaling: Literal["none", "std", "batch"] | None = None
     """What centred group rewards are divided by, where nothing else is done to them; None is the row's own."""
+    batch_baseline: float = 0.0
+    """How much of the batch's mean is in the baseline; only for a scaling of none or batch."""
     gamma: float = 1.0
     lam: float = 0.95
     value_clip: float = 0.2
@@ -128,7 +130,7 @@ class _Objective:
 def naive_grpo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     """Group-normalized rewards, clipped ratios, KL to the reference in the loss (arXiv:2402.03300, equation 3)."""
     batch = _lay_out(prompts, settings)
-    advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings.scaling or "std")))
+    advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings, "std")))
     surrogate, kl = _clipped(batch, settings, advantages), _k3(batch, settings)
     return _answer(
         batch, settings, advantages, _Objective(surrogate=surrogate, weights=naive_sequence_mean(batch.row), kl=kl)
@@ -138,7 +140,7 @@ def naive_grpo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
 def naive_dr_grpo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     """GRPO without its two divisions, by the std and by the rollout's length (arXiv:2503.20783)."""
     batch = _lay_out(prompts, settings)
-    advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings.scaling or "none")))
+    advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings, "none")))
     surrogate, kl = _clipped(batch, settings, advantages), _k3(batch, settings)
     weights = oracle.naive_constant_length(batch.row, settings.max_tokens)
     return _answer(batch, settings, advantages, _Objective(surrogate=surrogate, weights=weights, kl=kl))
@@ -149,7 +151,7 @@ def naive_dapo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     if settings.beta:
         raise ValueError("DAPO has no KL to the reference")
     batch = _lay_out(prompts, settings, needs_signal=True)
-    advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings.scaling or "std")))
+    advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings, "std")))
     surrogate = _clipped(batch, settings, advantages)
     return _answer(batch, settings, advantages, _Objective(surrogate=surrogate, weights=naive_token_mean(batch.row)))
 
@@ -200,7 +202,7 @@ def naive_ppo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
 def naive_gspo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     """GRPO with one ratio and one clip a rollout (arXiv:2507.18071, equation 5)."""
     batch = _lay_out(prompts, settings)
-    advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings.scaling or "std")))
+    advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings, "std")))
     arguments = (batch.logprobs, batch.old_logprobs, advantages.advantages, batch.row, settings.low, settings.high)
     surrogate = _Terms(
         values=oracle.naive_sequence_clipped(*arguments),
@@ -213,7 +215,7 @@ def naive_gspo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
 def naive_cispo_step(prompts: Prompts, settings: NaiveSettings) -> NaiveStep:
     """REINFORCE with a capped, constant ratio, one mean over all tokens (arXiv:2506.13585, equation 4)."""
     batch = _lay_out(prompts, settings, needs_signal=True)
-    advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings.scaling or "none")))
+    advantages = _Advantages(advantages=batch.at_tokens(_group_advantages(batch, settings, "none")))
     arguments = (batch.logprobs, batch.old_logprobs, advantages.advantages, settings.high)
     surrogate = _tokenwise(oracle.naive_cispo(*arguments), oracle.naive_cispo_gradient(*arguments))
     objective = _Objective(surrogate=surrogate, weights=naive_token_mean(batch.row), kl=_k3(batch, settings))
@@ -286,12 +288,13 @@ def _end_to_end(lists: Iterable[Sequence[float]]) -> list[float]:
     return [number for numbers in lists for number in numbers]
 
 
-def _group_advantages(batch: _Batch, scaling: str) -> list[list[float]]:
+def _group_advantages(batch: _Batch, settings: NaiveSettings, own_scaling: str) -> list[list[float]]:
+    scaling = settings.scaling or own_scaling
     if scaling == "std":
         return oracle.naive_group_normalized(batch.rewards, batch.valid)
     if scaling == "batch":
-        return oracle.naive_batch_scaled(batch.rewards, batch.valid)
-    return oracle.naive_group_centered(batch.rewards, batch.valid)
+        return oracle.naive_batch_scaled(batch.rewards, batch.valid, batch_share=settings.batch_baseline)
+    return oracle.naive_group_centered(batch.rewards, batch.valid, settings.batch_baseline)
 
 
 def _reward_kl(batch: _Batch, settings: NaiveSettings) -> list[float]:

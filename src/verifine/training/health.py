@@ -22,9 +22,9 @@ class HealthCounters:
     is_not_finite: bool = False
     """Whether the gradient was not finite too often in a row."""
 
-    def note(self, outcomes: Sequence[UpdateOutcome]) -> HealthCounters:
-        """The counters after the updates of a step."""
-        is_silent = all(outcome is UpdateOutcome.NO_SIGNAL for outcome in outcomes)
+    def note(self, outcomes: Sequence[UpdateOutcome], *, has_signal: bool) -> HealthCounters:
+        """The counters after the updates of a step; `has_signal`: whether they learned from rewards."""
+        is_silent = not has_signal or all(outcome is UpdateOutcome.NO_SIGNAL for outcome in outcomes)
         count, is_not_finite = self.not_finite, self.is_not_finite
         for outcome in outcomes:
             if outcome is not UpdateOutcome.NO_SIGNAL:

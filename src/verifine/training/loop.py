@@ -101,7 +101,7 @@ def _train(run: Run, state: RunState) -> tuple[_End, RunState]:
         state = replace(
             state,
             progress=result.progress,
-            health=state.health.note(result.outcomes),
+            health=state.health.note(result.outcomes, has_signal=result.has_signal),
             grading=state.grading.spend(result.rollouts.groups),
             seconds=pace.note(result.report.metrics["step_time"]),
         )

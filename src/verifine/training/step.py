@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import torch
+
+from verifine.algorithms.entropy_control import EntropyState, next_entropy_state
+from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, RolloutBatch, collate
 from verifine.learner.learner import TokenStatistics, TrainingBatch, UpdateOutcome
 from verifine.training.collect import collect
@@ -28,9 +32,14 @@ class StepResult:
     """One for each update; empty without a training batch."""
     rollouts: RolloutBatch
     training_batch: TrainingBatch | None
-    """Made of the groups that are kept. None: their rewards have no signal."""
+    """Made of the groups that are kept. None: they teach nothing."""
     tokens: TokenStatistics | None
     """On the token axis of `training_batch`. None: there is none."""
+
+    @property
+    def has_signal(self) -> bool:
+        """Whether the rewards said which answers were better."""
+        return self.training_batch is not None and bool(self.training_batch.moving_groups().any())
 
 
 def train_step(trainer: Trainer, progress: Progress, before_update: Callable[[], None] | None = None) -> StepResult:
@@ -43,11 +52,12 @@ def train_step(trainer: Trainer, progress: Progress, before_update: Callable[[],
     watch = Stopwatch(trainer.clock)
 
     rollouts = collect(trainer, sampling, progress.position, watch)
-    training_batch = _training_batch(trainer, collate(rollouts, sampling.max_new_tokens), watch)
+    loss = trainer.algorithm.loss_of_step(progress.entropy)
+    training_batch = _training_batch(trainer, collate(rollouts, sampling.max_new_tokens), loss, watch)
     with watch.measure("update"):
         if before_update is not None and training_batch is not None:
             before_update()
-        updates = make_updates(trainer, training_batch, key=(sampling.seed, step))
+        updates = make_updates(trainer, training_batch, loss, key=(sampling.seed, step))
         version = progress.updates + updates.applied
         trainer.engine.load_weights(trainer.learner.weights(), version=version)
         compared = {}
@@ -56,8 +66,9 @@ def train_step(trainer: Trainer, progress: Progress, before_update: Callable[[],
 
     tokens = progress.tokens + rollouts.tokens
     position = progress.position + len(rollouts.groups)
+    entropy, held = _hold_entropy(trainer, progress.entropy, rollouts)
     return StepResult(
-        progress=Progress(step=step, position=position, updates=version, tokens=tokens),
+        progress=Progress(step=step, position=position, updates=version, tokens=tokens, entropy=entropy),
         report=StepReport(
             step=step,
             metrics={
@@ -65,6 +76,7 @@ def train_step(trainer: Trainer, progress: Progress, before_update: Callable[[],
                 **updates.metrics,
                 **compared,
                 **_count_groups(trainer, rollouts, training_batch),
+                **held,
                 "num_tokens": float(tokens),
                 "tokens_per_second": watch.rate("generate", rollouts.tokens),
                 **watch.metrics(),
@@ -85,11 +97,30 @@ def _count_groups(trainer: Trainer, rollouts: RolloutBatch, training_batch: Trai
     }
 
 
-def _training_batch(trainer: Trainer, batch: Batch, watch: Stopwatch) -> TrainingBatch | None:
-    """The batch with estimates and advantages; None: its rewards do not say which answers were better."""
-    if not trainer.algorithm.estimator.has_signal(batch.rewards, batch.valid):
+def _hold_entropy(
+    trainer: Trainer, state: EntropyState, rollouts: RolloutBatch
+) -> tuple[EntropyState, dict[str, float]]:
+    """The controller's state after the step, and its metrics; none, where there is no controller."""
+    settings = trainer.algorithm.entropy_control
+    if settings is None:
+        return state, {}
+    target = state.target(settings)
+    metrics = {"entropy_control/bonus": state.bonus, **({} if target is None else {"entropy_control/target": target})}
+    return next_entropy_state(state, rollouts.sampled_entropy(), settings), metrics
+
+
+def _training_batch(trainer: Trainer, batch: Batch, loss: Loss, watch: Stopwatch) -> TrainingBatch | None:
+    """The batch with estimates and advantages; None: there is nothing to learn from it.
+
+    Where its rewards do not say which answers were better, advantages would be noise: they are 0, and only an entropy
+    bonus is learned from.
+    """
+    has_signal = trainer.algorithm.estimator.has_signal(batch.rewards, batch.valid)
+    if not (has_signal or (loss.entropy_bonus and batch.valid.any())):
         return None
     with watch.measure("estimate"):
         estimates = trainer.learner.estimate(batch)
     advantages = trainer.algorithm.advantages(batch, estimates)
+    if not has_signal:
+        advantages = replace(advantages, advantages=torch.zeros_like(advantages.advantages))
     return TrainingBatch(batch=batch, estimates=estimates, advantages=advantages)

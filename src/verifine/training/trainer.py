@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from verifine.algorithms.algorithm import Algorithm
+from verifine.algorithms.entropy_control import EntropyState
 from verifine.graders import Grader
 from verifine.learner.learner import Learner
 from verifine.rollout.canary import Canary
@@ -46,3 +47,5 @@ class Progress:
     updates: int = 0
     tokens: int = 0
     """Action tokens sampled so far."""
+    entropy: EntropyState = field(default_factory=EntropyState)
+    """Of the controller that holds the policy's entropy."""

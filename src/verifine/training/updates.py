@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from verifine.algorithms.loss import Loss
 from verifine.learner.learner import TokenStatistics, TrainingBatch, UpdateOutcome, UpdateReport
 from verifine.training.minibatches import MiniBatch, minibatches
 from verifine.training.trainer import Trainer
@@ -32,7 +33,7 @@ class Updates:
         return self.outcomes.count(UpdateOutcome.APPLIED)
 
 
-def make_updates(trainer: Trainer, whole: TrainingBatch | None, key: tuple[int, int]) -> Updates:
+def make_updates(trainer: Trainer, whole: TrainingBatch | None, loss: Loss, key: tuple[int, int]) -> Updates:
     """Updates the learner with every mini-batch; `key` (the run's seed and the step) decides what is in each."""
     if whole is None:
         return Updates(metrics=merge_metrics((), ()))
@@ -40,7 +41,7 @@ def make_updates(trainer: Trainer, whole: TrainingBatch | None, key: tuple[int, 
     unknown = torch.full((len(whole.batch.tokens),), float("nan"))
     tokens = TokenStatistics(entropy=unknown, ratio=unknown)
     for part in minibatches(whole, trainer.epochs, trainer.mini_batches, key):
-        report = trainer.learner.update(part.training_batch, trainer.algorithm.loss)
+        report = trainer.learner.update(part.training_batch, loss)
         outcomes.append(report.outcome)
         metrics.append({**report.metrics, **_critic_metrics(part.training_batch, report)})
         tokens = tokens if report.tokens is None else _fill_in(tokens, report.tokens, part)

@@ -19,10 +19,11 @@ from verifine.cli.display import (
     evaluation_line,
     make_display,
     step_line,
+    trouble_line,
 )
 from verifine.insights.held_out import evaluation_numbers
 from verifine.runs.evaluations import EvaluatedSample, Evaluation
-from verifine.runs.events import EvaluationDone, FetchProgress, StageBegan, StepDone
+from verifine.runs.events import EvaluationDone, FetchProgress, KernelsChanged, StageBegan, StepDone
 from verifine.types import StepReport
 
 REPORT = StepReport(
@@ -179,3 +180,8 @@ def test_where_the_output_goes_decides_how_it_looks(monkeypatch: pytest.MonkeyPa
     assert isinstance(make_display(Terminal(), as_json=True), JsonDisplay)
     monkeypatch.setenv("TERM", "dumb")
     assert isinstance(make_display(Terminal(), as_json=False), PlainDisplay)
+
+
+def test_a_session_that_computes_otherwise_names_what_differs() -> None:
+    line = trouble_line(KernelsChanged(before={"threads": "2"}, now={"threads": "4"}))
+    assert "threads 2 before and 4 now" in line

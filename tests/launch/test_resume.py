@@ -15,15 +15,17 @@ from verifine import resume, train
 from verifine.checkpoints.store import CheckpointStore, read_checkpoint
 from verifine.config import RunConfig, dump_config, load_config
 from verifine.errors import CheckpointError, ConfigError
+from verifine.launch import session
 from verifine.launch.options import LaunchOptions
 from verifine.launch.session import TrainedRun
 from verifine.machine.disk import LOCAL_DISK
 from verifine.runs.directory import RunDirectory
-from verifine.runs.events import CheckpointDamaged, RunEvent, StepDone, TrainingResumed, read_events
+from verifine.runs.events import CheckpointDamaged, KernelsChanged, RunEvent, StepDone, TrainingResumed, read_events
 from verifine.runs.lock import hold
 from verifine.runs.metrics import read_metrics
 from verifine.runs.requests import RunRequest
 from verifine.runs.rollouts import read_rollouts
+from verifine.runs.run_file import read_run_file
 from verifine.runs.status import Status
 from verifine.testing import save_tiny_model
 from verifine.testing.sessions import grade, hash_final_model, tiny_run
@@ -187,6 +189,34 @@ def test_a_run_that_is_asked_to_end_goes_on_with_a_resume(
     assert (ended.summary.ending, ended.summary.progress.step) == (status, 1)
     assert run.model.exists() is has_model
     assert resume(run.path, grader=grade).summary.ending is Status.FINISHED
+
+
+def test_a_resume_with_other_kernels_is_told_and_recorded(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pause(run: RunDirectory, step: int) -> LaunchOptions:
+        return LaunchOptions(
+            listeners=[
+                lambda event: (
+                    (run.requests / "pause").touch()
+                    if isinstance(event, StepDone) and event.report.step == step
+                    else None
+                )
+            ]
+        )
+
+    def changes() -> list[KernelsChanged]:
+        return [each.event for each in read_events(run.events) if isinstance(each.event, KernelsChanged)]
+
+    run = RunDirectory(path=tmp_path / "run")
+    train(tiny_run(tmp_path, model), grader=grade, check=False, options=pause(run, 1))
+    resume(run.path, grader=grade, options=pause(run, 2))
+    assert changes() == []
+    kernels = read_run_file(run.path).attempts[-1].kernels
+    monkeypatch.setattr(session, "describe_kernels", lambda _model: {**kernels, "device": "another"})
+    resume(run.path, grader=grade)
+    assert changes() == [KernelsChanged(before={"device": kernels["device"]}, now={"device": "another"})]
+    assert read_run_file(run.path).attempts[-1].kernels["device"] == "another"
 
 
 def test_a_run_directory_may_be_moved(model: Path, tmp_path: Path) -> None:

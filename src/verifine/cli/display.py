@@ -24,6 +24,7 @@ from verifine.runs.events import (
     EvaluationDone,
     FetchProgress,
     FindingRaised,
+    KernelsChanged,
     ListenerFailed,
     RunEvent,
     StageBegan,
@@ -84,9 +85,12 @@ def evaluation_line(evaluation: Evaluation) -> str:
     return "   ".join([f"{evaluation.name:<10}", *parts, f"{len(evaluation.problems)} held-out problems, {manner}"])
 
 
-def trouble_line(event: CheckpointDamaged | ListenerFailed) -> str:
+def trouble_line(event: CheckpointDamaged | KernelsChanged | ListenerFailed) -> str:
     """What went wrong beside training, which continues."""
     match event:
+        case KernelsChanged(before=before, now=now):
+            changes = ", ".join(f"{name} {before[name]} before and {now[name]} now" for name in now)
+            return f"! this session computes otherwise than the one before ({changes}), so the last bits may differ"
         case CheckpointDamaged(error=error):
             return f"! a damaged checkpoint is passed over: {error}"
         case ListenerFailed(error=error):
@@ -148,7 +152,7 @@ class PlainDisplay:
                 self.note(step_line(step))
             case FindingRaised():
                 self.note(describe_finding(of_event(event)))
-            case CheckpointDamaged() | ListenerFailed():
+            case CheckpointDamaged() | KernelsChanged() | ListenerFailed():
                 self.note(trouble_line(event))
 
     def done(self, row: Mapping[str, Json]) -> None: ...
@@ -186,7 +190,7 @@ class LiveDisplay:
                 self._show_step(step, eta_s)
             case FindingRaised():
                 self._console.print(Text(describe_finding(of_event(event)), style="yellow"))
-            case CheckpointDamaged() | ListenerFailed():
+            case CheckpointDamaged() | KernelsChanged() | ListenerFailed():
                 self._console.print(Text(trouble_line(event), style="yellow"))
 
     def _show_step(self, step: StepReport, eta_s: float | None) -> None:
@@ -228,7 +232,7 @@ class JsonDisplay:
                 self._write({"type": "step", "step": step.step, "eta_s": eta_s, **step.metrics})
             case FindingRaised():
                 self._write({"type": "finding", **event.row()})
-            case CheckpointDamaged() | ListenerFailed():
+            case CheckpointDamaged() | KernelsChanged() | ListenerFailed():
                 self._write({"type": event.kind, **event.row()})
 
     def _show_stage(self, text: str) -> None:

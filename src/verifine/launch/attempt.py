@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +15,17 @@ from verifine.insights.saved_work import describe_saved_work
 from verifine.machine.failures import describe_traceback, explain_failure, keep_traceback, traceback_text
 from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.environment import Environment
-from verifine.runs.events import AttemptBegan, EventSink, Listener, RunEnded, RunEvent, StageBegan, StepDone, ended_by
+from verifine.runs.events import (
+    AttemptBegan,
+    EventSink,
+    KernelsChanged,
+    Listener,
+    RunEnded,
+    RunEvent,
+    StageBegan,
+    StepDone,
+    ended_by,
+)
 from verifine.runs.heartbeat import HeartbeatWriter
 from verifine.runs.lock import hold
 from verifine.runs.run_file import Attempt, Provenance, read_run_file, write_run_file
@@ -48,10 +58,17 @@ class OpenAttempt:
         self._write()
         self.events.emit(AttemptBegan(number=self._attempt.number))
 
-    def begin_training(self, from_step: int, provenance: Provenance) -> None:
-        """Marks the run as begun; its directory is not used for another run after this."""
-        self._attempt = replace(self._attempt, from_step=from_step)
+    def begin_training(
+        self, from_step: int, provenance: Provenance, kernels: Mapping[str, str]
+    ) -> KernelsChanged | None:
+        """Marks the run as begun; its directory is not used for another run after this.
+
+        Returns how this attempt computes otherwise than the last one that it goes on from. None: it does not.
+        """
+        earlier = [each for each in read_run_file(self.directory.path).training_attempts if each.kernels]
+        self._attempt = replace(self._attempt, from_step=from_step, kernels=kernels)
         self._write(provenance)
+        return _compare_kernels(earlier[-1], self._attempt) if from_step > 0 and earlier else None
 
     def end(self) -> None:
         """Records that the attempt is over."""
@@ -114,6 +131,19 @@ class OpenAttempt:
         if provenance is not None:
             run_file = replace(run_file, provenance=provenance)
         write_run_file(self.directory.path, run_file, self.directory.disk)
+
+
+def _compare_kernels(earlier: Attempt, latest: Attempt) -> KernelsChanged | None:
+    before, now = (
+        {**each.kernels, **{name: each.versions.get(name) or "none" for name in ("torch", "transformers")}}
+        for each in (earlier, latest)
+    )
+    changed = [name for name in now if now[name] != before.get(name)]
+    if not changed:
+        return None
+    return KernelsChanged(
+        before={name: before.get(name, "none") for name in changed}, now={name: now[name] for name in changed}
+    )
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.disk import Disk
 from verifine.machine.secrets import MaskingDisk, find_secrets
 from verifine.models.chat.prompt import prompt_text
+from verifine.models.kernels import describe_kernels
 from verifine.models.policy import ModelPolicy
 from verifine.models.text_offsets import text_ends
 from verifine.preflight.check import Extent, NoGoError
@@ -168,7 +169,8 @@ def train(
             if options.request() is not None:
                 raise StoppedError("stopped before training began; nothing was saved")
             write_run_config(directory, built.config, environment)
-            attempt.begin_training(0, find_provenance(inputs, built.files, grader, built.start))
+            provenance = find_provenance(inputs, built.files, grader, built.start)
+            attempt.begin_training(0, provenance, describe_kernels(built.model))
             session = _Session(built=built, attempt=attempt, options=options, began=started)
             return session.run_to_end(RunState(memory=built.config.memory))
 
@@ -226,8 +228,10 @@ def resume(
             rewind(directory, start.progress.step)
             clear_requests(directory)
             write_run_config(directory, built.config, environment)
-            attempt.begin_training(start.progress.step, provenance)
+            changed = attempt.begin_training(start.progress.step, provenance, describe_kernels(built.model))
             attempt.announce()
+            if changed is not None:
+                tell(changed)
             session = _Session(built=built, attempt=attempt, options=options, began=began)
             return session.run_to_end(
                 start, saved=None if learned is None else start.progress.step, damaged=found.damaged

@@ -158,6 +158,16 @@ class FindingRaised(RunEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KernelsChanged(RunEvent):
+    """A run goes on with kernels that round otherwise: its results are no longer those of a run without a break."""
+
+    kind: ClassVar[str] = "kernels_changed"
+    before: Mapping[str, str]
+    """The facts that differ, as `Attempt.kernels` and `versions` name them."""
+    now: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerFailed(RunEvent):
     """A listener raised an exception; the run continues."""
 
@@ -210,6 +220,7 @@ _KINDS: Mapping[str, TypeAdapter[RunEvent]] = {
         ModelSaved,
         CheckpointDamaged,
         FindingRaised,
+        KernelsChanged,
         ListenerFailed,
         RunEnded,
     )

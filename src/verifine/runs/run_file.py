@@ -49,6 +49,8 @@ class Attempt:
     """The versions of Python and the packages that compute; None: not installed as a package."""
     from_step: int | None = None
     """The step that training continued from, 0 at first; None: it did not get to training."""
+    kernels: Mapping[str, str] = field(default_factory=dict)
+    """What the last bits of its results depend on; empty: it did not get to training, or is of an earlier version."""
     ended: datetime | None = None
     """None: it is alive, or was killed."""
 

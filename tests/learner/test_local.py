@@ -110,6 +110,24 @@ def test_the_learning_rate_warms_up_and_stays(tmp_path: Path) -> None:
     assert rates == pytest.approx([1e-4, 2e-4, 3e-4, 4e-4, 4e-4, 4e-4])
 
 
+def test_a_rate_factor_scales_what_an_update_moves(tmp_path: Path) -> None:
+    moved = []
+    for factor in (1.0, 0.25, 0.0):
+        model = load_tiny_model(tmp_path / str(factor))
+        before = {name: each.clone() for name, each in model.network.state_dict().items()}
+        learner = make_learner(model, SETTINGS)
+        report = learner.update(
+            make_training_batch(learner, sample_groups(model)), default_algorithm("grpo").loss, factor
+        )
+        assert report.metrics["learning_rate"] == pytest.approx(factor * SETTINGS.learning_rate)
+        moved.append(
+            torch.stack([(each - before[name]).abs().max() for name, each in model.network.state_dict().items()])
+        )
+    whole, quarter, none = moved
+    torch.testing.assert_close(quarter, whole / 4, rtol=1e-3, atol=1e-7)
+    assert none.count_nonzero() == 0
+
+
 def test_old_logprobs_are_estimated_before_the_first_update(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     learner = LocalLearner(model, replace(SETTINGS, learning_rate=1e-2), 1.0, estimates_old=True)

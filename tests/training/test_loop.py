@@ -26,6 +26,7 @@ from verifine.testing import FakeLearner, ScriptedEngine, load_tiny_model
 from verifine.testing.scripted_runs import SHORT_PLAN, START, scripted_run
 from verifine.training.checkpointing import Saver, SavingPlan
 from verifine.training.loop import execute
+from verifine.training.schedule import Schedule
 from verifine.training.state import RunState
 from verifine.types import Group, Prompt, Sampling
 
@@ -224,9 +225,16 @@ def test_a_grader_that_never_tells_answers_apart_ends_a_run(name: str, tmp_path:
     assert watcher.steps == list(range(1, 21))
 
 
+def test_a_linear_schedule_lowers_the_learning_rate_step_by_step(tmp_path: Path) -> None:
+    run, _ = scripted_run(tmp_path, replace(SHORT_PLAN, steps=4, schedule=Schedule(final_share=0.2)))
+    learner = FakeLearner()
+    execute(replace(run, trainer=replace(run.trainer, learner=learner)), START)
+    assert learner.rate_factors == pytest.approx([1.0, 0.8, 0.6, 0.4])
+
+
 def test_mini_batches_without_signal_do_not_hide_a_gradient_that_stays_infinite(tmp_path: Path) -> None:
     class Alternating(FakeLearner):
-        def update(self, training_batch: TrainingBatch, loss: Loss) -> UpdateReport:
+        def update(self, training_batch: TrainingBatch, loss: Loss, rate_factor: float = 1.0) -> UpdateReport:
             report = super().update(training_batch, loss)
             silent = len(self.training_batches) % 2 == 0
             return replace(report, outcome=UpdateOutcome.NO_SIGNAL if silent else UpdateOutcome.NOT_FINITE)

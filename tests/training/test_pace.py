@@ -50,6 +50,17 @@ def test_a_slow_step_is_forgotten_after_enough_others() -> None:
     assert pace.has_time_for_a_step()
 
 
+def test_the_share_that_is_over_is_that_of_the_steps_or_of_the_time() -> None:
+    clock = Clock()
+    assert make_pace(clock).share_done(7) == 0
+    assert make_pace(clock, steps=4).share_done(1) == 0.25
+    # 10 of 40 seconds are over, and 5 are kept for the end.
+    assert make_pace(clock, seconds=45.0).share_done(1) == 0.25
+    assert make_pace(clock, steps=2, seconds=45.0).share_done(1) == 0.5
+    clock.now = 500.0
+    assert make_pace(clock, seconds=45.0).share_done(1) == 1
+
+
 def test_noting_a_step_returns_the_seconds_of_the_run() -> None:
     clock = Clock()
     pace = make_pace(clock)

@@ -34,7 +34,7 @@ def test_updates_become_one_row_of_averages_extremes_and_last_states() -> None:
 
 def test_a_step_without_an_update_skips_one() -> None:
     trainer, _, learner = scripted_trainer(right_when_even)
-    updates = make_updates(trainer, None, trainer.algorithm.loss, (0, 1))
+    updates = make_updates(trainer, None, trainer.algorithm.loss, 1.0, (0, 1))
     assert (updates.outcomes, updates.tokens, learner.training_batches) == ((), None, [])
     assert updates.metrics == {"updates": 0.0, "update_skipped": 1.0}
 
@@ -47,7 +47,7 @@ def test_what_the_first_update_found_of_a_token_is_kept() -> None:
             super().__init__()
             self._numbers = numbers
 
-        def update(self, training_batch: TrainingBatch, loss: Loss) -> UpdateReport:
+        def update(self, training_batch: TrainingBatch, loss: Loss, rate_factor: float = 1.0) -> UpdateReport:
             report = super().update(training_batch, loss)
             number = torch.full((len(training_batch.batch.tokens),), next(self._numbers))
             return replace(report, tokens=TokenStatistics(entropy=number, ratio=number + 0.5))

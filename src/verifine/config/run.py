@@ -173,6 +173,12 @@ class OptimConfig(Schema):
         description="auto: 1e-5 for models under a billion weights, else 1e-6; ten times as much with LoRA.",
     )
     warmup_steps: int = Field(default=10, ge=0, description="Updates over which the learning rate rises to its value.")
+    schedule: Literal["constant", "linear"] = Field(
+        default="constant",
+        description="After the warm-up. linear: the learning rate falls evenly, to `final_share` of it at the end of "
+        "the run's steps or minutes, whichever comes first.",
+    )
+    final_share: float = Field(default=0.1, ge=0, le=1, description="For a linear schedule.")
     betas: tuple[DecayRate, DecayRate] = Field(default=(0.9, 0.99), description="AdamW's decay rates.")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay.")
     max_grad_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled down to this norm.")

@@ -133,8 +133,8 @@ class Learner(Protocol):
         """
         ...
 
-    def update(self, training_batch: TrainingBatch, loss: Loss) -> UpdateReport:
-        """One optimiser step on the whole training batch. Raises like `estimate`."""
+    def update(self, training_batch: TrainingBatch, loss: Loss, rate_factor: float = 1.0) -> UpdateReport:
+        """One optimiser step on the whole training batch, with so much of the learning rate. Raises like `estimate`."""
         ...
 
     def weights(self) -> Weights:

@@ -122,9 +122,9 @@ class LocalLearner:
         # Advantages are computed where the batch is; an update moves what it needs.
         return Estimates(old_logprobs=old, reference_logprobs=reference, values=values).to(batch.row.device)
 
-    def update(self, training_batch: TrainingBatch, loss: Loss) -> UpdateReport:
+    def update(self, training_batch: TrainingBatch, loss: Loss, rate_factor: float = 1.0) -> UpdateReport:
         self._check_tokens(training_batch.batch)
-        rate = {"learning_rate": learning_rate(self._settings, self._updates)}
+        rate = {"learning_rate": rate_factor * learning_rate(self._settings, self._updates)}
         wanted = movable_groups(training_batch, loss)
         if not wanted.any():
             return UpdateReport(outcome=UpdateOutcome.NO_SIGNAL, gauges=rate)
@@ -137,7 +137,7 @@ class LocalLearner:
             is_finite = math.isfinite(sums.totals["loss"]) and all(map(math.isfinite, norms.values()))
             if is_finite:
                 for optimizer in self._optimizers.values():
-                    optimizer.step(self._updates)
+                    optimizer.step(self._updates, rate_factor)
                 self._updates += 1
         self._clear_gradients()
         return UpdateReport(

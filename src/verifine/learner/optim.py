@@ -48,10 +48,10 @@ class Optimizer:
         """Scales the gradient down to the largest norm allowed, and returns the norm that it had."""
         return torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._settings.max_grad_norm).item()
 
-    def step(self, updates: int) -> None:
-        """Updates the weights; `updates` is how often that was done before."""
+    def step(self, updates: int, rate_factor: float = 1.0) -> None:
+        """Updates the weights with so much of the learning rate; `updates` is how often that was done before."""
         for group in self._adamw.param_groups:
-            group["lr"] = learning_rate(self._settings, updates)
+            group["lr"] = rate_factor * learning_rate(self._settings, updates)
         self._adamw.step()
         # The fused kernel does not count its changes, by which copies of the weights know that they are old.
         increment_version(self._parameters.values())

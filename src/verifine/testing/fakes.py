@@ -72,13 +72,16 @@ class FakeLearner:
         """What each update was given."""
         self.losses: list[Loss] = []
         """Likewise."""
+        self.rate_factors: list[float] = []
+        """Likewise."""
 
     def estimate(self, batch: Batch) -> Estimates:  # noqa: ARG002
         return Estimates(old_logprobs=None, reference_logprobs=None, values=None)
 
-    def update(self, training_batch: TrainingBatch, loss: Loss) -> UpdateReport:
+    def update(self, training_batch: TrainingBatch, loss: Loss, rate_factor: float = 1.0) -> UpdateReport:
         self.training_batches.append(training_batch)
         self.losses.append(loss)
+        self.rate_factors.append(rate_factor)
         return UpdateReport(outcome=self._outcome, gauges={"loss": 0.0, "learning_rate": 0.0})
 
     def weights(self) -> Weights:

@@ -96,7 +96,8 @@ def _train(run: Run, state: RunState) -> tuple[_End, RunState]:
         ending = _ending(run, state, pace)
         if ending is not None:
             return ending, state
-        result = train_step(run.trainer, state.progress, run.saver.copy_unwritten)
+        rate_factor = run.plan.schedule.factor(pace.share_done(state.progress.step))
+        result = train_step(run.trainer, state.progress, run.saver.copy_unwritten, rate_factor)
         run.recorder.step(result)
         state = replace(
             state,

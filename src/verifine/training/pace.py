@@ -47,6 +47,14 @@ class Pace:
         # The slowest recent step is an estimate on the safe side.
         return left is None or max(self._recent, default=self._first_step_s) <= left
 
+    def share_done(self, step: int) -> float:
+        """How much of the run is over after `step` steps: of its steps or of its time, whichever is more; 0 to 1."""
+        left = self._left_s()
+        in_steps = 0.0 if self._plan.steps is None else step / self._plan.steps
+        spent = self._clock() - self._began
+        in_time = 0.0 if left is None else spent / max(spent + left, 1e-9)
+        return min(max(in_steps, in_time), 1.0)
+
     def eta_s(self, step: int) -> float | None:
         """Seconds until the time limit or the last step at the recent pace, whichever comes first; None: unknown."""
         left = self._left_s()

@@ -14,6 +14,7 @@ from verifine.runs.status import Status
 from verifine.training.checkpointing import Saver
 from verifine.training.evaluate import EvalSet
 from verifine.training.recorder import Recorder
+from verifine.training.schedule import CONSTANT, Schedule
 from verifine.training.trainer import Progress, Trainer
 
 
@@ -30,6 +31,7 @@ class Plan:
     """How many evaluations in a row without a new best end training; None: training is not ended."""
     keeps_best: bool
     """Whether the weights of the best evaluation become the model, rather than the last ones."""
+    schedule: Schedule = CONSTANT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

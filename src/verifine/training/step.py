@@ -42,10 +42,16 @@ class StepResult:
         return self.training_batch is not None and bool(self.training_batch.moving_groups().any())
 
 
-def train_step(trainer: Trainer, progress: Progress, before_update: Callable[[], None] | None = None) -> StepResult:
+def train_step(
+    trainer: Trainer,
+    progress: Progress,
+    before_update: Callable[[], None] | None = None,
+    rate_factor: float = 1.0,
+) -> StepResult:
     """Samples, grades, estimates advantages and learns; from then on the engine samples from what was learned.
 
-    `before_update` is called when the weights are about to change. None: nothing else uses them.
+    `before_update` is called when the weights are about to change. None: nothing else uses them. The learning rate is
+    multiplied by `rate_factor`.
     """
     step = progress.step + 1
     sampling = replace(trainer.sampling, step=step)
@@ -57,7 +63,7 @@ def train_step(trainer: Trainer, progress: Progress, before_update: Callable[[],
     with watch.measure("update"):
         if before_update is not None and training_batch is not None:
             before_update()
-        updates = make_updates(trainer, training_batch, loss, key=(sampling.seed, step))
+        updates = make_updates(trainer, training_batch, loss, rate_factor, key=(sampling.seed, step))
         version = progress.updates + updates.applied
         trainer.engine.load_weights(trainer.learner.weights(), version=version)
         compared = {}

@@ -33,7 +33,9 @@ class Updates:
         return self.outcomes.count(UpdateOutcome.APPLIED)
 
 
-def make_updates(trainer: Trainer, whole: TrainingBatch | None, loss: Loss, key: tuple[int, int]) -> Updates:
+def make_updates(
+    trainer: Trainer, whole: TrainingBatch | None, loss: Loss, rate_factor: float, key: tuple[int, int]
+) -> Updates:
     """Updates the learner with every mini-batch; `key` (the run's seed and the step) decides what is in each."""
     if whole is None:
         return Updates(metrics=merge_metrics((), ()))
@@ -41,7 +43,7 @@ def make_updates(trainer: Trainer, whole: TrainingBatch | None, loss: Loss, key:
     unknown = torch.full((len(whole.batch.tokens),), float("nan"))
     tokens = TokenStatistics(entropy=unknown, ratio=unknown)
     for part in minibatches(whole, trainer.epochs, trainer.mini_batches, key):
-        report = trainer.learner.update(part.training_batch, loss)
+        report = trainer.learner.update(part.training_batch, loss, rate_factor)
         outcomes.append(report.outcome)
         metrics.append({**report.metrics, **_critic_metrics(part.training_batch, report)})
         tokens = tokens if report.tokens is None else _fill_in(tokens, report.tokens, part)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import textwrap
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,15 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from verifine.insights.comparison.run_comparison import RunComparison
-    from verifine.insights.comparison.sentences import Table
-
-_WIDEST = 120
-"""Characters in a line."""
+    from verifine.insights.comparison.sections import Section
 
 
 def compare(
-    run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="The run directories to compare.")],
+    run_dirs: Annotated[
+        list[Path], typer.Argument(metavar="RUN_DIR...", help="The run directories to compare, or one sweep.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Where to write; a new folder compare-<date-time> if not given.")
     ] = None,
@@ -33,12 +30,21 @@ def compare(
 ) -> None:
     """Compare runs: what differs, which is better, and how sure that is.
 
-    Runs that differ only in their seed are one variant. Every variant is compared with that of the first run.
+    Runs that differ only in their seed are one variant. Every variant is compared with that of the first run. The
+    folder of a sweep stands for its runs, also while they are trained.
     """
+    from verifine.errors import ConfigError
     from verifine.insights.comparison.run_comparison import compare_runs, read_runs
+    from verifine.insights.comparison.sections import comparison_sections
+    from verifine.launch.sweep.folder import is_sweep
     from verifine.runs.directory import check_free, create_folder
 
     check_free(out, "--out")
+    if len(run_dirs) == 1 and is_sweep(run_dirs[0]):
+        if label:
+            raise ConfigError(f"{run_dirs[0]}: the variants of a sweep have names already; leave out --label")
+        _compare_sweep(run_dirs[0], out, as_json=as_json)
+        return
     comparison = compare_runs(read_runs(run_dirs), label or ())
     written: list[Path] = []
     if out is not None or not as_json:
@@ -50,48 +56,35 @@ def compare(
 
         print(json.dumps(comparison_numbers(comparison), allow_nan=False))
         return
-    _tell(comparison)
+    _tell(comparison_sections(comparison), written)
+
+
+def _compare_sweep(path: Path, out: Path | None, *, as_json: bool) -> None:
+    """The results of a sweep so far; the files go into its own folder unless `out` is another."""
+    from verifine.errors import ConfigError
+    from verifine.insights.comparison.sweep_results import sweep_numbers, sweep_sections
+    from verifine.launch.sweep.folder import SweepFolder, read_sweep
+    from verifine.launch.sweep.results import find_results
+    from verifine.runs.directory import create_folder
+
+    folder = SweepFolder(path=path)
+    sweep = read_sweep(folder)
+    results = find_results(folder, sweep)
+    if results is None:
+        raise ConfigError(f"{path}: no run of this sweep has made a step yet; `verifine sweep {path}` continues it")
+    if as_json:
+        print(json.dumps(sweep_numbers(results), allow_nan=False))
+    else:
+        from verifine.insights.comparison.folder import write_sweep_comparison
+
+        target = path if out is None else create_folder(out, "--out", out, datetime.now())
+        _tell(sweep_sections(results), write_sweep_comparison(target, results, sweep.command))
+
+
+def _tell(sections: Sequence[Section], written: Sequence[Path]) -> None:
+    from verifine.cli.sections import print_sections
+
+    print_sections(sections)
     print()
     for path in written:
         print(path)
-
-
-def _tell(comparison: RunComparison) -> None:
-    from verifine.insights.comparison.sentences import (
-        describe_comparison,
-        difference_table,
-        explain_verdicts,
-        result_table,
-        verdict_table,
-    )
-
-    print("What differs\n")
-    _print_table(difference_table(comparison), "nothing but the seed, at most")
-    print("\nHeld-out problems before and after training, and what it took\n")
-    _print_table(result_table(comparison), "")
-    if comparison.verdicts:
-        print(f"\nBetter than {comparison.entries[0].variant.name}?\n")
-        _print_table(verdict_table(comparison), "")
-        _say(explain_verdicts(comparison))
-    _say(describe_comparison(comparison))
-    for note in comparison.notes:
-        _say(f"Note: {note}")
-
-
-def _say(text: str) -> None:
-    """A paragraph that fits the terminal."""
-    print()
-    print(
-        textwrap.fill(
-            text, min(_WIDEST, shutil.get_terminal_size().columns), break_long_words=False, break_on_hyphens=False
-        )
-    )
-
-
-def _print_table(table: Table, otherwise: str) -> None:
-    """`otherwise` where there are no rows."""
-    from verifine.insights.text_table import GAP, text_table
-
-    lines = text_table([table.columns, *table.rows]) if table.rows else [otherwise]
-    for line in lines:
-        print(f"{GAP}{line}")

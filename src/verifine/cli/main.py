@@ -16,6 +16,7 @@ from verifine.cli.grade import app as grade
 from verifine.cli.quickstart import quickstart
 from verifine.cli.report import report
 from verifine.cli.resume import resume_command
+from verifine.cli.sweep import sweep_command
 from verifine.cli.train import train_command
 from verifine.machine.waiting import wait_briefly
 
@@ -32,6 +33,7 @@ app.command()(quickstart)
 app.command()(check)
 app.command("train")(train_command)
 app.command("resume")(resume_command)
+app.command("sweep")(sweep_command)
 app.command("eval")(eval_command)
 app.command()(report)
 app.command()(compare)

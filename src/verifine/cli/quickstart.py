@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+MODEL = "SmolLM2-135M-Instruct"
+MINUTES = 5.0
 LEARNING_RATE = 2e-5
 WARMUP_STEPS = 5
 ENTROPY_BONUS = 0.02
@@ -20,8 +22,8 @@ def quickstart(
     algorithm: Annotated[
         str, typer.Option(help="grpo, dr_grpo, dapo, rloo, reinforce_pp, reinforce_pp_baseline, ppo, gspo or cispo.")
     ] = "grpo",
-    model: Annotated[str, typer.Option(help="A catalogue name, a hub id or a folder.")] = "SmolLM2-135M-Instruct",
-    minutes: Annotated[float, typer.Option(help="Time limit, evaluations included.")] = 5.0,
+    model: Annotated[str, typer.Option(help="A catalogue name, a hub id or a folder.")] = MODEL,
+    minutes: Annotated[float, typer.Option(help="Time limit, evaluations included.")] = MINUTES,
     steps: Annotated[
         int | None, typer.Option(help="Stop after this many steps; if not given, only the time limit ends training.")
     ] = None,
@@ -40,15 +42,10 @@ def quickstart(
     from verifine.config import build_config
     from verifine.launch.session import train
 
-    config = build_config(
-        {
-            "model": {"name": model},
-            "data": {"task": task},
-            "algorithm": {"name": algorithm, "entropy_bonus": ENTROPY_BONUS},
-            "optim": {"learning_rate": LEARNING_RATE, "warmup_steps": WARMUP_STEPS},
-            "run": {"directory": run_dir, "seed": seed, "steps": steps, "minutes": minutes},
-        }
-    )
+    settings = quickstart_settings(task, model, minutes)
+    settings["algorithm"]["name"] = algorithm
+    settings["run"] |= {"directory": run_dir, "seed": seed, "steps": steps}
+    config = build_config(settings)
     display = make_display(sys.stdout, as_json=as_json)
     display.note(
         f"Verifine quickstart: {config.algorithm.name.upper()} teaches {model} the task {task!r} in {minutes:g} minute{'' if minutes == 1 else 's'}"
@@ -63,6 +60,17 @@ def quickstart(
     if not (as_json or no_open):
         open_report(trained.directory.report)
     raise typer.Exit(exit_code(trained))
+
+
+def quickstart_settings(task: str, model: str = MODEL, minutes: float = MINUTES) -> dict[str, dict[str, object]]:
+    """The settings, section by section."""
+    return {
+        "model": {"name": model},
+        "data": {"task": task},
+        "algorithm": {"entropy_bonus": ENTROPY_BONUS},
+        "optim": {"learning_rate": LEARNING_RATE, "warmup_steps": WARMUP_STEPS},
+        "run": {"steps": None, "minutes": minutes},
+    }
 
 
 def _other(algorithm: str) -> str:

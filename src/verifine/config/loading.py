@@ -41,7 +41,7 @@ def load_config(
         values = _moved(values, old, new)
     places = {key_path: f"{path}:{line}" for key_path, line in document.lines.items()}
     for override in overrides:
-        key_path, value = _parse_override(override)
+        key_path, value = parse_override(override)
         values = expand_sections(_replaced(values, key_path, value, override))
         places = {known: place for known, place in places.items() if known[: len(key_path)] != key_path}
         places[key_path] = f"override {override}"
@@ -55,6 +55,27 @@ def build_config(values: Mapping[str, object]) -> RunConfig:
         ConfigError: with every problem found, one a line.
     """
     return _validate(values, {}, None)
+
+
+def parse_override(override: str) -> tuple[KeyPath, object]:
+    """The path and the value of `key.path=value`.
+
+    Raises:
+        ConfigError: it has another form, or its value is not YAML.
+    """
+    name, equals, text = override.partition("=")
+    keys = tuple(name.strip().split("."))
+    if advice := _override_advice(override):
+        raise ConfigError(f"override {override!r}: {advice}")
+    if not equals or not all(keys):
+        raise ConfigError(f"override {override!r}: write key.path=value, for example algorithm.clip_high=0.28")
+    try:
+        value = parse_document(text, "the value").value
+    except ConfigError as error:
+        raise ConfigError(f"override {override}: the value cannot be read as YAML; put quotes around it") from error
+    if isinstance(value, str) and len(keys) == 1 and keys[0] in NAMED_SECTIONS:
+        return (*keys, "name"), value
+    return keys, value
 
 
 def dump_config(config: RunConfig) -> str:
@@ -80,22 +101,6 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path}: this is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _parse_override(override: str) -> tuple[KeyPath, object]:
-    name, equals, text = override.partition("=")
-    keys = tuple(name.strip().split("."))
-    if advice := _override_advice(override):
-        raise ConfigError(f"override {override!r}: {advice}")
-    if not equals or not all(keys):
-        raise ConfigError(f"override {override!r}: write key.path=value, for example algorithm.clip_high=0.28")
-    try:
-        value = parse_document(text, "the value").value
-    except ConfigError as error:
-        raise ConfigError(f"override {override}: the value cannot be read as YAML; put quotes around it") from error
-    if isinstance(value, str) and len(keys) == 1 and keys[0] in NAMED_SECTIONS:
-        return (*keys, "name"), value
-    return keys, value
 
 
 def _override_advice(word: str) -> str | None:

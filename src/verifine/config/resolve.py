@@ -144,7 +144,7 @@ def resolve(
             precision=precision,
             start_from=None if start_from is None else machine.working_directory / start_from,
         ),
-        data=_with(DataConfig, config.data, **_absolute_places(config.data, machine.working_directory)),
+        data=_with(DataConfig, config.data, **absolute_places(config.data, machine.working_directory)),
         algorithm=_resolve_algorithm(config, model),
         reward=_with(ResolvedReward, config.reward.decided(config.algorithm.recipe)),
         sampling=_with(ResolvedSampling, config.sampling, max_new_tokens=max_new_tokens),
@@ -156,6 +156,12 @@ def resolve(
         ),
         memory=plan,
     )
+
+
+def absolute_places(data: DataConfig, folder: Path) -> Mapping[str, object]:
+    """Paths that mean the same from every folder; a dataset on the hub is named as it is."""
+    places = {"train": data.train, "eval": data.eval}
+    return {name: folder / place if isinstance(place, Path) else place for name, place in places.items()}
 
 
 def longest_answer(config: RunConfig, default: int, context_length: int) -> int:
@@ -203,12 +209,6 @@ def _full_rate(model: ModelFacts) -> float:
 
 def _is_small(model: ModelFacts) -> bool:
     return model.shape.parameters < SMALL_MODEL_PARAMETERS
-
-
-def _absolute_places(data: DataConfig, folder: Path) -> Mapping[str, object]:
-    """Paths that mean the same from every folder; a dataset on the hub is named as it is."""
-    places = {"train": data.train, "eval": data.eval}
-    return {name: folder / place if isinstance(place, Path) else place for name, place in places.items()}
 
 
 SectionT = TypeVar("SectionT", bound=Schema)

@@ -44,6 +44,11 @@ class Status(StrEnum):
     def has_ended(self) -> bool:
         return self not in (Status.CHECKING, Status.RUNNING)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run has come to an end of its own, so that nothing of it is left to do."""
+        return self in (Status.FINISHED, Status.OUT_OF_TIME, Status.NO_SIGNAL, Status.NO_PROGRESS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:

@@ -60,19 +60,23 @@ def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
 
 
 def compare_runs(runs: Sequence[RunRecord], labels: Sequence[str] = ()) -> RunComparison:
-    """Group runs into variants, and find what differs, how each did, and which is better.
+    """Group runs into variants, and compare these.
 
     Raises:
         ConfigError: there are labels, but not one for each variant.
     """
-    variants = find_variants(runs, labels)
+    return compare_variants(find_variants(runs, labels))
+
+
+def compare_variants(variants: Sequence[Variant]) -> RunComparison:
+    """What differs between variants, how each did, and which is better than the first."""
     differences = find_differences(variants)
     verdicts = judge_variants(variants)
     notes = [
         *_notes_on_runs(variants),
         *_notes_on_verdicts(variants, verdicts),
         *_notes_on_graders(differences),
-        *_notes_on_machines(runs),
+        *_notes_on_machines([run for variant in variants for run in variant.runs]),
     ]
     return RunComparison(
         entries=tuple(Entry(variant=variant, curves=_curves(variant), result=sum_up(variant)) for variant in variants),

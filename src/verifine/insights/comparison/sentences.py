@@ -12,7 +12,7 @@ from verifine.insights.comparison.verdicts import VariantVerdict
 from verifine.insights.inference import SIGNIFICANCE, Conclusion
 from verifine.insights.outcome import describe_probability, pluralize
 from verifine.insights.panels import ANSWER, FORMAT, REWARD
-from verifine.runs.evaluations import NAMES
+from verifine.runs.evaluations import NAMES, Measure
 
 _NONE = "-"
 _TOLD_ONE_BY_ONE = 3
@@ -60,6 +60,11 @@ def describe_measure(comparison: RunComparison) -> str:
     return _MEASURES[comparison.verdicts[0].measure] if comparison.verdicts else _MEASURES[NAMES["answer"]]
 
 
+def name_measure(measure: Measure) -> str:
+    """What people call a measure that runs are compared by."""
+    return _MEASURES[NAMES[measure]]
+
+
 def difference_table(comparison: RunComparison) -> Table:
     """The settings that differ between the variants."""
     return Table(
@@ -96,8 +101,8 @@ def result_table(comparison: RunComparison) -> Table:
                 _interval(entry.result.moves[main.metric].interval),
                 *(_move(entry.result.moves[panel.metric]) for panel in others),
                 _NONE if entry.result.length is None else f"{entry.result.length.mean:.1f}",
-                _range(entry.result.steps, 0),
-                _range(entry.result.minutes, 1),
+                describe_range(entry.result.steps, 0),
+                describe_range(entry.result.minutes, 1),
             )
             for entry in comparison.entries
         ),
@@ -154,6 +159,14 @@ def explain_verdicts(comparison: RunComparison) -> str:
     )
 
 
+def describe_range(spread: Spread | None, digits: int) -> str:
+    """`40 to 43`, or one number if all runs have it."""
+    if spread is None:
+        return _NONE
+    low, high = f"{spread.low:.{digits}f}", f"{spread.high:.{digits}f}"
+    return low if low == high else f"{low} to {high}"
+
+
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_CELL else line[: _LONGEST_CELL - 1] + "…"
@@ -199,13 +212,6 @@ def _interval(interval: SourcedInterval | None) -> str:
     if interval is None:
         return _NONE
     return f"{interval.low:.2f} to {interval.high:.2f} over {interval.n} {interval.source.value}"
-
-
-def _range(spread: Spread | None, digits: int) -> str:
-    if spread is None:
-        return _NONE
-    low, high = f"{spread.low:.{digits}f}", f"{spread.high:.{digits}f}"
-    return low if low == high else f"{low} to {high}"
 
 
 def _probability(p_value: float | None) -> str:

@@ -42,11 +42,15 @@ class Variant:
 
         A run without the number is left out.
         """
+        return list(self.of_each_seed(values).values())
+
+    def of_each_seed(self, values: Sequence[float | None]) -> dict[int, float]:
+        """As `by_seed`, with the seeds."""
         found: dict[int, list[float]] = {}
         for run, value in zip(self.runs, values, strict=True):
             if value is not None:
                 found.setdefault(run.config.run.seed, []).append(value)
-        return [sum(numbers) / len(numbers) for numbers in found.values()]
+        return {seed: sum(numbers) / len(numbers) for seed, numbers in found.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +98,21 @@ def value_text(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def short_keys(keys: Sequence[str]) -> list[str]:
+    """The last words of dotted names where those differ; `model.name` is the `model`."""
+    spoken = [key.removesuffix(".name") for key in keys]
+    ends = Counter(key.rpartition(".")[2] for key in spoken)
+    return [end if ends[end := key.rpartition(".")[2]] == 1 else key for key in spoken]
+
+
+def shortened(value: Json) -> str:
+    """A setting as a part of a name: of a path its last folder, and not longer than 24 characters."""
+    text = " ".join(value_text(value).split())
+    if "/" in text:
+        text = text.rstrip("/").rpartition("/")[2]
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
 def _flattened(value: Mapping[str, Json], prefix: str) -> dict[str, Json]:
     flat: dict[str, Json] = {}
     for key, each in value.items():
@@ -111,10 +130,10 @@ def _name(settings: Sequence[Settings]) -> list[str]:
     """The algorithm and the other differences; the later ones of equal names are numbered."""
     algorithms = [str(each[_ALGORITHM]) for each in settings]
     told = [row for row in _differences(settings) if row.key != _ALGORITHM and not _follows(row, algorithms)]
-    keys = _short_keys([row.key for row in told])
+    keys = short_keys([row.key for row in told])
     names: list[str] = []
     for position, algorithm in enumerate(algorithms):
-        parts = [f"{key}={_shortened(row.values[position])}" for key, row in zip(keys, told, strict=True)]
+        parts = [f"{key}={shortened(row.values[position])}" for key, row in zip(keys, told, strict=True)]
         more = ["…"] if len(parts) > _SHOWN_SETTINGS else []
         names.append(" ".join([algorithm, *parts[:_SHOWN_SETTINGS], *more]))
     seen: Counter[str] = Counter()
@@ -125,20 +144,6 @@ def _follows(row: Difference, algorithms: Sequence[str]) -> bool:
     """Whether a field depends only on the algorithm: then its default comes with the algorithm."""
     pairs = {(algorithm, json.dumps(value)) for algorithm, value in zip(algorithms, row.values, strict=True)}
     return row.key.startswith(_DECIDED_BY_ALGORITHM) and len(pairs) == len(set(algorithms))
-
-
-def _short_keys(keys: Sequence[str]) -> list[str]:
-    """The last words of dotted names where those differ; `model.name` is the `model`."""
-    spoken = [key.removesuffix(".name") for key in keys]
-    ends = Counter(key.rpartition(".")[2] for key in spoken)
-    return [end if ends[end := key.rpartition(".")[2]] == 1 else key for key in spoken]
-
-
-def _shortened(value: Json) -> str:
-    text = " ".join(value_text(value).split())
-    if "/" in text:
-        text = text.rstrip("/").rpartition("/")[2]
-    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
 def _counted(seen: Counter[str], name: str) -> int:

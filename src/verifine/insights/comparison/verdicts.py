@@ -49,14 +49,14 @@ class VariantVerdict:
 
 def judge_variants(variants: Sequence[Variant]) -> list[VariantVerdict]:
     """Compares every other variant with the first."""
-    measure = _measure(variants)
+    measure = common_measure(variants)
     verdicts = [_judge(variant, variants[0], measure) for variant in variants[1:]]
     compared = [verdict for verdict in verdicts if verdict.p_value is not None]
     corrected = iter(holm([verdict.p_value for verdict in compared if verdict.p_value is not None]))
     return [verdict if verdict.p_value is None else _conclude(verdict, next(corrected)) for verdict in verdicts]
 
 
-def _measure(variants: Sequence[Variant]) -> Measure:
+def common_measure(variants: Sequence[Variant]) -> Measure:
     """The decisive measure among those that every evaluation has."""
     finals = [run.final for variant in variants for run in variant.runs if run.final is not None]
     return (decisive(*finals) if finals else None) or "reward"

@@ -218,6 +218,12 @@ class Grade:
     def valid(self) -> bool:
         return self.score is not None
 
+    def passes(self, pass_score: float | None) -> bool | None:
+        """Whether the answer is right, or else whether its score is high enough; None: unknown."""
+        if self.score is None:
+            return None
+        return self.answer_ok if self.answer_ok is not None or pass_score is None else self.score >= pass_score
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:

@@ -4,6 +4,7 @@ import pytest
 
 from verifine.config import RunConfig, build_config, dump_config
 from verifine.config.document import parse_document
+from verifine.config.graders import TextSimilarityGraderConfig
 from verifine.errors import ConfigError
 from verifine.graders import load_grader_config
 
@@ -89,3 +90,14 @@ def test_a_graders_own_threshold_says_what_passes(tmp_path_factory: pytest.TempP
     assert load_grader_config(str(folder / "with.json")).traits.passing_score == 0.6
     assert load_grader_config(str(folder / "without.json")).traits.passing_score is None
     assert load_grader_config("answer_number").traits.passing_score is None
+
+
+def test_the_score_that_passes_is_one_of_the_grader_that_decides() -> None:
+    similar = TextSimilarityGraderConfig(
+        type="text_similarity", input="x", reference="y", evaluation_metric="bleu", pass_threshold=0.6
+    )
+    alone, with_second = config({"pass_score": 0.5}), config({"pass_score": 5, "grader": {"type": "answer"}})
+    assert alone.evaluation.passing_in_training(similar) == 0.5
+    assert with_second.evaluation.passing(similar) == 5
+    assert with_second.evaluation.passing_in_training(similar) == 0.6
+    assert with_second.evaluation.passing_in_training(None) is None

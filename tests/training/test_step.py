@@ -50,6 +50,9 @@ def test_a_steps_metrics_are_those_of_its_answers() -> None:
     # The fake clock ticks once a reading: each of the four stages takes one second.
     assert [metrics[f"timing/{stage}_s"] for stage in ("generate", "grade", "estimate", "update")] == [1, 1, 1, 1]
     assert "answer_accuracy" not in metrics
+    # Two of four answers score 1, in every group.
+    assert [metrics[f"groups/frac_{kind}"] for kind in ("all_right", "mixed", "all_wrong")] == [0, 1, 0]
+    assert metrics["completions/entropy_estimate"] == 3  # the engine says -1 of every token
 
 
 def test_an_update_that_was_not_applied_is_not_counted() -> None:

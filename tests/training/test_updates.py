@@ -13,7 +13,7 @@ from verifine.testing import FakeLearner
 from verifine.testing.trainers import right_when_even, scripted_trainer
 from verifine.training.step import train_step
 from verifine.training.trainer import Progress
-from verifine.training.updates import make_updates, merge_metrics
+from verifine.training.updates import make_updates, merge_metrics, top_entropy
 
 APPLIED, NOT_FINITE = UpdateOutcome.APPLIED, UpdateOutcome.NOT_FINITE
 
@@ -62,6 +62,14 @@ def test_what_the_first_update_found_of_a_token_is_kept() -> None:
     expected = [0.0 if batch.groups[row // batch.group_size].prompt.id in first else 1.0 for row in batch.row.tolist()]
     assert result.tokens.entropy.tolist() == expected
     assert torch.equal(result.tokens.ratio, result.tokens.entropy + 0.5)
+
+
+def test_the_top_fifth_are_the_tokens_that_the_model_is_most_undecided_about() -> None:
+    unknown = math.nan
+    assert top_entropy(torch.tensor([0.1, 0.0, 2.0, unknown, 0.3, 0.2])) == 2.0  # one of five
+    assert top_entropy(torch.tensor([0.5, 1.0, 0.0, 0.0, 0.0, 0.0])) == 0.75  # two of six
+    assert top_entropy(torch.tensor([unknown])) is None
+    assert top_entropy(torch.tensor([])) is None
 
 
 def test_tokens_that_no_update_read_are_nan() -> None:

@@ -35,8 +35,8 @@ class EvaluationConfig(Schema):
     )
     pass_score: float | None = Field(
         default=None,
-        description="The score from which an answer counts as solved in pass@k, for graders that do not say themselves "
-        "whether an answer is right; null: no pass@k for such graders.",
+        description="The score from which an answer counts as solved, for graders that do not say themselves whether "
+        "it is right; null: no pass@k for such graders, and 0.9 of 1 where training counts groups that are all right.",
     )
     patience: int | None = Field(
         default=None,
@@ -65,3 +65,9 @@ class EvaluationConfig(Schema):
         """
         decides = self.grader or training
         return self.pass_score if self.pass_score is not None or decides is None else decides.traits.passing_score
+
+    def passing_in_training(self, training: AnyGrader | None) -> float | None:
+        """The same for scores of the training grader; with a second grader, `pass_score` is one of its scores."""
+        if self.grader is None:
+            return self.passing(training)
+        return None if training is None else training.traits.passing_score

@@ -208,6 +208,7 @@ def assemble_trainer(
         epochs=config.algorithm.epochs,
         mini_batches=config.algorithm.mini_batches,
         clock=clock,
+        pass_score=config.evaluation.passing_in_training(inputs.grader),
     )
     return Assembly(config=config, trainer=trainer, held_out=held_out)
 

@@ -35,6 +35,34 @@ _CATALOGUE = (
         unit="share",
     ),
     Metric(
+        name="groups/frac_all_right",
+        meaning="Share of groups whose answers are all right: they teach nothing more. Where the grader does not judge "
+        "answers: whose scores are all equal and reach evaluation.pass_score, or 0.9 of 1.",
+        unit="share",
+    ),
+    Metric(
+        name="groups/frac_mixed",
+        meaning="Share of groups with right and wrong answers; where the grader does not judge them, with different "
+        "scores.",
+        unit="share",
+    ),
+    Metric(
+        name="groups/frac_all_wrong",
+        meaning="Share of groups whose answers are all wrong, or all have the same lower score.",
+        unit="share",
+    ),
+    Metric(
+        name="groups/frac_mixed_expected",
+        meaning="Share of groups that would be mixed if the step's answers were dealt to its groups at random, as with "
+        "one rate of success p for every prompt: 1 - p^G - (1-p)^G for many answers.",
+        unit="share",
+    ),
+    Metric(
+        name="groups/undecidedness",
+        meaning="Mixed groups over expected ones: about 1 where all prompts are equally hard, 0 where the model gets "
+        "each always right or always wrong.",
+    ),
+    Metric(
         name="rewards/<name>",
         meaning="Average of a part that the grader names: format and answer, or each grader of a weighted one.",
     ),
@@ -54,13 +82,25 @@ _CATALOGUE = (
     Metric(name="completions/min_length", meaning="Length of the shortest answer.", unit="tokens"),
     Metric(name="completions/max_length", meaning="Length of the longest answer.", unit="tokens"),
     Metric(name="completions/clipped_ratio", meaning="Share of answers cut off at max_new_tokens.", unit="share"),
+    Metric(
+        name="completions/entropy_estimate",
+        meaning="How undecided the model is about an answer as a whole, estimated from the step's answers: minus their "
+        "log-probability, averaged. It is known of every step.",
+        unit="nats per answer",
+    ),
     Metric(name="loss", meaning="What the optimiser lowers. Near 0 is normal; it says little about progress."),
     Metric(name="grad_norm", meaning="Size of the gradient before it is limited."),
     Metric(name="learning_rate", meaning="Learning rate of the step."),
     Metric(name="kl", meaning="How far the model has moved from where it started.", unit="nats per token"),
     Metric(
         name="entropy",
-        meaning="How undecided the model is about a token it learns from; near 0 it repeats itself.",
+        meaning="How undecided the model is about a token it learns from, on average; where most tokens are a fixed "
+        "form, near 0 even if it is undecided about the others.",
+        unit="nats",
+    ),
+    Metric(
+        name="entropy_top_fifth",
+        meaning="The same for the 20 % of those tokens that it is most undecided about.",
         unit="nats",
     ),
     Metric(

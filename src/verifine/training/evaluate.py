@@ -73,16 +73,7 @@ def _samples(eval_set: EvalSet, group: Group, second_group: Group | None) -> lis
             second_score=None if second is None else second.score,
             second_answer_ok=None if second is None else second.answer_ok,
             opened=group.prompt.opened,
-            passed=_passes(grade if eval_set.second_grader is None else second, eval_set.pass_score),
+            passed=(second or grade).passes(eval_set.pass_score),
         )
         for place, (rollout, grade, second) in enumerate(zip(group.rollouts, group.grades, seconds, strict=True))
     ]
-
-
-def _passes(grade: Grade | None, pass_score: float | None) -> bool | None:
-    """Whether an answer is right, or else whether its score is high enough; None: unknown."""
-    if grade is None or grade.score is None:
-        return None
-    if grade.answer_ok is not None or pass_score is None:
-        return grade.answer_ok
-    return grade.score >= pass_score

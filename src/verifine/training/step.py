@@ -78,7 +78,7 @@ def train_step(
         report=StepReport(
             step=step,
             metrics={
-                **summarize(rollouts.groups),
+                **summarize(rollouts.groups, trainer.pass_score),
                 **updates.metrics,
                 **compared,
                 **_count_groups(trainer, rollouts, training_batch),

@@ -6,21 +6,25 @@ from collections.abc import Sequence
 
 from verifine.batch import RolloutBatch
 from verifine.insights.scores import quantile
+from verifine.training.group_outcomes import outcome_shares
 from verifine.types import Grade, GradeFault, Group
 
 
-def summarize(groups: Sequence[Group]) -> dict[str, float]:
+def summarize(groups: Sequence[Group], pass_score: float | None) -> dict[str, float]:
     """Metrics over every answer that was sampled and graded in a step, kept for training or not.
 
+    `pass_score` is as in `Trainer`.
     Unscorable answers count in `unscorable` and in the lengths, nowhere else. `reward_std` is the unbiased standard
-    deviation within a group, averaged over the groups with two scores or more. A metric is left out
-    where no grade says anything about it.
+    deviation within a group, averaged over the groups with two scores or more. `completions/entropy_estimate` is minus
+    the log-probability of an answer, averaged: its expectation is the entropy of an answer, and unlike the learner's
+    `entropy` it is known of a step without an update. A metric is left out where no grade says anything about it.
     """
     rollouts = RolloutBatch.of(groups)
     rewards = [row[ok] for row, ok in zip(rollouts.rewards, rollouts.valid, strict=True) if ok.any()]
     spreads = [row.std().item() for row in rewards if len(row) > 1]
     every_reward = [value for row in rewards for value in row.tolist()]
     lengths = rollouts.lengths().float()
+    surprises = [-sum(rollout.behaviour_logprobs) for group in groups for rollout in group.rollouts]
     every_grade = [grade for group in groups for grade in group.grades]
     grades = [grade for grade in every_grade if grade.valid]
     metrics = {
@@ -29,6 +33,7 @@ def summarize(groups: Sequence[Group]) -> dict[str, float]:
         "completions/min_length": lengths.min().item(),
         "completions/max_length": lengths.max().item(),
         "completions/clipped_ratio": rollouts.truncated().float().mean().item(),
+        "completions/entropy_estimate": sum(surprises) / len(surprises),
     }
     optional = {
         "reward": _mean(every_reward),
@@ -40,6 +45,7 @@ def summarize(groups: Sequence[Group]) -> dict[str, float]:
     return {
         **{name: value for name, value in optional.items() if value is not None},
         **_parts(grades),
+        **outcome_shares(groups, pass_score),
         **metrics,
         **_grading(every_grade),
     }

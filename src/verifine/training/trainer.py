@@ -35,6 +35,8 @@ class Trainer:
     """Into how many parts each time, with an update for each."""
     clock: Callable[[], float]
     """Seconds from any origin."""
+    pass_score: float | None = None
+    """The lowest score of an answer that passes, where the grader does not tell right from wrong; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

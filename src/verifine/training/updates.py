@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from verifine.learner.learner import TokenStatistics, TrainingBatch, UpdateOutco
 from verifine.training.minibatches import MiniBatch, minibatches
 from verifine.training.trainer import Trainer
 
+TOP_SHARE = 0.2
 _EXTREMES = {"/max": max, "/min": min}
 _STATES = ("learning_rate", "memory/micro_batch_tokens", "memory/shortages")
 """Gauges that describe a state: the last update's counts."""
@@ -47,7 +49,22 @@ def make_updates(
         outcomes.append(report.outcome)
         metrics.append({**report.metrics, **_critic_metrics(part.training_batch, report)})
         tokens = tokens if report.tokens is None else _fill_in(tokens, report.tokens, part)
-    return Updates(outcomes=tuple(outcomes), metrics=merge_metrics(outcomes, metrics), tokens=tokens)
+    top = top_entropy(tokens.entropy)
+    return Updates(
+        outcomes=tuple(outcomes),
+        metrics={**merge_metrics(outcomes, metrics), **({} if top is None else {"entropy_top_fifth": top})},
+        tokens=tokens,
+    )
+
+
+def top_entropy(entropy: Float[Tensor, " N"]) -> float | None:
+    """The mean of the highest fifth of the entropies, at least of one; NaN is not known. None: none is.
+
+    Few tokens of an answer are decisions, and those have the highest entropy (arXiv:2506.01939). All tokens of a step
+    are compared, so it does not depend on micro-batches.
+    """
+    known = entropy[~entropy.isnan()]
+    return known.topk(math.ceil(TOP_SHARE * len(known))).values.mean().item() if len(known) else None
 
 
 def merge_metrics(outcomes: Sequence[UpdateOutcome], updates: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -20,5 +20,6 @@ UNITS: Any = Field(
 )
 PASS_THRESHOLD: Any = Field(
     default=None,
-    description="The score from which an answer counts as solved in pass@k; training does not look at it.",
+    description="The score from which an answer counts as solved, in pass@k and in the shares of groups; the reward is "
+    "the score itself.",
 )

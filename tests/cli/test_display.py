@@ -34,6 +34,8 @@ REPORT = StepReport(
         "answer_accuracy": 0.25,
         "completions/mean_length": 14.25,
         "frac_reward_zero_std": 0.375,
+        "groups/frac_all_wrong": 0.25,
+        "completions/entropy_estimate": 4.128,
         "step_time": 3.14,
     },
 )
@@ -84,13 +86,13 @@ def shown_live(width: int = 120) -> str:
 
 
 def test_a_step_stands_under_its_header() -> None:
-    assert HEADER == " step  reward  format  answer  length  no signal  seconds"
-    assert step_line(REPORT) == "   12    0.53    1.00    0.25    14.2        38%      3.1"
+    assert HEADER == " step  reward  format  answer  length  no signal  all wrong  entropy  seconds"
+    assert step_line(REPORT) == "   12    0.53    1.00    0.25    14.2        38%        25%     4.13      3.1"
     assert len(step_line(REPORT)) == len(HEADER)
 
 
 def test_what_a_step_does_not_measure_is_a_dash() -> None:
-    assert step_line(BARE).split() == ["1", "0.50", "-", "-", "-", "-", "-"]
+    assert step_line(BARE).split() == ["1", "0.50", "-", "-", "-", "-", "-", "-", "-"]
     assert len(step_line(BARE)) == len(HEADER)
 
 

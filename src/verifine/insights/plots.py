@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from verifine.insights.charts import (
+    INK,
     LARGEST,
-    MUTED,
     ROW_HEIGHT,
     STYLE,
     WIDTH,
@@ -27,6 +28,15 @@ from verifine.runs.record import RunRecord
 
 _TRAIN, _HELD_OUT = THEME["train"].light, THEME["held-out"].light
 
+_MIXED = "groups/frac_mixed"
+_SHARES = {
+    _MIXED: to_rgba(THEME["train"].light, 0.85),
+    "groups/frac_all_right": to_rgba(THEME["won"].light, 0.3),
+    "groups/frac_all_wrong": to_rgba(THEME["lost"].light, 0.75),
+}
+"""Their colours, of which the green is pale, so that everybody can tell it from the red."""
+_ENTROPY = "completions/entropy_estimate"
+
 
 def draw_training(record: RunRecord) -> str:
     """Reward, length and, where the grader judges them, the two accuracies: by step, and on held-out problems."""
@@ -39,13 +49,28 @@ def draw_training(record: RunRecord) -> str:
         return to_inline_svg(figure, "training", "Curves of the run: " + ", ".join(panel.title for panel in panels))
 
 
+def draw_signal(record: RunRecord) -> str | None:
+    """How the groups of each step came out, and the entropy of an answer; None: no step says so."""
+    if not any(_MIXED in report.metrics for report in record.metrics):
+        return None
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, ROW_HEIGHT))
+        groups, entropy = add_panels(figure, 2)
+        _draw_groups(groups, record)
+        _draw_curve(entropy, record, _ENTROPY)
+        entropy.set_ylim(bottom=0)
+        finish(entropy, "Entropy of an answer (nats)", _last_step(record))
+        place_panels(figure)
+        return to_inline_svg(figure, "signal", "Shares of groups that are mixed, all right and all wrong; entropy")
+
+
 def draw_timing(record: RunRecord) -> str | None:
-    """The time of each step by phase, and the share of its groups without signal; None before the first step."""
+    """The time of each step by phase; None before the first step."""
     if not record.metrics:
         return None
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 2.8))
-        seconds, signal = add_panels(figure, 2)
+        figure = Figure(figsize=(WIDTH, 2.4))
+        (seconds,) = add_panels(figure, 1)
         steps = _steps(record)
         bottom = [0.0] * len(steps)
         for phase, colour in PHASES.items():
@@ -53,21 +78,27 @@ def draw_timing(record: RunRecord) -> str | None:
             seconds.bar(steps, heights, bottom=bottom, width=0.85, color=colour.light, linewidth=0)
             bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
         finish(seconds, "Seconds per step", _last_step(record))
-        shares = numbers(record.series("frac_reward_zero_std"))
-        signal.bar(steps, shares, width=0.85, color=MUTED, alpha=0.7, linewidth=0)
-        signal.set_ylim(0, 1.02)
-        finish(signal, "Groups without signal (share)", _last_step(record))
         place_panels(figure)
-        return to_inline_svg(figure, "timing", "Seconds per step by phase, and the share of groups without signal")
+        return to_inline_svg(figure, "timing", "Seconds per step by phase")
+
+
+def _draw_groups(axes: Any, record: RunRecord) -> None:
+    """Mixed groups at the bottom, so that their share can be compared with the expected one."""
+    told = [report for report in record.metrics if _MIXED in report.metrics]
+    steps = [told[0].step - 0.5, *(report.step for report in told), told[-1].step + 0.5]
+
+    def curve(name: str) -> list[float]:
+        values = numbers(smoothed([report.metrics.get(name) for report in told]))
+        return [values[0], *values, values[-1]]
+
+    axes.stackplot(steps, *map(curve, _SHARES), colors=[*_SHARES.values()], linewidth=0)
+    axes.plot(steps, curve(f"{_MIXED}_expected"), color=INK, linewidth=1.4, linestyle=(0, (4, 2)))
+    axes.set_ylim(0, 1)
+    finish(axes, "Groups (share)", _last_step(record))
 
 
 def _draw_panel(axes: Any, panel: Panel, record: RunRecord) -> None:
-    values = record.series(panel.metric)
-    steps = _steps(record)
-    axes.plot(steps, numbers(values), color=_TRAIN, linewidth=0.9, alpha=0.4)
-    is_single = sum(value is not None for value in values) == 1
-    marker = {"marker": "o", "markersize": 4} if is_single else {}
-    axes.plot(steps, numbers(smoothed(values)), color=_TRAIN, linewidth=2.2, **marker)
+    _draw_curve(axes, record, panel.metric)
     for step, evaluation in record.evaluations:
         _draw_evaluation(axes, panel, step, evaluation)
     if panel.is_share:
@@ -75,6 +106,14 @@ def _draw_panel(axes: Any, panel: Panel, record: RunRecord) -> None:
     elif panel is not REWARD:
         axes.set_ylim(bottom=0)
     finish(axes, panel.title, _last_step(record))
+
+
+def _draw_curve(axes: Any, record: RunRecord, metric: str) -> None:
+    values, steps = record.series(metric), _steps(record)
+    axes.plot(steps, numbers(values), color=_TRAIN, linewidth=0.9, alpha=0.4)
+    is_single = sum(value is not None for value in values) == 1
+    marker = {"marker": "o", "markersize": 4} if is_single else {}
+    axes.plot(steps, numbers(smoothed(values)), color=_TRAIN, linewidth=2.2, **marker)
 
 
 def _draw_evaluation(axes: Any, panel: Panel, step: int, evaluation: Evaluation) -> None:

@@ -19,7 +19,7 @@ from verifine.insights.outcome import (
 )
 from verifine.insights.pages import render_page
 from verifine.insights.pairs import Pairing, ProblemPair, pair_up
-from verifine.insights.plots import draw_timing, draw_training
+from verifine.insights.plots import draw_signal, draw_timing, draw_training
 from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.evaluations import EvaluatedSample, Evaluation
 from verifine.runs.metrics import Metric, explain_metrics
@@ -58,6 +58,7 @@ def render_report(record: RunRecord) -> str:
         success=describe_success(record, findings),
         findings=[(finding, describe_evidence(finding), describe_steps(finding.steps)) for finding in findings],
         training_figure=draw_training(record) if record.metrics or record.evaluations else None,
+        signal_figure=draw_signal(record),
         timing_figure=draw_timing(record),
         measures=_measures(baseline, final),
         problems=pluralize(

@@ -25,6 +25,7 @@ from verifine.graders.sandbox.selftest import ATTACKS
 from verifine.graders.schema import validator
 from verifine.graders.similarity.compare import MAX_CHARACTERS
 from verifine.graders.similarity.words import MAX_WORDS
+from verifine.insights.diagnosis.groups import EASY
 from verifine.insights.diagnosis.history import ENOUGH, OPENING, RECENT
 from verifine.insights.diagnosis.progress import STALLED_S, STALLED_STEPS
 from verifine.insights.inference import RESAMPLES, SIGNIFICANCE
@@ -37,6 +38,7 @@ from verifine.rollout.native.static import CHECK_INTERVAL
 from verifine.runs.heartbeat import INTERVAL_S, LOST_AFTER_S
 from verifine.runs.rollouts import BYTES_PER_TOKEN
 from verifine.training import budget, checkpointing, health
+from verifine.training.group_outcomes import PASS_SCORE
 
 DOCS = Path(__file__).parent.parent / "docs"
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
@@ -97,6 +99,9 @@ PROMISES: list[tuple[str, str]] = [
     ("reliability.md", f"can sample {TOKENS_PER_PROBE // 1000} {TOKENS_PER_PROBE % 1000} tokens"),
     ("reliability.md", f"A {'quarter' if SUSPICIOUS == 0.25 else '?'} of it in the rollouts triggers a probe"),
     ("reliability.md", f"after {health.NO_SIGNAL_LIMIT} such steps in a row the run ends"),
+    ("reliability.md", f"if {'nine of ten' if EASY == 0.9 else '?'} groups in them were all right"),
+    ("algorithms.md", f"`solved` if {'nine of ten' if EASY == 0.9 else '?'} groups were all right"),
+    ("howto/why-is-it-not-learning.md", f"{PASS_SCORE:g} if neither is set and scores are from 0 to 1"),
     ("reliability.md", f"After {WORDS[health.NOT_FINITE_LIMIT]} in a row the run fails"),
     ("performance.md", f"The plan uses {SAFE_SHARE} of what is free"),
     ("performance.md", f"for ended answers every {CHECK_INTERVAL} tokens"),

@@ -33,7 +33,11 @@ def evaluation(name: str, right: int, total: int = 64, *, is_judged: bool = True
     )
 
 
-FIELDS: dict[str, dict[str, Json]] = {"failed": {"error": "the gradient was not finite"}, "saved": {"step": 1}}
+FIELDS: dict[str, dict[str, Json]] = {
+    "no_signal": {"reason": "solved"},
+    "failed": {"error": "the gradient was not finite"},
+    "saved": {"step": 1},
+}
 
 
 def record(
@@ -136,6 +140,12 @@ def test_the_best_of_several_evaluations_is_said_to_look_too_good() -> None:
             (0.25, 0.9, 0.5),
             "interrupted",
             "Interrupted after 3 steps and 4 min 12 s; the average reward of a step rose from 0.25 to 0.50.",
+        ),
+        (
+            (0.9, 1.0),
+            "no_signal",
+            "Ended because there was nothing left to learn, without a held-out evaluation after 2 steps and 4 min "
+            "12 s; the average reward of a step rose from 0.90 to 1.00.",
         ),
         ((), "failed", "Failed (the gradient was not finite); no step is done yet."),
         (

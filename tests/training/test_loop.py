@@ -21,7 +21,7 @@ from verifine.runs.events import CheckpointSaved, read_events
 from verifine.runs.metrics import read_metrics
 from verifine.runs.requests import RunRequest
 from verifine.runs.rollouts import read_rollouts, read_tokens, rollouts_path
-from verifine.runs.status import Status, find_status
+from verifine.runs.status import RunStatus, Status, find_status
 from verifine.testing import FakeLearner, ScriptedEngine, load_tiny_model
 from verifine.testing.scripted_runs import SHORT_PLAN, START, scripted_run
 from verifine.training.checkpointing import Saver, SavingPlan
@@ -221,7 +221,8 @@ def test_twenty_steps_without_signal_end_a_run(tmp_path: Path) -> None:
 def test_a_grader_that_never_tells_answers_apart_ends_a_run(name: str, tmp_path: Path) -> None:
     run, watcher = scripted_run(tmp_path, replace(SHORT_PLAN, steps=100))
     same = replace(run.trainer, grader=callable_grader(lambda sample, item: 0.0), algorithm=default_algorithm(name))
-    assert execute(replace(run, trainer=same), START).ending is Status.NO_SIGNAL
+    summary = execute(replace(run, trainer=same), START)
+    assert (summary.ending, summary.reason) == (Status.NO_SIGNAL, None)
     assert watcher.steps == list(range(1, 21))
 
 
@@ -230,6 +231,15 @@ def test_a_linear_schedule_lowers_the_learning_rate_step_by_step(tmp_path: Path)
     learner = FakeLearner()
     execute(replace(run, trainer=replace(run.trainer, learner=learner)), START)
     assert learner.rate_factors == pytest.approx([1.0, 0.8, 0.6, 0.4])
+
+
+def test_a_run_that_gets_everything_right_ends_as_solved(tmp_path: Path) -> None:
+    run, _ = scripted_run(tmp_path, replace(SHORT_PLAN, steps=100))
+    right = replace(run.trainer, grader=callable_grader(lambda sample, item: 1.0))
+    summary = execute(replace(run, trainer=right), START)
+    assert (summary.ending, summary.reason, summary.progress.step) == (Status.NO_SIGNAL, "solved", 20)
+    assert summary.final is not None
+    assert find_status(run.directory) == RunStatus(status=Status.NO_SIGNAL, reason="solved")
 
 
 def test_mini_batches_without_signal_do_not_hide_a_gradient_that_stays_infinite(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from verifine.launch.session import TrainedRun
 from verifine.runs.environment import describe_environment
 from verifine.runs.record import read_run
 from verifine.runs.requests import RunRequest
-from verifine.runs.status import Status
+from verifine.runs.status import SOLVED, Status
 from verifine.training.health import NO_SIGNAL_LIMIT
 from verifine.types import Json
 
@@ -65,11 +65,7 @@ def tell_outcome(trained: TrainedRun, display: Display) -> None:
     if success := describe_success(record, diagnose(record)):
         display.note("\n  ".join(success))
     if summary.ending is Status.NO_SIGNAL:
-        display.note(
-            f"Training ended early: in {NO_SIGNAL_LIMIT} steps in a row all answers to each prompt scored the same, "
-            "so there was nothing to learn from. Try prompts of mixed difficulty, a larger sampling.group_size or a "
-            "higher sampling.temperature."
-        )
+        display.note(_describe_silence(summary.reason))
     if summary.baseline is not None and summary.final is not None:
         for pair in pair_up(summary.baseline, summary.final).examples(SHOWN_PAIRS):
             display.note("")
@@ -84,12 +80,26 @@ def tell_outcome(trained: TrainedRun, display: Display) -> None:
     display.note(f"Saved   {trained.directory.path} ({', '.join(there)})")
 
 
+def _describe_silence(reason: str | None) -> str:
+    """Why a run ended for lack of signal."""
+    silence = f"Training ended early: in {NO_SIGNAL_LIMIT} steps in a row all answers to each prompt scored the same"
+    if reason == SOLVED:
+        return (
+            f"{silence}, and nearly all were right: these prompts teach nothing more. To learn more, take harder ones."
+        )
+    return (
+        f"{silence}, so there was nothing to learn from. Try prompts of mixed difficulty, a larger sampling.group_size "
+        "or a higher sampling.temperature."
+    )
+
+
 def outcome_row(trained: TrainedRun) -> dict[str, Json]:
     """The last line of `--json`."""
     summary = trained.summary
     return {
         "type": "done",
         "ending": summary.ending.value,
+        "reason": summary.reason,
         "steps": summary.progress.step,
         "seconds": round(trained.seconds, 1),
         "baseline": None if summary.baseline is None else evaluation_numbers(summary.baseline),

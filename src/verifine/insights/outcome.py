@@ -10,7 +10,7 @@ from verifine.insights.pairs import Pairing, ProblemChange, pair_up
 from verifine.runs.evaluations import Evaluation, Measure, decisive
 from verifine.runs.events import last_end
 from verifine.runs.record import RunRecord
-from verifine.runs.status import Status
+from verifine.runs.status import SOLVED, Status
 
 _SUBJECTS: Mapping[Measure, str] = {
     "answer": "Held-out answer accuracy",
@@ -166,6 +166,8 @@ def _describe_state(record: RunRecord) -> str:
         return "Not finished"
     if end.status is Status.FAILED:
         return f"Failed ({end.error})"
+    if end.reason == SOLVED:
+        return "Ended because there was nothing left to learn, without a held-out evaluation"
     return _STATES.get(end.status, "Not finished")
 
 

@@ -30,7 +30,7 @@ class Status(StrEnum):
     OUT_OF_TIME = "out_of_time"
     """The next step would not have fitted the time limit."""
     NO_SIGNAL = "no_signal"
-    """Too many steps in a row had nothing to learn from."""
+    """Too many steps in a row had nothing to learn from. That is a success if the reason is `solved`."""
     NO_PROGRESS = "no_progress"
     """Too many evaluations in a row were no better than the best one."""
     INTERRUPTED = "interrupted"
@@ -63,8 +63,9 @@ class RunStatus:
     """The last sign of life; None: there is none, as in runs of the first format."""
 
 
-DISK_FULL, CANCELLED = "disk_full", "cancelled"
-"""Reasons of a run that paused because nothing more could be written, and of one that was interrupted."""
+DISK_FULL, CANCELLED, SOLVED = "disk_full", "cancelled", "solved"
+"""Reasons of a run that paused because nothing more could be written, of one that was interrupted, and of one without
+signal because nearly all of its answers were right."""
 
 _TRAINING = ("started", "resumed")
 """The events after which an attempt trains."""

@@ -9,7 +9,7 @@ from verifine.errors import DiskError, StoppedError, TrainingError
 from verifine.runs.evaluations import Evaluation
 from verifine.runs.events import ModelSaved, RunEnded, StageBegan, StepDone, TrainingResumed, TrainingStarted, ended_by
 from verifine.runs.requests import RunRequest
-from verifine.runs.status import CANCELLED, Status
+from verifine.runs.status import CANCELLED, SOLVED, Status
 from verifine.training.health import NOT_FINITE_LIMIT
 from verifine.training.pace import REPORT_S, SAVED_PARAMETERS_PER_S, Pace
 from verifine.training.run import Run, Summary
@@ -76,8 +76,9 @@ def _execute(run: Run, start: RunState) -> Summary:
             ending=ending.status, reason=ending.reason, progress=state.progress, baseline=baseline, final=None
         )
     final = _conclude(run, state, evaluates=ending.status is not Status.INTERRUPTED)
-    status = ending.status if run.request() is None else Status.INTERRUPTED
-    return Summary(ending=status, progress=state.progress, baseline=baseline, final=final)
+    if run.request() is not None:
+        ending = _End(status=Status.INTERRUPTED)
+    return Summary(ending=ending.status, reason=ending.reason, progress=state.progress, baseline=baseline, final=final)
 
 
 def _conclude(run: Run, state: RunState, *, evaluates: bool) -> Evaluation | None:
@@ -102,7 +103,11 @@ def _train(run: Run, state: RunState) -> tuple[_End, RunState]:
         state = replace(
             state,
             progress=result.progress,
-            health=state.health.note(result.outcomes, has_signal=result.has_signal),
+            health=state.health.note(
+                result.outcomes,
+                has_signal=result.has_signal,
+                all_right=result.report.metrics.get("groups/frac_all_right", 0.0),
+            ),
             grading=state.grading.spend(result.rollouts.groups),
             seconds=pace.note(result.report.metrics["step_time"]),
         )
@@ -110,7 +115,7 @@ def _train(run: Run, state: RunState) -> tuple[_End, RunState]:
         raise_findings(run, run.monitor.stepped(result.report))
         if state.health.has_no_signal:
             state.grading.settle()
-            return _End(status=Status.NO_SIGNAL), state
+            return _End(status=Status.NO_SIGNAL, reason=SOLVED if state.health.is_solved else None), state
         if state.health.is_not_finite:
             dump = run.recorder.dump(result)
             raise TrainingError(

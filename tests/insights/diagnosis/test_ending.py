@@ -52,6 +52,19 @@ def test_a_run_of_few_updates_could_not_learn_much(
     assert ("few_updates" in findings({"answer_accuracy": answers}, steps=steps)) is is_told
 
 
+def test_few_updates_in_many_steps_are_no_lack_of_time(findings: Findings) -> None:
+    assert "few_updates" not in findings(
+        {"answer_accuracy": 0.3, "updates": lambda step: float(step % 6 == 0)}, steps=60
+    )
+
+
+def test_a_run_that_ended_as_solved_needs_no_more_updates(findings: Findings) -> None:
+    numbers = {"answer_accuracy": 1.0, "updates": 0.0, "frac_reward_zero_std": 1.0}
+    assert findings(numbers, steps=3)["few_updates"].remedies == ("Train on harder prompts (data.train).",)
+    solved = findings(numbers, steps=20, events=[("started", {}), ("no_signal", {"reason": "solved"})])
+    assert list(solved) == ["too_easy"]
+
+
 @pytest.mark.parametrize(("equal", "severity"), [(1.0, "problem"), (0.5, "note")])
 def test_a_run_in_which_nothing_could_be_learned_is_told_apart_from_a_short_one(
     findings: Findings, equal: float, severity: str

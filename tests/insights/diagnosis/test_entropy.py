@@ -19,7 +19,8 @@ def after(step: int, before: float, then: float) -> Callable[[int], float]:
 
 def collapsed(**others: object) -> dict[str, object]:
     """Sure, alike, and half wrong."""
-    return {"entropy": after(5, 1.2, 0.05), "frac_reward_zero_std": 0.96, "answer_accuracy": 0.5, **others}
+    numbers = {"frac_reward_zero_std": 0.96, "answer_accuracy": 0.5, "completions/mean_length": 10}
+    return {"completions/entropy_estimate": after(5, 12.0, 0.5), **numbers, **others}
 
 
 @pytest.mark.parametrize(
@@ -30,10 +31,24 @@ def collapsed(**others: object) -> dict[str, object]:
         (collapsed(frac_reward_zero_std=0.89), None),
         (collapsed(answer_accuracy=0.86), None),
         (collapsed(answer_accuracy=lambda step: 0.3 + step / 200), None),
-        (collapsed(entropy=after(5, 1.2, 0.16)), None),
-        (collapsed(entropy=after(5, 0.15, 0.05)), None),
+        (collapsed(**{"groups/frac_all_wrong": 0.2}), "problem"),
+        (collapsed(**{"groups/frac_all_wrong": 0.19}), None),
+        (collapsed(**{"completions/entropy_estimate": after(5, 12.0, 1.6)}), None),
+        (collapsed(**{"completions/entropy_estimate": after(5, 1.9, 0.5)}), None),
+        (collapsed(entropy=None), "problem"),
     ],
-    ids=["for long", "for now", "answers differ", "right", "still learning", "not so sure", "sure from the start"],
+    ids=[
+        "for long",
+        "for now",
+        "answers differ",
+        "right",
+        "still learning",
+        "some prompts are lost",
+        "few prompts are lost",
+        "not so sure",
+        "sure from the start",
+        "without an update that measures it",
+    ],
 )
 def test_a_model_that_is_sure_alike_and_wrong_has_collapsed(
     findings: Findings, numbers: Mapping[str, object], severity: str | None
@@ -41,8 +56,8 @@ def test_a_model_that_is_sure_alike_and_wrong_has_collapsed(
     found = findings(numbers).get("entropy_collapse")
     assert (None if found is None else found.severity.value) == severity
     if found is not None:
-        assert found.numbers["entropy"] == pytest.approx(0.05)
-        assert found.numbers["entropy_at_first"] == pytest.approx(1.2)
+        assert found.numbers["completions/entropy_estimate"] == pytest.approx(0.5)
+        assert found.numbers["completions/entropy_estimate_at_first"] == pytest.approx(12)
 
 
 def test_a_collapse_after_success_says_that_the_model_has_learned(findings: Findings) -> None:
@@ -53,12 +68,6 @@ def test_a_collapse_after_success_says_that_the_model_has_learned(findings: Find
 
 def test_a_collapse_is_told_once_and_not_as_a_lack_of_signal_too(findings: Findings) -> None:
     assert "no_signal" not in findings(collapsed())
-
-
-def test_steps_without_an_update_do_not_hide_how_sure_the_model_is(findings: Findings) -> None:
-    """An entropy is measured in updates only, and a collapsed model has hardly any."""
-    rare = collapsed(entropy=lambda step: 1.2 if step <= 5 else 0.05 if step <= 25 else None)
-    assert findings(rare)["entropy_collapse"].numbers["entropy"] == pytest.approx(0.05)
 
 
 def test_the_way_out_of_a_collapse_starts_from_what_is_set(findings: Findings) -> None:

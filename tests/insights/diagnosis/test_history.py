@@ -91,10 +91,6 @@ def test_there_is_a_level_only_where_one_is_all() -> None:
     assert tell([]).level is None
 
 
-def test_how_undecided_the_model_is_comes_from_the_latest_that_is_known() -> None:
-    history = RunHistory(CONFIG)
-    for step in range(1, 31):
-        metrics = {"entropy": 2.0 if step <= 3 else 0.5} if step <= 15 else {}
-        history.tell(StepReport(step=step, metrics=metrics))
-    assert (history.first_entropy, history.entropy) == (2.0, 0.5)
-    assert RunHistory(CONFIG).entropy is None
+def test_the_first_steps_are_those_before_the_model_has_changed_much() -> None:
+    assert tell([1.0] * 30).first.span == (1, 3)
+    assert RunHistory(CONFIG).first.span == (0, 0)

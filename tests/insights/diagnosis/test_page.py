@@ -13,6 +13,7 @@ from verifine.insights.diagnosis import (
     entropy,
     generalisation,
     grader_health,
+    groups,
     length,
     policy_shift,
     rate,
@@ -50,7 +51,7 @@ def test_the_thresholds_on_the_page_are_those_of_the_rules() -> None:
     """Each as the page writes it, where it is said of that finding."""
     for name, number in {
         "too_hard": f"{signal.MUCH_SILENCE:.0%} of the groups",
-        "no_signal": f"from {signal.SILENCE:.0%} on",
+        "no_signal": f"from {signal.SILENCE:.0%} on, else warning; note if fewer than {groups.LOST:.0%} are all wrong",
         "entropy_collapse": f"at most {entropy.LOW_ENTROPY:g} nats",
         "answers_cut_off": f"{length.CUT_OFF:.0%} of the answers",
         "held_out_lags": f"lies {generalisation.GAP:g} below",
@@ -65,6 +66,8 @@ def test_the_thresholds_on_the_page_are_those_of_the_rules() -> None:
     }.items():
         said = " | ".join(ROWS[name]).replace(" %", "%")
         assert number in said, f"{name}: {number}"
+    assert f"(undecidedness below {groups.DECIDED:g})" in ROWS["no_signal"][1]
+    assert f"and {groups.LOST:.0%} of the groups or more all wrong" in ROWS["entropy_collapse"][1].replace(" %", "%")
     assert f"latest {RECENT} steps" in PAGE
     assert f"first {OPENING} where" in PAGE
     assert f"before step {TREND}" in PAGE

@@ -14,7 +14,12 @@ SIGNAL = {"too_hard", "too_easy", "solved", "no_signal"}
 
 
 def groups(silent: float, right: float | Callable[[int], float], **others: float) -> dict[str, object]:
-    return {"frac_reward_zero_std": silent, "answer_accuracy": right, **others}
+    """In groups with signal, half of the answers are right."""
+    numbers: dict[str, object] = {"frac_reward_zero_std": silent, "answer_accuracy": right, **others}
+    if isinstance(right, float):
+        all_right = right - (1 - silent) / 2
+        numbers |= {"groups/frac_all_right": all_right, "groups/frac_all_wrong": silent - all_right}
+    return numbers
 
 
 @pytest.mark.parametrize(
@@ -31,7 +36,7 @@ def groups(silent: float, right: float | Callable[[int], float], **others: float
         (groups(0.75, lambda step: 0.5 + step / 300), None, None),
         # At 0.7, with 0.8 silent, of whom half of the 0.2 are right: 0.2 are silent and wrong. At 0.75 it is 0.15.
         (groups(0.8, 0.7), "no_signal", "warning"),
-        (groups(0.8, 0.75), None, None),
+        (groups(0.8, 0.75), "no_signal", "note"),
     ],
     ids=[
         "hopeless",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from verifine.insights.diagnosis.groups import GROUPS
 from verifine.insights.diagnosis.history import OPENING, RECENT, Window
 from verifine.insights.findings import Finding, Severity
 from verifine.insights.outcome import pluralize
@@ -25,9 +26,12 @@ _VITALS = (
     "answer_accuracy",
     "format_accuracy",
     "frac_reward_zero_std",
+    *GROUPS,
     "completions/mean_length",
     "completions/clipped_ratio",
+    "completions/entropy_estimate",
     "entropy",
+    "entropy_top_fifth",
     "kl",
     "grad_norm",
     "grader/error_rate",

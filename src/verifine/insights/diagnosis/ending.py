@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from verifine.insights.diagnosis.groups import is_solved
 from verifine.insights.diagnosis.history import RunHistory
 from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
 from verifine.runs.events import last_end
 from verifine.runs.record import RunRecord
-from verifine.runs.status import DISK_FULL, Status
+from verifine.runs.status import DISK_FULL, SOLVED, Status
 
 FEW_UPDATES = 20
 """With fewer updates than this most models have hardly changed: half of these are the usual warm-up."""
@@ -27,7 +28,7 @@ def judge_ending(record: RunRecord, history: RunHistory) -> Iterator[Finding]:
         yield _finding(Topic.DISK_FULL, Severity.PROBLEM, found, history, hint)
     elif status.status is Status.KILLED:
         yield _killed(record, history)
-    elif status.status.has_ended and _counts_updates(history) and history.updates < FEW_UPDATES:
+    elif status.status.has_ended and status.reason != SOLVED and _counts_updates(history):
         yield from _few_updates(history)
 
 
@@ -48,11 +49,13 @@ def _killed(record: RunRecord, history: RunHistory) -> Finding:
 
 
 def _few_updates(history: RunHistory) -> Iterator[Finding]:
-    if history.has_improved:
+    if history.updates >= FEW_UPDATES or history.has_improved:
         return
     if history.updates == 0 and history.recent.mean("frac_reward_zero_std") == 1:
-        yield _never_updated(history)
+        yield _knew_it_all(history) if is_solved(history, history.recent) else _never_updated(history)
         return
+    if history.updates < history.steps / 2:
+        return  # for lack of signal, not of time
     warmup = history.config.optim.warmup_steps
     yield _finding(
         Topic.FEW_UPDATES,
@@ -61,6 +64,16 @@ def _few_updates(history: RunHistory) -> Iterator[Finding]:
         f"{warmup}, so the model has had little time to learn.",
         history,
         "Raise run.steps or run.minutes; allow at least 100 updates.",
+    )
+
+
+def _knew_it_all(history: RunHistory) -> Finding:
+    return _finding(
+        Topic.FEW_UPDATES,
+        Severity.WARNING,
+        "The weights were never updated: in every step nearly all answers were right, so there was nothing to learn.",
+        history,
+        "Train on harder prompts (data.train).",
     )
 
 

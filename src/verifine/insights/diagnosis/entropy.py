@@ -5,26 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from verifine.insights.diagnosis.groups import GROUPS, LOST, describe_groups, share_lost
 from verifine.insights.diagnosis.history import ENOUGH, RunHistory
+from verifine.insights.diagnosis.length import LENGTH
 from verifine.insights.diagnosis.suggesting import (
+    START_AGAIN,
+    compare_prompts,
     hold_near_start,
     learned_before,
     lower_learning_rate,
-    more_answers,
     raise_entropy_bonus,
 )
 from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
 
+ENTROPY = "completions/entropy_estimate"
+"""In nats an answer. The average over tokens hides how few of them are decided by the model: most are form."""
 LOW_ENTROPY = 0.15
-"""Nats a token: below this, nine of ten tokens are almost certain."""
+"""Nats a token of an answer: below this, nine of ten tokens are almost certain."""
 ENTROPY_LEFT = 0.25
 """A collapse leaves at most this share of the entropy at first; a model with low entropy from the start did not
 collapse in this run."""
 ALIKE = 0.9
 """With this share of groups of equal rewards, the answers to a prompt are alike."""
-DONE = 0.8
-"""With this share of right answers, low entropy is not a problem."""
 LASTING = 0.95
 """The same share as ALIKE over twice as many steps: below it, models have been seen to recover."""
 
@@ -38,9 +41,10 @@ CLIP_HIGHER = 0.28
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collapse:
-    """A model with low entropy, nearly equal answers, and few of them right."""
+    """A model with low entropy and nearly equal answers, many of them wrong."""
 
     entropy: float
+    """In nats an answer."""
     entropy_at_first: float
     alike: float
     """Share of groups in which all answers score the same."""
@@ -48,12 +52,12 @@ class Collapse:
 
 def find_collapse(history: RunHistory) -> Collapse | None:
     """None: its entropy is high, its answers differ, they are right, or they still get better."""
-    entropy, first, alike = history.entropy, history.first_entropy, history.recent.mean("frac_reward_zero_std")
-    if entropy is None or first is None or alike is None or len(history.recent) < ENOUGH:
+    entropy, first, length = history.recent.mean(ENTROPY), history.first.mean(ENTROPY), history.recent.mean(LENGTH)
+    alike = history.recent.mean("frac_reward_zero_std")
+    if entropy is None or first is None or length is None or alike is None or len(history.recent) < ENOUGH:
         return None
-    is_sure = entropy <= LOW_ENTROPY and entropy <= ENTROPY_LEFT * first
-    is_done = history.level is not None and history.level >= DONE
-    if not is_sure or alike < ALIKE or is_done or not history.stagnates:
+    is_sure = entropy <= min(LOW_ENTROPY * length, ENTROPY_LEFT * first)
+    if not is_sure or alike < ALIKE or share_lost(history) < LOST or not history.stagnates:
         return None
     return Collapse(entropy=entropy, entropy_at_first=first, alike=alike)
 
@@ -62,18 +66,18 @@ def judge_entropy_collapse(history: RunHistory) -> Finding | None:
     collapse = find_collapse(history)
     if collapse is None:
         return None
-    value = history.recent.mean(history.goal) or 0.0
+    value, groups = history.recent.mean(history.goal) or 0.0, describe_groups(history)
     return Finding(
         name=Topic.ENTROPY_COLLAPSE,
         severity=Severity.PROBLEM if _lasts(history) else Severity.WARNING,
         what=f"The model explores almost nothing: its entropy fell from {collapse.entropy_at_first:.2f} to "
-        f"{collapse.entropy:.2f} nats a token, in {collapse.alike:.0%} of the groups all answers score the same, and "
-        f"{history.goal} stays at {value:.2f}.{learned_before(history)}",
+        f"{collapse.entropy:.2f} nats an answer, in {collapse.alike:.0%} of the groups all answers score the same"
+        f"{groups and f' ({groups})'}, and {history.goal} stays at {value:.2f}.{learned_before(history)}",
         numbers={
-            "entropy": collapse.entropy,
-            "entropy_at_first": collapse.entropy_at_first,
-            **history.recent.means("frac_reward_zero_std", history.goal),
-            **history.opening.means("frac_reward_zero_std", history.goal, suffix="_at_first"),
+            ENTROPY: collapse.entropy,
+            f"{ENTROPY}_at_first": collapse.entropy_at_first,
+            **history.recent.means("frac_reward_zero_std", *GROUPS, history.goal),
+            **history.opening.means("frac_reward_zero_std", *GROUPS, history.goal, suffix="_at_first"),
         },
         steps=history.recent.span,
         remedies=tuple(_remedies(history)),
@@ -114,7 +118,7 @@ def _remedies(history: RunHistory) -> Iterator[str]:
     clips_tokens = algorithm.updates_per_step > 1 and not algorithm.recipe.clips_rollouts
     if clips_tokens and algorithm.clip_high is not None and algorithm.clip_high < CLIP_HIGHER:
         yield f"Raise algorithm.clip_high to {CLIP_HIGHER:g}: unlikely answers may then gain more in one update."
-    yield more_answers(history)
+    yield from compare_prompts(history)
     values = f" {rate / 2:.1g} and {rate * 2:.1g}" if rate else " half of it and twice as much"
     yield f"Try optim.learning_rate{values}: a different rate often avoids the collapse."
-    yield "Start again from the base model: answers that the model no longer gives seldom come back."
+    yield START_AGAIN

@@ -25,10 +25,8 @@ ENOUGH = 10
 TREND = OPENING + RECENT
 """From here on the first and the latest steps do not overlap, so that they can be compared."""
 
-ENTROPIES = 10
-"""Entropies for the model's current one: steps without an update have none."""
-FIRST_ENTROPIES = 3
-"""Entropies for the model's first one: it can collapse within ten steps."""
+FIRST = 3
+"""The number of steps before the model has changed much: its entropy can collapse within ten."""
 
 LARGEST = 1e100
 """Larger numbers carry no information, and their squares could overflow."""
@@ -117,14 +115,11 @@ class RunHistory:
         """The steps just before the recent ones."""
         self._opening: list[StepReport] = []
         self._tail: deque[StepReport] = deque(maxlen=2 * RECENT)
-        self._entropies: deque[float] = deque(maxlen=ENTROPIES)
-        self._first_entropies: list[float] = []
         self._first_evaluation: Evaluation | None = None
 
     def tell(self, report: StepReport) -> None:
         """Adds the next step."""
         self._note_jumps(report)
-        self._note_entropy(report)
         if _is_not_finite(report):
             self.not_finite.append(report.step)
         if len(self._opening) < OPENING:
@@ -160,13 +155,9 @@ class RunHistory:
         return math.fsum(values) / len(values) if values and min(values) >= 0 and max(values) <= 1 else None
 
     @property
-    def entropy(self) -> float | None:
-        """The average of the latest that are known."""
-        return statistics.fmean(self._entropies) if self._entropies else None
-
-    @property
-    def first_entropy(self) -> float | None:
-        return statistics.fmean(self._first_entropies) if self._first_entropies else None
+    def first(self) -> Window:
+        """The steps before the model has changed much."""
+        return Window(reports=tuple(self._opening[:FIRST]))
 
     @property
     def learning_rate(self) -> float | None:
@@ -201,13 +192,6 @@ class RunHistory:
                 median = statistics.median(usual)
                 if value > JUMP * median > 0:
                     jumps.append(Jump(step=report.step, value=value, usual=median))
-
-    def _note_entropy(self, report: StepReport) -> None:
-        entropy = _number(report, "entropy")
-        if entropy is not None:
-            self._entropies.append(entropy)
-            if len(self._first_entropies) < FIRST_ENTROPIES:
-                self._first_entropies.append(entropy)
 
     def _note_best(self) -> None:
         candidate = self.earlier

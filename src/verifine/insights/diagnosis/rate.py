@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from verifine.insights.diagnosis.groups import is_solved
 from verifine.insights.diagnosis.history import RECENT, TREND, RunHistory, Shift
 from verifine.insights.diagnosis.length import LENGTH
 from verifine.insights.diagnosis.signal import MUCH_SILENCE
@@ -22,11 +23,13 @@ MANY_NOT_FINITE = 3
 
 
 def judge_too_small(history: RunHistory) -> Finding | None:
-    """Only if there was something to learn from."""
+    """Only if there is something left to learn, and was something to learn from."""
     silence = history.recent.mean("frac_reward_zero_std")
     goal = history.move(history.goal)
     has_updates = history.updates >= history.config.optim.warmup_steps + TREND
     if goal is None or not has_updates or (silence is not None and silence >= MUCH_SILENCE):
+        return None
+    if is_solved(history, history.recent):
         return None
     moves = {name: move for name in ("entropy", LENGTH) if (move := history.move(name)) is not None}
     if goal.has_risen or goal.has_fallen or "entropy" not in moves or not all(map(_is_still, moves.values())):

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from verifine.insights.diagnosis.entropy import find_collapse
+from verifine.insights.diagnosis.groups import (
+    GROUPS,
+    LOST,
+    describe_groups,
+    describe_mixed,
+    is_solved,
+    is_undecided,
+    share_lost,
+)
 from verifine.insights.diagnosis.history import ENOUGH, RunHistory
-from verifine.insights.diagnosis.suggesting import learned_before, more_answers
+from verifine.insights.diagnosis.suggesting import (
+    START_AGAIN,
+    compare_prompts,
+    learned_before,
+    more_answers,
+    raise_entropy_bonus,
+)
 from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
 
@@ -14,12 +29,8 @@ MUCH_SILENCE = 0.75
 """Above this share of groups without signal, most of a step's sampling is wasted."""
 SILENCE = 0.95
 """Above this share, more than half of all steps with eight groups have no group with signal."""
-EASY = 0.9
-"""Above this share of right answers, groups have no signal because there is little left to learn."""
 HARD = 0.05
 """Below this share of right answers, they have no signal because almost nothing is right."""
-LOST = 0.2
-"""Above this share of groups that are all wrong, the lack of signal is not just a result of success."""
 
 
 def judge_signal(history: RunHistory) -> Finding | None:
@@ -27,12 +38,11 @@ def judge_signal(history: RunHistory) -> Finding | None:
     silence = _silence(history)
     if len(history.recent) < ENOUGH or silence is None or silence < MUCH_SILENCE:
         return None
-    if history.level is not None and history.level >= EASY:
+    if is_solved(history, history.recent):
         return _nothing_left(history, silence)
     if history.level is not None and history.level <= HARD:
         return _too_hard(history, silence)
-    is_stuck = silence >= SILENCE or history.stagnates
-    if not is_stuck or _lost(history, silence) < LOST or find_collapse(history) is not None:
+    if not (silence >= SILENCE or history.stagnates) or find_collapse(history) is not None:
         return None
     return _no_signal(history, silence)
 
@@ -52,23 +62,14 @@ def _silence(history: RunHistory) -> float | None:
     return sum(groups == 0 for groups in trained) / len(trained) if trained else None
 
 
-def _lost(history: RunHistory, silence: float) -> float:
-    """A rough share of groups in which all answers are wrong; in groups with signal half of them are right on average.
-
-    1 if it is not known.
-    """
-    return 1.0 if history.level is None else silence - (history.level - (1 - silence) / 2)
-
-
 def _nothing_left(history: RunHistory, silence: float) -> Finding:
-    at_first = history.opening.mean(history.goal) or 0.0
     found = f"{_level(history)} and in {silence:.0%} of the groups all answers scored the same: "
-    if at_first >= EASY:
+    if is_solved(history, history.opening):
         return _finding(
             history,
             Topic.TOO_EASY,
             Severity.WARNING,
-            f"{found}the model could do this from the first step ({at_first:.2f}).",
+            f"{found}the model could do this from the first step.",
             (f"Train on harder prompts ({_source(history)}).",),
         )
     return _finding(
@@ -106,23 +107,53 @@ def _easier(history: RunHistory) -> tuple[str, ...]:
 
 
 def _no_signal(history: RunHistory, silence: float) -> Finding:
-    changes = [
-        more_answers(history),
-        "Train on prompts of medium difficulty: `verifine check` shows how often each is right.",
-        "Raise sampling.temperature a little, for example to 1.2: answers to a prompt differ more.",
-    ]
-    row = history.config.algorithm.recipe
-    if row.compares_groups and row.group_filter is None:
-        changes.insert(1, "Set algorithm.name to dapo: it samples other prompts in place of groups without signal.")
+    """A note where few groups are all wrong: then success is the main cause."""
+    is_lost, undecided = share_lost(history) >= LOST, is_undecided(history)
+    severity = Severity.PROBLEM if silence >= SILENCE and not history.rises else Severity.WARNING
     return _finding(
         history,
         Topic.NO_SIGNAL,
-        Severity.PROBLEM if silence >= SILENCE and not history.rises else Severity.WARNING,
-        f"In {silence:.0%} of the groups all answers scored the same, though {_level(history, starts=False)} some "
-        "prompts are always answered right and others never, and neither kind teaches anything."
+        severity if is_lost else Severity.NOTE,
+        f"In {silence:.0%} of the groups all answers scored the same{_cause(history, undecided=undecided)}"
         + learned_before(history),
-        tuple(changes),
+        tuple(_more_answers_differ(history) if undecided else _decide_again(history)),
     )
+
+
+def _cause(history: RunHistory, *, undecided: bool) -> str:
+    groups = describe_groups(history)
+    if not groups:
+        return (
+            f", though {_level(history, starts=False)} some prompts are always answered right and others never, and "
+            "neither kind teaches anything."
+        )
+    if undecided:
+        size = history.config.sampling.group_size
+        return f": {groups}, which is what chance gives groups of {size} at this rate of success."
+    return (
+        f": {groups}. The model has decided most prompts, some of them wrong: {describe_mixed(history)}. A prompt with "
+        "answers that are all alike teaches nothing."
+    )
+
+
+def _decide_again(history: RunHistory) -> Iterator[str]:
+    """Remedies where most prompts are decided: more answers would be the same ones."""
+    yield f"{raise_entropy_bonus(history)} {START_AGAIN}"
+    yield from compare_prompts(history)
+    yield from _others(history)
+
+
+def _more_answers_differ(history: RunHistory) -> Iterator[str]:
+    yield more_answers(history)
+    yield from _others(history)
+
+
+def _others(history: RunHistory) -> Iterator[str]:
+    row = history.config.algorithm.recipe
+    if row.compares_groups and row.group_filter is None:
+        yield "Set algorithm.name to dapo: it samples other prompts in place of groups without signal."
+    yield "Train on prompts of medium difficulty: `verifine check` shows how often each is right."
+    yield "Raise sampling.temperature a little, for example to 1.2: answers to a prompt differ more."
 
 
 def _level(history: RunHistory, *, starts: bool = True) -> str:
@@ -136,7 +167,7 @@ def _level(history: RunHistory, *, starts: bool = True) -> str:
 
 def _finding(history: RunHistory, topic: Topic, severity: Severity, found: str, changes: Sequence[str]) -> Finding:
     missing = ("groups/missing",) if history.config.algorithm.recipe.group_filter is not None else ()
-    names = dict.fromkeys(("frac_reward_zero_std", "groups/trained", *missing, history.goal, "reward"))
+    names = dict.fromkeys(("frac_reward_zero_std", *GROUPS, "groups/trained", *missing, history.goal, "reward"))
     return Finding(
         name=topic,
         severity=severity,

@@ -13,7 +13,7 @@ from verifine.insights.pairs import pair_up
 from verifine.runs.record import RunRecord
 
 _MEANINGS: Mapping[str, str] = {
-    Topic.NO_SIGNAL: "most prompts are always right or always wrong by now, so more steps would add little",
+    Topic.NO_SIGNAL: "it has decided most prompts, some of them wrong, so more steps would add little",
     Topic.TOO_HARD: "the other prompts are too hard, so more steps would add little",
     Topic.ENTROPY_COLLAPSE: "the model has settled on its answers, so it would hardly find better ones",
     Topic.ANSWERS_CUT_OFF: "some answers had no space to end, so it could have done better still",

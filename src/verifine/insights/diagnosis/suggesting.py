@@ -9,6 +9,7 @@ STEP = 3.0
 SMALL_BETA = 0.02
 """A KL penalty that keeps a model near its start and still lets it learn; published values are 0.001 to 0.04."""
 SMALL_BONUS = 0.01
+START_AGAIN = "Start again from the base model: answers that the model no longer gives seldom come back."
 _FIRST_BONUS = f"Set algorithm.entropy_bonus to {SMALL_BONUS:g}"
 
 
@@ -33,6 +34,16 @@ def raise_entropy_bonus(history: RunHistory) -> str:
     bonus = history.config.algorithm.entropy_bonus
     change = f"Raise algorithm.entropy_bonus from {bonus:g} to {2 * bonus:g}" if bonus else _FIRST_BONUS
     return f"{change}: the model keeps exploring for longer."
+
+
+def compare_prompts(history: RunHistory) -> tuple[str, ...]:
+    """Empty if answers to different prompts are compared already."""
+    if not history.config.algorithm.recipe.compares_groups:
+        return ()
+    return (
+        "Set algorithm.name to reinforce_pp: it compares all answers of a step, so groups that are all wrong teach "
+        "something, too.",
+    )
 
 
 def more_answers(history: RunHistory) -> str:

@@ -63,7 +63,7 @@ def test_the_report_says_what_came_of_the_run(finished_run: RunDirectory) -> Non
     assert "Held-out answer accuracy rose from 0.28 to 0.66 (64 problems, 95 % interval 0.53 to 0.76)" in page.text
     assert "Of 64 problems, 26 got better and 2 got worse. Better: +0.38 (95 % interval 0.2" in page.text
     assert "that training never saw, answered greedily." in page.text
-    assert page.tags.count("svg") == 2
+    assert page.tags.count("svg") == 3
     assert "Got better" in page.text
     assert "Got worse" in page.text
     assert "prompts_per_step: 8" in page.text

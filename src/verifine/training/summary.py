@@ -24,7 +24,6 @@ def summarize(groups: Sequence[Group], pass_score: float | None) -> dict[str, fl
     spreads = [row.std().item() for row in rewards if len(row) > 1]
     every_reward = [value for row in rewards for value in row.tolist()]
     lengths = rollouts.lengths().float()
-    surprises = [-sum(rollout.behaviour_logprobs) for group in groups for rollout in group.rollouts]
     every_grade = [grade for group in groups for grade in group.grades]
     grades = [grade for grade in every_grade if grade.valid]
     metrics = {
@@ -33,7 +32,7 @@ def summarize(groups: Sequence[Group], pass_score: float | None) -> dict[str, fl
         "completions/min_length": lengths.min().item(),
         "completions/max_length": lengths.max().item(),
         "completions/clipped_ratio": rollouts.truncated().float().mean().item(),
-        "completions/entropy_estimate": sum(surprises) / len(surprises),
+        "completions/entropy_estimate": (rollouts.sampled_entropy() or 0.0) * lengths.mean().item(),
     }
     optional = {
         "reward": _mean(every_reward),

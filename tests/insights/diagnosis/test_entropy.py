@@ -79,6 +79,8 @@ def test_the_way_out_of_a_collapse_starts_from_what_is_set(findings: Findings) -
     changed = findings(collapsed(), sections={"algorithm": algorithm})["entropy_collapse"].remedies
     assert changed[0].startswith("Raise algorithm.entropy_bonus from 0.02 to 0.04")
     assert any("algorithm.clip_high" in change for change in changed)
+    held = findings(collapsed(), sections={"algorithm": {"name": "grpo", "entropy_control": {"highest": 0.02}}})
+    assert held["entropy_collapse"].remedies[0].startswith("Raise algorithm.entropy_control.highest from 0.02 to 0.04")
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -95,10 +95,18 @@ def test_an_algorithm_that_compares_across_prompts_learns_from_groups_that_are_a
     assert "no_signal" in findings(groups(1.0, 0.5, **{"groups/trained": 0.0}), sections=sections)
 
 
+def test_groups_that_are_all_alike_teach_where_the_whole_step_is_the_baseline(findings: Findings) -> None:
+    sections = {"reward": {"batch_baseline": 0.5, "scaling": "batch"}}
+    assert not SIGNAL & set(findings(groups(1.0, 0.5), sections=sections))
+    found = findings(groups(1.0, 0.5, **{"groups/trained": 0.0}), sections=sections)["no_signal"]
+    assert not any("reward.batch_baseline" in change for change in found.remedies)
+
+
 def test_the_way_out_names_keys_and_values(findings: Findings) -> None:
     own_data = {"data": {"train": "rows.jsonl"}, "grader": {"type": "answer", "compare": "number"}}
     hard = findings(groups(1.0, 0.0), sections=own_data)["too_hard"]
     assert any("data.train" in change for change in hard.remedies)
     assert any("sampling.group_size from 8 to 16" in change for change in hard.remedies)
     assert "data.task" in findings(groups(1.0, 0.0))["too_hard"].remedies[0]
+    assert any("reward.batch_baseline to 0.5" in change for change in findings(groups(0.8, 0.5))["no_signal"].remedies)
     assert any("algorithm.name to dapo" in change for change in findings(groups(0.8, 0.5))["no_signal"].remedies)

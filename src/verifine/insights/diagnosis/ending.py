@@ -54,8 +54,8 @@ def _few_updates(history: RunHistory) -> Iterator[Finding]:
     if history.updates == 0 and history.recent.mean("frac_reward_zero_std") == 1:
         yield _knew_it_all(history) if is_solved(history, history.recent) else _never_updated(history)
         return
-    if history.updates < history.steps / 2:
-        return  # for lack of signal, not of time
+    if history.steps >= 2 * FEW_UPDATES:
+        return  # it is for lack of signal, not of time
     warmup = history.config.optim.warmup_steps
     yield _finding(
         Topic.FEW_UPDATES,

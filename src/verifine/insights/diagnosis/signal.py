@@ -56,7 +56,7 @@ def _silence(history: RunHistory) -> float | None:
     if row.group_filter is not None:  # other prompts take the place of silent groups: those without a replacement count
         missing = history.recent.mean("groups/missing")
         return None if missing is None else missing / history.config.sampling.prompts_per_step
-    if row.compares_groups:
+    if row.compares_groups and not history.config.reward.batch_baseline:
         return history.recent.mean("frac_reward_zero_std")
     trained = history.recent.values("groups/trained")
     return sum(groups == 0 for groups in trained) / len(trained) if trained else None

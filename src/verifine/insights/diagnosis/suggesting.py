@@ -31,18 +31,23 @@ def hold_near_start(history: RunHistory) -> str:
 
 
 def raise_entropy_bonus(history: RunHistory) -> str:
-    bonus = history.config.algorithm.entropy_bonus
+    bonus, control = history.config.algorithm.entropy_bonus, history.config.algorithm.entropy_control
+    if control is not None:
+        highest = f"algorithm.entropy_control.highest from {control.highest:g} to {2 * control.highest:g}"
+        return f"Raise {highest}: the bonus could not hold the entropy."
     change = f"Raise algorithm.entropy_bonus from {bonus:g} to {2 * bonus:g}" if bonus else _FIRST_BONUS
     return f"{change}: the model keeps exploring for longer."
 
 
 def compare_prompts(history: RunHistory) -> tuple[str, ...]:
     """Empty if answers to different prompts are compared already."""
-    if not history.config.algorithm.recipe.compares_groups:
+    row, gain = history.config.algorithm.recipe, "so groups that are all wrong teach something, too."
+    if not row.compares_groups or history.config.reward.batch_baseline:
         return ()
+    if row.scaling is None:
+        return (f"Set algorithm.name to reinforce_pp: it compares all answers of a step, {gain}",)
     return (
-        "Set algorithm.name to reinforce_pp: it compares all answers of a step, so groups that are all wrong teach "
-        "something, too.",
+        f"Set reward.batch_baseline to 0.5 and reward.scaling to batch: all answers of a step are compared, {gain}",
     )
 
 

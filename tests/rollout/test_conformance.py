@@ -19,11 +19,13 @@ from verifine.testing.engine_conformance import (
     check_a_prompt_with_an_unknown_id_is_refused,
     check_a_stop_text_in_the_prompt_does_not_count,
     check_a_stop_text_may_end_within_a_token,
+    check_an_answer_does_not_depend_on_the_batch,
     check_groups_come_in_the_order_of_the_prompts,
     check_log_probabilities_are_those_of_what_was_sampled,
     check_new_weights_give_other_answers,
     check_only_ids_with_a_token_are_sampled,
     check_rollouts_carry_the_version_of_their_weights,
+    check_samples_are_asked_for_by_their_numbers,
     check_the_fingerprint_is_that_of_the_loaded_weights,
 )
 from verifine.types import Group, Prompt, Rollout, Sampling
@@ -107,12 +109,29 @@ def test_an_engine_that_samples_padding_is_found_out(model: LanguageModel, other
     assert fails(check_a_prompt_with_an_unknown_id_is_refused, case)
 
 
+def test_an_engine_that_counts_samples_anew_in_each_call_is_found_out(
+    model: LanguageModel, other_weights: Weights
+) -> None:
+    class Forgetful(NativeEngine):
+        def generate(
+            self, prompts: Sequence[Prompt], sampling: Sampling, samples: Sequence[range] | None = None
+        ) -> list[Group]:
+            anew = None if samples is None else [range(len(numbers)) for numbers in samples]
+            return super().generate(prompts, sampling, anew)
+
+    case = make_case(Forgetful, model, other_weights)
+    assert not fails(check_an_answer_does_not_depend_on_the_batch, case)
+    assert fails(check_samples_are_asked_for_by_their_numbers, case)
+
+
 def test_an_engine_that_shows_the_rest_of_a_token_is_found_out(model: LanguageModel, other_weights: Weights) -> None:
     class Untrimmed(NativeEngine):
-        def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Group]:
+        def generate(
+            self, prompts: Sequence[Prompt], sampling: Sampling, samples: Sequence[range] | None = None
+        ) -> list[Group]:
             return [
                 replace(group, rollouts=tuple(self._whole(rollout) for rollout in group.rollouts))
-                for group in super().generate(prompts, sampling)
+                for group in super().generate(prompts, sampling, samples)
             ]
 
         def _whole(self, rollout: Rollout) -> Rollout:
@@ -127,10 +146,12 @@ def test_an_engine_that_looks_for_stop_texts_in_the_prompt_is_found_out(
     model: LanguageModel, other_weights: Weights
 ) -> None:
     class Reader(NativeEngine):
-        def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Group]:
+        def generate(
+            self, prompts: Sequence[Prompt], sampling: Sampling, samples: Sequence[range] | None = None
+        ) -> list[Group]:
             return [
                 replace(group, rollouts=tuple(self._cut(rollout, sampling) for rollout in group.rollouts))
-                for group in super().generate(prompts, sampling)
+                for group in super().generate(prompts, sampling, samples)
             ]
 
         def _cut(self, rollout: Rollout, sampling: Sampling) -> Rollout:

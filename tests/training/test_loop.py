@@ -75,11 +75,13 @@ class FailsAtTheEnd(ScriptedEngine):
         super().__init__(lambda _, sample: "yes" if sample == 0 else "no")
         self._left = 1 + steps  # the first evaluation
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Group]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, samples: Sequence[range] | None = None
+    ) -> list[Group]:
         if not self._left:
             raise EngineError("the engine is gone")
         self._left -= 1
-        return super().generate(prompts, sampling)
+        return super().generate(prompts, sampling, samples)
 
 
 def test_a_last_evaluation_that_fails_comes_after_the_model_is_saved(tmp_path: Path) -> None:

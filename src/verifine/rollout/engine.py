@@ -45,8 +45,14 @@ class RolloutEngine(Protocol):
     @property
     def traits(self) -> EngineTraits: ...
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Group]:
-        """`sampling.group_size` rollouts for each prompt, in the order of the prompts.
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, samples: Sequence[range] | None = None
+    ) -> list[Group]:
+        """A group of rollouts for each prompt, in the order of the prompts.
+
+        `samples` are the numbers of each prompt's rollouts, which their random numbers follow from: one that is asked
+        for later, or of another engine, is the one that it would have been among all. None: `sampling.group_size`, from
+        0 on.
 
         Raises:
             EngineError: a prompt has an id that no token has, or does not fit the model's context with its answer.

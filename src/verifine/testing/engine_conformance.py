@@ -93,6 +93,19 @@ def check_an_answer_does_not_depend_on_the_batch(case: EngineCase) -> None:
     assert [group[: case.sampling.group_size] for group in _tokens(larger)] == together
 
 
+def check_samples_are_asked_for_by_their_numbers(case: EngineCase) -> None:
+    """A sample that is asked for later, or alone, is the one that it would have been among all."""
+    engine, size = case.make(), case.sampling.group_size
+    every = engine.generate(case.prompts, replace(case.sampling, group_size=2 * size))
+    numbers = [range(place % size, 2 * size - place % 2) for place in range(len(case.prompts))]
+    some = engine.generate(case.prompts, case.sampling, numbers)
+    assert _tokens(some) == [
+        [tokens[number] for number in asked] for tokens, asked in zip(_tokens(every), numbers, strict=True)
+    ]
+    later = engine.generate(case.prompts[::2], case.sampling, [range(size, 2 * size)] * len(case.prompts[::2]))
+    assert _tokens(later) == [tokens[size:] for tokens in _tokens(every)[::2]]
+
+
 def check_log_probabilities_are_those_of_what_was_sampled(case: EngineCase) -> None:
     engine = case.make()
     for sampling in (case.sampling, replace(case.sampling, is_exact=True), replace(case.sampling, temperature=0.0)):
@@ -245,6 +258,7 @@ ANSWER_CHECKS: tuple[EngineCheck, ...] = (
     check_answers_end_at_the_limit,
     check_the_same_call_gives_the_same_answers,
     check_an_answer_does_not_depend_on_the_batch,
+    check_samples_are_asked_for_by_their_numbers,
     check_log_probabilities_are_those_of_what_was_sampled,
     check_nothing_is_generated_for_no_prompts,
     check_rollouts_carry_the_version_of_their_weights,

@@ -22,19 +22,22 @@ class ScriptedEngine:
         self._fingerprint = take_fingerprint({})
         self.calls: list[tuple[tuple[str, ...], Sampling]] = []
         """The prompt ids and the sampling of every call."""
+        self.samples: list[tuple[range, ...]] = []
+        """The numbers of the samples that each call asked for, by prompt."""
 
     @property
     def traits(self) -> EngineTraits:
         return EngineTraits(is_exact=True, shares_weights=False, resident_bytes=0, rounding_nats=FLOAT32_ROUNDING_NATS)
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Group]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, samples: Sequence[range] | None = None
+    ) -> list[Group]:
         self.calls.append((tuple(prompt.id for prompt in prompts), sampling))
+        numbers = [range(sampling.group_size)] * len(prompts) if samples is None else samples
+        self.samples.append(tuple(numbers))
         return [
-            Group(
-                prompt=prompt,
-                rollouts=tuple(self._rollout(prompt, sample, sampling) for sample in range(sampling.group_size)),
-            )
-            for prompt in prompts
+            Group(prompt=prompt, rollouts=tuple(self._rollout(prompt, sample, sampling) for sample in asked))
+            for prompt, asked in zip(prompts, numbers, strict=True)
         ]
 
     def load_weights(self, weights: Weights, version: int) -> None:

@@ -38,7 +38,8 @@ def decode(kind: type[Decoding | StaticDecoding], model: LanguageModel, groups: 
         groups=2 * groups, rows=groups * SAMPLING.group_size, prompt_tokens=longest, own_tokens=SAMPLING.max_new_tokens
     )
     decoding = kind(OwnWeightsRunner(model), SAMPLING, capacity, has_ended, model.device)
-    return sorted(decoding.run(prompts(model)), key=lambda each: (each.prompt.id, each.sample))
+    samples = [range(SAMPLING.group_size)] * len(TEXTS)
+    return sorted(decoding.run(prompts(model), samples), key=lambda each: (each.prompt.id, each.sample))
 
 
 @pytest.mark.parametrize("kind", [Decoding, StaticDecoding])

@@ -52,33 +52,34 @@ class Decoding:
         self._has_ended = has_ended
         self._scheduler = NativeScheduler(runner, capacity, device, refill_share=REFILL_SHARE)
 
-    def run(self, prompts: Sequence[Prompt]) -> Iterator[FinishedRollout]:
-        """Every sample of every prompt, in the order in which they end."""
+    def run(self, prompts: Sequence[Prompt], samples: Sequence[range]) -> Iterator[FinishedRollout]:
+        """The samples of every prompt, by their numbers, in the order in which they end."""
+        asked = {prompt.id: (prompt, numbers) for prompt, numbers in zip(prompts, samples, strict=True)}
         # The longest first: if they fit, everything does.
-        for prompt in sorted(prompts, key=lambda prompt: -len(prompt.token_ids)):
-            self._scheduler.add(self._request(prompt))
-        by_id = {prompt.id: prompt for prompt in prompts}
-        answers = {(prompt.id, sample): _Answer() for prompt in prompts for sample in range(self._sampling.group_size)}
+        for prompt, numbers in sorted(asked.values(), key=lambda each: -len(each[0].token_ids)):
+            self._scheduler.add(self._request(prompt, numbers))
+        answers = {(name, index): _Answer() for name, (_, numbers) in asked.items() for index in range(len(numbers))}
         while not self._scheduler.is_idle:
             for event in self._scheduler.step():
                 answer = answers[event.request_id, event.sample]
                 answer.token_ids.append(event.token_id)
                 answer.logprobs.append(event.logprob)
                 if event.finish_reason is not None:
+                    prompt, numbers = asked[event.request_id]
                     yield FinishedRollout(
-                        prompt=by_id[event.request_id],
-                        sample=event.sample,
+                        prompt=prompt,
+                        sample=numbers[event.sample],
                         token_ids=tuple(answer.token_ids),
                         logprobs=tuple(answer.logprobs),
                         finish_reason=event.finish_reason,
                     )
 
-    def _request(self, prompt: Prompt) -> Request:
+    def _request(self, prompt: Prompt, samples: range) -> Request:
         sampling = self._sampling
         return Request(
             id=prompt.id,
             token_ids=prompt.token_ids,
-            keys=tuple(rollout_keys(prompt, sampling)),
+            keys=tuple(rollout_keys(prompt, sampling, samples)),
             max_new_tokens=sampling.max_new_tokens,
             has_ended=self._has_ended,
             temperature=sampling.temperature,

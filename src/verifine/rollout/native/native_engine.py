@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -80,7 +81,9 @@ class NativeEngine:
         self._version = version
 
     @torch.no_grad()
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Group]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, samples: Sequence[range] | None = None
+    ) -> list[Group]:
         for prompt in prompts:
             if len(prompt.token_ids) + sampling.max_new_tokens > self._model.context_length:
                 raise EngineError(
@@ -95,16 +98,22 @@ class NativeEngine:
                 )
         if not prompts:
             return []
+        numbers = [range(sampling.group_size)] * len(prompts) if samples is None else samples
+        sampling = replace(sampling, group_size=max(map(len, numbers)))
         return self._oom_retry.run(
-            lambda cache_bytes: self._answer(prompts, sampling, self._capacity(prompts, sampling, cache_bytes)),
+            lambda cache_bytes: self._answer(
+                prompts, sampling, numbers, self._capacity(prompts, sampling, cache_bytes)
+            ),
             lambda cache_bytes: self._smaller(prompts, sampling, cache_bytes),
         )
 
-    def _answer(self, prompts: Sequence[Prompt], sampling: Sampling, capacity: Capacity) -> list[Group]:
+    def _answer(
+        self, prompts: Sequence[Prompt], sampling: Sampling, samples: Sequence[range], capacity: Capacity
+    ) -> list[Group]:
         answer_text = AnswerText(self._model.tokenizer, self._model.stop_token_ids, sampling.stop)
         runner, device = self._runner(sampling), self._model.device
         decoding = self._decode(runner, sampling, capacity, answer_text.has_ended, device)
-        return self._groups(prompts, list(decoding.run(prompts)), answer_text)
+        return self._groups(prompts, list(decoding.run(prompts, samples)), answer_text)
 
     @torch.no_grad()
     def logprobs(self, rollouts: Sequence[Rollout], sampling: Sampling) -> list[list[float]]:

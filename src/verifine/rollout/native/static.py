@@ -139,19 +139,24 @@ class StaticDecoding:
         self._has_ended = has_ended
         self._device = device
 
-    def run(self, prompts: Sequence[Prompt]) -> Iterator[FinishedRollout]:
-        """Every sample of every prompt, batch by batch, the longest prompts first."""
-        ordered = sorted(prompts, key=lambda prompt: -len(prompt.token_ids))
-        for start in range(0, len(ordered), self._prompts_at_a_time):
-            yield from self._run_batch(ordered[start : start + self._prompts_at_a_time])
+    def run(self, prompts: Sequence[Prompt], samples: Sequence[range]) -> Iterator[FinishedRollout]:
+        """The samples of every prompt, by their numbers, batch by batch, the longest prompts first.
 
-    def _run_batch(self, prompts: Sequence[Prompt]) -> Iterator[FinishedRollout]:
+        Each prompt has `sampling.group_size` rows; those beyond its samples are not given out.
+        """
+        ordered = sorted(zip(prompts, samples, strict=True), key=lambda each: -len(each[0].token_ids))
+        for start in range(0, len(ordered), self._prompts_at_a_time):
+            some, numbers = zip(*ordered[start : start + self._prompts_at_a_time], strict=True)
+            yield from self._run_batch(some, numbers)
+
+    def _run_batch(self, prompts: Sequence[Prompt], samples: Sequence[range]) -> Iterator[FinishedRollout]:
         sampling, size = self._sampling, self._sampling.group_size
+        rows = [range(numbers.start, numbers.start + size) for numbers in samples]
         tree = grow_tree([Branch(prompt=prompt.token_ids) for prompt in prompts], self._device)
         prefill = Prefill(tree)
         hidden = prefill.read(self._runner.trunk)
         cache = StaticCache(prefill, tree, size, sampling.max_new_tokens)
-        keys = [key for prompt in prompts for key in rollout_keys(prompt, sampling)]
+        keys = [key for prompt, row in zip(prompts, rows, strict=True) for key in rollout_keys(prompt, sampling, row)]
         output = _Output.empty(keys, sampling.max_new_tokens, self._device)
         logits = self._runner.logits(hidden).repeat_interleave(size, dim=0)
 
@@ -167,7 +172,7 @@ class StaticDecoding:
             for _ in range(more):
                 step()
             done += more
-        yield from self._finished(prompts, output, ends)
+        yield from self._finished(prompts, samples, output, ends)
 
     def _step(self, cache: StaticCache, output: _Output) -> None:
         """Reads the tokens drawn last, and draws the next ones."""
@@ -203,14 +208,17 @@ class StaticDecoding:
                 ends[row] = next((length for length in lengths if self._has_ended(tokens[:length])), None)
 
     def _finished(
-        self, prompts: Sequence[Prompt], output: _Output, ends: Sequence[int | None]
+        self, prompts: Sequence[Prompt], samples: Sequence[range], output: _Output, ends: Sequence[int | None]
     ) -> Iterator[FinishedRollout]:
         size = self._sampling.group_size
         tokens, logprobs = output.token_ids.tolist(), output.logprobs.tolist()
         for row, end in enumerate(ends):
+            numbers = samples[row // size]
+            if row % size >= len(numbers):
+                continue
             yield FinishedRollout(
                 prompt=prompts[row // size],
-                sample=row % size,
+                sample=numbers[row % size],
                 token_ids=tuple(tokens[row][:end]),
                 logprobs=tuple(logprobs[row][:end]),
                 finish_reason=FinishReason.LENGTH if end is None else FinishReason.STOP,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,9 @@ def rollout_key(seed: int, step: int, prompt_id: str, sample: int) -> int:
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
 
 
-def rollout_keys(prompt: Prompt, sampling: Sampling) -> list[int]:
-    """The keys of a prompt's samples."""
-    return [rollout_key(sampling.seed, sampling.step, prompt.id, sample) for sample in range(sampling.group_size)]
+def rollout_keys(prompt: Prompt, sampling: Sampling, samples: Iterable[int]) -> list[int]:
+    """The keys of a prompt's samples with these numbers."""
+    return [rollout_key(sampling.seed, sampling.step, prompt.id, sample) for sample in samples]
 
 
 def uniforms(keys: NDArray[np.uint64], tokens: NDArray[np.uint64] | int) -> NDArray[np.float64]:

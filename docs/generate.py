@@ -98,7 +98,8 @@ def metrics_page() -> str:
 
 def algorithms_page() -> str:
     introduction = (
-        "The rows of `RECIPES`. What the columns mean, and when to take which: [the algorithms](../algorithms.md). "
+        "The rows of `RECIPES`; pools: whether `sampling.rounds` and `sampling.allocation` mean something to them. "
+        "What the columns mean, and when to take which: [the algorithms](../algorithms.md). "
         "Everything but the surrogate, the averaging and the place of the KL penalty can be set in the "
         "[configuration](config.md#algorithm)."
     )
@@ -111,6 +112,7 @@ def algorithms_page() -> str:
         "KL penalty",
         "filter",
         "overlong share",
+        "pools",
         "critic",
     ]
     rows = [f"| {' | '.join(_row(row))} |" for row in RECIPES.values()]
@@ -129,6 +131,7 @@ def _row(row: Recipe) -> list[str]:
         "none" if row.kl is None else f"`{row.kl.estimator}` in the {row.kl.place}",
         "-" if row.group_filter is None else f"`{row.group_filter}`, with resampling",
         f"{row.overlong_share:g}",
+        "yes" if row.takes_pools else "-",
         f"clip {critic.value_clip:g}, coefficient {critic.coefficient:g}" if row.has_critic else "-",
     ]
 

@@ -31,7 +31,7 @@ def test_rollout_batches_of_several_rounds_are_one() -> None:
     whole = RolloutBatch.of(groups())
     both = RolloutBatch.concatenate([RolloutBatch.of(groups()[:1]), RolloutBatch.of(groups()[1:])])
     assert both.groups == whole.groups
-    for name in ("rewards", "valid", "keeps"):
+    for name in ("rewards", "valid", "chosen", "keeps", "scales"):
         assert torch.equal(getattr(both, name), getattr(whole, name))
 
 
@@ -40,6 +40,36 @@ def test_invalid_rollouts_are_not_on_the_token_axis() -> None:
     assert batch.row.tolist() == [0, 0, 2, 2, 2, 2, 2, 3, 3, 5, 5, 5, 5, 5]
     assert "".join(map(chr, batch.tokens.tolist())) == "p0p2p2pq0q2q2q"
     assert len(batch.behaviour_logprobs) == 14
+
+
+def test_a_smaller_group_has_nothing_in_its_last_places() -> None:
+    small, large = groups()[0].first(1), groups()[1]
+    rollouts = RolloutBatch.of([small, large])
+    assert rollouts.rewards.tolist() == [[1.0, 0.0, 0.0], [1.0, 0.0, 0.25]]
+    assert rollouts.valid.tolist() == [[True, False, False], [True, False, True]]
+    assert rollouts.lengths().tolist() == [[2, 0, 0], [2, 4, 5]]
+    assert rollouts.truncated().tolist() == [[False] * 3, [False, False, True]]
+    assert collate(rollouts, max_tokens=5).row.tolist() == [0, 0, 3, 3, 5, 5, 5, 5, 5]
+    joined = RolloutBatch.concatenate([RolloutBatch.of([small]), RolloutBatch.of([large])])
+    for name in ("rewards", "valid", "chosen", "keeps"):
+        assert torch.equal(getattr(joined, name), getattr(rollouts, name))
+
+
+def test_what_is_not_chosen_is_off_the_token_axis_and_in_the_mean() -> None:
+    chosen = torch.tensor([[False, True, True], [True, True, False]])
+    batch = collate(replace(RolloutBatch.of(groups()), chosen=chosen), max_tokens=5)
+    assert batch.valid.tolist() == [[False, False, True], [True, False, False]]
+    assert batch.row.tolist() == [2, 2, 2, 2, 2, 3, 3]
+    assert batch.drawn_means.tolist() == [0.625, 0.625]
+
+
+def test_an_answer_passes_if_the_grader_says_so_or_by_its_score() -> None:
+    grades = [Grade(score=0.9), Grade(score=0.9, answer_ok=False), Grade(score=0.1, answer_ok=True)]
+    rollouts = RolloutBatch.of([groups()[0].graded(grades)])
+    assert rollouts.passes(0.9).tolist() == [[True, False, True]]
+    assert rollouts.passes(0.95).tolist() == [[False, False, True]]
+    broken = RolloutBatch.of([groups()[0].graded([Grade.unscorable("broken")] * 3)])
+    assert not broken.passes(0.0).any()
 
 
 def test_only_kept_groups_are_in_a_batch() -> None:
@@ -56,7 +86,7 @@ def test_a_part_of_a_batch_is_that_of_its_groups_alone() -> None:
     alone = collate(RolloutBatch.of(groups()[1:]), max_tokens=5)
     assert part.groups == alone.groups
     assert index.tolist() == list(range(7, 14))
-    for name in ("tokens", "row", "behaviour_logprobs", "rewards", "valid"):
+    for name in ("tokens", "row", "behaviour_logprobs", "rewards", "valid", "drawn_means", "scales"):
         assert torch.equal(getattr(part, name), getattr(alone, name))
     both, everything = whole.part(torch.tensor([1, 0]))
     assert everything.tolist() == list(range(14))

@@ -62,10 +62,12 @@ def test_the_page_of_algorithms_names_only_metrics_and_settings_that_exist() -> 
         assert field in getattr(annotation, "model_fields", {}), f"{section}.{field}"
 
 
-def test_the_numbers_on_the_page_of_algorithms_are_those_the_code_prints() -> None:
-    found = re.search(r"## In numbers\n\n```python\n(.*?)```\n\n```text\n(.*?)```", ALGORITHMS, re.DOTALL)
+@pytest.mark.parametrize("page", ["docs/algorithms.md", "docs/howto/sample-where-it-teaches.md"])
+def test_the_numbers_on_a_page_are_those_the_code_prints(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL)
     assert found is not None
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(found[1], "docs/algorithms.md", "exec"), {})
+        exec(compile(found[1], page, "exec"), {})
     assert printed.getvalue() == found[2]

@@ -10,15 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from verifine.types import Group, Rollout
+from verifine.types import Grade, Group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutBatch:
-    """The graded groups of a step, those that are not kept included: they were sampled for nothing."""
+    """The graded groups of a step, those that are not kept included: they were sampled for nothing.
+
+    G is the size of the largest group; a smaller one has no rollout in its last places, which never count.
+    """
 
     groups: tuple[Group, ...]
     """In the order of their prompts."""
@@ -26,28 +29,41 @@ class RolloutBatch:
     """The scores, once an algorithm has shaped them. 0 where there is no score."""
     valid: Bool[Tensor, "P G"]
     """The rollouts that count."""
+    chosen: Bool[Tensor, "P G"]
+    """Those to train on; the others were drawn to find them, and count in the baseline of their group only."""
     keeps: Bool[Tensor, " P"]
     """The groups to train on."""
+    scales: Float[Tensor, " P"]
+    """What the advantages of each group are multiplied by, where as many answers are drawn as a prompt needs."""
 
     @classmethod
     def of(cls, groups: Sequence[Group]) -> RolloutBatch:
         """Graded groups as they are: rewards are scores, and every group with a score is kept."""
-        valid = torch.tensor([[grade.valid for grade in group.grades] for group in groups])
+        valid = _of_grades(groups, lambda grade: grade.valid, torch.bool)
         return cls(
             groups=tuple(groups),
-            rewards=torch.tensor([[grade.score or 0.0 for grade in group.grades] for group in groups]),
+            rewards=_of_grades(groups, lambda grade: grade.score or 0.0, torch.float32),
             valid=valid,
+            chosen=valid,
             keeps=valid.any(dim=1),
+            scales=torch.ones(len(groups)),
         )
 
     @classmethod
     def concatenate(cls, parts: Sequence[RolloutBatch]) -> RolloutBatch:
         """The groups of all parts, one part after the other."""
+        size = max(part.valid.shape[1] for part in parts)
+
+        def widened(values: Shaped[Tensor, "p g"]) -> Shaped[Tensor, "p G"]:
+            return torch.nn.functional.pad(values, (0, size - values.shape[1]))
+
         return cls(
             groups=tuple(group for part in parts for group in part.groups),
-            rewards=torch.cat([part.rewards for part in parts]),
-            valid=torch.cat([part.valid for part in parts]),
+            rewards=torch.cat([widened(part.rewards) for part in parts]),
+            valid=torch.cat([widened(part.valid) for part in parts]),
+            chosen=torch.cat([widened(part.chosen) for part in parts]),
             keeps=torch.cat([part.keeps for part in parts]),
+            scales=torch.cat([part.scales for part in parts]),
         )
 
     @property
@@ -70,17 +86,36 @@ class RolloutBatch:
         return -sum(sum(rollout.behaviour_logprobs) for rollout in rollouts) / self.tokens
 
     def lengths(self) -> Int[Tensor, "P G"]:
-        return self._of_rollouts(lambda rollout: len(rollout.token_ids))
+        return _padded([[len(rollout.token_ids) for rollout in group.rollouts] for group in self.groups], torch.long)
 
     def truncated(self) -> Bool[Tensor, "P G"]:
-        return self._of_rollouts(lambda rollout: rollout.truncated)
+        return _padded([[rollout.truncated for rollout in group.rollouts] for group in self.groups], torch.bool)
 
     def format_ok(self) -> Bool[Tensor, "P G"]:
         """Where the grader does not judge the format, every format is right."""
-        return torch.tensor([[grade.format_ok is not False for grade in group.grades] for group in self.groups])
+        return _of_grades(self.groups, lambda grade: grade.format_ok is not False, torch.bool)
 
-    def _of_rollouts(self, read: Callable[[Rollout], int]) -> Tensor:
-        return torch.tensor([[read(rollout) for rollout in group.rollouts] for group in self.groups])
+    def passes(self, pass_score: float) -> Bool[Tensor, "P G"]:
+        """The rollouts that count and are right; `pass_score` is as in `Grade.passes`."""
+        return self.valid & _of_grades(self.groups, lambda grade: bool(grade.passes(pass_score)), torch.bool)
+
+    def drawn_means(self) -> Float[Tensor, " P"]:
+        """The mean reward of everything that counts of what was drawn for each prompt; exact where all are equal."""
+        counts = self.valid.sum(dim=1)
+        mean = torch.where(self.valid, self.rewards, 0).sum(dim=1) / counts.clamp(min=1)
+        highest = torch.where(self.valid, self.rewards, -torch.inf).amax(dim=1)
+        lowest = torch.where(self.valid, self.rewards, torch.inf).amin(dim=1)
+        return torch.where(highest == lowest, highest, mean)
+
+
+def _of_grades(groups: Sequence[Group], read: Callable[[Grade], float], dtype: torch.dtype) -> Shaped[Tensor, "P G"]:
+    return _padded([[read(grade) for grade in group.grades] for group in groups], dtype)
+
+
+def _padded(rows: Sequence[Sequence[float]], dtype: torch.dtype) -> Shaped[Tensor, "P G"]:
+    """Rows of different lengths, with zeros behind the shorter ones."""
+    size = max(map(len, rows), default=0)
+    return torch.tensor([[*row, *[0] * (size - len(row))] for row in rows], dtype=dtype)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +129,11 @@ class Batch:
     behaviour_logprobs: Float[Tensor, " N"]
     rewards: Float[Tensor, "P G"]
     valid: Bool[Tensor, "P G"]
+    """The rollouts that are on the token axis."""
+    drawn_means: Float[Tensor, " P"]
+    """The mean reward of everything that was drawn for a prompt, whether it is learned from or not."""
+    scales: Float[Tensor, " P"]
+    """As in `RolloutBatch`."""
     max_tokens: int
     """The token limit that the rollouts were sampled under."""
 
@@ -115,6 +155,8 @@ class Batch:
             behaviour_logprobs=self.behaviour_logprobs[index],
             rewards=self.rewards[chosen],
             valid=self.valid[chosen],
+            drawn_means=self.drawn_means[chosen],
+            scales=self.scales[chosen],
             max_tokens=self.max_tokens,
         )
         return part, index
@@ -162,10 +204,12 @@ class Advantages:
 
 
 def collate(rollouts: RolloutBatch, max_tokens: int) -> Batch:
-    """Lays the action tokens of the kept groups' valid rollouts end to end, by prompt and sample."""
-    groups, rewards, valid = rollouts.kept_groups, rollouts.rewards[rollouts.keeps], rollouts.valid[rollouts.keeps]
-    every = [rollout for group in groups for rollout in group.rollouts]
-    on_axis = [(row, every[row]) for row in valid.flatten().nonzero().flatten().tolist()]
+    """Lays the action tokens of the kept groups' rollouts to be learned from end to end, by prompt and sample."""
+    groups, rewards, keeps = rollouts.kept_groups, rollouts.rewards[rollouts.keeps], rollouts.keeps
+    valid = (rollouts.valid & rollouts.chosen)[keeps]
+    on_axis = [
+        (place * valid.shape[1] + sample, groups[place].rollouts[sample]) for place, sample in valid.nonzero().tolist()
+    ]
     lengths = torch.tensor([len(rollout.token_ids) for _, rollout in on_axis], dtype=torch.long)
     behaviour = [logprob for _, rollout in on_axis for logprob in rollout.behaviour_logprobs]
     return Batch(
@@ -175,5 +219,7 @@ def collate(rollouts: RolloutBatch, max_tokens: int) -> Batch:
         behaviour_logprobs=torch.tensor(behaviour, dtype=rewards.dtype),
         rewards=rewards,
         valid=valid,
+        drawn_means=rollouts.drawn_means()[keeps],
+        scales=rollouts.scales[keeps],
         max_tokens=max_tokens,
     )

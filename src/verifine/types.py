@@ -227,7 +227,7 @@ class Grade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """One prompt with its G rollouts and, once graded, their grades."""
+    """One prompt with its rollouts, in the order of their numbers, and, once graded, their grades."""
 
     prompt: Prompt
     rollouts: tuple[Rollout, ...]
@@ -236,6 +236,14 @@ class Group:
 
     def graded(self, grades: Sequence[Grade]) -> Group:
         return replace(self, grades=tuple(grades))
+
+    def with_more(self, more: Group) -> Group:
+        """The group with the rollouts and grades of another one, of the same prompt, behind its own."""
+        return replace(self, rollouts=self.rollouts + more.rollouts, grades=self.grades + more.grades)
+
+    def first(self, count: int) -> Group:
+        """The group with its first rollouts and grades only."""
+        return replace(self, rollouts=self.rollouts[:count], grades=self.grades[:count])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

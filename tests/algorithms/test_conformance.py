@@ -19,7 +19,7 @@ from verifine import algorithms
 from verifine.algorithms.algorithm import Algorithm, build_algorithm, default_algorithm
 from verifine.config import AlgorithmConfig, RewardConfig
 from verifine.config.recipes import RECIPES, Scaling
-from verifine.testing import oracle, oracle_batch, oracle_rows
+from verifine.testing import oracle, oracle_batch, oracle_pools, oracle_rows
 from verifine.testing.conformance import work_out
 from verifine.testing.oracle_batch import NaiveRollout, random_prompts
 from verifine.testing.oracle_rows import NAIVE_ROWS, NaiveSettings, NaiveStep, default_settings
@@ -69,6 +69,11 @@ class Step:
             "row": row,
             "group_size": group_size,
             "max_tokens": MAX_TOKENS,
+            "right": [[random.random() < 0.4 for _ in group] for group in prompts],
+            "drawn_means": [random.uniform(-1, 1) for _ in prompts],
+            "size": random.randint(1, 5),
+            "rights": random.randint(0, 3),
+            "wrongs": random.randint(0, 3),
             "buffer": random.choice([0, 1, 5, MAX_TOKENS]),
             "gamma": random.choice([1.0, 0.9, 0.0]),
             "lam": random.choice([1.0, 0.95, 0.0]),
@@ -92,7 +97,7 @@ def as_tensors(arguments: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
     def convert(name: str, value: Any) -> Any:
         if not isinstance(value, list):
             return value
-        if name in ("valid", "truncated", "format_ok"):
+        if name in ("valid", "truncated", "format_ok", "right"):
             return torch.tensor(value, dtype=torch.bool)
         return torch.tensor(value, dtype=torch.long if name in ("row", "lengths") else dtype)
 
@@ -109,14 +114,18 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "gae": (algorithms.gae, oracle.naive_gae),
     "group_centered": (algorithms.group_centered, oracle.naive_group_centered),
     "group_normalized": (algorithms.group_normalized, oracle.naive_group_normalized),
+    "has_enough": (algorithms.has_enough, oracle_pools.naive_has_enough),
     "has_signal": (algorithms.has_signal, oracle.naive_has_signal),
     "k1": (algorithms.k1, oracle.naive_k1),
     "k2": (algorithms.k2, oracle.naive_k2),
     "k3": (algorithms.k3, oracle.naive_k3),
+    "keep_mixed": (algorithms.keep_mixed, oracle_pools.naive_keep_mixed),
     "leave_one_out": (algorithms.leave_one_out, oracle.naive_leave_one_out),
     "on_last_token": (algorithms.on_last_token, oracle.naive_on_last_token),
     "overlong_penalty": (algorithms.overlong_penalty, oracle.naive_overlong_penalty),
+    "pool_centered": (algorithms.pool_centered, oracle_pools.naive_pool_centered),
     "prompt_mean": (algorithms.prompt_mean, oracle.naive_prompt_mean),
+    "rate_scales": (algorithms.rate_scales, oracle_pools.naive_rate_scales),
     "reinforce": (algorithms.reinforce, oracle.naive_reinforce),
     "returns_to_go": (algorithms.returns_to_go, oracle.naive_returns_to_go),
     "rollout_sum": (algorithms.rollout_sum, oracle.naive_rollout_sum),
@@ -316,7 +325,7 @@ def test_the_random_steps_reach_what_they_are_for() -> None:
     assert max(corrections) > 2
 
 
-@pytest.mark.parametrize("module", [oracle, oracle_batch, oracle_rows])
+@pytest.mark.parametrize("module", [oracle, oracle_batch, oracle_pools, oracle_rows])
 def test_the_oracle_knows_nothing_of_tensors(module: Any) -> None:
     tree = ast.parse(Path(module.__file__).read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)} | {

@@ -60,6 +60,21 @@ def test_nothing_is_left_to_be_decided(name: str) -> None:
     assert (config.algorithm.critic is not None) == row.has_critic
 
 
+@pytest.mark.parametrize("policy", ["rounds", "allocation"])
+def test_how_many_answers_a_prompt_gets_is_decided_and_nothing_is_scaled(policy: str) -> None:
+    config = resolved(sampling={"group_size": 4, policy: {}})
+    assert config.reward.scaling == "none"
+    assert (config.sampling.rounds is None) == (policy == "allocation")
+    decided = config.sampling.model_dump(mode="json")[policy]
+    assert decided == (
+        {"until": "positive", "answers": 4, "rounds": 4, "positives": 1}
+        if policy == "rounds"
+        else {"least": 2, "most": 16}
+    )
+    again = resolve(config.to_run_config(), MODEL, MACHINE, DATA, memory=config.memory)
+    assert again == config
+
+
 def test_what_the_user_set_stays() -> None:
     config = resolved(
         model={"precision": "float32"},

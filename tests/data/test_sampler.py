@@ -63,6 +63,48 @@ def test_only_the_examples_that_are_drawn_are_read() -> None:
     assert len(read) == 3
 
 
+def half_the_odd_ones(example_id: str) -> float:
+    return 0.5 if int(example_id) % 2 else 1.0
+
+
+@given(sizes, seeds, counts, counts)
+def test_with_a_chance_of_1_the_order_is_that_of_drawing(size: int, seed: int, position: int, count: int) -> None:
+    sampler = PromptSampler(examples(size), seed)
+    selection = sampler.select(position, count, lambda _: 1.0)
+    assert list(selection.draws) == sampler.draw(position, count)
+    assert (selection.skipped, selection.position) == ((), position + count)
+
+
+@given(sizes, seeds, counts, counts, counts)
+def test_selecting_in_two_parts_is_selecting_at_once(size: int, seed: int, start: int, first: int, second: int) -> None:
+    sampler = PromptSampler(examples(size), seed)
+    whole = sampler.select(start, first + second, half_the_odd_ones)
+    early = sampler.select(start, first, half_the_odd_ones)
+    late = PromptSampler(examples(size), seed).select(early.position, second, half_the_odd_ones)
+    assert early.draws + late.draws == whole.draws
+    assert early.skipped + late.skipped == whole.skipped
+    assert late.position == whole.position
+
+
+def test_what_is_selected_and_what_is_left_out_is_the_order_of_drawing() -> None:
+    sampler = PromptSampler(examples(9), seed=3)
+    selection = sampler.select(4, 50, half_the_odd_ones)
+    passed = sampler.draw(4, selection.position - 4)
+    assert sorted([*selection.draws, *selection.skipped], key=passed.index) == passed
+    assert all(int(draw.example.id) % 2 for draw in selection.skipped)
+    assert len({draw.id for draw in selection.draws}) == 50
+
+
+def test_an_example_is_asked_as_often_as_its_chance_says_and_never_given_up() -> None:
+    chances = {"0": 1.0, "1": 0.5, "2": 0.05}
+    selection = PromptSampler(examples(3), seed=0).select(0, 4000, chances.__getitem__)
+    asked = [sum(draw.example.id == name for draw in selection.draws) for name in chances]
+    epochs = selection.position / 3
+    assert [count / epochs for count in asked] == pytest.approx(list(chances.values()), abs=0.02)
+    # Compared with all prompts alike, the rare one is asked at least as often as the floor says.
+    assert asked[2] / (4000 / 3) > 0.05
+
+
 def test_no_examples_are_refused() -> None:
     with pytest.raises(DataError, match="no examples to draw from"):
         PromptSampler([], seed=0)

@@ -44,7 +44,14 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "evaluations between": {"run": {"eval_interval": 2}},
     "the best weights": {"run": {"eval_interval": 1}, "evaluation": {"samples": 3, "keep": "best"}},
     "data gone through twice": {"sampling": {"prompts_per_step": 5}},
+    "rounds, and prompts left out": {
+        "sampling": {"prompts_per_step": 5, "rounds": {"until": "balanced", "rounds": 2}, "skip": {}},
+        "evaluation": {"pass_score": 0.9},
+    },
+    "answers shared out": {"sampling": {"prompts_per_step": 5, "allocation": {}}, "evaluation": {"pass_score": 0.5}},
 }
+
+FAST = ("grpo", "rounds, and prompts left out")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +96,7 @@ def story(directory: RunDirectory) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == "grpo" else pytest.mark.slow) for name in SECTIONS]
+    "name", [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in SECTIONS]
 )
 def test_pausing_and_going_on_twice_equals_one_go(name: str, model: Path, tmp_path: Path) -> None:
     sections = with_run(SECTIONS[name], steps=5)
@@ -131,6 +138,21 @@ def test_steps_after_the_newest_checkpoint_are_taken_again(model: Path, tmp_path
     assert resume(run.path, grader=grade).summary.ending is Status.FINISHED
     assert story(run) == story(straight.directory)
     assert hash_final_model(run.path) == hash_final_model(straight.directory.path)
+
+
+def test_steps_taken_again_ask_the_same_prompts_for_the_same_answers(model: Path, tmp_path: Path) -> None:
+    """What is remembered of prompts is that of the checkpoint, and not of the steps after it."""
+    sections = with_run(SECTIONS["rounds, and prompts left out"], steps=7)
+    straight = start(tiny_run(tmp_path / "straight", model, **sections)).directory
+    run = start(tiny_run(tmp_path / "run", model, **with_run(sections, keep_last=7))).directory
+    CheckpointStore(run.checkpoints, LOCAL_DISK).prune({4})
+    run.path.joinpath("model", "model.safetensors").unlink()
+    assert resume(run.path, grader=grade).summary.ending is Status.FINISHED
+    assert story(run) == story(straight)
+    metrics = read_metrics(straight.metrics)
+    assert sum(report.metrics["prompts/skipped_right"] + report.metrics["prompts/skipped_wrong"] for report in metrics)
+    assert {report.metrics["groups/answers_max"] for report in metrics} == {6.0}
+    assert metrics[-1].metrics["prompts/known"] == 1.0
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again(model: Path, tmp_path: Path) -> None:

@@ -42,6 +42,13 @@ def test_estimates_resampling_and_further_updates_cost_more(timings: Timings, wo
     assert spans(pace.sampling, pace.update) == [(2.0, 8.0), (2 + 7.5, 2 + 12.0)]
 
 
+def test_rounds_take_at_most_as_many_times_as_long(timings: Timings, work: Work) -> None:
+    rounds = {"rounds": {"answers": 8, "rounds": 4}, "max_new_tokens": 16}
+    config = build_config({"data": {"task": "add"}, "sampling": rounds})
+    pace = estimate_pace(config, timings, work, held_out=0)
+    assert spans(pace.sampling, pace.grading, pace.update) == [(2.0, 8.0), (0.5, 2.0), (1.25, 4.0)]
+
+
 def test_all_steps_and_evaluations_make_the_whole(timings: Timings, work: Work) -> None:
     pace = estimate_pace(make_config(eval_interval=30), timings, work, held_out=64)
     assert spans(pace.evaluation) == [(2.5, 2.5)]

@@ -153,6 +153,13 @@ def test_a_judge_is_asked_no_more_than_it_takes() -> None:
     assert "asks_others" in names(facts)
 
 
+def test_a_judge_is_asked_for_every_answer_of_every_round() -> None:
+    policies: dict[str, dict[str, Json]] = {"rounds": {"answers": 10, "rounds": 3}}
+    run = build_config({"data": {"task": "add"}, "sampling": {"group_size": 8, **policies}})
+    requests = probe_grader(replace(tried(JUDGE, rows(20), Watching(lambda *_: 0.5)), run=run)).requests
+    assert (requests.per_step, requests.per_step_at_most) == (8 * 10, 8 * 10 * 3)
+
+
 def test_templates_of_a_judge_are_filled_in_for_every_row_without_asking_it() -> None:
     config: dict[str, Json] = {**JUDGE, "input": [{"role": "user", "content": f"{{{{ item.rubric }}}} {OUTPUT}"}]}
     grader = Watching(lambda sample, item: 1.0)

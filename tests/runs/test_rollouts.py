@@ -61,6 +61,7 @@ def test_a_row_has_the_facts_of_an_answer(tmp_path: Path) -> None:
         "format_ok": True,
         "answer_ok": False,
         "advantage": 0.25,
+        "chosen": True,
         "reward": 0.5,
         "versions": [{"version": 3, "tokens": 2}],
         "tokens": [0, 2],

@@ -14,7 +14,7 @@ from verifine.types import Prompt
 
 def test_without_a_filter_every_group_is_kept_and_nothing_is_sampled_again() -> None:
     trainer, engine, _ = scripted_trainer(lambda prompt, _: str(prompt.item["want"]))
-    rollouts = collect(trainer, trainer.sampling, 0, Stopwatch(trainer.clock))
+    rollouts = collect(trainer, trainer.sampling, Progress(), Stopwatch(trainer.clock)).rollouts
     assert len(engine.calls) == 1
     assert rollouts.keeps.tolist() == [True] * 3
     assert rollouts.kept_groups == rollouts.groups
@@ -26,7 +26,8 @@ def test_what_is_sampled_for_nothing_stays_in_the_rollout_batch() -> None:
         return want if int(want) % 2 == 1 else right_when_even(prompt, sample)
 
     trainer, engine, _ = scripted_trainer(answer, "dapo")
-    rollouts = collect(replace(trainer, max_resample=6), trainer.sampling, 0, Stopwatch(trainer.clock))
+    trainer = replace(trainer, max_resample=6)
+    rollouts = collect(trainer, trainer.sampling, Progress(), Stopwatch(trainer.clock)).rollouts
     drawn = [prompt_id for ids, _ in engine.calls for prompt_id in ids]
     assert [group.prompt.id for group in rollouts.groups] == drawn
     assert rollouts.keeps.tolist() == [int(name[1]) % 2 == 0 for name in drawn]

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verifine.data import PromptCounts, PromptHistory
 from verifine.errors import DataError
 from verifine.training.source import PromptLengths, PromptSource
 from verifine.types import Example, Message, Prompt
@@ -47,6 +48,42 @@ def test_a_prompt_is_rendered_when_it_is_drawn() -> None:
     assert rendered == []
     assert [prompt.id for prompt in source.draw(0, 3)] == rendered
     assert len(rendered) == 3
+
+
+def seldom(counts: PromptCounts) -> float:
+    return 0.1 if counts.right else 1.0
+
+
+def test_prompts_are_left_out_by_what_is_remembered_of_them_in_every_epoch() -> None:
+    source = PromptSource(examples([1] * 5), render, seed=0, chance=seldom)
+    nothing = source.select(0, 10, PromptHistory())
+    assert list(nothing.prompts) == source.draw(0, 10)
+    assert nothing.skipped == ()
+    assert nothing.example_ids == tuple(prompt.id.partition("@")[0] for prompt in nothing.prompts)
+    assert {prompt.id for prompt in nothing.prompts} > {"0", "0@1"}
+
+    known = PromptHistory().note([(name, PromptCounts(right=8)) for name in ("1", "3")])
+    some = source.select(0, 30, known)
+    assert set(some.skipped) == {"1", "3"}
+    assert some.position == 30 + len(some.skipped)
+    assert source.select(0, 30, known) == some
+    whole = [prompt.id for prompt in source.draw(0, some.position)]
+    assert [name for name in whole if name.partition("@")[0] in ("0", "2", "4")] == [
+        prompt.id for prompt, name in zip(some.prompts, some.example_ids, strict=True) if name in ("0", "2", "4")
+    ]
+
+
+def test_a_prompt_that_is_left_out_is_not_rendered() -> None:
+    rendered: list[str] = []
+
+    def watched(example: Example) -> Prompt:
+        rendered.append(example.id)
+        return render(example)
+
+    source = PromptSource(examples([1] * 6), watched, seed=0, chance=seldom)
+    selected = source.select(0, 8, PromptHistory().note([("2", PromptCounts(right=8))]))
+    assert set(selected.skipped) == {"2"}
+    assert rendered == list(selected.example_ids)
 
 
 @given(sizes)

@@ -8,13 +8,21 @@ from verifine.algorithms.advantages import (
     group_centered,
     group_normalized,
     leave_one_out,
+    pool_centered,
     returns_to_go,
     whitened,
 )
-from verifine.algorithms.estimators import AdvantageEstimator, CriticEstimator, GroupEstimator, ReturnEstimator
+from verifine.algorithms.estimators import (
+    AdvantageEstimator,
+    CriticEstimator,
+    GroupEstimator,
+    PoolEstimator,
+    ReturnEstimator,
+)
 from verifine.algorithms.kl import k1, k2, k3
 from verifine.algorithms.loss import KL, Loss, ValueTerm
 from verifine.algorithms.loss_inputs import Clip, LossInputs
+from verifine.algorithms.pools import has_enough, keep_mixed, rate_scales
 from verifine.algorithms.shaping import drop_truncated, format_gate, has_signal, on_last_token, overlong_penalty
 from verifine.algorithms.surrogates import (
     cispo,
@@ -35,6 +43,7 @@ __all__ = [
     "GroupEstimator",
     "Loss",
     "LossInputs",
+    "PoolEstimator",
     "ReturnEstimator",
     "ValueTerm",
     "batch_scaled",
@@ -46,14 +55,18 @@ __all__ = [
     "gae",
     "group_centered",
     "group_normalized",
+    "has_enough",
     "has_signal",
     "k1",
     "k2",
     "k3",
+    "keep_mixed",
     "leave_one_out",
     "on_last_token",
     "overlong_penalty",
+    "pool_centered",
     "prompt_mean",
+    "rate_scales",
     "reinforce",
     "returns_to_go",
     "rollout_sum",

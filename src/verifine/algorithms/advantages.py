@@ -85,6 +85,16 @@ def leave_one_out(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> 
     return group_centered(rewards, valid) * (counts.to(rewards.dtype) / (counts - 1).clamp(min=1))
 
 
+def pool_centered(
+    rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"], drawn_means: Float[Tensor, " P"]
+) -> Float[Tensor, "P G"]:
+    """Each reward minus the mean of everything that was drawn for its prompt (Reinforce-Ada, arXiv:2510.04996, alg. 2).
+
+    `valid` are the rollouts that are trained on, a part of those. Nothing is divided by a standard deviation.
+    """
+    return torch.where(valid, rewards - drawn_means[:, None], torch.zeros_like(rewards))
+
+
 def whitened(advantages: Float[Tensor, " N"], epsilon: float = 1e-8) -> Float[Tensor, " N"]:
     """(A - mean) / (std + epsilon) over all tokens of the global batch (REINFORCE++, arXiv:2501.03262, eq. 8).
 

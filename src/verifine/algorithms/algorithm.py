@@ -10,7 +10,13 @@ from torch import Tensor
 
 from verifine.algorithms.advantages import GROUP_ADVANTAGES
 from verifine.algorithms.entropy_control import EntropyState
-from verifine.algorithms.estimators import AdvantageEstimator, CriticEstimator, GroupEstimator, ReturnEstimator
+from verifine.algorithms.estimators import (
+    AdvantageEstimator,
+    CriticEstimator,
+    GroupEstimator,
+    PoolEstimator,
+    ReturnEstimator,
+)
 from verifine.algorithms.kl import k1
 from verifine.algorithms.loss import KL, Loss, ValueTerm
 from verifine.algorithms.loss_inputs import Clip
@@ -43,13 +49,18 @@ class Algorithm:
         valid = drop_truncated(rollouts.valid, rollouts.truncated()) if self.drops_truncated else rollouts.valid
         rewards = format_gate(rollouts.rewards, rollouts.format_ok()) if self.gates_format else rollouts.rewards
         buffer = int(self.overlong_share * max_tokens)
-        return RolloutBatch(
-            groups=rollouts.groups,
+        return replace(
+            rollouts,
             rewards=rewards + overlong_penalty(rollouts.lengths(), max_tokens, buffer, dtype=rewards.dtype),
             valid=valid,
             # Of rewards without the penalty: a group with answers that differ in length alone teaches nothing else.
             keeps=self._keeps(rewards, valid),
         )
+
+    def right(self, rollouts: RolloutBatch, pass_score: float) -> Bool[Tensor, "P G"]:
+        """The rollouts that count and are right; in the wrong format none is, where that earns nothing."""
+        right = rollouts.passes(pass_score)
+        return right & rollouts.format_ok() if self.gates_format else right
 
     def advantages(self, batch: Batch, estimates: Estimates) -> Advantages:
         """What each token of a step did for the reward."""
@@ -81,14 +92,14 @@ class Algorithm:
         return self.loss.kl.beta * k1(estimates.old_logprobs, estimates.reference_logprobs)
 
 
-def build_algorithm(config: AlgorithmConfig, reward: RewardConfig) -> Algorithm:
-    """The algorithm of a run."""
-    row, shaping = config.recipe, reward.decided(config.recipe)
+def build_algorithm(config: AlgorithmConfig, reward: RewardConfig, *, pools: bool = False) -> Algorithm:
+    """The algorithm of a run. `pools`: as many answers are drawn for a prompt as it needs."""
+    row, shaping = config.recipe, reward.decided(config.recipe, pools=pools)
     assert shaping.overlong_share is not None
     critic = (config.critic or CriticConfig()) if row.has_critic else None
     return Algorithm(
         recipe=row,
-        estimator=_estimator(row, critic, shaping),
+        estimator=PoolEstimator() if pools else _estimator(row, critic, shaping),
         loss=_loss(config, critic),
         overlong_share=shaping.overlong_share,
         drops_truncated=config.drop_truncated,

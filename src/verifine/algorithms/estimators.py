@@ -9,7 +9,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from verifine.algorithms.advantages import GroupAdvantages, differ_anywhere, gae, returns_to_go, whitened
+from verifine.algorithms.advantages import (
+    GroupAdvantages,
+    differ_anywhere,
+    gae,
+    pool_centered,
+    returns_to_go,
+    rewards_differ,
+    whitened,
+)
 from verifine.algorithms.shaping import on_last_token
 from verifine.batch import Advantages, Batch, Estimates
 
@@ -44,6 +52,19 @@ class GroupEstimator:
 
     def has_signal(self, rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> bool:
         return bool((self.advantages(rewards, valid) != 0).any())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolEstimator:
+    """Every token of a rollout gets its reward minus the mean of everything drawn for its prompt (Reinforce-Ada)."""
+
+    def __call__(self, batch: Batch, estimates: Estimates, penalty: Float[Tensor, " N"] | None) -> Advantages:  # noqa: ARG002
+        assert penalty is None, "no row that takes pools has a penalty in the reward"
+        centered = pool_centered(batch.rewards, batch.valid, batch.drawn_means)
+        return Advantages(advantages=(batch.scales.to(centered.dtype)[:, None] * centered).flatten()[batch.row])
+
+    def has_signal(self, rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> bool:
+        return bool(rewards_differ(rewards, valid).any())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,14 +15,15 @@ from verifine.config.run import (
     OptimConfig,
     RunConfig,
     RunSection,
-    SamplingConfig,
     TaskName,
 )
+from verifine.config.sampling import AllocationConfig, RoundsConfig, SamplingConfig, SkipConfig
 
 __all__ = [
     "GRADER_PRESETS",
     "REWARD_TYPES",
     "AlgorithmConfig",
+    "AllocationConfig",
     "AnyGrader",
     "CriticConfig",
     "DataConfig",
@@ -37,10 +38,12 @@ __all__ = [
     "NativeEngineConfig",
     "OptimConfig",
     "RewardConfig",
+    "RoundsConfig",
     "RunConfig",
     "RunSection",
     "SamplingConfig",
     "ServiceConfig",
+    "SkipConfig",
     "TaskName",
     "build_config",
     "dump_changed_settings",

@@ -27,6 +27,7 @@ _WITH_CRITIC = _names(row for row in RECIPES.values() if row.has_critic)
 _WITH_FILTER = _names(row for row in RECIPES.values() if row.group_filter is not None)
 _OWN_SHARES = ", ".join(f"{row.overlong_share:g} for {row.name}" for row in RECIPES.values() if row.overlong_share)
 _WITH_SCALING = _names(row for row in RECIPES.values() if row.scaling is not None)
+WITH_POOLS = _names((row for row in RECIPES.values() if row.takes_pools), "or")
 WITHOUT_GROUPS = _names((row for row in RECIPES.values() if not row.compares_groups), "or")
 
 
@@ -204,10 +205,14 @@ class RewardConfig(Schema):
         "an update's time. Needs a `scaling` of none or batch.",
     )
 
-    def decided(self, row: Recipe) -> RewardConfig:
-        """The same section, with what the algorithm's row decides written out."""
+    def decided(self, row: Recipe, *, pools: bool = False) -> RewardConfig:
+        """The same section, with what the algorithm's row decides written out.
+
+        `pools`: as many answers are drawn for a prompt as it needs (`sampling.draws_pools`), and nothing is scaled.
+        """
+        scaling = "none" if pools else row.scaling
         values = {
             "overlong_share": row.overlong_share if self.overlong_share is None else self.overlong_share,
-            "scaling": row.scaling if self.scaling is None else self.scaling,
+            "scaling": scaling if self.scaling is None else self.scaling,
         }
         return self.model_copy(update=values)

@@ -36,7 +36,7 @@ class EvaluationConfig(Schema):
     pass_score: float | None = Field(
         default=None,
         description="The score from which an answer counts as solved, for graders that do not say themselves whether "
-        "it is right; null: no pass@k for such graders, and 0.9 of 1 where training counts groups that are all right.",
+        "it is right; null: no pass@k for such graders, and 0.9 of 1 where training asks which answers are right.",
     )
     patience: int | None = Field(
         default=None,

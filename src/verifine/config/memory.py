@@ -114,6 +114,7 @@ class MemoryNeeds:
     """Whether the critic is a second model that learns."""
     prompts_per_step: int
     group_size: int
+    """The most answers that are sampled of a prompt at the same time."""
     max_new_tokens: int
 
     @classmethod
@@ -128,7 +129,7 @@ class MemoryNeeds:
             has_reference=config.algorithm.beta > 0 and config.model.lora is None,
             has_critic_model=critic is not None and critic.kind == "model",
             prompts_per_step=config.sampling.prompts_per_step,
-            group_size=config.sampling.group_size,
+            group_size=config.sampling.most_at_once,
             max_new_tokens=max_new_tokens,
         )
 

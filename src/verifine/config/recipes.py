@@ -58,6 +58,12 @@ class Recipe:
     """None: every group is kept. Else a step samples new prompts in place of groups that the filter leaves out."""
     overlong_share: float = 0.0
     """The last part of the token limit, over which the soft overlong penalty rises; 0: none."""
+    takes_pools: bool = False
+    """Whether as many answers may be drawn for a prompt as it needs (`sampling.rounds`, `sampling.allocation`).
+
+    The baseline is then the mean of everything that was drawn for it. That leaves out rows with another baseline, those
+    that whiten, which would shift it, and rloo, whose gradient a stopping rule would bias.
+    """
 
     @property
     def compares_groups(self) -> bool:
@@ -91,9 +97,21 @@ _K2_IN_LOSS = KLPenalty(estimator="k2", place="loss")
 _K3_IN_LOSS = KLPenalty(estimator="k3", place="loss")
 
 _ROWS = (
-    Recipe(name="grpo", advantage="group_normalized", surrogate="clipped", averaging="sequence_mean", kl=_K3_IN_LOSS),
     Recipe(
-        name="dr_grpo", advantage="group_centered", surrogate="clipped", averaging="constant_length", kl=_K3_IN_LOSS
+        name="grpo",
+        advantage="group_normalized",
+        surrogate="clipped",
+        averaging="sequence_mean",
+        kl=_K3_IN_LOSS,
+        takes_pools=True,
+    ),
+    Recipe(
+        name="dr_grpo",
+        advantage="group_centered",
+        surrogate="clipped",
+        averaging="constant_length",
+        kl=_K3_IN_LOSS,
+        takes_pools=True,
     ),
     Recipe(
         name="dapo",
@@ -104,6 +122,7 @@ _ROWS = (
         kl=None,
         group_filter="has_signal",
         overlong_share=0.2,
+        takes_pools=True,
     ),
     Recipe(name="rloo", advantage="leave_one_out", surrogate="reinforce", averaging="rollout_sum", kl=_K1_IN_REWARD),
     Recipe(
@@ -132,6 +151,7 @@ _ROWS = (
         clip_high=4e-4,
         averaging="sequence_mean",
         kl=_K3_IN_LOSS,
+        takes_pools=True,
     ),
     Recipe(
         name="cispo",
@@ -142,6 +162,7 @@ _ROWS = (
         averaging="token_mean",
         kl=_K3_IN_LOSS,
         group_filter="has_signal",
+        takes_pools=True,
     ),
 )
 

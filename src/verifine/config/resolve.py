@@ -13,7 +13,8 @@ from verifine.config.algorithm import AlgorithmConfig, CriticConfig, RewardConfi
 from verifine.config.graders import Schema
 from verifine.config.loading import build_config
 from verifine.config.memory import AvailableMemory, MemoryNeeds, MemoryPlan, ModelShape, Precision, plan_memory
-from verifine.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig, SamplingConfig
+from verifine.config.run import DataConfig, ModelConfig, OptimConfig, RunConfig
+from verifine.config.sampling import SamplingConfig
 
 SMALL_MODEL_PARAMETERS = 1_000_000_000
 SMALL_MODEL_RATE, LARGE_MODEL_RATE = 1e-5, 1e-6
@@ -146,8 +147,8 @@ def resolve(
         ),
         data=_with(DataConfig, config.data, **absolute_places(config.data, machine.working_directory)),
         algorithm=_resolve_algorithm(config, model),
-        reward=_with(ResolvedReward, config.reward.decided(config.algorithm.recipe)),
-        sampling=_with(ResolvedSampling, config.sampling, max_new_tokens=max_new_tokens),
+        reward=_with(ResolvedReward, config.reward.decided(config.algorithm.recipe, pools=config.sampling.draws_pools)),
+        sampling=_with(ResolvedSampling, config.sampling.decided(), max_new_tokens=max_new_tokens),
         optim=_with(
             ResolvedOptim,
             config.optim,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from verifine.config.algorithm import WITHOUT_GROUPS, AlgorithmConfig, LearningRate, RewardConfig
+from verifine.config.algorithm import WITH_POOLS, WITHOUT_GROUPS, AlgorithmConfig, LearningRate, RewardConfig
 from verifine.config.chat_template import check_template_names
 from verifine.config.dataset import DataLocation
 from verifine.config.engine import EngineConfig, NativeEngineConfig
@@ -16,6 +16,7 @@ from verifine.config.evaluation import EvaluationConfig
 from verifine.config.graders import FORMAT_JUDGES, GraderConfig, Schema
 from verifine.config.graders.template import TEMPLATE_NAMES
 from verifine.config.grading import GradingConfig
+from verifine.config.sampling import SamplingConfig
 from verifine.config.shorthand import expand_sections
 
 TaskName = Literal["largest", "add", "subtract", "count", "sort", "countdown"]
@@ -141,30 +142,6 @@ class DataConfig(Schema):
         return self
 
 
-class SamplingConfig(Schema):
-    """How many answers a step samples, and how."""
-
-    prompts_per_step: int = Field(default=8, ge=1, description="P: prompts a step.")
-    group_size: int = Field(
-        default=8,
-        ge=1,
-        description="G: answers sampled for each prompt; a group needs two to compare (ppo and reinforce_pp "
-        "compare nothing).",
-    )
-    max_new_tokens: int | None = Field(
-        default=None,
-        ge=1,
-        description="Longest answer, in tokens; null: what a built-in task needs, else 256, and half of the context "
-        "of a model that reads less than 512.",
-    )
-    temperature: float = Field(default=1.0, gt=0, le=10, description="Divides the logits, in sampling and in training.")
-    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        default=(),
-        description="An answer ends where it has written one of these. If that is within a token, its text ends there, "
-        "and the whole token is learned.",
-    )
-
-
 class OptimConfig(Schema):
     """AdamW and its settings."""
 
@@ -262,6 +239,37 @@ class RunConfig(Schema):
             raise ValueError(
                 f"`sampling.prompts_per_step` must be at least 2 with a group_size of 1: {name} compares the "
                 "answers of a step with each other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _pools_have_a_baseline(self) -> Self:
+        name = "rounds" if self.sampling.rounds is not None else "allocation"
+        if not self.sampling.draws_pools:
+            return self
+        if not self.algorithm.recipe.takes_pools:
+            raise ValueError(
+                f"`sampling.{name}` means nothing to {self.algorithm.name}, whose advantages are not just the reward "
+                f"minus the mean of a prompt's answers; take {WITH_POOLS}, or remove it"
+            )
+        if self.reward.scaling not in (None, "none"):
+            raise ValueError(
+                f"`reward.scaling` must be none with sampling.{name}, which divides no advantage by a standard "
+                "deviation; remove it"
+            )
+        if self.reward.batch_baseline:
+            raise ValueError(
+                f"`reward.batch_baseline` must be 0 with sampling.{name}, which compares an answer with all that were "
+                "drawn for its prompt; remove it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _skipped_prompts_teach_nothing(self) -> Self:
+        if self.sampling.skip is not None and not self.algorithm.recipe.compares_groups:
+            raise ValueError(
+                f"`sampling.skip` means nothing to {self.algorithm.name}, which also learns from prompts with answers "
+                "that all score the same; remove it"
             )
         return self
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,6 +25,16 @@ class Draw:
         return self.example.id if self.epoch == 0 else f"{self.example.id}@{self.epoch}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Examples to ask, and those before them that were left out."""
+
+    draws: tuple[Draw, ...]
+    skipped: tuple[Draw, ...]
+    position: int
+    """Where the next selection begins."""
+
+
 class PromptSampler:
     """Epochs of shuffled examples.
 
@@ -43,6 +53,21 @@ class PromptSampler:
         assert position >= 0
         assert count >= 0
         return [self._at(each) for each in range(position, position + count)]
+
+    def select(self, position: int, count: int, chance: Callable[[str], float]) -> Selection:
+        """`count` draws from `position` on, in the same order, each left out unless its chance comes true.
+
+        `chance` is that of an example, by its id; one of at least 1 is always asked. Each position has a random number
+        of its own, so what is selected follows from seed, position and chances alone.
+        """
+        draws: list[Draw] = []
+        skipped: list[Draw] = []
+        while len(draws) < count:
+            draw = self._at(position)
+            asks = random_for("ask", self._seed, position).random() < chance(draw.example.id)
+            (draws if asks else skipped).append(draw)
+            position += 1
+        return Selection(draws=tuple(draws), skipped=tuple(skipped), position=position)
 
     def _at(self, position: int) -> Draw:
         epoch, index = divmod(position, len(self._examples))

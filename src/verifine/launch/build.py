@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from verifine.algorithms.algorithm import Algorithm, build_algorithm
-from verifine.config import EngineConfig, EvaluationConfig, RunConfig
+from verifine.config import EngineConfig, EvaluationConfig, RunConfig, SamplingConfig
 from verifine.config.graders import CALLABLE_TRAITS
 from verifine.config.memory import CACHE_BYTES, MemoryPlan, Precision
 from verifine.config.resolve import ResolvedConfig, ResolvedCritic, ResolvedOptim
-from verifine.data import Problems
+from verifine.data import Problems, asking_chance
 from verifine.errors import DataError
 from verifine.graders import Grader
 from verifine.insights.rescoring import HELD_OUT
@@ -38,7 +38,7 @@ from verifine.runs.events import Listener, StageBegan, tell_progress
 from verifine.training.evaluate import EvalSet, eval_sampling
 from verifine.training.source import PromptSource
 from verifine.training.state import RunState
-from verifine.training.trainer import Trainer
+from verifine.training.trainer import Allocation, Rounds, Trainer
 from verifine.types import Example, Prompt, Sampling
 
 
@@ -185,12 +185,12 @@ def assemble_trainer(
         DataError: an example's prompt does not fit the model.
     """
     model, longest = models.policy, inputs.max_new_tokens(models.policy.context_length)
-    source = PromptSource(inputs.train, partial(render_prompt, model, max_new_tokens=longest), inputs.config.run.seed)
+    source = _build_source(inputs, partial(render_prompt, model, max_new_tokens=longest))
     lengths = source.measure()  # Prompts that do not fit are reported before anything is sampled.
     held_out = render_held_out(inputs.held_out, model, longest)
     config = facts.with_longest_prompt(lengths.longest).resolve(inputs.config, memory)
     oom_counter = OomCounter()
-    algorithm = build_algorithm(config.algorithm, config.reward)
+    algorithm = build_algorithm(config.algorithm, config.reward, pools=config.sampling.draws_pools)
     sampling = sampling_of(config, longest)
     learner = _build_learner(config, algorithm, models, oom_counter)
     canary = _build_canary(model, sampling, config.sampling.prompts_per_step)
@@ -205,12 +205,29 @@ def assemble_trainer(
         sampling=sampling,
         prompts_per_step=config.sampling.prompts_per_step,
         max_resample=config.algorithm.max_resample,
+        groups=_build_groups(config.sampling),
         epochs=config.algorithm.epochs,
         mini_batches=config.algorithm.mini_batches,
         clock=clock,
         pass_score=config.evaluation.passing_in_training(inputs.grader),
     )
     return Assembly(config=config, trainer=trainer, held_out=held_out)
+
+
+def _build_groups(sampling: SamplingConfig) -> Rounds | Allocation | None:
+    rounds, size, most = sampling.rounds, sampling.group_size, sampling.most_at_once
+    if rounds is not None:
+        rights, wrongs = (rounds.positives, 0) if rounds.until == "positive" else (size // 2, size - size // 2)
+        return Rounds(answers=most, most=rounds.rounds, rights=rights, wrongs=wrongs)
+    return None if sampling.allocation is None else Allocation(least=sampling.allocation.least, most=most)
+
+
+def _build_source(inputs: RunInputs, render: Callable[[Example], Prompt]) -> PromptSource:
+    sampling, seed = inputs.config.sampling, inputs.config.run.seed
+    if sampling.skip is None:
+        return PromptSource(inputs.train, render, seed)
+    chance = partial(asking_chance, group_size=sampling.group_size, floor=sampling.skip.floor)
+    return PromptSource(inputs.train, render, seed, chance)
 
 
 def sampling_of(config: RunConfig, max_new_tokens: int) -> Sampling:

@@ -54,6 +54,8 @@ class TrainingBatch:
             "behaviour_logprobs": batch.behaviour_logprobs,
             "rewards": batch.rewards,
             "valid": batch.valid,
+            "drawn_means": batch.drawn_means,
+            "scales": batch.scales,
             "old_logprobs": estimates.old_logprobs,
             "reference_logprobs": estimates.reference_logprobs,
             "values": estimates.values,

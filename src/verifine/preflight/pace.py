@@ -53,7 +53,7 @@ class Work:
     """The work of a step, in rounds of sampling and passes over its groups."""
 
     rounds: int
-    """The most rounds of sampling."""
+    """The most times that prompts are sampled, where others take the place of groups that are left out."""
     estimates: int
     """Forward passes before the update: old log-probabilities, the reference, a critic."""
     updates: int
@@ -82,11 +82,13 @@ class PaceEstimate:
 def estimate_pace(config: RunConfig, timings: Timings, work: Work, held_out: int) -> PaceEstimate:
     """Scales the measured times to a step of the run, and then to the whole run."""
     prompts, run = config.sampling.prompts_per_step, config.run
-    size = prompts * config.sampling.group_size / timings.answers
+    fewest, most = config.sampling.answers_per_prompt
+    size = prompts * fewest / timings.answers
     forward = timings.forward_s * prompts / timings.groups
     low, high = UPDATE_FORWARDS
-    sampling = _scaled(timings.sampling_s, size).times(1, work.rounds)
-    grading = _scaled(timings.grading_s, size).times(1, work.rounds)
+    rounds = work.rounds * most / fewest
+    sampling = _scaled(timings.sampling_s, size).times(1, rounds)
+    grading = _scaled(timings.grading_s, size).times(1, rounds)
     update = Span(
         low=forward * (work.estimates + work.updates * low * (timings.signal_share if work.is_saving else 1)),
         high=forward * (work.estimates + work.updates * high),

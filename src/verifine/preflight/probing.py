@@ -240,13 +240,14 @@ def _dispute(grades: _RowGrades) -> RowFault | None:
 
 def _requests(run: RunConfig, per_answer: int, grades: Sequence[Grade]) -> Requests:
     sampling, algorithm = run.sampling, run.algorithm
-    per_step = per_answer * sampling.prompts_per_step * sampling.group_size
+    fewest, most = sampling.answers_per_prompt
+    per_step = per_answer * sampling.prompts_per_step * fewest
     rounds = 1 + (0 if algorithm.recipe.group_filter is None else algorithm.max_resample)
     used = [usage.prompt + usage.completion for grade in grades for usage in grade.usage.values()]
     return Requests(
         per_answer=per_answer,
         tokens_per_answer=sum(used) / len(grades) if used else None,
         per_step=per_step,
-        per_step_at_most=rounds * per_step,
+        per_step_at_most=rounds * per_step * most // fewest,
         per_run=None if run.run.steps is None else run.run.steps * per_step,
     )

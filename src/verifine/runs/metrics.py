@@ -163,6 +163,30 @@ _CATALOGUE = (
         meaning="Groups that could not be filled with signal within max_resample rounds; the step had so many fewer.",
         unit="groups",
     ),
+    Metric(
+        name="groups/answers",
+        meaning="Answers drawn for a prompt, on average, where sampling.rounds or sampling.allocation decides how "
+        "many. Averages of scores and lengths are then of the first answers only, which every prompt gets.",
+        unit="answers",
+    ),
+    Metric(name="groups/answers_max", meaning="The most answers drawn for a prompt.", unit="answers"),
+    Metric(name="groups/rounds", meaning="Rounds of sampling.rounds that a prompt took, on average.", unit="rounds"),
+    Metric(
+        name="groups/resolved",
+        meaning="Share of prompts with the right and wrong answers that sampling.rounds looks for.",
+        unit="share",
+    ),
+    Metric(
+        name="prompts/skipped_right",
+        meaning="Prompts that sampling.skip left out because they were nearly always answered right.",
+        unit="prompts",
+    ),
+    Metric(
+        name="prompts/skipped_wrong",
+        meaning="Prompts that it left out because they were nearly always answered wrong.",
+        unit="prompts",
+    ),
+    Metric(name="prompts/known", meaning="Share of the prompts asked that were asked before.", unit="share"),
     Metric(name="updates", meaning="Updates of the weights.", unit="updates"),
     Metric(
         name="update_skipped",

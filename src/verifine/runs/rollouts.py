@@ -62,6 +62,8 @@ class GradedGroup:
     rewards: Sequence[float]
     """The scores as the algorithm shaped them."""
     advantages: Sequence[float]
+    chosen: Sequence[bool] = ()
+    """Empty: all of them."""
     tokens: Sequence[TokenNumbers] = ()
     """Empty: nothing is known of them."""
 
@@ -85,6 +87,8 @@ class RolloutRecord:
     answer_ok: bool | None
     advantage: float | None
     """The mean of its tokens; None: it was not a finite number."""
+    chosen: bool = True
+    """False: it was drawn in search of other answers, counts in the baseline of its prompt and is not trained on."""
     reward: float | None = None
     """The score as the algorithm shaped it; None: not finite, or written by the first format."""
     versions: tuple[VersionSpan, ...] = field(default=())
@@ -163,8 +167,9 @@ def _columns(rollouts: Sequence[Rollout], numbers: Sequence[TokenNumbers]) -> di
 
 def _records(step: int, written: GradedGroup, places: Iterator[tuple[int, int]]) -> Iterator[RolloutRecord]:
     group = written.group
-    values = zip(group.rollouts, group.grades, written.rewards, written.advantages, strict=True)
-    for sample, (rollout, grade, reward, advantage) in enumerate(values):
+    chosen = written.chosen or [True] * len(group.rollouts)
+    values = zip(group.rollouts, group.grades, written.rewards, written.advantages, chosen, strict=True)
+    for sample, (rollout, grade, reward, advantage, is_chosen) in enumerate(values):
         yield RolloutRecord(
             step=step,
             prompt_id=group.prompt.id,
@@ -176,6 +181,7 @@ def _records(step: int, written: GradedGroup, places: Iterator[tuple[int, int]])
             tokens=next(places),
             reward=reward,
             advantage=advantage,
+            chosen=is_chosen,
             score=grade.score,
             reason=grade.reason,
             parts=dict(grade.parts),

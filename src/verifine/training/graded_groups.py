@@ -36,14 +36,17 @@ def graded_groups(
         GradedGroup(
             group=group,
             prompt=prompt_text(group.prompt),
-            rewards=rewards,
-            advantages=by_prompt.get(group.prompt.id, [0.0] * len(group.rollouts)),
+            rewards=rewards[: len(group.rollouts)],
+            advantages=by_prompt.get(group.prompt.id, [0.0] * len(group.rollouts))[: len(group.rollouts)],
+            chosen=chosen[: len(group.rollouts)],
             tokens=[
                 _with_text(text_ends, rollout, learned.get(group.prompt.id, {}).get(place))
                 for place, rollout in enumerate(group.rollouts)
             ],
         )
-        for group, rewards in zip(rollouts.groups, rollouts.rewards.tolist(), strict=True)
+        for group, rewards, chosen in zip(
+            rollouts.groups, rollouts.rewards.tolist(), (rollouts.chosen | ~rollouts.valid).tolist(), strict=True
+        )
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verifine.data import Problems, PromptSampler
+from verifine.data import Draw, Problems, PromptCounts, PromptHistory, PromptSampler
 from verifine.errors import DataError
 from verifine.types import Example, Prompt
 
@@ -25,21 +25,61 @@ class PromptLengths:
     longest: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectedPrompts:
+    """The prompts of a step, or of a part of it."""
+
+    prompts: tuple[Prompt, ...]
+    example_ids: tuple[str, ...]
+    """Of the example that each is made of: the same in every epoch."""
+    skipped: tuple[str, ...]
+    """The examples that were left out, because they would probably teach nothing."""
+    position: int
+    """Where the next prompts are."""
+
+
 class PromptSource:
-    """Shuffled epochs of prompts; the position in them is the only state.
+    """Shuffled epochs of prompts; the position in them, and what is remembered of prompts, is the only state.
 
     A prompt is rendered when it is drawn, so memory holds the prompts of one step only.
     """
 
-    def __init__(self, examples: Sequence[Example], render: Callable[[Example], Prompt], seed: int) -> None:
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        render: Callable[[Example], Prompt],
+        seed: int,
+        chance: Callable[[PromptCounts], float] | None = None,
+    ) -> None:
+        """`chance` says how likely a prompt is asked when its turn comes. None: it is asked."""
         self._examples = examples
         self._sampler = PromptSampler(examples, seed)
         self._render = render
+        self._chance = chance
         self._lengths: PromptLengths | None = None
 
     def draw(self, position: int, count: int) -> list[Prompt]:
         """The `count` prompts from `position` on. An example of a later epoch is a prompt of its own."""
-        return [replace(self._render(draw.example), id=draw.id) for draw in self._sampler.draw(position, count)]
+        return [self._prompt(draw) for draw in self._sampler.draw(position, count)]
+
+    @property
+    def reads_history(self) -> bool:
+        return self._chance is not None
+
+    def select(self, position: int, count: int, history: PromptHistory) -> SelectedPrompts:
+        """As `draw`, but for prompts that are left out because of what is remembered of them."""
+        chance = self._chance
+        asks = lambda example_id: 1.0 if chance is None else chance(history.of(example_id))  # noqa: E731
+        selection = self._sampler.select(position, count, asks)
+        return SelectedPrompts(
+            prompts=tuple(map(self._prompt, selection.draws)),
+            example_ids=tuple(draw.example.id for draw in selection.draws),
+            skipped=tuple(draw.example.id for draw in selection.skipped),
+            position=selection.position,
+        )
+
+    def _prompt(self, draw: Draw) -> Prompt:
+        return replace(self._render(draw.example), id=draw.id)
 
     def measure(self) -> PromptLengths:
         """Renders every prompt, one at a time, when it is called first.

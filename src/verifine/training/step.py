@@ -15,6 +15,7 @@ from verifine.algorithms.loss import Loss
 from verifine.batch import Batch, RolloutBatch, collate
 from verifine.learner.learner import TokenStatistics, TrainingBatch, UpdateOutcome
 from verifine.training.collect import collect
+from verifine.training.drawing import first_answers
 from verifine.training.stopwatch import Stopwatch
 from verifine.training.summary import summarize
 from verifine.training.trainer import Progress, Trainer
@@ -57,7 +58,8 @@ def train_step(
     sampling = replace(trainer.sampling, step=step)
     watch = Stopwatch(trainer.clock)
 
-    rollouts = collect(trainer, sampling, progress.position, watch)
+    collection = collect(trainer, sampling, progress, watch)
+    rollouts = collection.rollouts
     loss = trainer.algorithm.loss_of_step(progress.entropy)
     training_batch = _training_batch(trainer, collate(rollouts, sampling.max_new_tokens), loss, watch)
     with watch.measure("update"):
@@ -71,18 +73,26 @@ def train_step(
             compared = trainer.canary.check(trainer.engine, version, updates.metrics.get("mismatch/mean"))
 
     tokens = progress.tokens + rollouts.tokens
-    position = progress.position + len(rollouts.groups)
-    entropy, held = _hold_entropy(trainer, progress.entropy, rollouts)
+    first = first_answers(trainer, rollouts.groups)
+    entropy, held = _hold_entropy(trainer, progress.entropy, RolloutBatch.of(first))
     return StepResult(
-        progress=Progress(step=step, position=position, updates=version, tokens=tokens, entropy=entropy),
+        progress=Progress(
+            step=step,
+            position=collection.position,
+            updates=version,
+            tokens=tokens,
+            entropy=entropy,
+            history=collection.history,
+        ),
         report=StepReport(
             step=step,
             metrics={
-                **summarize(rollouts.groups, trainer.pass_score),
+                **summarize(first, trainer.pass_score),
                 **updates.metrics,
                 **compared,
                 **_count_groups(trainer, rollouts, training_batch),
                 **held,
+                **collection.metrics,
                 "num_tokens": float(tokens),
                 "tokens_per_second": watch.rate("generate", rollouts.tokens),
                 **watch.metrics(),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from verifine.batch import RolloutBatch
 from verifine.insights.scores import quantile
 from verifine.training.group_outcomes import outcome_shares
@@ -23,15 +25,15 @@ def summarize(groups: Sequence[Group], pass_score: float | None) -> dict[str, fl
     rewards = [row[ok] for row, ok in zip(rollouts.rewards, rollouts.valid, strict=True) if ok.any()]
     spreads = [row.std().item() for row in rewards if len(row) > 1]
     every_reward = [value for row in rewards for value in row.tolist()]
-    lengths = rollouts.lengths().float()
+    lengths = torch.tensor([float(len(rollout.token_ids)) for group in groups for rollout in group.rollouts])
     every_grade = [grade for group in groups for grade in group.grades]
     grades = [grade for grade in every_grade if grade.valid]
     metrics = {
-        "unscorable": float((~rollouts.valid).sum()),
+        "unscorable": float(len(every_grade) - len(grades)),
         "completions/mean_length": lengths.mean().item(),
         "completions/min_length": lengths.min().item(),
         "completions/max_length": lengths.max().item(),
-        "completions/clipped_ratio": rollouts.truncated().float().mean().item(),
+        "completions/clipped_ratio": rollouts.truncated().sum().item() / len(lengths),
         "completions/entropy_estimate": (rollouts.sampled_entropy() or 0.0) * lengths.mean().item(),
     }
     optional = {

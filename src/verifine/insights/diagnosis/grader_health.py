@@ -100,7 +100,8 @@ def _answers(history: RunHistory) -> float:
     """The number of answers graded in the latest steps."""
     sampling = history.config.sampling
     resampled = sum(history.recent.values("groups/resampled"))
-    return (len(history.recent) * sampling.prompts_per_step + resampled) * sampling.group_size
+    answers = history.recent.mean("groups/answers") or sampling.group_size
+    return (len(history.recent) * sampling.prompts_per_step + resampled) * answers
 
 
 def _rates(window: Window) -> dict[str, float]:

@@ -56,6 +56,11 @@ def test_two_steps_of_sixty_four_answers_are_enough_for_shares_of_a_few_percent(
     assert "unscorable_answers" not in findings({"unscorable": 10.0}, steps=1)
 
 
+def test_answers_of_every_round_count(findings: Findings) -> None:
+    assert "unscorable_answers" in findings({"unscorable": 2.0, "groups/answers": 12.0})
+    assert "unscorable_answers" not in findings({"unscorable": 2.0, "groups/answers": 13.0})
+
+
 def test_answers_to_prompts_that_were_sampled_again_count(findings: Findings) -> None:
     """2 of 64 are told, 2 of 128 are not."""
     again = {"unscorable": 2.0, "groups/resampled": 8.0}

@@ -56,7 +56,7 @@ from verifine.training.checkpointing import Saver, SavingPlan
 from verifine.training.loop import execute
 from verifine.training.recorder import Recorder
 from verifine.training.run import Plan, Run, Summary
-from verifine.training.schedule import CONSTANT, Schedule
+from verifine.training.schedule import Schedule
 from verifine.training.state import RunState, from_checkpoint
 
 NEARLY_OVER = 0.5
@@ -328,7 +328,7 @@ def _plan(config: RunConfig) -> Plan:
         seconds=None if config.run.minutes is None else 60 * config.run.minutes,
         eval_interval=config.run.eval_interval,
         patience=config.evaluation.patience,
-        schedule=Schedule(final_share=config.optim.final_share) if config.optim.schedule == "linear" else CONSTANT,
+        schedule=Schedule.of(config.optim),
         keeps_best=config.evaluation.keep == "best",
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from verifine.config import OptimConfig
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
@@ -11,6 +13,10 @@ class Schedule:
 
     final_share: float = 1.0
     """1: it stays as it is."""
+
+    @classmethod
+    def of(cls, config: OptimConfig) -> Schedule:
+        return cls(final_share=config.final_share) if config.schedule == "linear" else CONSTANT
 
     def factor(self, done: float) -> float:
         """What the learning rate is multiplied by when the share `done` of the run is over, in steps or in time."""

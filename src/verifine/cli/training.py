@@ -65,7 +65,7 @@ def tell_outcome(trained: TrainedRun, display: Display) -> None:
     if success := describe_success(record, diagnose(record)):
         display.note("\n  ".join(success))
     if summary.ending is Status.NO_SIGNAL:
-        display.note(_describe_silence(summary.reason))
+        display.note(_describe_silence(trained))
     if summary.baseline is not None and summary.final is not None:
         for pair in pair_up(summary.baseline, summary.final).examples(SHOWN_PAIRS):
             display.note("")
@@ -80,17 +80,15 @@ def tell_outcome(trained: TrainedRun, display: Display) -> None:
     display.note(f"Saved   {trained.directory.path} ({', '.join(there)})")
 
 
-def _describe_silence(reason: str | None) -> str:
+def _describe_silence(trained: TrainedRun) -> str:
     """Why a run ended for lack of signal."""
     silence = f"Training ended early: in {NO_SIGNAL_LIMIT} steps in a row all answers to each prompt scored the same"
-    if reason == SOLVED:
+    if trained.summary.reason == SOLVED:
         return (
             f"{silence}, and nearly all were right: these prompts teach nothing more. To learn more, take harder ones."
         )
-    return (
-        f"{silence}, so there was nothing to learn from. Try prompts of mixed difficulty, a larger sampling.group_size "
-        "or a higher sampling.temperature."
-    )
+    change = f"`verifine doctor {trained.directory.path}` says what to change"
+    return f"{silence}, so there was nothing to learn from; {change}."
 
 
 def outcome_row(trained: TrainedRun) -> dict[str, Json]:

@@ -67,6 +67,14 @@ def test_a_finding_that_casts_doubt_on_the_success_is_not_played_down(name: str,
     assert describe_success(make_run(evaluations=held_out(15, 56)), [*FINDINGS, finding(name)]) == []
 
 
+def test_a_run_that_gets_most_prompts_wrong_did_not_do_well(make_run: MakeRun) -> None:
+    def told(wrong: float) -> list[str]:
+        return describe_success(make_run({"groups/frac_all_wrong": wrong}, evaluations=held_out(15, 25)), FINDINGS)
+
+    assert told(0.61) == []
+    assert told(0.4)
+
+
 def test_nothing_is_told_where_nothing_stands_out(make_run: MakeRun) -> None:
     record = make_run(evaluations=held_out(15, 56))
     assert describe_success(record, []) == []

@@ -33,6 +33,12 @@ def share_lost(history: RunHistory) -> float:
     return 1 - (history.level or 0.0) if wrong is None else wrong
 
 
+def is_mostly_lost(history: RunHistory) -> bool:
+    """Whether most groups are known to be all wrong."""
+    wrong = history.recent.mean(_WRONG)
+    return wrong is not None and wrong > 0.5
+
+
 def is_undecided(history: RunHistory) -> bool:
     """Whether about as many groups are mixed as one rate of success would leave; no if that is not known."""
     undecidedness = history.recent.mean(_UNDECIDEDNESS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from verifine.insights.diagnosis.diagnose import replay
+from verifine.insights.diagnosis.groups import is_mostly_lost
+from verifine.insights.diagnosis.history import RunHistory
 from verifine.insights.diagnosis.topics import Topic
 from verifine.insights.findings import Finding, Severity
 from verifine.insights.inference import Conclusion
@@ -49,20 +51,20 @@ def describe_success(record: RunRecord, findings: Iterable[Finding]) -> list[str
     Empty: there is nothing to explain, or the run is not known to have done well.
     """
     told = [finding for finding in findings if finding.severity is not Severity.NOTE]
-    rise = _find_rise(record)
-    if not told or rise is None or any(finding.name in _AGAINST for finding in told):
+    history = replay(record)
+    rise = _find_rise(record, history)
+    if not told or rise is None or is_mostly_lost(history) or any(finding.name in _AGAINST for finding in told):
         return []
     head = f"The run did well: {rise}. What stands out does not take that back; it says why it learned no more:"
     return [head, *_lines(told)]
 
 
-def _find_rise(record: RunRecord) -> str | None:
+def _find_rise(record: RunRecord, history: RunHistory) -> str | None:
     """The significant rise on held-out problems, or without these in training. None: there is none."""
     baseline, final = record.baseline, record.final
     if baseline is not None and final is not None:
         pairing = pair_up(baseline, final)
         return describe_rise(pairing, baseline, final) if pairing.conclusion is Conclusion.BETTER else None
-    history = replay(record)
     move = history.move(history.goal)
     if move is None or not move.has_risen:
         return None

@@ -9,6 +9,7 @@ import pytest
 from verifine.launch.sweep.execute import RunBegan, RunOver, RunReported, SweepEvent, SweepSession, find_record
 from verifine.launch.sweep.folder import Sweep, SweepFolder, read_sweep
 from verifine.launch.sweep.process import SweepOptions
+from verifine.launch.sweep.results import find_results
 from verifine.runs.events import EventSink, RunEnded
 from verifine.runs.heartbeat import HeartbeatWriter
 from verifine.runs.metrics import read_metrics
@@ -128,6 +129,27 @@ def test_a_full_disk_ends_the_sweep(make_sweep: MakeSweep) -> None:
     training = FakeTraining(endings={"seed=0": full})
     (result,) = run(make_sweep("run.seed=0,1"), training)
     assert (result.problem, result.is_disk_full) == ("the disk is full", True)
+
+
+def test_a_run_that_another_version_has_written_is_left_out_and_the_others_go_on(make_sweep: MakeSweep) -> None:
+    folder, sweep = make_sweep("run.seed=0,1,2")
+    first, second, third = (folder.run(each) for each in sweep.runs)
+    run((folder, sweep), FakeTraining(broken=["seed=1", "seed=2"]))
+    with first.config.open("a") as file:
+        file.write("new_section: {}\n")
+    second.path.mkdir()
+    second.events.write_text("{\n{}\n")
+    problems = [result.problem or "" for result in run((folder, sweep), FakeTraining())]
+    assert "events.jsonl:1: this line is not a JSON object" in problems[0]
+    assert problems[1] == ""
+    assert find_status(third).status is Status.FINISHED
+    second.events.unlink()
+    results = find_results(folder, sweep)
+    assert results is not None
+    assert results.planned == (3,)
+    notes = " ".join(results.comparison.notes)
+    assert "seed=0 is left out: " in notes
+    assert "`new_section` is unknown" in notes
 
 
 def test_checkpoints_are_dropped_only_of_complete_runs(make_sweep: MakeSweep) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from verifine.errors import ConfigError
 from verifine.launch.sweep.durations import RunTime, expect_all
 from verifine.launch.sweep.folder import Sweep, SweepFolder
 from verifine.launch.sweep.planned import PlannedRun
@@ -92,10 +94,14 @@ class SweepSession:
         for number, run in enumerate(self._sweep.runs, start=1):
             if self._is_paused or any(result.is_disk_full for result in results):
                 break
-            if not find_status(self._folder.run(run)).status.is_complete:
-                results.append(self._take_up(number, run))
-                self._tell(results[-1])
-            self._drop_checkpoints(self._folder.run(run))
+            try:
+                result = self._take_up(number, run)
+                self._drop_checkpoints(self._folder.run(run))
+            except ConfigError as error:  # its directory is damaged, or another version has written it
+                result = RunOver(run=run, number=number, problem=str(error), record=None, left_s=None)
+            if result is not None:
+                results.append(result)
+                self._tell(result)
         return results
 
     def pause(self) -> None:
@@ -104,8 +110,11 @@ class SweepSession:
         if self._process is not None:
             self._process.pause()
 
-    def _take_up(self, number: int, run: PlannedRun) -> RunOver:
+    def _take_up(self, number: int, run: PlannedRun) -> RunOver | None:
+        """None: it is complete already."""
         directory, code = self._folder.run(run), 0
+        if find_status(directory).status.is_complete:
+            return None
         self._await_other(number, run)
         if not find_status(directory).status.is_complete and not self._is_paused:
             is_resumed = read_run_file(directory.path).has_begun
@@ -176,7 +185,11 @@ class SweepSession:
 
 
 def find_record(directory: RunDirectory) -> RunRecord | None:
-    """What a run has written; None: nothing yet."""
+    """What a run has written; None: nothing yet.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     return read_run(directory) if directory.config.is_file() else None
 
 
@@ -186,8 +199,9 @@ def find_times(folder: SweepFolder | None, sweep: Sweep) -> list[RunTime]:
 
 
 def _time_of(run: PlannedRun, directory: RunDirectory | None) -> RunTime:
-    nothing = RunTime(variant=run.variant, limits=run.config.run)
-    record = None if directory is None else find_record(directory)
+    nothing, record = RunTime(variant=run.variant, limits=run.config.run), None
+    with suppress(ConfigError):
+        record = None if directory is None else find_record(directory)
     if directory is None or record is None:
         return nothing
     # An attempt that was killed has no end; its events tell how long it trained.

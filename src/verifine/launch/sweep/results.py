@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from verifine.errors import ConfigError
 from verifine.insights.comparison.sweep_results import SweepResults, compare_sweep
 from verifine.insights.comparison.variants import Variant
 from verifine.launch.sweep.execute import find_record
@@ -14,7 +15,12 @@ from verifine.runs.record import RunRecord
 
 def find_results(folder: SweepFolder, sweep: Sweep) -> SweepResults | None:
     """None: no run has made a step yet."""
-    records = [(run, find_record(folder.run(run))) for run in sweep.runs]
+    records, notes = list[tuple[PlannedRun, RunRecord | None]](), list[str]()
+    for run in sweep.runs:
+        try:
+            records.append((run, find_record(folder.run(run))))
+        except ConfigError as error:
+            notes.append(f"{run.name} is left out: {' '.join(str(error).split())}")
     usable = {run.name: record for run, record in records if record is not None and record.metrics}
     grouped = by_variant(sweep.runs)
     variants = [
@@ -23,7 +29,7 @@ def find_results(folder: SweepFolder, sweep: Sweep) -> SweepResults | None:
         if (found := tuple(usable[run.name] for run in runs if run.name in usable))
     ]
     planned = {name: len(runs) for name, runs in grouped.items()}
-    return compare_sweep(variants, planned, _notes(records)) if variants else None
+    return compare_sweep(variants, planned, [*notes, *_notes(records)]) if variants else None
 
 
 def _notes(records: Sequence[tuple[PlannedRun, RunRecord | None]]) -> list[str]:

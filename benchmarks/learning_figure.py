@@ -14,6 +14,7 @@ from matplotlib.ticker import MultipleLocator
 
 from verifine.insights.charts import MUTED, STYLE, WIDTH
 from verifine.insights.inference import wilson_interval
+from verifine.insights.outcome import pluralize
 from verifine.insights.theme import VARIANTS
 
 NAMES: Mapping[Side, str] = {"verifine": "Verifine", "trl": "TRL"}
@@ -81,7 +82,17 @@ def _draw_side(axes: Any, side: Side, curves: Sequence[LearningCurve]) -> None:
     minutes, accuracies = _line(mean_curve(curves))
     lows, highs = zip(*(wilson_interval(round(each * problems), problems) for each in accuracies), strict=True)
     axes.fill_between(minutes, lows, highs, color=colour, alpha=0.12, linewidth=0)
-    axes.plot(minutes, accuracies, color=colour, linewidth=2.4, marker="o", markersize=5, markevery=slice(1, None))
+    axes.plot(
+        minutes,
+        accuracies,
+        color=colour,
+        linewidth=2.4,
+        marker="o",
+        markersize=5,
+        markevery=slice(1, None),
+        clip_on=False,
+        zorder=5,
+    )
 
 
 def _line(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
@@ -95,7 +106,7 @@ def _name_lines(axes: Any, sides: Mapping[Side, Sequence[LearningCurve]], right:
     ends = sorted((mean_curve(curves)[-1][1], side) for side, curves in sides.items())
     lowest = 0.0
     for accuracy, side in ends:
-        steps = statistics.fmean(len(curve.steps) for curve in sides[side])
+        steps = round(statistics.fmean(len(curve.steps) for curve in sides[side]))
         place = {"xy": (right, max(accuracy, lowest)), "textcoords": "offset points", "annotation_clip": False}
         axes.annotate(
             f"{NAMES[side]}  {accuracy:.2f}",
@@ -106,5 +117,5 @@ def _name_lines(axes: Any, sides: Mapping[Side, Sequence[LearningCurve]], right:
             fontsize=12,
             fontweight="bold",
         )
-        axes.annotate(f"after {steps:.0f} steps", **place, xytext=(10, -2), va="top", color=MUTED)
+        axes.annotate(f"after {pluralize(steps, 'step')}", **place, xytext=(10, -2), va="top", color=MUTED)
         lowest = max(accuracy, lowest) + _APART

@@ -232,7 +232,8 @@ def test_figure_names_the_lines_at_their_ends_and_not_over_each_other() -> None:
     assert len(axes.lines) == len(bold) + 2  # a faint line for each of two seeds, and none beside the single one
     assert [list(line.get_xdata()) for line in bold] == [[0.0, 10 / 60, 40 / 60, 1.0]] * 2
     assert list(bold[0].get_ydata()) == [0.25, 0.25, 0.5, 0.75]
-    names = {text.get_text(): text.xy[1] for text in axes.texts if "after" not in text.get_text()}
+    assert [text.get_text() for text in axes.texts[1::2]] == ["after 4 steps", "after 4 steps"]
+    names = {text.get_text(): text.xy[1] for text in axes.texts[::2]}
     assert names.keys() == {"Verifine  0.75", "TRL  0.70"}
     assert names["TRL  0.70"] == 0.7
     assert names["Verifine  0.75"] - names["TRL  0.70"] >= 0.15

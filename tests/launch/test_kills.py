@@ -36,7 +36,11 @@ over.
 """
 
 SHORT: dict[str, Any] = {"steps": 2, "keep_last": 1}
-LONG: dict[str, Any] = {"steps": 40}
+LONG: dict[str, Any] = {
+    "run": {"steps": 40},
+    # What is asked, and how often, then follows from everything that was answered before.
+    "sampling": {"rounds": {"until": "balanced", "rounds": 2}, "skip": {}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +92,7 @@ def kill_at_random(model: Path, folder: Path, seed: int, weights: str, calm_s: f
     """KILLS / SESSIONS_AT_ONCE kills, spread over as many runs as finish meanwhile."""
     random, kills, runs = Random(seed), 0, 0
     while True:
-        config = tiny_run(folder / str(runs), model, run=LONG)
+        config = tiny_run(folder / str(runs), model, **LONG)
         run, resumed = RunDirectory(path=folder / str(runs) / "run"), 0
         while kills < KILLS // SESSIONS_AT_ONCE:
             code = run_session_to_end(config, kill_after_s=calm_s * random.uniform(*KILLED_AFTER))
@@ -101,15 +105,15 @@ def kill_at_random(model: Path, folder: Path, seed: int, weights: str, calm_s: f
             resumed = acknowledged(run)
         while run_session_to_end(config) != 0:
             pass
-        check_it_is_whole(run, LONG["steps"], weights)
+        check_it_is_whole(run, LONG["run"]["steps"], weights)
         runs += 1
         if kills == KILLS // SESSIONS_AT_ONCE:
-            return f"{kills} kills in {runs} runs of {LONG['steps']} steps; the last one reached step {resumed}"
+            return f"{kills} kills in {runs} runs of {LONG['run']['steps']} steps; the last one reached step {resumed}"
 
 
 def test_a_hundred_kills_at_random_times_change_nothing(model: Path, tmp_path: Path) -> None:
     began = time.monotonic()
-    weights, _ = undisturbed(tmp_path / "calm", model, run=LONG)
+    weights, _ = undisturbed(tmp_path / "calm", model, **LONG)
     calm_s = time.monotonic() - began
     with ThreadPoolExecutor(SESSIONS_AT_ONCE) as pool:
         seeds = range(SESSIONS_AT_ONCE)

@@ -106,11 +106,11 @@ class CommandProcess:
 
 def explain_end(code: int, log: Path) -> str:
     """Why a process ended without success: in its own words, if it had any."""
-    _, found, message = log.read_text(encoding="utf-8", errors="replace").rpartition("verifine: ")
+    text = log.read_text(encoding="utf-8", errors="replace").strip()
+    _, found, message = text.rpartition("verifine: ")
     if code > 0 and found:
-        return message.strip()
+        return message
     if code == -signal.SIGKILL:
         return "the process was killed; perhaps memory ran out"
-    return (
-        f"the process ended {f'with exit code {code}' if code > 0 else f'by signal {-code}'}; {log} has its last words"
-    )
+    how = f"the process ended with exit code {code}" if code > 0 else f"the process was ended by signal {-code}"
+    return f"{how}; the last it said was: {text.splitlines()[-1]}" if text else how

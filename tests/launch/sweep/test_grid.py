@@ -79,6 +79,12 @@ def test_variants_are_settings_that_go_together() -> None:
     ]
 
 
+def test_a_variant_may_be_written_on_several_lines() -> None:
+    first, second = overrides([], ["a: run.steps=3 \\\n  run.seed=1", "b: run.steps=3\n  run.seed=2"])
+    assert first == ("run.steps=3", "run.seed=1")
+    assert second == ("run.steps=3", "run.seed=2")
+
+
 def test_a_variant_may_change_what_the_others_have() -> None:
     assert overrides(["optim.learning_rate=1e-5"], ["a", "b: optim.learning_rate=2e-5"]) == [
         (),

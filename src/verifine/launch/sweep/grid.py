@@ -154,7 +154,8 @@ def _parse_variant(text: str) -> Choice:
     if not name.strip() or "=" in name:
         raise ConfigError(f"--variant {text!r}: write a name first, for example 'high: algorithm.clip_high=0.28'")
     try:
-        overrides = tuple(shlex.split(settings))
+        # In single quotes the shell leaves the end of a continued line as it is.
+        overrides = tuple(shlex.split(settings.replace("\\\n", " ")))
     except ValueError as error:
         raise ConfigError(f"--variant {text!r}: a quote is not closed; close it") from error
     keys: dict[KeyPath, tuple[str, ...]] = {}

@@ -370,3 +370,10 @@ def test_equal_training_has_equal_hashes(tmp_path: Path) -> None:
     )
     assert first == again
     assert first != other
+
+
+def test_supervised_learning_takes_new_prompts_and_evaluates_at_its_marks(tmp_path: Path) -> None:
+    sizes = ("--prompts", "2", "--steps", "3", "--marks", "2", "--problems", "4")
+    rows = run(tmp_path, "supervised.py", "--model", "tiny", *sizes)
+    assert [(row["steps"], row["prompts"]) for row in rows] == [(2, 4), (3, 6)]
+    assert all(0 <= row["accuracy"] <= 1 for row in rows)

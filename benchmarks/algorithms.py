@@ -11,14 +11,15 @@ stopped and started again. At the end it writes what `verifine compare` writes, 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from verifine.cli.quickstart import LEARNING_RATE, WARMUP_STEPS
 from verifine.config.recipes import RECIPES
+from verifine.launch.quickstart import quickstart_settings
 from verifine.runs.directory import RunDirectory
 from verifine.runs.record import RunRecord, read_run
 
@@ -51,18 +52,10 @@ def train(out: Path, algorithm: str, seed: int, steps: int) -> Path:
     if is_complete(path):
         return path
     shutil.rmtree(path, ignore_errors=True)
-    settings = {
-        "data.task": "largest",
-        "algorithm.name": algorithm,
-        "optim.learning_rate": LEARNING_RATE,
-        "optim.warmup_steps": WARMUP_STEPS,
-        "run.seed": seed,
-        "run.steps": steps,
-        "run.minutes": MINUTES,
-        "run.directory": path,
-    }
+    settings = quickstart_settings("largest", minutes=MINUTES, algorithm=algorithm)
+    settings["run"] |= {"seed": seed, "steps": steps, "directory": str(path)}
     print(f"{algorithm}, seed {seed} ...", flush=True)
-    words = [f"{key}={value}" for key, value in settings.items()]
+    words = [f"{section}={json.dumps(values)}" for section, values in settings.items()]
     subprocess.run([sys.executable, "-m", "verifine", "train", *words], check=True, stdout=subprocess.DEVNULL)
     return path
 

@@ -15,9 +15,9 @@ imported and loaded. A measurement is at the first end of a step after its mark 
 check that `verifine quickstart` makes before it trains nor its own evaluations are in it.
 
 **Both sides** have the model, the training prompts in the same order, the grader, prompts a step, group size, answer
-length, temperature, learning rate and AdamW of `verifine quickstart`, in the precision that this machine multiplies
-faster, weights in float32. Held-out answers are greedy and come from Verifine's engine on both sides: TRL's weights are
-copied into it.
+length, temperature, scaling of rewards, learning rate and AdamW of `verifine quickstart`, in the precision that this
+machine multiplies faster, weights in float32. Held-out answers are greedy and come from Verifine's engine on both
+sides: TRL's weights are copied into it.
 
 **TRL's settings** are the best that we know of for two cores: `generate`, micro-batches of 32 rollouts (11 GiB; with 8,
 a step took as long in 5 GiB), no gradient checkpointing, no reference model, its own default loss (`dapo`) and, as by

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from learning_curve import Setup
 
-from verifine.cli.quickstart import quickstart_settings
 from verifine.config import RunConfig, build_config, dump_config
+from verifine.launch.quickstart import quickstart_settings
 from verifine.runs.environment import describe_environment
 
 

@@ -94,6 +94,7 @@ def arguments(config: ResolvedConfig, most_read: int, folder: Path) -> GRPOConfi
         num_generations=sampling.group_size,
         max_completion_length=sampling.max_new_tokens,
         temperature=sampling.temperature,
+        scale_rewards={"std": "group", "batch": "batch", "none": "none"}[config.reward.scaling or "std"],
         learning_rate=optim.learning_rate,
         lr_scheduler_type="constant",
         adam_beta1=optim.betas[0],

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from verifine.cli.quickstart import LEARNING_RATE, WARMUP_STEPS
 from verifine.config.graders import CodeGraderConfig, PythonGraderConfig
 from verifine.config.graders.expression import MAX_TOKENS
 from verifine.config.graders.formula import GRAMMAR
@@ -29,6 +28,7 @@ from verifine.insights.diagnosis.groups import EASY
 from verifine.insights.diagnosis.history import ENOUGH, OPENING, RECENT
 from verifine.insights.diagnosis.progress import STALLED_S, STALLED_STEPS
 from verifine.insights.inference import RESAMPLES, SIGNIFICANCE
+from verifine.launch.quickstart import WARMUP_STEPS, WIDE
 from verifine.machine.threads import MAX_GRADING
 from verifine.machine.waiting import SPINS
 from verifine.models.fingerprint import NUMBERS
@@ -113,7 +113,10 @@ PROMISES: list[tuple[str, str]] = [
         f"`optim.learning_rate` 1e-5 for models under a {'billion' if SMALL_MODEL_PARAMETERS == 10**9 else '?'}",
     ),
     ("algorithms.md", f"`auto`: {'fifty' if HEAD_RATE_FACTOR == 50 else '?'} times the policy's for a head"),
-    ("algorithms.md", f"takes {LEARNING_RATE:g} and {WARMUP_STEPS} warm-up steps".replace("e-05", "e-5")),
+    (
+        "algorithms.md",
+        f"takes {WIDE['optim']['learning_rate']} and {WARMUP_STEPS} warm-up steps".replace("0.00015", "1.5e-4"),
+    ),
     ("howto/check-before-training.md", f"The right answer of {probing.PROBED_ROWS} rows"),
     ("howto/check-before-training.md", f"tried on {probing.COSTLY_ROWS} rows"),
     ("howto/check-before-training.md", f"blocker above {budget.BUDGET_SHARE:.0%} of the rows".replace("%", " %")),

@@ -22,10 +22,10 @@ from learning_task import open_task
 from learning_verifine import learn, train
 from matplotlib.image import imread
 
-from verifine.cli.quickstart import quickstart_settings
 from verifine.config import build_config
 from verifine.graders import Grader
 from verifine.insights.charts import to_png
+from verifine.launch.quickstart import quickstart_settings
 from verifine.models.fingerprint import take_fingerprint
 from verifine.testing.trainers import right_when_even, scripted_trainer
 from verifine.training.schedule import Schedule

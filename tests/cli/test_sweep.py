@@ -53,7 +53,7 @@ def test_a_dry_run_lists_the_runs_and_how_long_they_take(sweep: Command) -> None
 
 
 def test_a_task_stands_for_the_settings_of_the_quickstart(sweep: Command, tmp_path: Path) -> None:
-    from verifine.cli.quickstart import LEARNING_RATE, MINUTES
+    from verifine.launch.quickstart import MINUTES, WIDE
 
     code, out, _ = sweep("largest", "run.seed=0,1", "--dry-run", "--json")
     (row,) = map(json.loads, out.splitlines())
@@ -67,7 +67,9 @@ def test_a_task_stands_for_the_settings_of_the_quickstart(sweep: Command, tmp_pa
         "expected_s": 60 * MINUTES,
     }
     # The task and its rate are given once more, so these are refused as the same run.
-    _, _, err = sweep("largest", "--variant", "a", "--variant", f"b: optim.learning_rate={LEARNING_RATE}")
+    _, _, err = sweep(
+        "largest", "--variant", "a", "--variant", f"b: optim.learning_rate={WIDE['optim']['learning_rate']}"
+    )
     assert "the runs a and b have the same settings" in err
 
 

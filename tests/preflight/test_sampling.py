@@ -183,3 +183,12 @@ def test_useful_groups_are_expected_within_wilsons_interval(sampling: SamplingFa
     # Half of 8: 0.2152 to 0.7848.
     low, high = replace(sampling, groups_with_signal=4).useful_groups(10)
     assert (low, high) == pytest.approx((2.152, 7.848), abs=1e-3)
+
+
+def test_where_a_whole_step_is_compared_groups_of_equal_rewards_teach(
+    sampling: SamplingFacts, config: RunConfig
+) -> None:
+    facts = graded(replace(sampling, samples=2), [1.0] * 8 + [0.0] * 8, anywhere=True)
+    assert [name for _, name in found(facts, config)] == ["no_signal"]
+    whole = build_config({"data": {"task": "largest"}, "reward": {"scaling": "batch", "batch_baseline": 1.0}})
+    assert found(facts, whole) == []

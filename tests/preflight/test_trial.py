@@ -181,6 +181,8 @@ def test_groups_without_signal_are_spared_only_where_groups_are_compared(
     asked = Asked(groups=groups, sampling_s=1.0, grading_s=1.0)
     facts = observe(groups, trainer.algorithm, 8)
     assert measure(asked, facts, trainer, ModelPolicy(model), micro_batch_tokens=10_000).signal_share == share
+    whole = replace(trainer, algorithm=replace(trainer.algorithm, compares_within_groups=False))
+    assert measure(asked, facts, whole, ModelPolicy(model), micro_batch_tokens=10_000).signal_share == 1.0
 
 
 def test_where_nothing_could_be_scored_nothing_is_read(model: LanguageModel) -> None:

@@ -9,19 +9,14 @@ from typing import Annotated
 
 import typer
 
-MODEL = "SmolLM2-135M-Instruct"
-MINUTES = 5.0
-LEARNING_RATE = 2e-5
-WARMUP_STEPS = 5
-ENTROPY_BONUS = 0.02
-"""Without it the model's entropy collapses within ten steps, and only one or two of eight groups have signal."""
+from verifine.launch.quickstart import ALGORITHM, MINUTES, MODEL, quickstart_settings
 
 
 def quickstart(
     task: Annotated[str, typer.Option(help="largest, add, subtract, count, sort or countdown.")] = "largest",
     algorithm: Annotated[
         str, typer.Option(help="grpo, dr_grpo, dapo, rloo, reinforce_pp, reinforce_pp_baseline, ppo, gspo or cispo.")
-    ] = "grpo",
+    ] = ALGORITHM,
     model: Annotated[str, typer.Option(help="A catalogue name, a hub id or a folder.")] = MODEL,
     minutes: Annotated[float, typer.Option(help="Time limit, evaluations included.")] = MINUTES,
     steps: Annotated[
@@ -42,8 +37,7 @@ def quickstart(
     from verifine.config import build_config
     from verifine.launch.session import train
 
-    settings = quickstart_settings(task, model, minutes)
-    settings["algorithm"]["name"] = algorithm
+    settings = quickstart_settings(task, model, minutes, algorithm)
     settings["run"] |= {"directory": run_dir, "seed": seed, "steps": steps}
     config = build_config(settings)
     display = make_display(sys.stdout, as_json=as_json)
@@ -60,17 +54,6 @@ def quickstart(
     if not (as_json or no_open):
         open_report(trained.directory.report)
     raise typer.Exit(exit_code(trained))
-
-
-def quickstart_settings(task: str, model: str = MODEL, minutes: float = MINUTES) -> dict[str, dict[str, object]]:
-    """The settings, section by section."""
-    return {
-        "model": {"name": model},
-        "data": {"task": task},
-        "algorithm": {"entropy_bonus": ENTROPY_BONUS},
-        "optim": {"learning_rate": LEARNING_RATE, "warmup_steps": WARMUP_STEPS},
-        "run": {"steps": None, "minutes": minutes},
-    }
 
 
 def _other(algorithm: str) -> str:

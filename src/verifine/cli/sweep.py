@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -111,7 +110,6 @@ def _plan(words: list[str], variants: list[str], out: Path | None) -> SweepPlan:
 
 def _base(words: list[str]) -> tuple[SweepBase, list[str]]:
     """What all runs begin with, and the words after it."""
-    from verifine.cli.quickstart import quickstart_settings
     from verifine.config import TaskName
     from verifine.errors import ConfigError
     from verifine.launch.sweep.grid import SweepBase
@@ -123,9 +121,7 @@ def _base(words: list[str]) -> tuple[SweepBase, list[str]]:
         )
     first, others = words[0], words[1:]
     if first in get_args(TaskName) and not Path(first).is_file():
-        # JSON is YAML, so a section is an override like any other.
-        sections = tuple(f"{name}={json.dumps(section)}" for name, section in quickstart_settings(first).items())
-        return SweepBase(overrides=sections), others
+        return SweepBase(task=first), others
     if "=" in first and not Path(first).is_file():
         return SweepBase(), words
     return SweepBase(file=Path(first)), others

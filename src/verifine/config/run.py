@@ -216,6 +216,11 @@ class RunConfig(Schema):
     evaluation: EvaluationConfig = EvaluationConfig()
     run: RunSection = RunSection()
 
+    @property
+    def compares_within_groups(self) -> bool:
+        """Whether answers are compared only with those to the same prompt: groups of equal rewards teach nothing."""
+        return self.algorithm.recipe.compares_groups and not self.reward.batch_baseline
+
     @model_validator(mode="before")
     @classmethod
     def _sections_may_be_short(cls, values: object) -> object:

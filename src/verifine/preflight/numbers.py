@@ -58,7 +58,7 @@ def _grading(facts: GradingFacts) -> dict[str, Json]:
 
 def _sampling(facts: SamplingFacts, report: Report) -> dict[str, Json]:
     low, high = facts.useful_groups(report.config.sampling.prompts_per_step)
-    compares_groups = report.config.algorithm.recipe.compares_groups
+    compares_groups = report.config.compares_within_groups
     return {
         "prompts": facts.prompts,
         "samples": facts.samples,

@@ -111,7 +111,7 @@ def _unscorable(facts: SamplingFacts) -> Iterator[Finding]:
 
 
 def _signal(facts: SamplingFacts, config: RunConfig, best: float | None) -> Iterator[Finding]:
-    compares_groups = config.algorithm.recipe.compares_groups
+    compares_groups = config.compares_within_groups
     if compares_groups and facts.samples == 1:
         return  # a single answer differs from no other
     right = _share_right(facts, best)
@@ -264,7 +264,7 @@ def _sample_size(facts: SamplingFacts, config: RunConfig) -> Iterator[Finding]:
 def _finding(severity: Severity, name: str, what: str, facts: SamplingFacts, config: RunConfig, remedy: str) -> Finding:
     """A finding about signal, with the numbers that such findings are based on."""
     parts = [f"mean score {facts.scores.mean:.2f}"]
-    if config.algorithm.recipe.compares_groups:
+    if config.compares_within_groups:
         low, high = wilson_interval(facts.groups_with_signal, facts.prompts)
         with_signal = f"{facts.groups_with_signal} of {pluralize(facts.prompts, 'group')} with signal"
         parts.insert(0, f"{with_signal} (95 % interval of the share: {low:.0%} to {high:.0%})")

@@ -111,7 +111,7 @@ def measure(asked: Asked, facts: SamplingFacts, trainer: Trainer, policy: Policy
         sampling_s=share * asked.sampling_s,
         grading_s=share * asked.grading_s,
         forward_s=share * _forward_seconds(asked.groups, trainer, policy, micro_batch_tokens),
-        signal_share=signal if trainer.algorithm.recipe.compares_groups else float(facts.has_signal),
+        signal_share=signal if trainer.algorithm.compares_within_groups else float(facts.has_signal),
     )
 
 

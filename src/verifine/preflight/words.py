@@ -123,7 +123,7 @@ def _sampling(report: Report) -> Iterator[str]:
             else mean_bars(facts.prompt_rates, scores.lowest, scores.highest)
         )
         yield from (f"{_INDENT}{line}" for line in draw_bars(bars))
-    if report.config.algorithm.recipe.compares_groups and facts.samples > 1:
+    if report.config.compares_within_groups and facts.samples > 1:
         low, high = facts.useful_groups(sampling.prompts_per_step)
         yield (
             f"{facts.groups_with_signal} of {pluralize(facts.prompts, 'prompt')} got answers with different rewards; "

@@ -112,3 +112,13 @@ def test_a_new_run_does_not_get_the_name_of_an_old_one() -> None:
 def test_a_grid_that_lacks_runs_of_the_old_one_is_refused(words: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"lacks .* \(seed=0"):
         extend_runs(plan("run.seed=0,1"), plan(*words))
+
+
+def test_each_run_of_a_task_has_the_quickstarts_settings_for_its_algorithm(tmp_path: Path) -> None:
+    words = ["algorithm.name=grpo,reinforce_pp", "sampling.group_size=4"]
+    grpo, reinforce_pp = (run.config for run in plan_runs(parse_grid(SweepBase(task="add"), words), tmp_path))
+    assert (grpo.reward.batch_baseline, reinforce_pp.reward.batch_baseline) == (1, 0)
+    assert (grpo.algorithm.entropy_bonus, reinforce_pp.algorithm.entropy_bonus) == (0, 0.02)
+    assert {grpo.sampling.group_size, reinforce_pp.sampling.group_size} == {4}, "what is given wins"
+    (short, _) = plan_runs(parse_grid(SweepBase(task="add"), ["algorithm=reinforce_pp", "run.seed=0,1"]), tmp_path)
+    assert short.config.reward.batch_baseline == 0

@@ -56,7 +56,7 @@ def _silence(history: RunHistory) -> float | None:
     if row.group_filter is not None:  # other prompts take the place of silent groups: those without a replacement count
         missing = history.recent.mean("groups/missing")
         return None if missing is None else missing / history.config.sampling.prompts_per_step
-    if row.compares_groups and not history.config.reward.batch_baseline:
+    if history.config.compares_within_groups:
         return history.recent.mean("frac_reward_zero_std")
     trained = history.recent.values("groups/trained")
     return sum(groups == 0 for groups in trained) / len(trained) if trained else None
@@ -149,8 +149,7 @@ def _more_answers_differ(history: RunHistory) -> Iterator[str]:
 
 
 def _others(history: RunHistory) -> Iterator[str]:
-    row = history.config.algorithm.recipe
-    if row.compares_groups and row.group_filter is None:
+    if history.config.compares_within_groups and history.config.algorithm.recipe.group_filter is None:
         yield "Set algorithm.name to dapo: it samples other prompts in place of groups without signal."
     yield "Train on prompts of medium difficulty: `verifine check` shows how often each is right."
     yield "Raise sampling.temperature a little, for example to 1.2: answers to a prompt differ more."

@@ -42,7 +42,7 @@ def raise_entropy_bonus(history: RunHistory) -> str:
 def compare_prompts(history: RunHistory) -> tuple[str, ...]:
     """Empty if answers to different prompts are compared already."""
     row, gain = history.config.algorithm.recipe, "so groups that are all wrong teach something, too."
-    if not row.compares_groups or history.config.reward.batch_baseline:
+    if not history.config.compares_within_groups:
         return ()
     if row.scaling is None:
         return (f"Set algorithm.name to reinforce_pp: it compares all answers of a step, {gain}",)

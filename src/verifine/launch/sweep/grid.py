@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from verifine.config.document import KeyPath, dotted
 from verifine.config.loading import parse_override
 from verifine.errors import ConfigError
 from verifine.insights.comparison.variants import short_keys, shortened
+from verifine.launch.quickstart import ALGORITHM, quickstart_settings
 
 SEED = "run.seed"
 _DIRECTORY = ("run", "directory")
@@ -29,7 +31,20 @@ class SweepBase:
 
     file: Path | None = None
     """A YAML config; None: there is none."""
+    task: str | None = None
+    """A built-in task, which stands for the settings of the quickstart on it; None: there is none."""
     overrides: tuple[str, ...] = ()
+
+    def overrides_with(self, settings: Sequence[str]) -> list[str]:
+        """All overrides of a run with these settings of its own. The quickstart's depend on the run's algorithm."""
+        everything = [*self.overrides, *settings]
+        if self.task is None:
+            return everything
+        given = dict(map(parse_override, everything))
+        algorithm = given.get(("algorithm", "name"), given.get(("algorithm",), ALGORITHM))
+        sections = quickstart_settings(self.task, algorithm=str(algorithm))
+        # JSON is YAML, so a section is an override like any other.
+        return [*(f"{name}={json.dumps(section)}" for name, section in sections.items()), *everything]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +121,7 @@ def parse_grid(base: SweepBase, words: Sequence[str], variants: Sequence[str] = 
             "nothing varies; give a key several values, for example run.seed=0,1,2, or name variants with --variant"
         )
     fixed = tuple(f"{dotted(key)}={values[0]}" for key, values in keys.items() if len(values) == 1)
-    return Grid(base=SweepBase(file=base.file, overrides=(*base.overrides, *fixed)), axes=tuple(axes))
+    return Grid(base=replace(base, overrides=(*base.overrides, *fixed)), axes=tuple(axes))
 
 
 def split_values(text: str) -> list[str]:

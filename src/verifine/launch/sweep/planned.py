@@ -44,7 +44,7 @@ def plan_runs(grid: Grid, folder: Path) -> tuple[PlannedRun, ...]:
         settings = tuple(override for choice in (*variant, *seed) for override in choice.overrides)
         name = _folder_name([choice.label for choice in (*variant, *seed)], [run.name for run in runs])
         try:
-            config = load_config(grid.base.file, [*grid.base.overrides, *settings])
+            config = load_config(grid.base.file, grid.base.overrides_with(settings))
         except ConfigError as error:
             problems.setdefault(str(error), []).append(name)
             continue

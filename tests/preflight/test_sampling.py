@@ -188,7 +188,7 @@ def test_useful_groups_are_expected_within_wilsons_interval(sampling: SamplingFa
 def test_where_a_whole_step_is_compared_groups_of_equal_rewards_teach(
     sampling: SamplingFacts, config: RunConfig
 ) -> None:
-    facts = graded(replace(sampling, samples=2), [1.0] * 8 + [0.0] * 8, anywhere=True)
+    facts = graded(sampling, [1.0] * 32 + [0.0] * 32, anywhere=True)
     assert [name for _, name in found(facts, config)] == ["no_signal"]
     whole = build_config({"data": {"task": "largest"}, "reward": {"scaling": "batch", "batch_baseline": 1.0}})
     assert found(facts, whole) == []

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from verifine.algorithms.algorithm import default_algorithm
-from verifine.config import build_config
+from verifine.algorithms.algorithm import build_algorithm, default_algorithm
+from verifine.config import AlgorithmConfig, RewardConfig, build_config
 from verifine.graders import callable_grader
 from verifine.models.chat.prompt import render_prompt
 from verifine.models.load import LanguageModel
@@ -181,8 +181,17 @@ def test_groups_without_signal_are_spared_only_where_groups_are_compared(
     asked = Asked(groups=groups, sampling_s=1.0, grading_s=1.0)
     facts = observe(groups, trainer.algorithm, 8)
     assert measure(asked, facts, trainer, ModelPolicy(model), micro_batch_tokens=10_000).signal_share == share
-    whole = replace(trainer, algorithm=replace(trainer.algorithm, compares_within_groups=False))
-    assert measure(asked, facts, whole, ModelPolicy(model), micro_batch_tokens=10_000).signal_share == 1.0
+
+
+def test_all_groups_cost_time_where_the_whole_step_is_compared(model: LanguageModel) -> None:
+    trainer, _ = make_trainer()
+    algorithm = build_algorithm(AlgorithmConfig(), RewardConfig(scaling="batch", batch_baseline=1.0))
+    groups = (group("a", [("7", RIGHT)] * 4), group("b", [("1", WRONG)] * 4))
+    facts = observe(groups, algorithm, 8)
+    assert (facts.groups_with_signal, facts.has_signal) == (0, True)
+    asked = Asked(groups=groups, sampling_s=1.0, grading_s=1.0)
+    timings = measure(asked, facts, replace(trainer, algorithm=algorithm), ModelPolicy(model), 10_000)
+    assert timings.signal_share == 1.0
 
 
 def test_where_nothing_could_be_scored_nothing_is_read(model: LanguageModel) -> None:

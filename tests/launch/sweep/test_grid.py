@@ -11,9 +11,12 @@ from verifine.config.document import parse_document
 from verifine.errors import ConfigError
 from verifine.launch.sweep.grid import Grid, SweepBase, parse_grid, split_values
 
+KEYS = st.text(max_size=100)
+"""YAML takes keys of up to 1,024 characters, and JSON writes up to twelve for one."""
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(min_size=1),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=6,
 )
 

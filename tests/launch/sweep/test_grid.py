@@ -11,7 +11,7 @@ from verifine.config.document import parse_document
 from verifine.errors import ConfigError
 from verifine.launch.sweep.grid import Grid, SweepBase, parse_grid, split_values
 
-KEYS = st.text(max_size=100)
+KEYS = st.text(max_size=80)
 """YAML takes keys of up to 1,024 characters, and JSON writes up to twelve for one."""
 
 VALUES = st.recursive(

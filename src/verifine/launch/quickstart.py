@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from verifine.config.recipes import RECIPES, find_recipe_name
-
 MODEL = "SmolLM2-135M-Instruct"
 MINUTES = 5.0
 ALGORITHM = "grpo"
@@ -33,6 +31,8 @@ def quickstart_settings(
     task: str, model: str = MODEL, minutes: float = MINUTES, algorithm: str = ALGORITHM
 ) -> dict[str, dict[str, object]]:
     """The settings, section by section. An algorithm that there is not is left to the config to refuse."""
+    from verifine.config.recipes import RECIPES, find_recipe_name  # not above: `--help` shows the constants
+
     row = RECIPES.get(find_recipe_name(algorithm))
     is_wide = row is not None and row.scaling is not None and row.group_filter is None
     chosen = WIDE if is_wide else NARROW

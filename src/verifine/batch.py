@@ -75,16 +75,6 @@ class RolloutBatch:
         """Action tokens that were sampled."""
         return int(self.lengths().sum())
 
-    def sampled_entropy(self) -> float | None:
-        """An estimate of the policy's entropy, in nats a token: the mean of -log p over all tokens that were sampled.
-
-        Unbiased for tokens as they are visited, and known without an update. None: no token was sampled.
-        """
-        rollouts = [rollout for group in self.groups for rollout in group.rollouts]
-        if self.tokens == 0:
-            return None
-        return -sum(sum(rollout.behaviour_logprobs) for rollout in rollouts) / self.tokens
-
     def lengths(self) -> Int[Tensor, "P G"]:
         return _padded([[len(rollout.token_ids) for rollout in group.rollouts] for group in self.groups], torch.long)
 
@@ -100,12 +90,25 @@ class RolloutBatch:
         return self.valid & _of_grades(self.groups, lambda grade: bool(grade.passes(pass_score)), torch.bool)
 
     def drawn_means(self) -> Float[Tensor, " P"]:
-        """The mean reward of everything that counts of what was drawn for each prompt; exact where all are equal."""
-        counts = self.valid.sum(dim=1)
-        mean = torch.where(self.valid, self.rewards, 0).sum(dim=1) / counts.clamp(min=1)
-        highest = torch.where(self.valid, self.rewards, -torch.inf).amax(dim=1)
-        lowest = torch.where(self.valid, self.rewards, torch.inf).amin(dim=1)
-        return torch.where(highest == lowest, highest, mean)
+        """The mean reward of everything that counts of what was drawn for each prompt."""
+        return group_means(self.rewards, self.valid)
+
+
+def group_means(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> Float[Tensor, " P"]:
+    """The mean of the valid rewards of each group, exact where all are equal; 0 of a group without any."""
+    mean = torch.where(valid, rewards, 0).sum(dim=1) / valid.sum(dim=1).clamp(min=1)
+    highest = torch.where(valid, rewards, -torch.inf).amax(dim=1)
+    lowest = torch.where(valid, rewards, torch.inf).amin(dim=1)
+    return torch.where(highest == lowest, highest, mean)
+
+
+def sampled_entropy(groups: Sequence[Group]) -> float | None:
+    """An estimate of the policy's entropy, in nats a token: the mean of -log p over all tokens that were sampled.
+
+    Unbiased for tokens as they are visited, and known without an update. None: no token was sampled.
+    """
+    logprobs = [logprob for group in groups for rollout in group.rollouts for logprob in rollout.behaviour_logprobs]
+    return -sum(logprobs) / len(logprobs) if logprobs else None
 
 
 def _of_grades(groups: Sequence[Group], read: Callable[[Grade], float], dtype: torch.dtype) -> Shaped[Tensor, "P G"]:

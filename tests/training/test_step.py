@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from verifine.batch import Batch, Estimates
+from verifine.batch import Batch, Estimates, sampled_entropy
 from verifine.config import EntropyControlConfig
 from verifine.config.recipes import RECIPES
 from verifine.errors import GraderError
@@ -135,7 +135,7 @@ def test_the_entropy_controller_goes_on_from_step_to_step() -> None:
     # The scripted answers stay as likely as they are, so the entropy stays under twice its start.
     assert bonuses == [0.0, 0.0, 0.5, 0.7]
     assert [loss.entropy_bonus for loss in learner.losses] == bonuses
-    entropy = result.rollouts.sampled_entropy()
+    entropy = sampled_entropy(result.rollouts.groups)
     assert entropy is not None
     assert result.report.metrics["entropy_control/target"] == pytest.approx(2 * entropy)
 

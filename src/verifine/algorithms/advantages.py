@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from verifine.batch import group_means
 from verifine.config.recipes import AdvantageName
 
 
@@ -37,16 +38,13 @@ def group_centered(
 
     With a `batch_share` s the baseline is (1 - s) times the group's mean plus s times the mean of all valid rewards: a
     group that is all wrong is then pushed down and one that is all right up, where the group's own mean moves neither.
-    Rewards that are all equal get exactly 0, whatever rounding does to their mean.
+    Rewards that are all equal get exactly 0.
     """
-    kept = torch.where(valid, rewards, torch.zeros_like(rewards))
-    counts = valid.sum(dim=1, keepdim=True).clamp(min=1)
-    mean = kept.sum(dim=1, keepdim=True) / counts
-    centered = torch.where(valid, rewards - mean, torch.zeros_like(rewards))
-    centered = torch.where(rewards_differ(rewards, valid)[:, None], centered, torch.zeros_like(centered))
-    if batch_share == 0 or not differ_anywhere(rewards, valid):
-        return centered
-    return torch.where(valid, centered + batch_share * (mean - kept.sum() / valid.sum()), torch.zeros_like(centered))
+    baseline = group_means(rewards, valid)[:, None]
+    if batch_share > 0 and rewards.numel() > 0:
+        step = group_means(rewards.reshape(1, -1), valid.reshape(1, -1))
+        baseline = torch.lerp(baseline, step, batch_share)
+    return torch.where(valid, rewards - baseline, torch.zeros_like(rewards))
 
 
 def rewards_differ(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> Bool[Tensor, " P"]:

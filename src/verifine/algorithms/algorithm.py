@@ -41,8 +41,8 @@ class Algorithm:
     drops_truncated: bool
     gates_format: bool
     """Whether an answer in the wrong format earns nothing."""
-    compares_within_groups: bool = True
-    """Whether answers are compared with those to the same prompt alone: then groups of equal rewards teach nothing."""
+    compares_within_groups: bool
+    """As `RewardConfig.compares_within_groups`."""
     entropy_control: EntropyControlConfig | None = None
     """None: the entropy bonus is a constant of `loss`."""
 
@@ -106,7 +106,7 @@ def build_algorithm(config: AlgorithmConfig, reward: RewardConfig, *, pools: boo
         overlong_share=shaping.overlong_share,
         drops_truncated=config.drop_truncated,
         gates_format=reward.format_gate,
-        compares_within_groups=row.compares_groups and not reward.batch_baseline,
+        compares_within_groups=reward.compares_within_groups(row),
         entropy_control=config.entropy_control,
     )
 

@@ -205,6 +205,10 @@ class RewardConfig(Schema):
         "an update's time. Needs a `scaling` of none or batch.",
     )
 
+    def compares_within_groups(self, row: Recipe) -> bool:
+        """Whether answers are compared only with those to the same prompt: groups of equal rewards teach nothing."""
+        return row.compares_groups and not self.batch_baseline
+
     def decided(self, row: Recipe, *, pools: bool = False) -> RewardConfig:
         """The same section, with what the algorithm's row decides written out.
 

@@ -218,8 +218,8 @@ class RunConfig(Schema):
 
     @property
     def compares_within_groups(self) -> bool:
-        """Whether answers are compared only with those to the same prompt: groups of equal rewards teach nothing."""
-        return self.algorithm.recipe.compares_groups and not self.reward.batch_baseline
+        """As `RewardConfig.compares_within_groups`, for the algorithm's row."""
+        return self.reward.compares_within_groups(self.algorithm.recipe)
 
     @model_validator(mode="before")
     @classmethod

@@ -5,14 +5,14 @@ prompts -> rollouts -> grades -> groups to train on -> advantages -> updates -> 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from verifine.algorithms.entropy_control import EntropyState, next_entropy_state
 from verifine.algorithms.loss import Loss
-from verifine.batch import Batch, RolloutBatch, collate
+from verifine.batch import Batch, RolloutBatch, collate, sampled_entropy
 from verifine.learner.learner import TokenStatistics, TrainingBatch, UpdateOutcome
 from verifine.training.collect import collect
 from verifine.training.drawing import first_answers
@@ -20,7 +20,7 @@ from verifine.training.stopwatch import Stopwatch
 from verifine.training.summary import summarize
 from verifine.training.trainer import Progress, Trainer
 from verifine.training.updates import make_updates
-from verifine.types import StepReport
+from verifine.types import Group, StepReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ def train_step(
 
     tokens = progress.tokens + rollouts.tokens
     first = first_answers(trainer, rollouts.groups)
-    entropy, held = _hold_entropy(trainer, progress.entropy, RolloutBatch.of(first))
+    entropy, held = _hold_entropy(trainer, progress.entropy, first)
     return StepResult(
         progress=Progress(
             step=step,
@@ -114,7 +114,7 @@ def _count_groups(trainer: Trainer, rollouts: RolloutBatch, training_batch: Trai
 
 
 def _hold_entropy(
-    trainer: Trainer, state: EntropyState, rollouts: RolloutBatch
+    trainer: Trainer, state: EntropyState, groups: Sequence[Group]
 ) -> tuple[EntropyState, dict[str, float]]:
     """The controller's state after the step, and its metrics; none, where there is no controller."""
     settings = trainer.algorithm.entropy_control
@@ -122,7 +122,7 @@ def _hold_entropy(
         return state, {}
     target = state.target(settings)
     metrics = {"entropy_control/bonus": state.bonus, **({} if target is None else {"entropy_control/target": target})}
-    return next_entropy_state(state, rollouts.sampled_entropy(), settings), metrics
+    return next_entropy_state(state, sampled_entropy(groups), settings), metrics
 
 
 def _training_batch(trainer: Trainer, batch: Batch, loss: Loss, watch: Stopwatch) -> TrainingBatch | None:

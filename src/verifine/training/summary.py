@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from verifine.batch import RolloutBatch
+from verifine.batch import RolloutBatch, sampled_entropy
 from verifine.insights.scores import quantile
 from verifine.training.group_outcomes import outcome_shares
 from verifine.types import Grade, GradeFault, Group
@@ -34,7 +34,7 @@ def summarize(groups: Sequence[Group], pass_score: float | None) -> dict[str, fl
         "completions/min_length": lengths.min().item(),
         "completions/max_length": lengths.max().item(),
         "completions/clipped_ratio": rollouts.truncated().sum().item() / len(lengths),
-        "completions/entropy_estimate": (rollouts.sampled_entropy() or 0.0) * lengths.mean().item(),
+        "completions/entropy_estimate": (sampled_entropy(groups) or 0.0) * lengths.mean().item(),
     }
     optional = {
         "reward": _mean(every_reward),

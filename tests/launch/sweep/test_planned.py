@@ -122,3 +122,7 @@ def test_each_run_of_a_task_has_the_quickstarts_settings_for_its_algorithm(tmp_p
     assert {grpo.sampling.group_size, reinforce_pp.sampling.group_size} == {4}, "what is given wins"
     (short, _) = plan_runs(parse_grid(SweepBase(task="add"), ["algorithm=reinforce_pp", "run.seed=0,1"]), tmp_path)
     assert short.config.reward.batch_baseline == 0
+    words = ["algorithm={name: grpo},{name: ppo}", "run.seed=0"]
+    assert [
+        run.config.reward.batch_baseline for run in plan_runs(parse_grid(SweepBase(task="add"), words), tmp_path)
+    ] == [1, 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -41,8 +41,9 @@ class SweepBase:
         if self.task is None:
             return everything
         given = dict(map(parse_override, everything))
-        algorithm = given.get(("algorithm", "name"), given.get(("algorithm",), ALGORITHM))
-        sections = quickstart_settings(self.task, algorithm=str(algorithm))
+        section = given.get(("algorithm",))
+        named = section.get("name", ALGORITHM) if isinstance(section, Mapping) else ALGORITHM
+        sections = quickstart_settings(self.task, algorithm=str(given.get(("algorithm", "name"), named)))
         # JSON is YAML, so a section is an override like any other.
         return [*(f"{name}={json.dumps(section)}" for name, section in sections.items()), *everything]
 

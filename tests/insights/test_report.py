@@ -211,3 +211,14 @@ def test_the_template_is_part_of_the_package() -> None:
     from verifine.insights import report
 
     assert (Path(report.__file__).parent / "report.html.j2").is_file()
+
+
+@pytest.mark.parametrize(("batch_baseline", "mixed_alone"), [(0.0, True), (0.5, False)])
+def test_the_report_says_which_groups_teach(new_run: RunDirectory, batch_baseline: float, mixed_alone: bool) -> None:
+    MetricLog(new_run.metrics).append(
+        StepReport(step=1, metrics={"groups/frac_mixed": 0.5, "groups/frac_mixed_expected": 0.5})
+    )
+    record = read_run(new_run)
+    reward = record.config.reward.model_copy(update={"batch_baseline": batch_baseline})
+    text = render_report(replace(record, config=record.config.model_copy(update={"reward": reward})))
+    assert ("Only mixed groups" in text) is mixed_alone

@@ -31,12 +31,13 @@ _CATALOGUE = (
     Metric(name="reward_std", meaning="Spread of the scores within a group, averaged over the groups."),
     Metric(
         name="frac_reward_zero_std",
-        meaning="Share of groups whose answers all scored the same: they teach nothing.",
+        meaning="Share of groups whose answers all scored the same. Where answers are compared only within groups, "
+        "they teach nothing.",
         unit="share",
     ),
     Metric(
         name="groups/frac_all_right",
-        meaning="Share of groups whose answers are all right: they teach nothing more. Where the grader does not judge "
+        meaning="Share of groups whose answers are all right. Where the grader does not judge "
         "answers: whose scores are all equal and reach evaluation.pass_score, or 0.9 of 1.",
         unit="share",
     ),

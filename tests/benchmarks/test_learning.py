@@ -163,7 +163,9 @@ def test_trl_side_learns_from_the_same_prompts_and_its_weights_are_asked(tmp_pat
         assert asked != begun
     assert [(each.seconds, each.steps) for each in recorder.held_out] == [(0.0, 0), (30.0, 1), (60.0, 3)]
     assert [step.reward for step in recorder.steps] == [0.5, 0.5, 0.5]
-    drawn = [prompt.item["question"] for prompt in task.prompts[:24] for _ in range(8)]
+    sampling = task.config.sampling
+    prompts = task.prompts[: 3 * sampling.prompts_per_step]
+    drawn = [prompt.item["question"] for prompt in prompts for _ in range(sampling.group_size)]
     assert [sample.item["question"] for sample in noting.samples] == drawn
     assert max(len(sample.output_text) for sample in noting.samples) <= task.config.sampling.max_new_tokens
 

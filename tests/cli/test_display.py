@@ -86,7 +86,7 @@ def shown_live(width: int = 120) -> str:
 
 
 def test_a_step_stands_under_its_header() -> None:
-    assert HEADER == " step  reward  format  answer  length  no signal  all wrong  entropy  seconds"
+    assert HEADER == " step  reward  format  answer  length  all alike  all wrong  entropy  seconds"
     assert step_line(REPORT) == "   12    0.53    1.00    0.25    14.2        38%        25%     4.13      3.1"
     assert len(step_line(REPORT)) == len(HEADER)
 

@@ -39,6 +39,10 @@ def sampling(**values: Any) -> dict[str, Any]:
         ),
         (sampling(rounds={}) | {"algorithm": "rloo"}, "take grpo, dr_grpo, dapo, gspo or cispo, or remove it"),
         (sampling(skip={}) | {"algorithm": "ppo"}, "`sampling.skip` means nothing to ppo"),
+        (
+            sampling(skip={}) | {"reward": {"scaling": "batch", "batch_baseline": 0.5}},
+            "`sampling.skip` means nothing with reward.batch_baseline",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_a_hint(sections: Mapping[str, Any], message: str) -> None:

@@ -43,7 +43,7 @@ _COLUMNS = (
     ("format", "format_accuracy", 8, "{:.2f}"),
     ("answer", "answer_accuracy", 8, "{:.2f}"),
     ("length", "completions/mean_length", 8, "{:.1f}"),
-    ("no signal", "frac_reward_zero_std", 11, "{:.0%}"),
+    ("all alike", "frac_reward_zero_std", 11, "{:.0%}"),
     ("all wrong", "groups/frac_all_wrong", 11, "{:.0%}"),
     ("entropy", "completions/entropy_estimate", 9, "{:.2f}"),
     ("seconds", "step_time", 9, "{:.1f}"),

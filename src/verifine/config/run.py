@@ -271,12 +271,14 @@ class RunConfig(Schema):
 
     @model_validator(mode="after")
     def _skipped_prompts_teach_nothing(self) -> Self:
-        if self.sampling.skip is not None and not self.algorithm.recipe.compares_groups:
+        if self.sampling.skip is None or self.compares_within_groups:
+            return self
+        learns = "also learns from prompts with answers that all score the same"
+        if self.algorithm.recipe.compares_groups:
             raise ValueError(
-                f"`sampling.skip` means nothing to {self.algorithm.name}, which also learns from prompts with answers "
-                "that all score the same; remove it"
+                f"`sampling.skip` means nothing with reward.batch_baseline, which {learns}; remove one of them"
             )
-        return self
+        raise ValueError(f"`sampling.skip` means nothing to {self.algorithm.name}, which {learns}; remove it")
 
     @model_validator(mode="after")
     def _format_is_judged(self) -> Self:

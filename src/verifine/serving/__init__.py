@@ -1,0 +1,1 @@
+"""One model, or several, behind OpenAI's chat completions and completions."""

@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+from jaxtyping import Bool
+from torch import Tensor
 
 from verifine.types import FinishReason
+
+
+class Constraint(Protocol):
+    """Which tokens an answer may go on with. It follows one answer. V vocabulary."""
+
+    def allowed(self) -> Bool[Tensor, " V"]:
+        """Of the next token; at least one is."""
+        ...
+
+    def accept(self, token_id: int) -> None:
+        """The answer has gone on with this token."""
+        ...
+
+    def copy(self) -> Self:
+        """For an answer that is the same up to here."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogitChanges:
+    """What is changed of the model's logits before a token is drawn."""
+
+    bias: Mapping[int, float] = field(default_factory=dict)
+    """Added to the logits of these tokens."""
+    presence_penalty: float = 0.0
+    """Taken from the logit of every token that the answer has."""
+    frequency_penalty: float = 0.0
+    """Taken from it once more each time the answer has it."""
+    constrain: Callable[[], Constraint] | None = None
+    """Makes the constraint of an answer. None: any token may follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +58,20 @@ class Request:
     """0 is greedy."""
     top_p: float = 1.0
     """Only the likeliest tokens that together have this probability are drawn."""
+    changes: LogitChanges | None = None
+    """None: tokens are drawn from the model's own distribution."""
+    top_logprobs: int | None = None
+    """How many of the likeliest tokens `TokenEvent.model` names. None: it is not computed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLogprobs:
+    """Log-probabilities of the model itself: at temperature 1, without top-p and changes."""
+
+    logprob: float
+    """Of the token that was drawn."""
+    likeliest: tuple[tuple[int, float], ...]
+    """The likeliest tokens with theirs, the first one first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +85,8 @@ class TokenEvent:
     """Under the distribution it was drawn from; of the likeliest token at temperature 0, as at temperature 1."""
     finish_reason: FinishReason | None
     """None: the answer goes on."""
+    model: ModelLogprobs | None = None
+    """None: the request does not ask."""
 
 
 class Scheduler(Protocol):

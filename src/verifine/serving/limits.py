@@ -7,8 +7,8 @@ from pydantic import Field
 from verifine.config.graders.schema import Schema
 
 
-class Limits(Schema):
-    """Raise one with `verifine endpoint MODEL NAME=VALUE`, or in Python with `Limits(NAME=VALUE)`."""
+class ServingLimits(Schema):
+    """Raise one with `verifine endpoint MODEL NAME=VALUE`, or in Python with `ServingLimits(NAME=VALUE)`."""
 
     context_tokens: int = Field(
         default=4096,

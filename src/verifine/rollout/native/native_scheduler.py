@@ -14,6 +14,7 @@ from verifine.errors import EngineError
 from verifine.models.network.tree import Branch, grow_tree
 from verifine.rollout.native.cache import Capacity, SharedRowCache
 from verifine.rollout.native.choose import Draws, RowSettings, choose_tokens_by_row
+from verifine.rollout.native.logits import OwnDistribution, change_logits, own_distributions
 from verifine.rollout.native.model_runner import ModelRunner
 from verifine.rollout.native.prefill import Prefill
 from verifine.rollout.native.shared_rows import (
@@ -105,7 +106,7 @@ class NativeScheduler:
         prefill = Prefill(tree)
         hidden = prefill.read(self._runner.trunk)
         self._cache.admit(prefill, tree)
-        self._rows += [SharedRow(request=request, samples=list(range(len(request.keys)))) for request in requests]
+        self._rows += [SharedRow.begin(request) for request in requests]
         return self._runner.logits(hidden)
 
     def _read(self) -> Float[Tensor, "R V"]:
@@ -117,6 +118,8 @@ class NativeScheduler:
 
     def _write(self, logits: Float[Tensor, "R V"]) -> list[TokenEvent]:
         """Draws every sample's next token, and keeps the rows that go on."""
+        own = own_distributions(logits, self._rows)
+        logits = change_logits(logits, self._rows)
         settings = [RowSettings(temperature=row.request.temperature, top_p=row.request.top_p) for row in self._rows]
         tokens, logprobs = choose_tokens_by_row(logits, self._draws(), settings)
         drawn = iter(zip(tokens.tolist(), logprobs.tolist(), strict=True))
@@ -126,7 +129,7 @@ class NativeScheduler:
         for place, row in enumerate(self._rows):
             for child in split(row, [next(drawn) for _ in row.samples]):
                 reason = _finish_reason(child)
-                events += _events(child, reason)
+                events += _events(child, reason, own.get(place))
                 if reason is None:
                     unfinished.append(child)
                     parents.append(place)
@@ -155,8 +158,9 @@ def _finish_reason(row: SharedRow) -> FinishReason | None:
     return FinishReason.LENGTH if len(row.token_ids) == row.request.max_new_tokens else None
 
 
-def _events(row: SharedRow, reason: FinishReason | None) -> list[TokenEvent]:
+def _events(row: SharedRow, reason: FinishReason | None, own: OwnDistribution | None) -> list[TokenEvent]:
     """The last token of a row, for each of its samples."""
+    model = None if own is None else own.of(row.token_ids[-1])
     return [
         TokenEvent(
             request_id=row.request.id,
@@ -164,6 +168,7 @@ def _events(row: SharedRow, reason: FinishReason | None) -> list[TokenEvent]:
             token_id=row.token_ids[-1],
             logprob=row.logprobs[-1],
             finish_reason=reason,
+            model=model,
         )
         for sample in row.samples
     ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from verifine.rollout.scheduler import Request
+from verifine.rollout.scheduler import Constraint, Request
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +23,18 @@ class SharedRow:
     """The samples of the request that have written this."""
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    constraint: Constraint | None = None
+    """What its next token has to be. None: the request has no constraint."""
+
+    @classmethod
+    def begin(cls, request: Request) -> SharedRow:
+        """The row of all samples of a request, without tokens."""
+        constrain = None if request.changes is None else request.changes.constrain
+        return cls(
+            request=request,
+            samples=list(range(len(request.keys))),
+            constraint=None if constrain is None else constrain(),
+        )
 
 
 def split(row: SharedRow, drawn: Sequence[tuple[int, float]]) -> list[SharedRow]:
@@ -31,6 +43,8 @@ def split(row: SharedRow, drawn: Sequence[tuple[int, float]]) -> list[SharedRow]
         token, logprob = drawn[0]
         row.token_ids.append(token)
         row.logprobs.append(logprob)
+        if row.constraint is not None:
+            row.constraint.accept(token)
         return [row]
     samples_by_draw: dict[tuple[int, float], list[int]] = {}
     for sample, pair in zip(row.samples, drawn, strict=True):
@@ -41,9 +55,18 @@ def split(row: SharedRow, drawn: Sequence[tuple[int, float]]) -> list[SharedRow]
             samples=samples,
             token_ids=[*row.token_ids, token],
             logprobs=[*row.logprobs, logprob],
+            constraint=_continued(row.constraint, token),
         )
         for (token, logprob), samples in samples_by_draw.items()
     ]
+
+
+def _continued(constraint: Constraint | None, token_id: int) -> Constraint | None:
+    if constraint is None:
+        return None
+    copied = constraint.copy()
+    copied.accept(token_id)
+    return copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

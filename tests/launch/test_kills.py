@@ -13,6 +13,7 @@ import pytest
 
 from verifine.checkpoints.store import CheckpointStore
 from verifine.config import RunConfig
+from verifine.insights.card.subject import CARD, CURVES
 from verifine.machine.disk import LOCAL_DISK, draft_of
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import CheckpointSaved, read_events
@@ -75,7 +76,7 @@ def check_it_is_whole(run: RunDirectory, steps: int, weights: str) -> None:
     assert sorted(path.name for path in run.evaluations.iterdir()) == ["baseline.json", "final.json"]
     assert len(list(run.rollouts.glob("*.jsonl"))) == len(list(run.rollouts.glob("*.safetensors"))) == steps
     # What is written after the end of training may be written again at any time, which removes its draft.
-    late = (run.report, run.heartbeat, run.path / RUN_FILE)
+    late = (run.report, run.heartbeat, run.path / RUN_FILE, run.model / CARD, run.model / CURVES)
     assert set(run.path.rglob(".*")) <= {run.lock, *map(draft_of, late)}
     assert find_status(run).status == "finished"
 

@@ -61,5 +61,5 @@ def test_no_file_of_a_run_holds_a_secret(tmp_path: Path, monkeypatch: pytest.Mon
             ended.append(str(error))
     assert ended, "the grader fails on half of the answers, which ends the run and is told"
     assert leaks(run) == {}
-    texts = [path.read_text() for path in run.rglob("*") if path.suffix in {".jsonl", ".html"}]
+    texts = [path.read_text() for path in run.rglob("*") if path.suffix in {".jsonl", ".html", ".md"}]
     assert sum(text.count("[secret]") for text in texts) > 10

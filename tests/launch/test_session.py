@@ -7,12 +7,18 @@ from typing import Any
 
 import pytest
 
-from verifine import RunConfig, TrainedRun, train
+from verifine import RunConfig, TrainedRun, resume, train
 from verifine.config import LoraConfig, build_config, load_config
 from verifine.config.recipes import RECIPES
 from verifine.errors import ConfigError, DataError, ModelError
+from verifine.insights.card.card import render_card
+from verifine.insights.card.subject import CARD, CURVES, CardSubject
 from verifine.launch.checking import dry_run
+from verifine.launch.input_facts import find_licence
+from verifine.launch.options import LaunchOptions
 from verifine.runs.directory import RunDirectory
+from verifine.runs.record import read_run
+from verifine.runs.requests import RunRequest
 from verifine.runs.status import Status, find_status
 from verifine.testing import save_tiny_model
 
@@ -78,6 +84,38 @@ def test_everything_about_a_run_is_in_its_directory(run: TrainedRun) -> None:
     }  # fmt: skip
     assert "<svg" in run.directory.report.read_text()
     assert run.summary.progress.step == 2
+
+
+def test_the_model_comes_with_its_card(run: TrainedRun) -> None:
+    card = (run.directory.model / CARD).read_text(encoding="utf-8")
+    assert (run.directory.model / CURVES).is_file()
+    assert card == render_card(read_run(run.directory), CardSubject())
+    assert "22 prompts to train on and 2 prompts held out" in card
+    assert "a function of the Python program" in card
+    assert str(run.directory.path.parent) not in card, "folders of this machine are nobody's business"
+    assert "base_model" not in card, "a local folder has no name on the hub"
+
+
+def test_the_card_has_the_licence_that_the_base_models_card_has(tmp_path: Path) -> None:
+    config = own_data(tmp_path)
+    (tmp_path / "base" / CARD).write_text("---\nlicense: mit\n---\n# Base\n")
+    run = train(config, grader=count_vowels)
+    assert "license: mit\n" in (run.directory.model / CARD).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("written", ["no front matter", "---\nlicense: [a, b]\n---\n", "---\nlicense: {\n---\n", ""])
+def test_a_card_of_the_base_model_that_says_no_licence_is_no_obstacle(written: str, tmp_path: Path) -> None:
+    (tmp_path / CARD).write_text(written)
+    assert find_licence(tmp_path) is None
+
+
+def test_a_run_that_went_on_and_did_not_end_leaves_the_card_of_the_earlier_model(tmp_path: Path) -> None:
+    run = train(own_data(tmp_path), grader=count_vowels).directory
+    before = (run.model / CARD).read_bytes()
+    resume(run.path, steps=4, grader=count_vowels, options=LaunchOptions(request=lambda: RunRequest.PAUSE))
+    assert (run.model / CARD).read_bytes() == before
+    resume(run.path, grader=count_vowels)
+    assert "4 steps" in (run.model / CARD).read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -128,11 +128,11 @@ def to_svg(figure: Figure, name: str) -> str:
     return _svg(figure, name, background="white")
 
 
-def to_png(figure: Figure) -> bytes:
+def to_png(figure: Figure, dpi: int = PNG_DPI) -> bytes:
     """PNG on white."""
     buffer = io.BytesIO()
     figure.set_facecolor("white")
-    figure.set_dpi(PNG_DPI)
+    figure.set_dpi(dpi)
     FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 

@@ -19,6 +19,7 @@ from verifine.insights.charts import (
     numbers,
     place_panels,
     to_inline_svg,
+    to_png,
 )
 from verifine.insights.panels import PANELS, REWARD, Panel
 from verifine.insights.smoothing import smoothed
@@ -35,18 +36,37 @@ _SHARES = {
     "groups/frac_all_wrong": to_rgba(THEME["lost"].light, 0.75),
 }
 """Their colours, of which the green is pale, so that everybody can tell it from the red."""
+
+CARD_DPI = 110
+"""Sharp in the column of a page on the hub, in about 60 kB."""
+
 _ENTROPY = "completions/entropy_estimate"
 
 
 def draw_training(record: RunRecord) -> str:
     """Reward, length and, where the grader judges them, the two accuracies: by step, and on held-out problems."""
-    panels = [panel for panel in PANELS if not panel.is_share or panel.is_judged(record)]
+    panels = _known_panels(record)
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, ROW_HEIGHT * ((len(panels) + 1) // 2)))
-        for axes, panel in zip(add_panels(figure, len(panels)), panels, strict=True):
-            _draw_panel(axes, panel, record)
-        place_panels(figure)
-        return to_inline_svg(figure, "training", "Curves of the run: " + ", ".join(panel.title for panel in panels))
+        label = "Curves of the run: " + ", ".join(panel.title for panel in panels)
+        return to_inline_svg(_draw_panels(panels, record), "training", label)
+
+
+def draw_training_png(record: RunRecord) -> bytes:
+    """As `draw_training`, in a file of its own on white."""
+    with rc_context(STYLE):
+        return to_png(_draw_panels(_known_panels(record), record), CARD_DPI)
+
+
+def _known_panels(record: RunRecord) -> list[Panel]:
+    return [panel for panel in PANELS if not panel.is_share or panel.is_judged(record)]
+
+
+def _draw_panels(panels: list[Panel], record: RunRecord) -> Figure:
+    figure = Figure(figsize=(WIDTH, ROW_HEIGHT * ((len(panels) + 1) // 2)))
+    for axes, panel in zip(add_panels(figure, len(panels)), panels, strict=True):
+        _draw_panel(axes, panel, record)
+    place_panels(figure)
+    return figure
 
 
 def draw_signal(record: RunRecord) -> str | None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from verifine.insights.before_after import describe_judgement, describe_manner, measure_rows
 from verifine.insights.diagnosis.describe import describe_evidence, describe_steps
 from verifine.insights.diagnosis.diagnose import diagnose
 from verifine.insights.diagnosis.success import describe_success
-from verifine.insights.held_out import MetricWithInterval, metrics_with_intervals
 from verifine.insights.outcome import (
     describe_changes,
     describe_duration,
-    describe_interval,
     describe_outcome,
     describe_pairing,
     pluralize,
@@ -21,21 +20,8 @@ from verifine.insights.pages import render_page
 from verifine.insights.pairs import Pairing, ProblemPair, pair_up
 from verifine.insights.plots import draw_signal, draw_timing, draw_training
 from verifine.runs.directory import RunDirectory, write_text
-from verifine.runs.evaluations import EvaluatedSample, Evaluation
 from verifine.runs.metrics import Metric, explain_metrics
 from verifine.runs.record import RunRecord, read_run
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Measure:
-    """A row of the table of held-out results; texts, ready to print."""
-
-    name: str
-    before: str
-    before_interval: str
-    after: str
-    after_interval: str
-    change: str
 
 
 def write_report(directory: RunDirectory) -> Path:
@@ -60,11 +46,11 @@ def render_report(record: RunRecord) -> str:
         training_figure=draw_training(record) if record.metrics or record.evaluations else None,
         signal_figure=draw_signal(record),
         timing_figure=draw_timing(record),
-        measures=_measures(baseline, final),
+        measures=measure_rows(baseline, final),
         problems=pluralize(
             max((len(evaluation.problems) for _, evaluation in record.evaluations), default=0), "problem"
         ),
-        manner=_manner(record),
+        manner=describe_manner(record),
         changes=_changes(pairing),
         examples=[_example(pair) for pair in pairing.examples()] if pairing else [],
         environment=_environment(record),
@@ -86,36 +72,6 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
     return facts
 
 
-def _measures(before: Evaluation | None, after: Evaluation | None) -> list[_Measure]:
-    old, new = (
-        {each.name: each for each in metrics_with_intervals(given)} if given else {} for given in (before, after)
-    )
-    return [_measure(name, old.get(name), new.get(name)) for name in dict.fromkeys([*old, *new])]
-
-
-def _measure(name: str, old: MetricWithInterval | None, new: MetricWithInterval | None) -> _Measure:
-    return _Measure(
-        name=name,
-        before="" if old is None else f"{old.value:.2f}",
-        before_interval=_interval(old),
-        after="" if new is None else f"{new.value:.2f}",
-        after_interval=_interval(new),
-        change="" if old is None or new is None else f"{new.value - old.value:+.2f}",
-    )
-
-
-def _interval(standing: MetricWithInterval | None) -> str:
-    return "" if standing is None or standing.interval is None else describe_interval(standing.interval)
-
-
-def _manner(record: RunRecord) -> str:
-    """How the held-out problems were answered."""
-    last = record.evaluations[-1][1] if record.evaluations else None
-    if last is None or last.answers_each <= 1:
-        return "answered greedily"
-    return f"answered {last.answers_each} times each at temperature {last.temperature:g}"
-
-
 def _changes(pairing: Pairing | None) -> str | None:
     if pairing is None or not pairing.pairs:
         return None
@@ -127,17 +83,11 @@ def _example(pair: ProblemPair) -> dict[str, object]:
         "change": pair.change.value,
         "prompt": pair.before.prompt,
         "gold": pair.before.gold,
-        "answers": [("Before", pair.before, _verdict(pair.before)), ("After", pair.after, _verdict(pair.after))],
+        "answers": [
+            ("Before", pair.before, describe_judgement(pair.before)),
+            ("After", pair.after, describe_judgement(pair.after)),
+        ],
     }
-
-
-def _verdict(sample: EvaluatedSample) -> str:
-    if sample.score is None:
-        return "unscorable"
-    reward = f"reward {sample.score:.2f}"
-    if sample.answer_ok is None:
-        return reward
-    return f"{'right' if sample.answer_ok else 'wrong'}, {reward}"
 
 
 def _environment(record: RunRecord) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ def describe_saved_work(directory: RunDirectory) -> str | None:
         return None
     events, command = read_events(directory.events), command_to_resume(directory)
     end, step = last_end(events), _last_checkpoint(events)
-    if _has_saved_model(events):
+    if has_saved_model(events):
         if end is None or end.status in _BROKEN_OFF:
             return f"The trained model is saved in {directory.model}; {command} does what is missing."
         return f"The trained model is saved in {directory.model}; {command_for('report', directory)} writes the report."
@@ -64,7 +64,7 @@ def _last_checkpoint(events: Sequence[EventRecord]) -> int | None:
     return None
 
 
-def _has_saved_model(events: Sequence[EventRecord]) -> bool:
+def has_saved_model(events: Sequence[EventRecord]) -> bool:
     """Whether the latest attempt has saved the model."""
     for record in reversed(events):
         match record.event:

@@ -28,7 +28,7 @@ from verifine.runs.events import (
 )
 from verifine.runs.heartbeat import HeartbeatWriter
 from verifine.runs.lock import hold
-from verifine.runs.run_file import Attempt, Provenance, read_run_file, write_run_file
+from verifine.runs.run_file import Attempt, InputFacts, Provenance, read_run_file, write_run_file
 
 
 class OpenAttempt:
@@ -59,7 +59,7 @@ class OpenAttempt:
         self.events.emit(AttemptBegan(number=self._attempt.number))
 
     def begin_training(
-        self, from_step: int, provenance: Provenance, kernels: Mapping[str, str]
+        self, from_step: int, provenance: Provenance, inputs: InputFacts, kernels: Mapping[str, str]
     ) -> KernelsChanged | None:
         """Marks the run as begun; its directory is not used for another run after this.
 
@@ -67,7 +67,7 @@ class OpenAttempt:
         """
         earlier = [each for each in read_run_file(self.directory.path).training_attempts if each.kernels]
         self._attempt = replace(self._attempt, from_step=from_step, kernels=kernels)
-        self._write(provenance)
+        self._write(provenance, inputs)
         return _compare_kernels(earlier[-1], self._attempt) if from_step > 0 and earlier else None
 
     def end(self) -> None:
@@ -126,10 +126,10 @@ class OpenAttempt:
             case StepDone(report=report):
                 self._heartbeat.note("training", report.step)
 
-    def _write(self, provenance: Provenance | None = None) -> None:
+    def _write(self, provenance: Provenance | None = None, inputs: InputFacts | None = None) -> None:
         run_file = read_run_file(self.directory.path).with_latest(self._attempt)
         if provenance is not None:
-            run_file = replace(run_file, provenance=provenance)
+            run_file = replace(run_file, provenance=provenance, inputs=inputs)
         write_run_file(self.directory.path, run_file, self.directory.disk)
 
 

@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory
 
 from verifine.checkpoints.store import CheckpointStore
 from verifine.errors import DiskError
+from verifine.insights.card.card import write_card
+from verifine.insights.card.subject import CardSubject
 from verifine.insights.report import render_report
 from verifine.launch.build import BuiltRun
 from verifine.machine.disk import draft_of, free_bytes
@@ -31,7 +33,7 @@ _MOMENTS = 2
 
 
 def rehearse_ending(built: BuiltRun, directory: RunDirectory) -> None:
-    """Writes the model's small files, a checkpoint and the report into a folder that is removed again.
+    """Writes the model's small files, its card, a checkpoint and the report into a folder that is removed again.
 
     Raises:
         ModelError: a part of the model cannot be saved.
@@ -57,8 +59,9 @@ def _write_ending(built: BuiltRun, directory: RunDirectory) -> None:
     try:
         rehearse_saving(built.model, scratch / "model", directory.disk)
         _rehearse_checkpoint(built, CheckpointStore(scratch / "checkpoints", directory.disk))
-        page = render_report(_after_a_step(read_run(directory)))
-        write_text(scratch / directory.report.name, page, directory.disk)
+        record = _after_a_step(read_run(directory))
+        write_text(scratch / directory.report.name, render_report(record), directory.disk)
+        write_card(scratch / "model", record, CardSubject(), directory.disk)
     except BaseException:
         with suppress(DiskError):
             directory.disk.remove(scratch)

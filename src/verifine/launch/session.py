@@ -17,14 +17,17 @@ from verifine.checkpoints.store import CheckpointStore
 from verifine.config import RunConfig
 from verifine.errors import ConfigError, StoppedError
 from verifine.graders import GradeFunction, Grader
+from verifine.insights.card.card import write_card
+from verifine.insights.card.subject import CardSubject
 from verifine.insights.diagnosis.monitor import Monitor
 from verifine.insights.findings import to_event
 from verifine.insights.report import write_report
-from verifine.insights.saved_work import command_for
+from verifine.insights.saved_work import command_for, has_saved_model
 from verifine.launch.attempt import OpenAttempt, open_attempt
 from verifine.launch.build import BuiltRun, build_run, fetch_model
 from verifine.launch.checking import build_checked
 from verifine.launch.facts import find_facts
+from verifine.launch.input_facts import find_input_facts
 from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
 from verifine.launch.prompt_facts import find_prompt_facts
@@ -121,16 +124,24 @@ class _Session:
         except Exception:
             # A run that failed has a report too; if it cannot be written, the failure matters more.
             with suppress(Exception):
-                write_report(self.attempt.directory)
+                _write_texts(self.attempt.directory)
             raise
         finally:
             saver.close()
         self.attempt.events.emit(StageBegan(text="writing the report"))
-        write_report(self.attempt.directory)
+        _write_texts(self.attempt.directory)
         return TrainedRun(directory=self.attempt.directory, summary=summary, seconds=time.monotonic() - self.began)
 
     def _request(self) -> RunRequest | None:
         return self.options.request() or find_request(self.attempt.directory)
+
+
+def _write_texts(directory: RunDirectory) -> None:
+    """The report, and the card of the model if this attempt has saved it: it may be that of an earlier one."""
+    write_report(directory)
+    record = read_run(directory)
+    if has_saved_model(record.events):
+        write_card(directory.model, record, CardSubject(), directory.disk)
 
 
 def train(
@@ -171,7 +182,7 @@ def train(
                 raise StoppedError("stopped before training began; nothing was saved")
             write_run_config(directory, built.config, environment)
             provenance = find_provenance(inputs, built.files, grader, built.start)
-            attempt.begin_training(0, provenance, describe_kernels(built.model))
+            attempt.begin_training(0, provenance, find_input_facts(inputs, built.files), describe_kernels(built.model))
             session = _Session(built=built, attempt=attempt, options=options, began=started)
             return session.run_to_end(RunState(memory=built.config.memory))
 
@@ -229,7 +240,12 @@ def resume(
             rewind(directory, start.progress.step)
             clear_requests(directory)
             write_run_config(directory, built.config, environment)
-            changed = attempt.begin_training(start.progress.step, provenance, describe_kernels(built.model))
+            changed = attempt.begin_training(
+                start.progress.step,
+                provenance,
+                find_input_facts(inputs, built.files),
+                describe_kernels(built.model),
+            )
             attempt.announce()
             if changed is not None:
                 tell(changed)

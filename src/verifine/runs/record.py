@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from verifine.config import RunConfig
@@ -20,6 +20,7 @@ from verifine.runs.events import (
 )
 from verifine.runs.metrics import read_metrics
 from verifine.runs.run_config import load_run_config
+from verifine.runs.run_file import RunFile, read_run_file
 from verifine.runs.status import RunStatus, Status, find_status
 from verifine.types import StepReport
 
@@ -38,6 +39,8 @@ class RunRecord:
     metrics: Sequence[StepReport]
     evaluations: Sequence[tuple[int, Evaluation]]
     """Each with the number of training steps before it, the earliest first."""
+    run_file: RunFile = field(default_factory=RunFile)
+    """Its attempts, and what it was made from."""
 
     @property
     def model_name(self) -> str:
@@ -100,6 +103,7 @@ def read_run(directory: RunDirectory) -> RunRecord:
         events=read_events(directory.events),
         status=find_status(directory),
         metrics=metrics,
+        run_file=read_run_file(directory.path),
         evaluations=sorted(evaluations, key=lambda pair: (pair[0], pair[1].name == "final")),
     )
 

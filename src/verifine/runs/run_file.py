@@ -37,6 +37,20 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputFacts:
+    """What a run was made from, in words that others understand. None: not known."""
+
+    hub_id: str | None = None
+    """The starting model's name on the Hugging Face hub."""
+    revision: str | None = None
+    """The commit of the starting model's repository."""
+    licence: str | None = None
+    """The starting model's licence, as the hub abbreviates it, such as apache-2.0."""
+    train_examples: int | None = None
+    held_out_examples: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One process that took up the run."""
 
@@ -64,6 +78,8 @@ class RunFile:
     """Recorded since format 1."""
     provenance: Provenance | None = None
     """None: training has not begun."""
+    inputs: InputFacts | None = None
+    """None: training has not begun, or the run is of an earlier version."""
 
     @property
     def has_begun(self) -> bool:

@@ -1,0 +1,42 @@
+"""What a run is made from, for its model card: names, licence and sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from huggingface_hub.repocard import metadata_load
+
+from verifine.launch.inputs import RunInputs
+from verifine.models.provision.catalogue import find_entry
+from verifine.models.provision.stored import ProvisionedModel
+from verifine.runs.run_file import InputFacts
+
+_CARD = "README.md"
+
+
+def find_input_facts(inputs: RunInputs, files: ProvisionedModel) -> InputFacts:
+    """Nothing is guessed: what the model's name, the catalogue and the model's own card do not say is left out."""
+    return InputFacts(
+        hub_id=_find_hub_id(inputs.config.model.name),
+        licence=find_licence(files.folder),
+        train_examples=len(inputs.train),
+        held_out_examples=len(inputs.held_out),
+    )
+
+
+def _find_hub_id(name: str) -> str | None:
+    """None: it is a local folder."""
+    if Path(name).expanduser().is_dir():
+        return None
+    entry = find_entry(name)
+    return name if entry is None else entry.hub_id
+
+
+def find_licence(folder: Path) -> str | None:
+    """The licence in the front matter of the model's card; None: it has none."""
+    try:
+        licence = (metadata_load(folder / _CARD) or {}).get("license")
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return licence if isinstance(licence, str) else None

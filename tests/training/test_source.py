@@ -110,6 +110,14 @@ def test_lengths_by_hand_are_measured_once() -> None:
     assert rendered == ["0", "1", "2", "3", "4"]
 
 
+def test_lengths_are_counted_without_rendering() -> None:
+    def never(_: Example) -> Prompt:
+        raise AssertionError
+
+    source = PromptSource(examples([5, 1, 4]), never, seed=0, count_tokens=lambda example: 10 * int(example.id))
+    assert source.measure() == PromptLengths(prompts=3, shortest=0, median=10, p95=20, longest=20)
+
+
 @pytest.mark.parametrize(("count", "told"), [(2, 1), (10, 5), (14, 5)])
 def test_prompts_that_do_not_fit_are_told_the_first_five(count: int, told: int) -> None:
     with pytest.raises(DataError) as caught:

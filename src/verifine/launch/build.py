@@ -24,7 +24,7 @@ from verifine.learner.critic import Critic, CriticModel, ValueHead
 from verifine.learner.local import LocalLearner
 from verifine.learner.optim import OptimSettings
 from verifine.learner.reference import FrozenModel, Reference, WithoutAdapters
-from verifine.models.chat.prompt import render_prompt
+from verifine.models.chat.prompt import prompt_tokens, render_prompt
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.memory.oom import OomCounter
 from verifine.models.network.lora import attach_lora
@@ -185,7 +185,7 @@ def assemble_trainer(
         DataError: an example's prompt does not fit the model.
     """
     model, longest = models.policy, inputs.max_new_tokens(models.policy.context_length)
-    source = _build_source(inputs, partial(render_prompt, model, max_new_tokens=longest))
+    source = _build_source(inputs, model, longest)
     lengths = source.measure()  # Prompts that do not fit are reported before anything is sampled.
     held_out = render_held_out(inputs.held_out, model, longest)
     config = facts.with_longest_prompt(lengths.longest).resolve(inputs.config, memory)
@@ -222,12 +222,17 @@ def _build_groups(sampling: SamplingConfig) -> Rounds | Allocation | None:
     return None if sampling.allocation is None else Allocation(least=sampling.allocation.least, most=most)
 
 
-def _build_source(inputs: RunInputs, render: Callable[[Example], Prompt]) -> PromptSource:
-    sampling, seed = inputs.config.sampling, inputs.config.run.seed
-    if sampling.skip is None:
-        return PromptSource(inputs.train, render, seed)
-    chance = partial(asking_chance, group_size=sampling.group_size, floor=sampling.skip.floor)
-    return PromptSource(inputs.train, render, seed, chance)
+def _build_source(inputs: RunInputs, model: LanguageModel, max_new_tokens: int) -> PromptSource:
+    sampling, chance = inputs.config.sampling, None
+    if sampling.skip is not None:
+        chance = partial(asking_chance, group_size=sampling.group_size, floor=sampling.skip.floor)
+    return PromptSource(
+        inputs.train,
+        partial(render_prompt, model, max_new_tokens=max_new_tokens),
+        inputs.config.run.seed,
+        chance,
+        lambda example: len(prompt_tokens(model, example, max_new_tokens)),
+    )
 
 
 def sampling_of(config: RunConfig, max_new_tokens: int) -> Sampling:

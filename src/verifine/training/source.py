@@ -50,12 +50,17 @@ class PromptSource:
         render: Callable[[Example], Prompt],
         seed: int,
         chance: Callable[[PromptCounts], float] | None = None,
+        count_tokens: Callable[[Example], int] | None = None,
     ) -> None:
-        """`chance` says how likely a prompt is asked when its turn comes. None: it is asked."""
+        """`chance` says how likely a prompt is asked when its turn comes. None: it is asked.
+
+        `count_tokens` says how long an example's prompt is, and raises what `render` would. None: it is rendered.
+        """
         self._examples = examples
         self._sampler = PromptSampler(examples, seed)
         self._render = render
         self._chance = chance
+        self._count_tokens = count_tokens or (lambda example: len(render(example).token_ids))
         self._lengths: PromptLengths | None = None
 
     def draw(self, position: int, count: int) -> list[Prompt]:
@@ -82,21 +87,21 @@ class PromptSource:
         return replace(self._render(draw.example), id=draw.id)
 
     def measure(self) -> PromptLengths:
-        """Renders every prompt, one at a time, when it is called first.
+        """Counts the tokens of every prompt, one at a time, when it is called first.
 
         Raises:
             DataError: prompts that do not fit the model, the first of them by name.
         """
         if self._lengths is None:
-            self._lengths = _measure(self._examples, self._render)
+            self._lengths = _measure(self._examples, self._count_tokens)
         return self._lengths
 
 
-def _measure(examples: Sequence[Example], render: Callable[[Example], Prompt]) -> PromptLengths:
+def _measure(examples: Sequence[Example], count_tokens: Callable[[Example], int]) -> PromptLengths:
     lengths, problems = array("Q"), Problems()
     for example in examples:
         try:
-            lengths.append(len(render(example).token_ids))
+            lengths.append(count_tokens(example))
         except DataError as error:
             problems.add_cause(str(error), example.label)
     problems.check()

@@ -16,6 +16,22 @@ def render_prompt(model: LanguageModel, example: Example, max_new_tokens: int) -
     """Renders the example with the model's chat template, up to the start of the answer.
 
     Raises:
+        DataError: as `prompt_tokens`.
+    """
+    token_ids = prompt_tokens(model, example, max_new_tokens)
+    return Prompt(
+        id=example.id,
+        token_ids=tuple(token_ids),
+        item=example.item,
+        question=example.messages[-1].content,
+        opened=opened_text(model.tokenizer, example, token_ids),
+    )
+
+
+def prompt_tokens(model: LanguageModel, example: Example, max_new_tokens: int) -> list[int]:
+    """The tokens of the example's prompt, in a third of the time that the whole prompt takes.
+
+    Raises:
         DataError: the template refuses the messages or omits the tools, the model does not know one of the tokens, or
             the prompt leaves no space for an answer.
     """
@@ -50,13 +66,7 @@ def render_prompt(model: LanguageModel, example: Example, max_new_tokens: int) -
             f"{model.context_length} and {max_new_tokens} are kept for the answer. Shorten it to {limit} tokens or "
             "lower sampling.max_new_tokens."
         )
-    return Prompt(
-        id=example.id,
-        token_ids=tuple(token_ids),
-        item=example.item,
-        question=example.messages[-1].content,
-        opened=opened_text(model.tokenizer, example, token_ids),
-    )
+    return token_ids
 
 
 def _reads_tools(model: LanguageModel, example: Example) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from workloads import TINY
 
-from verifine.models.provision.stored import cache_folder, provision_model
+from verifine.models.provision.cache import cache_folder
+from verifine.models.provision.stored import provision_model
 from verifine.testing import save_tiny_model
 
 

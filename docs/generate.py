@@ -26,6 +26,8 @@ from verifine.config.graders.judge_input import (
 )
 from verifine.config.graders.schema import Template
 from verifine.config.recipes import RECIPES, Recipe
+from verifine.launch.models.summary import ACCELERATORS, summarize_entry
+from verifine.models.provision.catalogue import CATALOGUE
 from verifine.runs.metrics import METRICS
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -136,6 +138,67 @@ def _row(row: Recipe) -> list[str]:
     ]
 
 
+def models_page() -> str:
+    introduction = (
+        "What Verifine knows of the models that can be asked for by name, and where each fact was read; how they are "
+        "fetched, and how memory is estimated: [models](../models.md). The rates are those of "
+        "`optim.learning_rate: auto`. `all-linear` adapts "
+        "`q_proj`, `k_proj`, `v_proj`, `o_proj`, `gate_proj`, `up_proj` and `down_proj` of every one of them."
+    )
+    names = [
+        "model",
+        "hub id",
+        "type",
+        "weights",
+        "context",
+        "licence",
+        "stop tokens",
+        "thinking switch",
+        "rate",
+        "LoRA",
+    ]
+    rows = [f"| {' | '.join(_model_row(name))} |" for name in CATALOGUE]
+    facts = "\n".join([f"| {' | '.join(names)} |", "| --- " * len(names) + "|", *rows])
+    widths = " | ".join(f"{mode}, {count}" for mode in ("full", "LoRA") for count in ACCELERATORS)
+    memory = "\n".join([f"| model | {widths} |", "| --- " * 9 + "|", *map(_memory_row, CATALOGUE)])
+    read = "\n".join(
+        [
+            "| model | sizes and context | licence | stop tokens and thinking |",
+            "| --- | --- | --- | --- |",
+            *(
+                f"| `{name}` | {entry.sources.sizes} | {entry.sources.licence} | {entry.sources.chat} |"
+                for name, entry in CATALOGUE.items()
+            ),
+        ]
+    )
+    parts = [NOTICE, "# The catalogue", introduction, "A licence with * has to be accepted on the hub.", facts]
+    parts += ["## Memory", "The least GiB of each of so many accelerators (estimated).", memory, "## Sources", read]
+    return "\n\n".join(parts) + "\n"
+
+
+def _model_row(name: str) -> list[str]:
+    entry = CATALOGUE[name]
+    summary = summarize_entry(name, entry)
+    return [
+        f"`{name}`",
+        f"`{entry.hub_id}`",
+        f"`{summary.model_type}`",
+        f"{summary.parameters:,}",
+        f"{entry.context_length:,}",
+        entry.licence + (" *" if entry.gated else ""),
+        " ".join(f"`{token}`".replace("|", "\\|") for token in entry.stop_tokens),
+        "-" if entry.thinking_switch is None else f"`{entry.thinking_switch}`",
+        f"{summary.full.learning_rate:g}",
+        f"{summary.lora.learning_rate:g}",
+    ]
+
+
+def _memory_row(name: str) -> str:
+    summary = summarize_entry(name, CATALOGUE[name])
+    sizes = [size / (1 << 30) for mode in (summary.full, summary.lora) for size in mode.memory.values()]
+    return f"| `{name}` | {' | '.join(f'{size:.1f}' for size in sizes)} |"
+
+
 def commands_page() -> str:
     group = typer.main.get_command(app)
     context = typer.Context(group, info_name="verifine", terminal_width=100, max_content_width=100)
@@ -223,6 +286,7 @@ PAGES = {
     "config.md": config_page,
     "graders.md": graders_page,
     "metrics.md": metrics_page,
+    "models.md": models_page,
     "commands.md": commands_page,
 }
 

@@ -124,7 +124,7 @@ def _check_with_torch(*, online: bool) -> Iterator[Check]:
         hint = "install torch again; accelerator, model cache and hub were not checked"
         yield Check(name="torch import", state=State.MISSING, found=f"fails: {error}", hints=(hint,))
         return
-    from verifine.models.provision.stored import cache_folder
+    from verifine.models.provision.cache import cache_folder
 
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / GIB

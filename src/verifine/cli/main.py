@@ -13,6 +13,7 @@ from verifine.cli.doctor import doctor
 from verifine.cli.eval import eval_command
 from verifine.cli.failures import Verbs, one_message_for_each_failure
 from verifine.cli.grade import app as grade
+from verifine.cli.models import app as models
 from verifine.cli.quickstart import quickstart
 from verifine.cli.report import report
 from verifine.cli.resume import resume_command
@@ -38,6 +39,7 @@ app.command("eval")(eval_command)
 app.command()(report)
 app.command()(compare)
 app.add_typer(grade)
+app.add_typer(models)
 app.command()(doctor)
 
 

@@ -64,6 +64,11 @@ class ModelShape:
     is_known_decoder: bool
     """Whether Verifine runs the layers itself (`models.network.decoder`) and not transformers."""
 
+    @property
+    def own_parameters(self) -> int:
+        """Those of the model, without adapters."""
+        return self.parameters if self.trainable == self.parameters else self.parameters - self.trainable
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AvailableMemory:
@@ -116,9 +121,19 @@ class MemoryNeeds:
     group_size: int
     """The most answers that are sampled of a prompt at the same time."""
     max_new_tokens: int
+    accelerators: int = 1
+    """Those that what learns is divided among. Each has a whole copy of the weights to sample from."""
 
     @classmethod
-    def of(cls, config: RunConfig, shape: ModelShape, *, precision: Precision, max_new_tokens: int) -> MemoryNeeds:
+    def of(
+        cls,
+        config: RunConfig,
+        shape: ModelShape,
+        *,
+        precision: Precision,
+        max_new_tokens: int,
+        accelerators: int = 1,
+    ) -> MemoryNeeds:
         """The needs of a run; what a config may leave open is given."""
         critic = config.algorithm.critic
         return cls(
@@ -131,22 +146,30 @@ class MemoryNeeds:
             prompts_per_step=config.sampling.prompts_per_step,
             group_size=config.sampling.most_at_once,
             max_new_tokens=max_new_tokens,
+            accelerators=accelerators,
         )
 
 
 def resident_bytes(needs: MemoryNeeds, *, is_main: bool) -> Mapping[str, int]:
-    """What is there all the time, by name."""
+    """What is there all the time, by name; on each accelerator, if there are several."""
     shape = needs.shape
     copy_bytes = FLOAT_BYTES * shape.parameters
+    bfloat16 = bfloat16_bytes(needs, is_main=is_main)
+    has_whole_copy = needs.accelerators == 1 or bfloat16 > 0 or needs.engine_copy_bytes > 0
+
+    def divided(size: int) -> int:
+        return -(-size // needs.accelerators)
+
     parts = {
         "the program": PROGRAM_BYTES if is_main else 0,
-        "weights": copy_bytes,
-        "gradients": FLOAT_BYTES * shape.trainable,
-        "bfloat16 copies": bfloat16_bytes(needs, is_main=is_main),
+        "weights": divided(copy_bytes),
+        "gradients": divided(FLOAT_BYTES * shape.trainable),
+        "bfloat16 copies": bfloat16,
         "int8 copy": needs.engine_copy_bytes,
-        "AdamW": ADAMW_FLOATS * FLOAT_BYTES * shape.trainable,
-        "reference": copy_bytes if needs.has_reference else 0,
-        "critic": (2 + ADAMW_FLOATS) * copy_bytes if needs.has_critic_model else 0,
+        "weights to sample from": 0 if has_whole_copy else copy_bytes,
+        "AdamW": divided(ADAMW_FLOATS * FLOAT_BYTES * shape.trainable),
+        "reference": divided(copy_bytes if needs.has_reference else 0),
+        "critic": divided((2 + ADAMW_FLOATS) * copy_bytes if needs.has_critic_model else 0),
     }
     return {name: size for name, size in parts.items() if size}
 
@@ -176,7 +199,18 @@ def update_bytes(needs: MemoryNeeds) -> int:
     head_gradient = 2 * FLOAT_BYTES * shape.head if shape.trainable == shape.parameters else 0
     is_cast = needs.precision == "bfloat16" and not shape.is_known_decoder
     low_precision = BFLOAT16_BYTES * shape.parameters if is_cast else 0
-    return LOGITS_BYTES + head_gradient + low_precision
+    return LOGITS_BYTES + head_gradient + low_precision + gathered_bytes(needs)
+
+
+def gathered_bytes(needs: MemoryNeeds) -> int:
+    """What an update gathers of weights that are divided: two layers at a time, and the head, with their gradients."""
+    shape = needs.shape
+    if needs.accelerators == 1:
+        return 0
+    inside = max(shape.parameters - shape.head, 0)
+    layers = 2 * inside // shape.layers if shape.layers else inside
+    copies = 2 if shape.trainable == shape.parameters else 1
+    return FLOAT_BYTES * copies * (layers + shape.head)
 
 
 def cache_bytes(needs: MemoryNeeds, prompt: int, groups: int) -> int:
@@ -192,6 +226,12 @@ def peak_bytes(needs: MemoryNeeds, workload: Workload, plan: MemoryPlan) -> int:
     update = activation_bytes(needs, recompute=plan.recompute) * tokens + update_bytes(needs)
     one, all_groups = (cache_bytes(needs, workload.prompt, count) for count in (1, groups))
     return round(max(update, min(all_groups, max(one, plan.cache_bytes))))
+
+
+def least_bytes(needs: MemoryNeeds, workload: Workload, *, is_main: bool) -> int:
+    """What a run takes that does as little as possible at a time: one answer, and its activations computed again."""
+    plan = MemoryPlan(micro_batch_tokens=1, cache_bytes=1, recompute=needs.shape.layers > 0)
+    return sum(resident_bytes(needs, is_main=is_main).values()) + peak_bytes(needs, workload, plan)
 
 
 def plan_memory(

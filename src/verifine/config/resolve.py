@@ -191,25 +191,24 @@ def _resolve_critic(critic: CriticConfig, config: RunConfig, model: ModelFacts) 
     rate = critic.learning_rate
     if rate == "auto":
         # A critic has no adapters, so its rate follows from that of full training.
-        policy_rate = _learning_rate(config, model) if config.model.lora is None else _full_rate(model)
+        full_rate = default_learning_rate(model.shape.own_parameters, lora=False)
+        policy_rate = _learning_rate(config, model) if config.model.lora is None else full_rate
         rate = policy_rate * (HEAD_RATE_FACTOR if critic.kind == "head" else 1)
     return _with(ResolvedCritic, critic, learning_rate=rate)
+
+
+def default_learning_rate(parameters: int, *, lora: bool) -> float:
+    """What `optim.learning_rate: auto` means for a model of so many parameters, without adapters."""
+    is_small = parameters < SMALL_MODEL_PARAMETERS
+    if lora:
+        return SMALL_LORA_RATE if is_small else LARGE_LORA_RATE
+    return SMALL_MODEL_RATE if is_small else LARGE_MODEL_RATE
 
 
 def _learning_rate(config: RunConfig, model: ModelFacts) -> float:
     if config.optim.learning_rate != "auto":
         return config.optim.learning_rate
-    if config.model.lora is None:
-        return _full_rate(model)
-    return SMALL_LORA_RATE if _is_small(model) else LARGE_LORA_RATE
-
-
-def _full_rate(model: ModelFacts) -> float:
-    return SMALL_MODEL_RATE if _is_small(model) else LARGE_MODEL_RATE
-
-
-def _is_small(model: ModelFacts) -> bool:
-    return model.shape.parameters < SMALL_MODEL_PARAMETERS
+    return default_learning_rate(model.shape.own_parameters, lora=config.model.lora is not None)
 
 
 SectionT = TypeVar("SectionT", bound=Schema)

@@ -22,7 +22,8 @@ from verifine.launch.prompt_facts import describe_prompts
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.threads import decide_threads
 from verifine.models.load import load_model
-from verifine.models.provision.stored import cache_folder, provision_model
+from verifine.models.provision.cache import cache_folder
+from verifine.models.provision.stored import provision_model
 from verifine.models.threads import use_threads
 from verifine.preflight.prompts import judge_prompts
 from verifine.runs.evaluations import Evaluation

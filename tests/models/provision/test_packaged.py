@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from verifine.errors import ModelError
-from verifine.models.provision.catalogue import PackagedWeights
+from verifine.models.provision.entry import PackagedWeights
 from verifine.models.provision.packaged import extract_weights
 
 CONTENT = b"weights" * 1000

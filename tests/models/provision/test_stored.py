@@ -8,7 +8,8 @@ import pytest
 from huggingface_hub import HfApi
 
 from verifine.errors import ModelError
-from verifine.models.provision.stored import ask_hub, cache_folder, provision_model
+from verifine.models.provision.cache import cache_folder
+from verifine.models.provision.stored import ask_hub, provision_model
 from verifine.testing import save_tiny_model
 
 

@@ -26,14 +26,17 @@ def shape_of_config(config: PretrainedConfig, lora: LoraConfig | None) -> ModelS
     return shape_of(network, lora)
 
 
+def linear_names(config: PretrainedConfig) -> tuple[str, ...]:
+    """The names of the linear layers that `all-linear` adapts, in the order of the model; no weight is allocated."""
+    with torch.device("meta"):
+        network = AutoModelForCausalLM.from_config(config)
+    return tuple(dict.fromkeys(name for name, _ in _linear_layers(network)))
+
+
 def shape_of(network: PreTrainedModel, lora: LoraConfig | None) -> ModelShape:
     """The shape of a plain network with the adapters that `lora` would give it."""
     head = network.get_output_embeddings()
-    linear = [
-        (path.rpartition(".")[2], module)
-        for path, module in network.named_modules()
-        if isinstance(module, nn.Linear) and module is not head
-    ]
+    linear = _linear_layers(network)
     plain = sum(parameter.numel() for parameter in network.parameters())
     adapters = sum(
         lora.rank * (layer.in_features + layer.out_features)
@@ -51,3 +54,13 @@ def shape_of(network: PreTrainedModel, lora: LoraConfig | None) -> ModelShape:
         is_known_decoder=is_known_decoder(network),
         width=network.get_input_embeddings().weight.shape[1],
     )
+
+
+def _linear_layers(network: PreTrainedModel) -> list[tuple[str, nn.Linear]]:
+    """All linear layers but the vocabulary head, with their names without paths."""
+    head = network.get_output_embeddings()
+    return [
+        (path.rpartition(".")[2], module)
+        for path, module in network.named_modules()
+        if isinstance(module, nn.Linear) and module is not head
+    ]

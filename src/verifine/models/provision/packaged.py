@@ -20,7 +20,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from verifine.errors import ModelError
-from verifine.models.provision.catalogue import PackagedWeights
+from verifine.models.provision.entry import PackagedWeights
 from verifine.models.quiet import no_progress_bars
 
 Progress = Callable[[str, int, int], None]

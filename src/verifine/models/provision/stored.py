@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,7 +19,9 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from verifine.errors import ModelError
-from verifine.models.provision.catalogue import CATALOGUE, CatalogueEntry, find_entry
+from verifine.models.provision.cache import cache_folder as cache_folder  # it is asked for here as well
+from verifine.models.provision.catalogue import CATALOGUE, find_entry
+from verifine.models.provision.entry import CatalogueEntry
 from verifine.models.provision.packaged import Progress, fetch_packaged_model
 from verifine.models.quiet import no_progress_bars
 
@@ -39,14 +39,6 @@ class ProvisionedModel:
     folder: Path
     source: str
     """Where it came from, in words."""
-
-
-def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where fetched models are kept: `VERIFINE_HOME`, else the user's cache folder."""
-    if home := environment.get("VERIFINE_HOME"):
-        return Path(home).expanduser()
-    base = environment.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "verifine"
 
 
 def provision_model(name: str, cache: Path, progress: Progress) -> ProvisionedModel:

@@ -1,0 +1,1 @@
+"""What can be known of a model before it is loaded."""

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from verifine.models.provision.catalogue import CATALOGUE
+from verifine.testing import save_tiny_model
+from verifine.testing.models import with_chat_template
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """The folder that stored models are in; VERIFINE_HOME of every test is inside `tmp_path`."""
+    return tmp_path / "verifine-home" / "models"
+
+
+def test_the_list_has_a_line_for_each_model_of_the_catalogue(verifine: Command) -> None:
+    code, out, err = verifine("models", "list")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines[1 : len(CATALOGUE) + 1]] == list(CATALOGUE)
+    llama = next(line for line in lines if line.startswith("Llama-3.2-3B-Instruct"))
+    assert llama.split()[1:6] == ["3.2", "B", "131,072", "llama3.2", "*"]
+
+
+def test_the_list_says_what_is_on_this_machine(verifine: Command, models: Path) -> None:
+    save_tiny_model(models / "HuggingFaceTB--SmolLM2-135M-Instruct")
+    save_tiny_model(models / "someone--a--b", "qwen3")
+    (models / ".partial-Qwen--Qwen3-4B").mkdir()
+    rows = {row["name"]: row for row in json.loads(verifine("models", "list", "--json")[1])["models"]}
+    assert list(rows) == [*CATALOGUE, "someone/a--b"]
+    assert {name for name, row in rows.items() if row["stored_bytes"]} == {"SmolLM2-135M-Instruct", "someone/a--b"}
+    assert rows["someone/a--b"]["model_type"] == "qwen3"
+
+
+def test_a_model_of_the_catalogue_is_shown_with_its_sources(verifine: Command) -> None:
+    code, out, _ = verifine("models", "show", "qwen3-4b")
+    assert code == 0
+    for part in ("Qwen/Qwen3-4B", "4,022,468,096", "enable_thinking: false", "<|im_end|>", "q_proj", "litgpt"):
+        assert part in out
+
+
+def test_a_folder_is_shown_by_what_its_files_say(verifine: Command, tmp_path: Path) -> None:
+    folder = with_chat_template(
+        save_tiny_model(tmp_path / "mine"), "{% if enable_thinking is defined %}<think>{% endif %}{{ messages }}"
+    )
+    row = json.loads(verifine("models", "show", folder, "--json")[1])
+    assert (row["name"], row["hub_id"], row["licence"], row["gated"]) == (str(folder), None, None, None)
+    assert (row["model_type"], row["context_length"], row["stop_tokens"]) == ("llama", 256, ["</s>"])
+    assert row["thinking_switch"] == "enable_thinking"
+    assert row["has_chat_template"]
+    assert row["parameters"] == row["full"]["trainable"]
+    assert row["lora_targets"][0] == "q_proj"
+
+
+def test_a_model_without_a_chat_template_is_told_how_to_get_one(verifine: Command, tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path / "base")
+    (folder / "chat_template.jinja").unlink()
+    code, out, _ = verifine("models", "show", folder)
+    assert code == 0
+    assert "chat_template.jinja" in out
+
+
+def test_an_unknown_model_is_told_with_the_nearest(verifine: Command) -> None:
+    code, out, err = verifine("models", "show", "qwen3-4")
+    assert (code, out) == (3, "")
+    assert "Qwen3-4B" in err
+
+
+def test_a_removed_model_is_gone_with_what_a_download_had_left(verifine: Command, models: Path) -> None:
+    save_tiny_model(models / "HuggingFaceTB--SmolLM2-135M-Instruct")
+    (models / ".partial-HuggingFaceTB--SmolLM2-135M-Instruct").mkdir()
+    code, out, _ = verifine("models", "remove", "smollm2-135m-instruct")
+    assert code == 0
+    assert out.startswith("HuggingFaceTB/SmolLM2-135M-Instruct is removed: ")
+    assert [path.name for path in models.iterdir() if path.is_dir()] == []
+
+
+def test_a_model_that_is_not_here_cannot_be_removed(verifine: Command, models: Path) -> None:
+    save_tiny_model(models / "someone--other")
+    code, _, err = verifine("models", "remove", "Qwen3-4B")
+    assert code == 3
+    assert "someone/other" in err

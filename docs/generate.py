@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import torch
 import typer
 from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from transformers import AutoModelForCausalLM
 
 from verifine.cli.main import app
 from verifine.config import GRADER_PRESETS, REWARD_TYPES, AnyGrader, CriticConfig, RunConfig
@@ -27,8 +29,12 @@ from verifine.config.graders.judge_input import (
 from verifine.config.graders.schema import Template
 from verifine.config.recipes import RECIPES, Recipe
 from verifine.launch.models.summary import ACCELERATORS, summarize_entry
+from verifine.models.architectures import SUPPORTED, SupportedArchitecture
+from verifine.models.network.decoder import is_known_decoder
 from verifine.models.provision.catalogue import CATALOGUE
 from verifine.runs.metrics import METRICS
+from verifine.testing import EVERY_ARCHITECTURE, Architecture, tiny_config
+from verifine.testing.architecture_conformance import ARCHITECTURE_CHECKS, HEAD_CHECKS, ArchitectureCheck
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTICE = "<!-- Written by docs/generate.py from the code. Edit the code. -->"
@@ -199,6 +205,68 @@ def _memory_row(name: str) -> str:
     return f"| `{name}` | {' | '.join(f'{size:.1f}' for size in sizes)} |"
 
 
+ARCHITECTURES_INTRODUCTION = """\
+Engine, packing and learner are compared with plain transformers for each of these, on tiny models with random weights.
+A name in the last column is one such model; `make check` runs every check below on every one of them
+(`tests/models/test_architectures.py`)."""
+
+OTHER_ARCHITECTURES = """\
+Another text decoder that transformers knows is run as well, if it passes a probe when it is loaded: its logits on a
+packed tree have to be those of transformers' own forward pass, and the sliding windows of its config have to reach its
+attention. To run the checks on it, see `verifine.testing.architecture_conformance`.
+
+Refused by name before any weight is read:
+
+* encoder-decoders, models with state-space or other recurrent layers, and models that read more than text, also where
+  their language model alone would do;
+* layers that attend to chunks, and attention scores with a cap (Gemma 2);
+* quantised weights: take those that they were made from;
+* a folder with an `adapter_config.json`, from which transformers would load another model.
+
+And after that: attention with sinks (gpt-oss), and a vocabulary head with a bias (Phi-2).
+
+Limits:
+
+* A mixture of experts is trained in float32, which `model.precision: auto` takes: in bfloat16 a token may go to other
+  experts when it is learned from than when it was sampled. Adapters are put on its attention; its experts stay as they
+  are.
+* With LongRoPE (Phi-3 and Phi-4-mini of long contexts), the context ends at the length that the model was first trained
+  on, such as 4,096 tokens: beyond it, transformers turns every token of a pass by other angles, so that
+  log-probabilities would depend on what is computed beside an answer."""
+
+
+def architectures_page() -> str:
+    rows = [f"| {' | '.join(_architecture_row(each))} |" for each in SUPPORTED]
+    names = ["architecture", "`model_type`", "models", "what sets it apart", "layers run by", "tested as"]
+    table = "\n".join([f"| {' | '.join(names)} |", "| --- " * len(names) + "|", *rows])
+    checks = [_checks(ARCHITECTURE_CHECKS)]
+    checks += ["With a padded vocabulary, and a tied head where the table's model has its own and the other way round:"]
+    checks += [_checks(HEAD_CHECKS)]
+    parts = ["# Architectures", ARCHITECTURES_INTRODUCTION, table, "## What is checked", *checks]
+    return "\n\n".join([NOTICE, *parts, "## Others", OTHER_ARCHITECTURES]) + "\n"
+
+
+def _architecture_row(architecture: SupportedArchitecture) -> list[str]:
+    tested = [each for each in EVERY_ARCHITECTURE if tiny_config(each).model_type == architecture.model_type]
+    return [
+        architecture.name,
+        f"`{architecture.model_type}`",
+        architecture.models,
+        architecture.traits,
+        "Verifine" if _is_run_by_verifine(tested[0]) else "transformers",
+        ", ".join(f"`{each}`" for each in tested),
+    ]
+
+
+def _is_run_by_verifine(architecture: Architecture) -> bool:
+    with torch.device("meta"):
+        return is_known_decoder(AutoModelForCausalLM.from_config(tiny_config(architecture)))
+
+
+def _checks(checks: Iterable[ArchitectureCheck]) -> str:
+    return "\n".join(f"* {check.__doc__}" for check in checks)
+
+
 def commands_page() -> str:
     group = typer.main.get_command(app)
     context = typer.Context(group, info_name="verifine", terminal_width=100, max_content_width=100)
@@ -283,6 +351,7 @@ def _default(field: FieldInfo) -> str:
 
 PAGES = {
     "algorithms.md": algorithms_page,
+    "architectures.md": architectures_page,
     "config.md": config_page,
     "graders.md": graders_page,
     "metrics.md": metrics_page,

@@ -35,6 +35,8 @@ class ModelFacts:
     shape: ModelShape
     context_length: int
     """Tokens that the model reads."""
+    has_experts: bool = False
+    """Whether it is a mixture of experts, which is trained in float32 only: rounding would change a token's experts."""
     start_from: Path | None = None
     """The checkpoint that was found at `model.start_from`; None: none was looked for."""
 
@@ -129,7 +131,9 @@ def resolve(
 
     `memory` is how a run divided memory before it was resumed; None: it is planned.
     """
-    precision = machine.precision if config.model.precision == "auto" else config.model.precision
+    precision = config.model.precision
+    if precision == "auto":
+        precision = "float32" if model.has_experts else machine.precision
     max_new_tokens = longest_answer(config, data.answer_tokens, model.context_length)
     needs = MemoryNeeds.of(config, model.shape, precision=precision, max_new_tokens=max_new_tokens)
     tokens = config.optim.micro_batch_tokens

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from transformers import AutoConfig, PretrainedConfig
+from transformers import PretrainedConfig
 
 from verifine.config import LoraConfig, RunConfig
 from verifine.config.memory import MemoryPlan, Precision
@@ -17,6 +17,7 @@ from verifine.config.resolve import DataFacts, MachineFacts, ModelFacts, Resolve
 from verifine.errors import ModelError
 from verifine.launch.inputs import RunInputs
 from verifine.machine.threads import decide_threads
+from verifine.models.architectures import has_experts, read_config, usable_context
 from verifine.models.load import fastest_dtype
 from verifine.models.memory.available import available_memory
 from verifine.models.memory.shape import shape_of_config
@@ -66,10 +67,10 @@ def read_model_facts(folder: Path, name: str, lora: LoraConfig | None) -> ModelF
     """The facts in the config of a model; weights are not read.
 
     Raises:
-        ModelError: the folder does not hold a model that transformers knows.
+        ModelError: the folder does not hold a model that transformers knows and Verifine trains.
     """
+    config = read_config(folder, name)
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return describe_model(config, name, lora)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{name} cannot be loaded: {' '.join(str(error).split())}") from error
@@ -77,7 +78,12 @@ def read_model_facts(folder: Path, name: str, lora: LoraConfig | None) -> ModelF
 
 def describe_model(config: PretrainedConfig, name: str, lora: LoraConfig | None) -> ModelFacts:
     """The facts of the model that a config of transformers describes."""
-    return ModelFacts(name=name, shape=shape_of_config(config, lora), context_length=config.max_position_embeddings)
+    return ModelFacts(
+        name=name,
+        shape=shape_of_config(config, lora),
+        context_length=usable_context(config),
+        has_experts=has_experts(config),
+    )
 
 
 def find_machine_facts(

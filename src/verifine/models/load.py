@@ -12,17 +12,18 @@ import torch
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from verifine.config.memory import Precision
 from verifine.errors import ModelError
+from verifine.models.architectures import has_experts, read_config, usable_context, windowed_layers
 from verifine.models.chat.values import check_syntax, with_values
 from verifine.models.network.attention import IMPLEMENTATION, Heads
 from verifine.models.network.decoder_trunk import make_trunk, probe_tokens, probe_tree
 from verifine.models.network.tree import Tree
 from verifine.models.network.tree_attention import TreeAttention
 from verifine.models.network.trunk import TransformersTrunk, Trunk
-from verifine.models.network.vocabulary import Vocabulary, VocabularyHead, head_weight
+from verifine.models.network.vocabulary import LogitTransform, Vocabulary, VocabularyHead, head_weight
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
 from verifine.types import Json
@@ -55,6 +56,8 @@ class LanguageModel:
     stop_token_ids: frozenset[int]
     """Tokens that end the model's turn."""
     context_length: int
+    has_experts: bool
+    """Whether each token goes through a few of many feed-forward networks, so that shapes depend on values."""
     cached_bytes_per_token: int
     """Bytes of one token's keys and values, over all layers, in float32."""
 
@@ -107,8 +110,13 @@ def load_model(
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     source = {"pretrained_model_name_or_path": provisioned.folder, "local_files_only": True, "trust_remote_code": False}
+    config = read_config(provisioned.folder, provisioned.name)
+    if has_experts(config) and precision != "float32":
+        raise ModelError(
+            f"{provisioned.name} is a mixture of experts: in {precision}, a token may go to other experts when it is "
+            "learned from than when it was sampled. Set model.precision to float32."
+        )
     try:
-        config = AutoConfig.from_pretrained(**source)
         tokenizer = AutoTokenizer.from_pretrained(**source)
         with no_progress_bars():
             network = AutoModelForCausalLM.from_pretrained(
@@ -132,7 +140,8 @@ def load_model(
         tokenizer=tokenizer,
         vocabulary=vocabulary,
         stop_token_ids=_stop_token_ids(network, tokenizer, vocabulary),
-        context_length=config.max_position_embeddings,
+        context_length=usable_context(config),
+        has_experts=has_experts(config),
         cached_bytes_per_token=cached_bytes_per_token,
     )
 
@@ -145,13 +154,15 @@ def loading_fault(folder: Path, error: Exception) -> str:
 
 
 class _MeasuringAttention(TreeAttention):
-    """Counts the bytes of keys and values."""
+    """Counts the bytes of keys and values, and the layers with a window."""
 
     def __init__(self, tree: Tree) -> None:
         super().__init__(tree)
         self.bytes_per_token = 0
+        self.windowed_layers = 0
 
     def attend(self, heads: Heads) -> Tensor:
+        self.windowed_layers += heads.window is not None
         self.bytes_per_token += 4 * (heads.key.numel() + heads.value.numel()) // heads.key.shape[1]
         return super().attend(heads)
 
@@ -166,8 +177,10 @@ def check_attention(network: PreTrainedModel) -> int:
         ModelError: they differ, or the architecture cannot be run, so that another model would be trained than the one
             that is served.
     """
+    if network.get_output_embeddings().bias is not None:
+        raise ModelError(f"the vocabulary head of {type(network).__name__} has a bias, which Verifine does not train.")
     try:
-        difference, bytes_per_token = _probe(network)
+        difference, attention = _probe(network)
     except ModelError:
         raise
     except Exception as error:
@@ -180,24 +193,32 @@ def check_attention(network: PreTrainedModel) -> int:
             f"{type(network).__name__} computes logits that Verifine cannot reproduce (they differ by {difference:.3g} "
             "of the largest). Use an architecture with plain softmax attention, such as Llama or Qwen3."
         )
-    return bytes_per_token
+    expected = windowed_layers(network.config)
+    if attention.windowed_layers == 0 if expected is None else attention.windowed_layers != expected:
+        # The probe is shorter than any window, so it cannot tell.
+        raise ModelError(
+            f"{type(network).__name__} has layers with a sliding window, but does not pass it to its attention. Use an "
+            "architecture that does, such as Mistral or Gemma 3."
+        )
+    return attention.bytes_per_token
 
 
 @torch.no_grad()
-def _probe(network: PreTrainedModel) -> tuple[float, int]:
-    """The largest difference of the logits relative to the largest logit, and the bytes per cached token."""
+def _probe(network: PreTrainedModel) -> tuple[float, _MeasuringAttention]:
+    """The largest difference of the logits relative to the largest logit, and what was measured on the way."""
     probe = probe_tokens(network)
     half = len(probe) // 2
     tree = probe_tree(probe, network.device)
     attention = _MeasuringAttention(tree)
     trunk = TransformersTrunk(network, torch.float32)
     hidden = trunk.hidden_states(tree.token_ids, tree.position_ids, attention)
-    ours = (hidden[tree.spread(tree.predecessors)[half:]] @ head_weight(network).T).float()
+    head = VocabularyHead(weight=head_weight(network), transform=LogitTransform.of(network.config))
+    ours = head.logits(hidden[tree.spread(tree.predecessors)[half:]]).float()
     network.set_attn_implementation("eager")
     theirs = network(input_ids=torch.tensor([probe], device=network.device)).logits[0, half - 1 : -1].float()
     network.set_attn_implementation(IMPLEMENTATION)
     difference = (ours - theirs).abs().max() / theirs.abs().max().clamp(min=1.0)
-    return difference.item(), attention.bytes_per_token
+    return difference.item(), attention
 
 
 def fastest_dtype(device: torch.device, clock: Callable[[], float]) -> torch.dtype:

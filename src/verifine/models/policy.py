@@ -78,7 +78,7 @@ class ModelPolicy:
         hidden = tree_hidden_states(self._model.trunk, tree).to(dtype)
         head = self._model.head
         logits = (hidden @ head.weight.to(dtype).T).to(torch.promote_types(dtype, torch.float32))
-        return tree.spread(head.without_missing(logits))
+        return tree.spread(head.finish(logits))
 
     def export(self, folder: Path, disk: Disk) -> None:
         save_model(self._model, folder, disk)

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import (
-    AutoModelForCausalLM,
-    Gemma3TextConfig,
-    LlamaConfig,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen3Config,
-)
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
-
-Architecture = Literal["llama", "qwen2", "qwen3", "gemma3"]
-
-ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+from verifine.testing.tiny_configs import Architecture, tiny_config
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<s>{{ message['role'][0] }}:{{ message['content'] }}</s>{% endfor %}"
@@ -50,43 +37,14 @@ def tiny_tokenizer(words: Iterable[str] = ()) -> PreTrainedTokenizerFast:
     return fast
 
 
-def tiny_config(architecture: Architecture, words: int = 0) -> PretrainedConfig:
-    """Two layers, 64 wide, four query heads on two key-value heads.
-
-    Qwen 2 has biases, Qwen 3 normalises queries and keys, Gemma 3 does so too, and its first layer attends to 6 tokens.
-    `words` is the number of those that the tokenizer has.
-    """
-    tokens = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
-    shape = {
-        "vocab_size": len(_SPECIAL) + len(_CHARACTERS) + words,
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 256,
-    }
-    match architecture:
-        case "llama":
-            return LlamaConfig(**shape, **tokens, head_dim=16, tie_word_embeddings=True)
-        case "qwen2":
-            return Qwen2Config(**shape, **tokens, tie_word_embeddings=True)
-        case "qwen3":
-            return Qwen3Config(**shape, **tokens, head_dim=16, tie_word_embeddings=False)
-        case "gemma3":
-            return Gemma3TextConfig(
-                **shape,
-                **tokens,
-                head_dim=16,
-                query_pre_attn_scalar=16,
-                sliding_window=6,
-                layer_types=["sliding_attention", "full_attention"],
-                tie_word_embeddings=True,
-            )
-
-
 def save_tiny_model(
-    folder: Path, architecture: Architecture = "llama", seed: int = 0, *, words: Sequence[str] = (), padding: int = 0
+    folder: Path,
+    architecture: Architecture = "llama",
+    seed: int = 0,
+    *,
+    words: Sequence[str] = (),
+    padding: int = 0,
+    tied: bool | None = None,
 ) -> Path:
     """Writes a tiny random model as a folder that loads like any other.
 
@@ -96,10 +54,12 @@ def save_tiny_model(
         seed: Decides the weights.
         words: See `tiny_tokenizer`.
         padding: Rows of the vocabulary without a token, added to the same weights. They would be likely tokens.
+        tied: See `tiny_config`.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = AutoModelForCausalLM.from_config(tiny_config(architecture, len(words)))
+        tokens = len(_SPECIAL) + len(_CHARACTERS) + len(words)
+        network = AutoModelForCausalLM.from_config(tiny_config(architecture, tokens, tied=tied))
         for name, parameter in network.named_parameters():
             # Wider than the usual initialisation, so that answers differ and log-probabilities are far from uniform.
             if parameter.dim() > 1:

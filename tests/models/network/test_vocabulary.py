@@ -7,7 +7,7 @@ from torch.nn import Parameter
 
 from verifine.models.network import logprobs as module
 from verifine.models.network.logprobs import token_logprobs
-from verifine.models.network.vocabulary import Vocabulary, VocabularyHead
+from verifine.models.network.vocabulary import LogitTransform, Vocabulary, VocabularyHead
 
 VOCABULARY = Vocabulary.of([0, 1, 2, 4, 5, 7])
 ROWS = 10
@@ -101,3 +101,37 @@ def test_missing_ids_are_exactly_impossible_in_bfloat16() -> None:
 def test_a_head_of_tokens_alone_is_a_plain_product() -> None:
     hidden, weight = inputs(torch.float32)
     assert torch.equal(VocabularyHead(weight=weight).logits(hidden), torch.nn.functional.linear(hidden, weight))
+
+
+TRANSFORMS = {
+    "scaled": LogitTransform(scale=0.125),
+    "capped": LogitTransform(cap=1.5),
+    "scaled and capped": LogitTransform(scale=3.0, cap=2.0),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_transformed_logits_are_what_the_formula_says(name: str) -> None:
+    hidden, weight = inputs()
+    transform = TRANSFORMS[name]
+    products = transform.scale * hidden @ weight.T
+    wanted = products if transform.cap is None else transform.cap * torch.tanh(products / transform.cap)
+    head = VocabularyHead(weight=weight, transform=transform)
+    torch.testing.assert_close(head.logits(hidden), wanted)
+    logprobs, entropy = token_logprobs(hidden, head, torch.tensor(TARGETS), 0.7)
+    every = (wanted / 0.7).log_softmax(dim=-1)
+    torch.testing.assert_close(logprobs, every.gather(1, torch.tensor(TARGETS)[:, None]).squeeze(1))
+    torch.testing.assert_close(entropy, -(every.exp() * every).sum(dim=-1))
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_gradients_of_transformed_logits_agree_with_finite_differences(name: str) -> None:
+    hidden, weight = inputs()
+    leaves = hidden.requires_grad_(), (weight / 10).detach().requires_grad_()
+    targets, missing = torch.tensor(TARGETS), torch.tensor(VOCABULARY.missing(ROWS))
+
+    def logprobs(states: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        head = VocabularyHead(weight=rows, transform=TRANSFORMS[name], missing=missing)
+        return token_logprobs(states, head, targets, 0.7)
+
+    assert torch.autograd.gradcheck(logprobs, leaves)

@@ -8,11 +8,15 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from verifine.config import LoraConfig
 from verifine.config.memory import FLOAT_BYTES, ModelShape
+from verifine.models.architectures import has_experts
 from verifine.models.network.decoder import is_known_decoder
 from verifine.models.network.recompute import find_layers
 
 _KEYS_AND_VALUES = ("k_proj", "v_proj")
 """The layers that make keys and values, as Llama, Qwen and similar models call them."""
+
+_WITH_QUERIES, _OUTPUT = "qkv_proj", "o_proj"
+"""Phi-3's layer that makes queries as well, and the one that reads as many numbers as queries have."""
 
 
 def shape_of_config(config: PretrainedConfig, lora: LoraConfig | None) -> ModelShape:
@@ -44,10 +48,12 @@ def shape_of(network: PreTrainedModel, lora: LoraConfig | None) -> ModelShape:
         if lora is not None and (lora.targets == "all-linear" or name in lora.targets)
     )
     cached = sum(layer.out_features for name, layer in linear if name in _KEYS_AND_VALUES)
+    if joint := sum(layer.out_features for name, layer in linear if name == _WITH_QUERIES):
+        cached += joint - sum(layer.in_features for name, layer in linear if name == _OUTPUT)
     return ModelShape(
         parameters=plain + adapters,
         trainable=plain if lora is None else adapters,
-        linear_outputs=sum(layer.out_features for _, layer in linear),
+        linear_outputs=sum(layer.out_features for _, layer in linear) + _expert_outputs(network),
         cached_bytes_per_token=FLOAT_BYTES * cached,
         head=0 if head is None else head.weight.numel(),
         layers=len(find_layers(network)),
@@ -64,3 +70,12 @@ def _linear_layers(network: PreTrainedModel) -> list[tuple[str, nn.Linear]]:
         for path, module in network.named_modules()
         if isinstance(module, nn.Linear) and module is not head
     ]
+
+
+def _expert_outputs(network: PreTrainedModel) -> int:
+    """What the experts of a token give: their weights lie in tensors of [experts, outputs, inputs]."""
+    if not has_experts(network.config):
+        return 0
+    chosen: int = network.config.to_dict().get("num_experts_per_tok", 1)
+    outputs: int = sum(parameter.shape[1] for parameter in network.parameters() if parameter.dim() == 3)
+    return chosen * outputs

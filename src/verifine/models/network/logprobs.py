@@ -85,8 +85,10 @@ class _TokenLogprobs(torch.autograd.Function):
                     for grad in (grad_logprobs, grad_entropy)
                 )
                 logits = _logits(products[block], head, ctx.temperature)
+                stretch = None if head.transform.is_identity else head.transform.slope(logits * ctx.temperature)
                 middle = (log_totals[rows] - entropy[rows])[:, None]
-                products[block] = _grad_logits(logits, middle, targets[rows, None], slope, bend)
+                gradient = _grad_logits(logits, middle, targets[rows, None], slope, bend)
+                products[block] = gradient if stretch is None else gradient.mul_(stretch)
             grad_hidden[part] = products @ weight
             if grad_head is not None:
                 add_product_to(grad_head, products.T, hidden[part])
@@ -96,7 +98,7 @@ class _TokenLogprobs(torch.autograd.Function):
 
 def _logits(products: Float[Tensor, "R V"], head: VocabularyHead, temperature: float) -> Float[Tensor, "R V"]:
     """A copy of `products` in float32 or better. Rows are as long as the vocabulary, so there are few operations."""
-    logits = head.without_missing(products.to(_exact(products.dtype), copy=True))
+    logits = head.finish(products.to(_exact(products.dtype), copy=True))
     return logits if temperature == 1 else logits.div_(temperature)
 
 

@@ -94,7 +94,7 @@ class QuantizedCopy:
         """The output of the vocabulary head."""
         if self._head is None:
             return self._vocabulary_head.logits(hidden)
-        return self._vocabulary_head.without_missing(self._head(hidden))
+        return self._vocabulary_head.finish(self._head(hidden))
 
 
 class Int8Linear(nn.Module):

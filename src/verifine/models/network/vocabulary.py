@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 IMPOSSIBLE = -1e9
 """The logit of an id without a token: its probability is exactly 0. Minus infinity would make 0 times it NaN."""
@@ -48,6 +48,37 @@ class Vocabulary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogitTransform:
+    """What an architecture makes of a product with its vocabulary head: cap * tanh(scale * product / cap)."""
+
+    scale: float = 1.0
+    """Granite divides by a number in its config, Cohere multiplies by one."""
+    cap: float | None = None
+    """Gemma 2 has one, and the config of Gemma 3 may. None: the scaled product is the logit."""
+
+    @classmethod
+    def of(cls, config: PretrainedConfig) -> LogitTransform:
+        """That of the architecture. What it overlooks is found when the model is loaded (`check_attention`)."""
+        settings = config.to_dict()
+        scale = settings.get("logit_scale", 1.0) / settings.get("logits_scaling", 1.0)
+        return cls(scale=scale, cap=settings.get("final_logit_softcapping"))
+
+    @property
+    def is_identity(self) -> bool:
+        return self.scale == 1 and self.cap is None
+
+    def apply(self, products: Float[Tensor, "R V"]) -> Float[Tensor, "R V"]:
+        """The logits, in place."""
+        if self.scale != 1:
+            products.mul_(self.scale)
+        return products if self.cap is None else products.div_(self.cap).tanh_().mul_(self.cap)
+
+    def slope(self, logits: Float[Tensor, "R V"]) -> Float[Tensor, "R V"] | float:
+        """The derivative of each logit with respect to its product."""
+        return self.scale if self.cap is None else (logits / self.cap).square_().neg_().add_(1).mul_(self.scale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VocabularyHead:
     """The matrix that turns hidden states into logits. H hidden size, V vocabulary with its padding.
 
@@ -56,6 +87,7 @@ class VocabularyHead:
 
     weight: Float[Tensor, "V H"]
     """The model's own parameter."""
+    transform: LogitTransform = LogitTransform()
     missing: Int[Tensor, " missing"] | None = None
     """The ids without a token. None: every row is one."""
 
@@ -63,13 +95,18 @@ class VocabularyHead:
     def of(cls, network: PreTrainedModel, vocabulary: Vocabulary) -> VocabularyHead:
         weight = head_weight(network)
         missing = vocabulary.missing(len(weight))
-        return cls(weight=weight, missing=torch.tensor(missing, device=weight.device) if missing else None)
+        return cls(
+            weight=weight,
+            transform=LogitTransform.of(network.config),
+            missing=torch.tensor(missing, device=weight.device) if missing else None,
+        )
 
     def logits(self, hidden: Float[Tensor, "R H"]) -> Float[Tensor, "R V"]:
-        return self.without_missing(torch.nn.functional.linear(hidden, self.weight))
+        return self.finish(torch.nn.functional.linear(hidden, self.weight))
 
-    def without_missing(self, logits: Float[Tensor, "R V"]) -> Float[Tensor, "R V"]:
-        """Makes ids without a token impossible, in place."""
+    def finish(self, products: Float[Tensor, "R V"]) -> Float[Tensor, "R V"]:
+        """The logits of products with the matrix, in place; ids without a token become impossible."""
+        logits = self.transform.apply(products)
         return logits if self.missing is None else logits.index_fill_(1, self.missing, IMPOSSIBLE)
 
 

@@ -40,4 +40,4 @@ class OwnWeightsRunner:
 
     def logits(self, hidden: Float[Tensor, "R H"]) -> Float[Tensor, "R V"]:
         self._head.refresh()
-        return self._vocabulary_head.without_missing(self._head(hidden.to(self.trunk.compute_dtype)))
+        return self._vocabulary_head.finish(self._head(hidden.to(self.trunk.compute_dtype)))

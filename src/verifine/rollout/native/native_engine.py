@@ -50,10 +50,15 @@ class NativeEngine:
         quantized: QuantizedCopy | None = None,
         is_static: bool | None = None,
     ) -> None:
-        """`quantized` is sampled from unless `sampling.is_exact`; `is_static` None: static only on an accelerator."""
+        """`quantized` is sampled from unless `sampling.is_exact`.
+
+        `is_static` None: static only on an accelerator, for a model without experts.
+        """
         self._model = model
         self._quantized = quantized
-        self._decode = StaticDecoding if (is_static is None and model.device.type == "cuda") or is_static else Decoding
+        # Which experts compute how many tokens is decided anew at each of them, so it cannot be recorded.
+        static_by_default = model.device.type == "cuda" and not model.has_experts
+        self._decode = StaticDecoding if (static_by_default if is_static is None else is_static) else Decoding
         self._oom_retry = OomRetry(cache_bytes, OomCounter() if oom_counter is None else oom_counter)
         self._own_weights = OwnWeightsRunner(model)
         self._version = 0

@@ -65,6 +65,7 @@ _PHI4_MINI = {
         "rope_type": "longrope",
         "rope_theta": 10_000.0,
         "partial_rotary_factor": 0.75,
+        "factor": 2.0,
         "short_factor": [1.0] * 6,
         "long_factor": [4.0] * 6,
     },

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -39,8 +40,8 @@ class TensorSnapshot:
     model's memory. A snapshot copies only what is not written when the tensors are about to change.
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        self._parts = [_header(tensors), *(tensor.detach().contiguous() for tensor in tensors.values())]
+    def __init__(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._parts = [_header(tensors, metadata), *(tensor.detach().contiguous() for tensor in tensors.values())]
         self._done = 0
         """How many parts are read to their end."""
         self._lock = Lock()
@@ -94,13 +95,14 @@ def _size(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def _header(tensors: Mapping[str, Tensor]) -> Tensor:
+def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Tensor:
     """The header of a safetensors file, as bytes.
 
     Raises:
         CheckpointError: a tensor is of a type that the format does not have.
     """
-    entries, end = {}, 0
+    entries: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
     for name, tensor in tensors.items():
         if tensor.dtype not in _NAMES:
             raise CheckpointError(

@@ -11,6 +11,7 @@ from verifine.cli.check import check
 from verifine.cli.compare import compare
 from verifine.cli.doctor import doctor
 from verifine.cli.eval import eval_command
+from verifine.cli.export import export_command
 from verifine.cli.failures import Verbs, one_message_for_each_failure
 from verifine.cli.grade import app as grade
 from verifine.cli.models import app as models
@@ -36,6 +37,7 @@ app.command("train")(train_command)
 app.command("resume")(resume_command)
 app.command("sweep")(sweep_command)
 app.command("eval")(eval_command)
+app.command("export")(export_command)
 app.command()(report)
 app.command()(compare)
 app.add_typer(grade)

@@ -118,7 +118,7 @@ def build_run(
     """
     config, start = inputs.config, None
     tell(StageBegan(text="loading the model"))
-    policy = _load_policy(files, config, facts.machine.precision)
+    policy = load_policy(files, config, facts.machine.precision)
     if resumed is None and config.model.start_from is not None:
         start = find_start(config.model.start_from)
         load_start_weights(policy.network, start)
@@ -157,7 +157,12 @@ def build_eval_set(
     )
 
 
-def _load_policy(files: ProvisionedModel, config: RunConfig, precision: Precision) -> LanguageModel:
+def load_policy(files: ProvisionedModel, config: RunConfig, precision: Precision) -> LanguageModel:
+    """The model that learns, with the adapters that `config` asks for.
+
+    Raises:
+        ModelError: it cannot be loaded, or has no layers of the adapters' names.
+    """
     model = load_model(files, precision, template_values=config.model.chat_template_kwargs)
     lora = config.model.lora
     if lora is not None:

@@ -18,14 +18,14 @@ _CARD = "README.md"
 def find_input_facts(inputs: RunInputs, files: ProvisionedModel) -> InputFacts:
     """Nothing is guessed: what the model's name, the catalogue and the model's own card do not say is left out."""
     return InputFacts(
-        hub_id=_find_hub_id(inputs.config.model.name),
+        hub_id=find_hub_id(inputs.config.model.name),
         licence=find_licence(files.folder),
         train_examples=len(inputs.train),
         held_out_examples=len(inputs.held_out),
     )
 
 
-def _find_hub_id(name: str) -> str | None:
+def find_hub_id(name: str) -> str | None:
     """None: it is a local folder."""
     if Path(name).expanduser().is_dir():
         return None

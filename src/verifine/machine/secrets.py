@@ -15,7 +15,7 @@ MASK = "[secret]"
 MIN_LENGTH = 8
 """Shorter values are probably words, and masking them would damage unrelated text."""
 
-TEXT_FILES = frozenset({".json", ".jsonl", ".yaml", ".html", ".txt"})
+TEXT_FILES = frozenset({".json", ".jsonl", ".yaml", ".html", ".md", ".txt"})
 
 _NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH)", re.IGNORECASE)
 

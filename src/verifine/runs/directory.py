@@ -115,6 +115,11 @@ class RunDirectory:
         return self.path / "model"
 
     @property
+    def exports(self) -> Path:
+        """What `verifine export` writes, unless it is told another place."""
+        return self.path / "export"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

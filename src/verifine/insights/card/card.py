@@ -50,7 +50,7 @@ def render_card(record: RunRecord, subject: CardSubject) -> str:
     title = f"{base_name(record)} on {data}" if data else base_name(record)
     findings = diagnose(record)
     sections = {
-        "": [_introduction(record), *_facts(record, subject)],
+        "": [_introduction(record, subject), *_facts(record, subject)],
         "Use": usage(record, subject),
         "Results": _results(record),
         "Curves": _curves(record),
@@ -66,7 +66,11 @@ def render_card(record: RunRecord, subject: CardSubject) -> str:
     return "\n\n".join([front_matter(record, subject, title), f"# {literal(title)}", *body]) + "\n"
 
 
-def _introduction(record: RunRecord) -> str:
+def _introduction(record: RunRecord, subject: CardSubject) -> str:
+    if subject.step is not None and record.final is None:
+        rewards = [reward for reward in record.series("reward") if reward is not None]
+        told = f" The average reward of that step was {rewards[-1]:.2f}." if rewards else ""
+        return f"The checkpoint of step {subject.step} of a run.{told} Trained with Verifine."
     return f"{literal(describe_outcome(record))} Trained with Verifine."
 
 

@@ -26,6 +26,8 @@ class CardSubject:
     """The type of the weights: float32, bfloat16, f16, q8_0, ..."""
     file: str | None = None
     """The name of the GGUF file; None: it has another form."""
+    step: int | None = None
+    """The step of the checkpoint that the weights are from; None: they are those that the run ended with."""
     repository: str | None = None
     """OWNER/NAME on the hub; None: it is a folder."""
     shows_samples: bool = True

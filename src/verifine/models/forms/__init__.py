@@ -1,0 +1,1 @@
+"""The forms that a saved model is handed on in."""

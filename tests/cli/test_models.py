@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 
 from verifine.models.provision.catalogue import CATALOGUE
 from verifine.testing import save_tiny_model
+from verifine.testing.hub import HubRepository, serve_hub
 from verifine.testing.models import with_chat_template
 
 Command = Callable[..., tuple[int, str, str]]
@@ -70,6 +74,39 @@ def test_an_unknown_model_is_told_with_the_nearest(verifine: Command) -> None:
     code, out, err = verifine("models", "show", "qwen3-4")
     assert (code, out) == (3, "")
     assert "Qwen3-4B" in err
+
+
+def test_a_stored_model_that_is_refused_now_does_not_hide_the_others(verifine: Command, models: Path) -> None:
+    folder = save_tiny_model(models / "someone--strange")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "mamba"}))
+    listed = json.loads(verifine("models", "list", "--json")[1])
+    assert len(listed["models"]) == len(CATALOGUE)
+    assert [fault.split()[0] for fault in listed["faults"]] == ["someone/strange"]
+    assert "\n! someone/strange " in verifine("models", "list")[1]
+
+
+def test_a_model_is_not_pulled_by_a_name_that_no_hub_has(verifine: Command) -> None:
+    code, _, err = verifine("models", "pull", "qwen3-4")
+    assert code == 3
+    assert "Qwen3-4B" in err
+
+
+@pytest.mark.slow
+def test_a_model_is_pulled_with_its_revision_and_then_shown(tmp_path: Path, models: Path) -> None:
+    repository = HubRepository.of_folder(save_tiny_model(tmp_path / "mine"))
+    repository.files.pop("chat_template.jinja")
+    with serve_hub({"someone/tiny": repository}) as server:
+        environment = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": server.endpoint}
+        command = [sys.executable, "-m", "verifine", "models", "pull", "someone/tiny"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        again = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=True)
+    folder = models / "someone--tiny"
+    assert "downloading model.safetensors of someone/tiny" in done.stdout
+    assert f"revision {'a' * 40}" in done.stdout
+    assert f"write one to {folder / 'chat_template.jinja'}" in done.stdout
+    row = json.loads(again.stdout.splitlines()[-1])
+    assert (row["folder"], row["revision"], row["licence"]) == (str(folder), "a" * 40, "apache-2.0")
 
 
 def test_a_removed_model_is_gone_with_what_a_download_had_left(verifine: Command, models: Path) -> None:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from verifine.errors import ModelError
 from verifine.graders.sandbox import Level, LevelReport, find_level
 from verifine.graders.sandbox.selftest import ATTACKS
 from verifine.insights.outcome import pluralize
@@ -144,20 +145,20 @@ def _check_with_torch(*, online: bool) -> Iterator[Check]:
 
 def _check_hub(*, online: bool) -> Check:
     """Whether models can be downloaded; a model in a folder, and the packaged one, do not need the hub."""
-    from huggingface_hub import HfApi, constants
-
     from verifine.models.provision.catalogue import CATALOGUE
-    from verifine.models.provision.stored import ask_hub
+    from verifine.models.provision.hub import FIRST_ANSWER_S, Hub
 
-    if constants.HF_HUB_OFFLINE:
+    hub = Hub()
+    if hub.is_offline:
         return Check(name="model hub", state=State.SKIPPED, found="not used, since HF_HUB_OFFLINE is set")
     if not online:
         return Check(name="model hub", state=State.SKIPPED, found="not checked; --online checks it")
-    failure = ask_hub(next(iter(CATALOGUE.values())).hub_id, HfApi())
-    if failure is None:
-        return Check(name="model hub", state=State.OK, found=f"{constants.ENDPOINT} answers")
-    hint = "give models as folders, or set HF_ENDPOINT to a mirror; SmolLM2-135M-Instruct needs only PyPI"
-    return Check(name="model hub", state=State.NOTE, found=failure.rstrip("."), hints=(hint,))
+    try:
+        hub.find(next(iter(CATALOGUE.values())).hub_id, None, FIRST_ANSWER_S)
+    except ModelError as error:
+        hint = "give models as folders, or set HF_ENDPOINT to a mirror; SmolLM2-135M-Instruct needs only PyPI"
+        return Check(name="model hub", state=State.NOTE, found=str(error).rstrip("."), hints=(hint,))
+    return Check(name="model hub", state=State.OK, found=f"{hub.api.endpoint} answers")
 
 
 def machine_numbers(checks: list[Check]) -> dict[str, Json]:

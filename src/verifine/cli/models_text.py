@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +26,18 @@ def describe_model_list(summaries: Sequence[ModelSummary]) -> str:
     return "\n".join([*table, "", note])
 
 
+def describe_pulled(summary: ModelSummary, folder: Path) -> str:
+    """What was pulled, and what is missing of it."""
+    revision = f", revision {summary.revision}" if summary.revision else ""
+    lines = [
+        f"{summary.name} is here: {_size(summary.stored_bytes)} in {folder}{revision}",
+        f"licence {summary.licence or 'not known'}",
+    ]
+    if not summary.has_chat_template:
+        lines.append(_without_template(folder))
+    return "\n".join(lines)
+
+
 def describe_summary(summary: ModelSummary) -> str:
     """All facts, one a line, and the memory by the number of accelerators."""
     from verifine.insights.text_table import text_table
@@ -44,9 +57,7 @@ def describe_summary(summary: ModelSummary) -> str:
     ]
     lines = [summary.name, *(f"  {line}" for line in text_table([(name, value) for name, value, _ in facts]))]
     if not summary.has_chat_template:
-        lines.append(
-            "  It has no chat template and cannot be trained yet: write one to chat_template.jinja in its folder."
-        )
+        lines.append(f"  {_without_template(None)}")
     rows = [
         ("training", "learns", "rate", *(_accelerators(count) for count in ACCELERATORS)),
         ("full", *_mode(summary.full)),
@@ -74,6 +85,11 @@ def _cells(summary: ModelSummary) -> tuple[str, ...]:
         _size(summary.lora.memory[1]),
         _size(summary.stored_bytes) if summary.stored_bytes else "",
     )
+
+
+def _without_template(folder: Path | None) -> str:
+    place = "chat_template.jinja in its folder" if folder is None else str(folder / "chat_template.jinja")
+    return f"It has no chat template and cannot be trained yet: write one to {place}."
 
 
 def _mode(mode: TrainingMode) -> tuple[str, ...]:

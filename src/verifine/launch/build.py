@@ -30,7 +30,8 @@ from verifine.models.memory.oom import OomCounter
 from verifine.models.network.lora import attach_lora
 from verifine.models.network.quantized import QuantizedCopy
 from verifine.models.policy import ModelPolicy
-from verifine.models.provision.stored import ProvisionedModel, cache_folder, provision_model
+from verifine.models.provision.cache import cache_folder
+from verifine.models.provision.stored import ProvisionedModel, provision_model
 from verifine.rollout.canary import Canary, make_probes, probe_interval
 from verifine.rollout.engine import RolloutEngine
 from verifine.rollout.native.native_engine import NativeEngine

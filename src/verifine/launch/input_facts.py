@@ -8,6 +8,7 @@ import yaml
 from huggingface_hub.repocard import metadata_load
 
 from verifine.launch.inputs import RunInputs
+from verifine.models.provision.cache import read_origin
 from verifine.models.provision.catalogue import find_entry
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.runs.run_file import InputFacts
@@ -17,9 +18,11 @@ _CARD = "README.md"
 
 def find_input_facts(inputs: RunInputs, files: ProvisionedModel) -> InputFacts:
     """Nothing is guessed: what the model's name, the catalogue and the model's own card do not say is left out."""
+    origin = read_origin(files.folder)
     return InputFacts(
         hub_id=find_hub_id(inputs.config.model.name),
-        licence=find_licence(files.folder),
+        revision=None if origin is None else origin.revision,
+        licence=find_licence(files.folder) or (None if origin is None else origin.licence),
         train_examples=len(inputs.train),
         held_out_examples=len(inputs.held_out),
     )

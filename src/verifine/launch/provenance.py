@@ -13,7 +13,8 @@ from verifine.config import AnyGrader
 from verifine.data.message_rows import further_fields
 from verifine.graders import GradeFunction, Grader
 from verifine.launch.inputs import RunInputs
-from verifine.models.provision.stored import ProvisionedModel, hash_model_folder
+from verifine.models.provision.folder import hash_model_folder
+from verifine.models.provision.stored import ProvisionedModel
 from verifine.runs.run_file import Provenance
 from verifine.types import Example
 

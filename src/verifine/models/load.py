@@ -24,6 +24,7 @@ from verifine.models.network.tree import Tree
 from verifine.models.network.tree_attention import TreeAttention
 from verifine.models.network.trunk import TransformersTrunk, Trunk
 from verifine.models.network.vocabulary import LogitTransform, Vocabulary, VocabularyHead, head_weight
+from verifine.models.provision.folder import TOKENIZER_FILES
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
 from verifine.types import Json
@@ -32,12 +33,6 @@ Weights = Mapping[str, Tensor]
 """A policy's parameters by name, as the learner gives them to the engine."""
 
 LOGIT_TOLERANCE = 2e-3
-
-TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json", "vocab.txt", "spiece.model",
-    "sentencepiece.bpe.model",
-)  # fmt: skip
-"""Files that hold a tokenizer; transformers needs one of them."""
 
 ADDED_TOKENS = ("added_tokens.json", "tokenizer_config.json", "special_tokens_map.json")
 """Files that name tokens which `tokenizer.json` may lack."""
@@ -126,7 +121,8 @@ def load_model(
         raise ModelError(f"{provisioned.name} cannot be loaded: {loading_fault(provisioned.folder, error)}") from error
     if tokenizer.chat_template is None:
         raise ModelError(
-            f"{provisioned.name} has no chat template, so it is not a chat model. Use its instruct version."
+            f"{provisioned.name} has no chat template, so it is not a chat model. Use its instruct version, or write a "
+            f"template to {provisioned.folder / 'chat_template.jinja'}."
         )
     check_syntax(tokenizer.chat_template, provisioned.name)
     vocabulary = _find_vocabulary(provisioned, network, tokenizer)

@@ -58,9 +58,9 @@ def test_the_row_for_programs_is_json() -> None:
 
 def test_the_catalogue_is_read_without_torch() -> None:
     program = (
-        "import sys; from verifine.launch.models.listing import list_summaries; "
+        "import sys; from verifine.launch.models.listing import list_models; "
         "from verifine.models.provision.cache import ModelCache, cache_folder; "
-        "assert list_summaries(ModelCache(folder=cache_folder())); "
+        "assert list_models(ModelCache(folder=cache_folder())); "
         "print(sorted({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ from verifine.launch.export.target import ExportTarget
 from verifine.launch.warm_start import find_start, load_start_weights
 from verifine.machine.disk import Disk
 from verifine.models.export import save_model
-from verifine.models.provision.stored import hash_model_folder
+from verifine.models.provision.folder import hash_model_folder
 from verifine.runs.events import Listener, StageBegan
 from verifine.runs.run_config import load_run_config
 from verifine.runs.run_file import read_run_file

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from tokenizers import Tokenizer
-from transformers import AutoConfig
 
 from verifine.config import LoraConfig
 from verifine.errors import ModelError
 from verifine.launch.models.summary import ModelSummary, training_mode
+from verifine.models.architectures import read_config, usable_context
 from verifine.models.chat.values import free_variables
 from verifine.models.memory.shape import linear_names, shape_of_config
 from verifine.models.provision.cache import read_origin
@@ -24,15 +24,15 @@ def summarize_folder(name: str, folder: Path, hub_id: str | None, stored_bytes: 
     """What the files of a model say; its weights may be missing.
 
     Raises:
-        ModelError: the folder does not hold a model that transformers knows.
+        ModelError: the folder does not hold a model that transformers knows and Verifine trains.
     """
+    config = read_config(folder, name)
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         plain = shape_of_config(config, None)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{name} cannot be loaded: {' '.join(str(error).split())}") from error
     origin = read_origin(folder)
-    template = _chat_template(folder)
+    template = read_chat_template(folder)
     switches = () if template is None else tuple(each for each in _SWITCHES if each in free_variables(template))
     return ModelSummary(
         name=name,
@@ -41,7 +41,7 @@ def summarize_folder(name: str, folder: Path, hub_id: str | None, stored_bytes: 
         stored_bytes=stored_bytes,
         model_type=config.model_type,
         parameters=plain.parameters,
-        context_length=config.max_position_embeddings,
+        context_length=usable_context(config),
         licence=None if origin is None else origin.licence,
         gated=None,
         stop_tokens=_stop_tokens(folder),
@@ -53,7 +53,8 @@ def summarize_folder(name: str, folder: Path, hub_id: str | None, stored_bytes: 
     )
 
 
-def _chat_template(folder: Path) -> str | None:
+def read_chat_template(folder: Path) -> str | None:
+    """The chat template in the files of a model; None: there is none."""
     path = folder / "chat_template.jinja"
     if path.is_file():
         return path.read_text(encoding="utf-8")

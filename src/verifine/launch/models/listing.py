@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
+from dataclasses import dataclass
 from pathlib import Path
 
 from verifine.errors import ModelError
 from verifine.launch.models.summary import ModelSummary, summarize_entry
 from verifine.models.provision.cache import ModelCache, StoredModel
-from verifine.models.provision.catalogue import CATALOGUE, find_entry
+from verifine.models.provision.catalogue import CATALOGUE, find_entry, nearest_names
 
 
-def list_summaries(cache: ModelCache) -> list[ModelSummary]:
-    """The catalogue in its order, then other models in the cache.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelListing:
+    """The models that can be asked for."""
 
-    Raises:
-        ModelError: transformers does not know one of those.
-    """
+    summaries: tuple[ModelSummary, ...]
+    """Of the catalogue in its order, then of other models in the cache."""
+    faults: tuple[str, ...]
+    """Why some models in the cache cannot be used."""
+
+
+def list_models(cache: ModelCache) -> ModelListing:
+    """The catalogue and the cache. Models that an earlier version stored, and this one refuses, are told as faults."""
     stored = {each.hub_id: each for each in cache.stored()}
     known = [_with_stored(summarize_entry(name, entry), stored.get(entry.hub_id)) for name, entry in CATALOGUE.items()]
     in_catalogue = {entry.hub_id for entry in CATALOGUE.values()}
-    others = [each for hub_id, each in stored.items() if hub_id not in in_catalogue]
-    return known + [_inspect(each.hub_id, each.folder, each.hub_id, each.size) for each in others]
+    faults: list[str] = []
+    for hub_id, each in stored.items():
+        if hub_id not in in_catalogue:
+            try:
+                known.append(_inspect(hub_id, each.folder, hub_id, each.size))
+            except ModelError as error:
+                faults.append(str(error))
+    return ModelListing(summaries=tuple(known), faults=tuple(faults))
 
 
 def find_summary(name: str, cache: ModelCache) -> ModelSummary:
@@ -40,8 +52,10 @@ def find_summary(name: str, cache: ModelCache) -> ModelSummary:
         return _with_stored(summarize_entry(short, entry), cache.find(entry.hub_id))
     stored = cache.find(name)
     if stored is None:
+        nearest = nearest_names(name, [each.hub_id for each in cache.stored()])
+        hint = f" (did you mean {' or '.join(nearest)}?)" if nearest else ""
         raise ModelError(
-            f'"{name}" is not in the catalogue and not on this machine{near_matches(name, cache)}; '
+            f'"{name}" is not in the catalogue and not on this machine{hint}; '
             "`verifine models pull OWNER/NAME` fetches a model of the hub"
         )
     return _inspect(name, stored.folder, name, stored.size)
@@ -66,13 +80,6 @@ def remove_stored(name: str, cache: ModelCache, tell_waiting: Callable[[], None]
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         cache.remove(hub_id)
     return hub_id, size
-
-
-def near_matches(name: str, cache: ModelCache) -> str:
-    """A clause with the models of the nearest names, or an empty text."""
-    known = [*CATALOGUE, *(entry.hub_id for entry in CATALOGUE.values()), *(each.hub_id for each in cache.stored())]
-    nearest = get_close_matches(name, known, n=3)
-    return f" (did you mean {' or '.join(nearest)}?)" if nearest else ""
 
 
 def _with_stored(summary: ModelSummary, stored: StoredModel | None) -> ModelSummary:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 
 from verifine.models.memory.sizes import DecoderSizes
 from verifine.models.provision.entry import CatalogueEntry, FactSources, PackagedWeights
@@ -204,3 +205,10 @@ def find_entry(name: str) -> CatalogueEntry | None:
         if wanted in (short_name.lower(), entry.hub_id.lower()):
             return entry
     return None
+
+
+def nearest_names(name: str, further: Iterable[str] = ()) -> list[str]:
+    """Up to three names like `name`, in any case, of the catalogue and of `further` ones; the nearest first."""
+    names = [*CATALOGUE, *(entry.hub_id for entry in CATALOGUE.values()), *further]
+    lowered = {each.lower(): each for each in reversed(names)}
+    return [lowered[each] for each in get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
 from contextlib import redirect_stderr
 from pathlib import Path
 
@@ -21,10 +20,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from verifine.errors import ModelError
 from verifine.models.provision.entry import PackagedWeights
+from verifine.models.provision.transfer import Progress
 from verifine.models.quiet import no_progress_bars
-
-Progress = Callable[[str, int, int], None]
-"""Called with a description, the bytes that are done and the bytes in total."""
 
 DOWNLOAD_TIMEOUT_S = 600.0
 POLL_INTERVAL_S = 0.2

@@ -10,6 +10,7 @@ from verifine import __version__
 from verifine.cli.check import check
 from verifine.cli.compare import compare
 from verifine.cli.doctor import doctor
+from verifine.cli.endpoint import endpoint_command
 from verifine.cli.eval import eval_command
 from verifine.cli.export import export_command
 from verifine.cli.failures import Verbs, one_message_for_each_failure
@@ -38,6 +39,7 @@ app.command("resume")(resume_command)
 app.command("sweep")(sweep_command)
 app.command("eval")(eval_command)
 app.command("export")(export_command)
+app.command("endpoint")(endpoint_command)
 app.command()(report)
 app.command()(compare)
 app.add_typer(grade)

@@ -28,6 +28,11 @@ class AnswerText:
         """Those that name a special token, such as <|im_end|>, which the text of an answer does not show."""
         self._longest = max(map(len, self._stop), default=0)
 
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop texts, in every spelling that the model can write."""
+        return self._stop
+
     def has_ended(self, token_ids: Sequence[int]) -> bool:
         """Whether the last token ends the answer, given that no earlier one does."""
         if token_ids[-1] in self._stop_token_ids:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Literal
 
 from verifine.errors import VerifineError
-from verifine.types import Json
 
 ErrorType = Literal["invalid_request_error", "permission_error", "requests", "server_error"]
 
@@ -26,8 +26,8 @@ class ErrorBody:
     """The field of the request that is wrong; None: not a single one is."""
     code: str | None
 
-    def as_json(self) -> dict[str, Json]:
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+    def as_json(self) -> str:
+        return json.dumps({"error": asdict(self)})
 
 
 class ApiError(VerifineError):

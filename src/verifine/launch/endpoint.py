@@ -1,0 +1,170 @@
+"""Loads the models that `verifine endpoint` serves, and serves them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from verifine.checkpoints.manifest import MANIFEST
+from verifine.config.memory import Precision
+from verifine.config.problems import find_problems
+from verifine.errors import ConfigError
+from verifine.launch.build import fetch_model, load_policy
+from verifine.launch.export.target import ExportTarget, find_export_target
+from verifine.launch.facts import decide_precision
+from verifine.launch.warm_start import find_start, load_start_weights
+from verifine.machine.threads import decide_threads
+from verifine.models.adapters import with_adapter
+from verifine.models.load import LanguageModel, load_model
+from verifine.models.provision.cache import cache_folder
+from verifine.models.provision.stored import ProvisionedModel, provision_model
+from verifine.models.threads import use_threads
+from verifine.runs.events import Listener, StageBegan, tell_progress
+from verifine.runs.run_config import load_run_config
+from verifine.serving import ServedModel, ServingLimits, build_app
+from verifine.serving.server import AppServer, address_of, listen_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointOptions:
+    """What to serve, and where."""
+
+    model: str
+    """A run directory, a checkpoint in one, or the name of a model."""
+    name: str | None = None
+    """What clients call it; None: the name of the run, or of the model."""
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    """Adapters of the model: a run that trained them, or a folder in peft's format, by what clients call each."""
+    port: int = 8000
+    """0: any free one."""
+    precision: Precision | Literal["auto"] = "auto"
+    limits: ServingLimits = field(default_factory=ServingLimits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedTarget:
+    """A model with the name that it has by itself."""
+
+    name: str
+    model: LanguageModel
+
+
+def read_limits(words: Sequence[str]) -> ServingLimits:
+    """The limits that words such as `choices=16` raise.
+
+    Raises:
+        ConfigError: a word is no NAME=VALUE, or a limit cannot have that value.
+    """
+    pairs = [word.partition("=") for word in words]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise ConfigError(f"{wrong[0]}: a limit is given as NAME=VALUE, such as choices=16")
+    try:
+        return ServingLimits.model_validate({name: value for name, _, value in pairs})
+    except ValidationError as error:
+        raise ConfigError("\n".join(problem.text for problem in find_problems(error, ServingLimits))) from error
+
+
+def load_target(given: str, precision: Precision, tell: Listener) -> LoadedTarget:
+    """The model of a run or a checkpoint, or the one called `given`.
+
+    Raises:
+        VerifineError: there is no such model, or it cannot be used.
+    """
+    path = Path(given).expanduser()
+    if (path / MANIFEST).is_file() or (path / "config.yaml").is_file():
+        return _load_trained(find_export_target(path), precision, tell)
+    files = provision_model(given, cache_folder(), partial(tell_progress, tell))
+    tell(StageBegan(text=f"loading {given}"))
+    return LoadedTarget(name=files.folder.name if path.is_dir() else given, model=load_model(files, precision))
+
+
+def _load_trained(target: ExportTarget, precision: Precision, tell: Listener) -> LoadedTarget:
+    run = target.run.path.resolve().name
+    tell(StageBegan(text=f"loading {run}"))
+    if target.checkpoint is None:
+        files = ProvisionedModel(name=run, folder=target.run.model, source="a run")
+        return LoadedTarget(name=run, model=load_model(files, precision))
+    config = load_run_config(target.run)
+    start = find_start(target.checkpoint)
+    model = load_policy(fetch_model(config, tell), config, precision)
+    load_start_weights(model.network, start)
+    return LoadedTarget(name=f"{run}:ckpt-step-{target.step}", model=model)
+
+
+def read_adapters(words: Sequence[str]) -> dict[str, str]:
+    """Runs or folders by name, from words such as `sums=runs/sums`.
+
+    Raises:
+        ConfigError: a word is no NAME=RUN, or a name is given twice.
+    """
+    adapters: dict[str, str] = {}
+    for word in words:
+        name, equals, given = word.partition("=")
+        if not (name and equals and given):
+            raise ConfigError(f"--adapter {word}: give it as NAME=RUN, where clients ask for NAME")
+        if name in adapters:
+            raise ConfigError(f"--adapter {word}: {name} is the name of another one; give it a name of its own")
+        adapters[name] = given
+    return adapters
+
+
+def _adapter_folder(given: str) -> Path:
+    path = Path(given).expanduser()
+    return find_export_target(path).run.model / "adapter" if (path / "config.yaml").is_file() else path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A server whose models are loaded."""
+
+    address: str
+    models: tuple[ServedModel, ...]
+    server: AppServer
+    listener: socket.socket
+
+    def run(self) -> None:
+        """Serves until SIGTERM or Ctrl-C, and finishes what is being answered."""
+        with self.listener:
+            self.server.run(self.listener)
+
+
+def open_endpoint(options: EndpointOptions, now: float, tell: Listener) -> Endpoint:
+    """Loads the models. Clients can connect from here on, and are answered when the endpoint runs.
+
+    `now`: seconds since 1970.
+
+    Raises:
+        VerifineError: a model cannot be used, or the port is taken.
+    """
+    limits = options.limits
+    listener = listen_at("127.0.0.1", options.port, limits)
+    try:
+        models = _load_models(options, int(now), tell)
+    except BaseException:
+        listener.close()
+        raise
+    server = AppServer(build_app(models, limits), limits)
+    return Endpoint(address=address_of(listener), models=models, server=server, listener=listener)
+
+
+def _load_models(options: EndpointOptions, created: int, tell: Listener) -> tuple[ServedModel, ...]:
+    """The model, and the same with each adapter; they share the memory for keys and values."""
+    use_threads(decide_threads(), os.environ)
+    loaded = load_target(options.model, decide_precision(options.precision), tell)
+    name = options.name or loaded.name
+    if name in options.adapters:
+        raise ConfigError(f"--adapter {name}: the model itself has this name; give the adapter one of its own")
+    models = {name: loaded.model}
+    for adapter, given in options.adapters.items():
+        tell(StageBegan(text=f"loading {adapter}"))
+        models[adapter] = with_adapter(loaded.model, _adapter_folder(given), adapter)
+    share = max(options.limits.cache_bytes // len(models), 1)
+    limits = options.limits.model_copy(update={"cache_bytes": share})
+    return tuple(ServedModel.of(each, model, limits, created) for each, model in models.items())

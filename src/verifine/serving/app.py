@@ -1,0 +1,112 @@
+"""The server as an ASGI app that others can embed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from verifine.serving.endpoints import AnsweringRoute, ServerParts, read_chat_request, read_completion_request
+from verifine.serving.engine_thread import EngineThread
+from verifine.serving.envelope import LOCAL_HOSTS, Envelope
+from verifine.serving.limits import ServingLimits
+from verifine.serving.metrics import ServingMetrics
+from verifine.serving.responses import ModelCard, ModelList
+from verifine.serving.served_model import ServedModel, find_model
+
+
+def build_app(
+    models: Sequence[ServedModel],
+    limits: ServingLimits | None = None,
+    *,
+    hosts: Collection[str] = LOCAL_HOSTS,
+) -> Starlette:
+    """Answers requests for `models` while its lifespan lasts.
+
+    Args:
+        models: What can be asked, each by its name.
+        limits: None: the defaults.
+        hosts: The names that the server may be asked by, against pages that point a name of theirs at this machine;
+            empty: any.
+    """
+    limits = limits or ServingLimits()
+    metrics = ServingMetrics()
+    engine = EngineThread({each.name: each.places for each in models}, limits.waiting_requests)
+    metrics.watch(lambda: engine.waiting, lambda: engine.answering)
+    parts = ServerParts(
+        models={each.name: each for each in models},
+        engine=engine,
+        limits=limits,
+        metrics=metrics,
+        reader=ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader"),
+    )
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", AnsweringRoute(parts, read_chat_request), methods=["POST"]),
+            Route("/v1/completions", AnsweringRoute(parts, read_completion_request), methods=["POST"]),
+            *_small_routes(parts),
+        ],
+        middleware=[Middleware(Envelope, metrics, hosts)],
+        exception_handlers={HTTPException: _leave_to_envelope},
+        lifespan=partial(_lifespan, parts),
+    )
+
+
+@asynccontextmanager
+async def _lifespan(parts: ServerParts, _: Starlette) -> AsyncIterator[None]:
+    parts.engine.start()
+    try:
+        yield
+    finally:
+        parts.engine.close()
+        parts.reader.shutdown()
+
+
+async def _leave_to_envelope(_: Request, error: Exception) -> Response:
+    raise error
+
+
+def _small_routes(parts: ServerParts) -> list[Route]:
+    """Models, health and metrics."""
+    cards = {
+        name: ModelCard(id=name, object="model", created=served.created, owned_by="verifine")
+        for name, served in parts.models.items()
+    }
+
+    async def list_models(_: Request) -> Response:
+        return _json(ModelList(object="list", data=list(cards.values())).as_json())
+
+    async def retrieve_model(request: Request) -> Response:
+        served = find_model(parts.models, request.path_params["model"])
+        return _json(cards[served.name].as_json())
+
+    async def health(_: Request) -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    async def readiness(_: Request) -> Response:
+        is_ready = parts.engine.is_alive
+        return Response("ready\n" if is_ready else "the engine has ended\n", 200 if is_ready else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(parts.metrics.as_text(), media_type=CONTENT_TYPE_LATEST)
+
+    return [
+        Route("/v1/models", list_models),
+        Route("/v1/models/{model:path}", retrieve_model),
+        Route("/healthz", health),
+        Route("/readyz", readiness),
+        Route("/metrics", metrics),
+    ]
+
+
+def _json(text: str) -> Response:
+    return Response(text, media_type="application/json")

@@ -1,0 +1,219 @@
+"""One thread drives the schedulers; the event loop asks it and hears of every token."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from operator import methodcaller
+from queue import Empty, SimpleQueue
+
+from verifine.errors import EngineError
+from verifine.rollout.scheduler import Request, Scheduler, TokenEvent
+from verifine.serving.api_error import failed_request, too_many_requests
+
+logger = logging.getLogger(__name__)
+
+REMEMBERED_ANSWERS = 32
+"""The last ones, whose mean duration is how long a refused client is told to wait."""
+
+LONGEST_RETRY_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a model's answers are written."""
+
+    make_scheduler: Callable[[], Scheduler]
+    """A fresh one also takes the place of one that has failed."""
+    count: int
+    """Answers that are written at the same time."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Exchange:
+    """What is asked in one go, and what comes back. Only the event loop touches it."""
+
+    model: str
+    unheard: int
+    """Answers whose end has not been given out."""
+    unwritten: int
+    """Answers that the engine has not ended."""
+    began: float
+    events: asyncio.Queue[TokenEvent | None] = field(default_factory=asyncio.Queue)
+    """None: the engine failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """Something for the engine's thread to do between two tokens."""
+
+    model: str
+    act: Callable[[Scheduler], None]
+
+
+class EngineThread:
+    """Requests join at the next token. Used by one event loop, between `start` and `close`."""
+
+    def __init__(
+        self, models: Mapping[str, Places], waiting_requests: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`waiting_requests`: those that may wait for a place at the same time."""
+        self._models = models
+        self._waiting_requests = waiting_requests
+        self._clock = clock
+        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._exchanges: dict[str, _Exchange] = {}
+        """By the id of each request that is not finished."""
+        self._waiting: set[_Exchange] = set()
+        self._durations: deque[float] = deque(maxlen=REMEMBERED_ANSWERS)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have found no place yet."""
+        return len(self._waiting)
+
+    @property
+    def answering(self) -> int:
+        """Requests that are being answered."""
+        return len(set(self._exchanges.values()) - self._waiting)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends the thread after the token that it is computing; what is not finished is dropped."""
+        self._orders.put(None)
+        self._thread.join()
+
+    def refuse_if_full(self) -> None:
+        """Before a request is read.
+
+        Raises:
+            ApiError: as many wait as may.
+        """
+        if self._waiting_requests and len(self._waiting) >= self._waiting_requests:
+            raise too_many_requests(len(self._waiting), self._retry_after_s())
+
+    @contextmanager
+    def answer(self, model: str, requests: Sequence[Request]) -> Iterator[AsyncIterator[TokenEvent]]:
+        """The tokens of these requests as they come. What is unfinished when the context ends frees its place.
+
+        Raises:
+            ApiError: too many wait already (at once), or the engine fails (from the iterator).
+        """
+        exchange = self._begin(model, sum(len(request.keys) for request in requests))
+        self._exchanges |= {request.id: exchange for request in requests}
+        for request in requests:
+            self._orders.put(_Order(model=model, act=partial(self._add, request)))
+        try:
+            yield self._events(exchange)
+        finally:
+            self._waiting.discard(exchange)
+            for request in requests:
+                if self._exchanges.pop(request.id, None) is not None and exchange.unwritten:
+                    self._orders.put(_Order(model=model, act=methodcaller("cancel", request.id)))
+
+    def _begin(self, model: str, answers: int) -> _Exchange:
+        """An exchange that waits if there are not enough free places."""
+        if not self._thread.is_alive():
+            raise failed_request("the engine has ended", status=503)
+        exchange = _Exchange(model=model, unheard=answers, unwritten=answers, began=self._clock())
+        taken = sum(each.unwritten for each in set(self._exchanges.values()) if each.model == model)
+        if taken + answers > self._models[model].count and taken:
+            if len(self._waiting) >= self._waiting_requests:
+                raise too_many_requests(len(self._waiting), self._retry_after_s())
+            self._waiting.add(exchange)
+        return exchange
+
+    def _retry_after_s(self) -> int:
+        mean = sum(self._durations) / len(self._durations) if self._durations else 1.0
+        return min(max(math.ceil(mean), 1), LONGEST_RETRY_S)
+
+    async def _events(self, exchange: _Exchange) -> AsyncIterator[TokenEvent]:
+        while exchange.unheard:
+            event = await exchange.events.get()
+            if event is None:
+                raise failed_request("the engine failed while it wrote this answer; the server's log has the reason")
+            if event.finish_reason is not None:
+                exchange.unheard -= 1
+            yield event
+        self._durations.append(self._clock() - exchange.began)
+
+    def _deliver(self, events: Sequence[TokenEvent]) -> None:
+        for event in events:
+            exchange = self._exchanges.get(event.request_id)
+            if exchange is not None:
+                self._waiting.discard(exchange)
+                exchange.unwritten -= event.finish_reason is not None
+                exchange.events.put_nowait(event)
+
+    def _fail(self, request_ids: Sequence[str]) -> None:
+        for request_id in request_ids:
+            exchange = self._exchanges.get(request_id)
+            if exchange is not None:
+                exchange.events.put_nowait(None)
+
+    def _fail_model(self, model: str) -> None:
+        self._fail([id_ for id_, exchange in self._exchanges.items() if exchange.model == model])
+
+    # In the engine's thread:
+
+    def _run(self) -> None:
+        schedulers = {name: places.make_scheduler() for name, places in self._models.items()}
+        while (orders := self._take_orders(schedulers.values())) is not None:
+            for order in orders:
+                self._guard(schedulers, order.model, order.act)
+            for name in schedulers:
+                if not schedulers[name].is_idle:
+                    self._guard(schedulers, name, self._step)
+
+    def _take_orders(self, schedulers: Collection[Scheduler]) -> list[_Order] | None:
+        """What was ordered; waits for it while there is nothing to write. None: it is over."""
+        orders: list[_Order] = []
+        is_idle = all(scheduler.is_idle for scheduler in schedulers)
+        while True:
+            try:
+                order = self._orders.get(block=is_idle and not orders)
+            except Empty:
+                return orders
+            if order is None:
+                return None
+            orders.append(order)
+
+    def _guard(self, schedulers: dict[str, Scheduler], model: str, act: Callable[[Scheduler], None]) -> None:
+        try:
+            act(schedulers[model])
+        except Exception:
+            logger.exception("the engine of %s failed; its answers are dropped, and it starts afresh", model)
+            schedulers[model] = self._models[model].make_scheduler()
+            self._tell(self._fail_model, model)
+
+    def _step(self, scheduler: Scheduler) -> None:
+        self._tell(self._deliver, scheduler.step())
+
+    def _add(self, request: Request, scheduler: Scheduler) -> None:
+        try:
+            scheduler.add(request)
+        except EngineError:
+            logger.exception("a request does not fit the engine")
+            self._tell(self._fail, [request.id])
+
+    def _tell(self, hear: Callable[..., None], told: object) -> None:
+        """Calls `hear` in the event loop."""
+        assert self._loop is not None, "started"
+        self._loop.call_soon_threadsafe(hear, told)

@@ -1,0 +1,101 @@
+"""What every response has: an id, and errors in OpenAI's form. Pages of other sites are refused."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from verifine.serving.api_error import ApiError, ErrorBody, failed_request, invalid_request
+from verifine.serving.exchange import send_json
+from verifine.serving.metrics import ServingMetrics
+
+logger = logging.getLogger(__name__)
+
+PATHS = ("/v1/models", "/v1/chat/completions", "/v1/completions", "/healthz", "/readyz", "/metrics")
+
+LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
+
+
+class Envelope:
+    """Around the routes. A failure of the server is logged with the id; the client is told the id alone."""
+
+    def __init__(self, app: ASGIApp, metrics: ServingMetrics, hosts: Collection[str]) -> None:
+        """`hosts`: the names that the server is asked by; empty: any."""
+        self._app = app
+        self._metrics = metrics
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = f"req_{uuid.uuid4().hex}"
+        began = time.monotonic()
+        has_begun = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal has_begun
+            if message["type"] == "http.response.start":
+                has_begun = True
+                milliseconds = round(1000 * (time.monotonic() - began))
+                more = [(b"x-request-id", request_id.encode()), (b"openai-processing-ms", b"%d" % milliseconds)]
+                message = {**message, "headers": [*message["headers"], *more]}
+                self._metrics.count_response(_route(scope), message["status"])
+            await send(message)
+
+        try:
+            self._refuse_other_sites(Headers(scope=scope))
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:  # whatever a route raises, the client gets an envelope
+            if has_begun:
+                raise
+            told = _as_api_error(error, request_id)
+            await send_json(send_with_id, told.body.as_json(), told.status, told.headers)
+
+    def _refuse_other_sites(self, headers: Headers) -> None:
+        """A page in a browser could otherwise ask this machine's models, or reach them under another name."""
+        host, origin = headers.get("host", ""), headers.get("origin")
+        try:
+            asked = urlsplit(f"//{host}").hostname
+            is_own = origin is None or urlsplit(origin).netloc == host
+        except ValueError:
+            raise _forbidden("the host or origin of the request is no address") from None
+        if self._hosts and asked not in self._hosts:
+            raise _forbidden(f'this server is not called "{asked}"')
+        if not is_own or headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            raise _forbidden("pages of other sites may not use this server")
+
+
+def _route(scope: Scope) -> str:
+    """The path without what a client can choose in it."""
+    path: str = scope["path"]
+    if path.startswith("/v1/models/"):
+        return "/v1/models/{model}"
+    return path if path in PATHS else "other"
+
+
+def _forbidden(message: str) -> ApiError:
+    return ApiError(
+        403, ErrorBody(message=message, type="permission_error", param=None, code="insufficient_permissions")
+    )
+
+
+def _as_api_error(error: Exception, request_id: str) -> ApiError:
+    match error:
+        case ApiError():
+            return error
+        case HTTPException(status_code=404):
+            return invalid_request("there is nothing at this address", code="unknown_url", status=404)
+        case HTTPException(status_code=405):
+            allowed = dict(error.headers or {})
+            told = invalid_request("this address does not take this method", code="method_not_allowed", status=405)
+            return ApiError(told.status, told.body, {"allow": allowed.get("Allow", "")})
+    logger.error("request %s failed", request_id, exc_info=error)
+    return failed_request(f"the server failed; its log has the reason under {request_id}")

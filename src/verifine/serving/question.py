@@ -1,0 +1,149 @@
+"""What is asked of the engine for one request, of either kind."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from verifine.models.answer_text import AnswerText
+from verifine.rollout.native.uniforms import rollout_key
+from verifine.rollout.scheduler import Constraint, LogitChanges, Request, TokenEvent
+from verifine.serving.answer_stream import AnswerStream, Piece
+from verifine.serving.api_error import invalid_request
+from verifine.serving.engine_thread import EngineThread
+from verifine.serving.limits import ServingLimits
+from verifine.serving.prompts import ReadPrompt
+from verifine.serving.requests import SamplingFields
+from verifine.serving.responses import AnswerUsage
+from verifine.serving.served_model import ServedModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerSettings:
+    """What the two kinds of requests name differently."""
+
+    prompt_field: str
+    max_tokens: int | None
+    max_tokens_field: str
+    top_logprobs: int | None
+    """None: no log-probabilities."""
+    constrain: Callable[[], Constraint] | None = None
+    """None: answers have any form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedQuestion:
+    """Prompts, each with `n` answers. An answer's index is that of OpenAI's choices: prompt by prompt."""
+
+    id: str
+    served: ServedModel
+    prompts: Sequence[ReadPrompt]
+    requests: tuple[Request, ...]
+    answers: tuple[AnswerStream, ...]
+    index_of: dict[tuple[str, int], int] = field(repr=False)
+    """The index of the answer of a request's sample."""
+
+    @property
+    def usage(self) -> AnswerUsage:
+        return AnswerUsage.of(
+            sum(len(prompt.token_ids) for prompt in self.prompts),
+            sum(answer.token_count for answer in self.answers),
+            sum(answer.reasoning_tokens for answer in self.answers),
+        )
+
+    @contextmanager
+    def ask(self, engine: EngineThread) -> Iterator[AsyncIterator[tuple[int, Piece]]]:
+        """The pieces of all answers as they come, each with its answer's index. See `EngineThread.answer`."""
+        with engine.answer(self.served.name, self.requests) as events:
+            yield self._pieces(events)
+
+    async def _pieces(self, events: AsyncIterator[TokenEvent]) -> AsyncIterator[tuple[int, Piece]]:
+        async for event in events:
+            index = self.index_of[event.request_id, event.sample]
+            yield index, self.answers[index].add(event)
+
+
+def make_question(
+    served: ServedModel,
+    fields: SamplingFields,
+    prompts: Sequence[ReadPrompt],
+    settings: AnswerSettings,
+    limits: ServingLimits,
+) -> ServedQuestion:
+    """Checks what depends on the model and the limits.
+
+    Raises:
+        ApiError: a value is above its limit, or a prompt leaves no space for its answer.
+    """
+    most = min(limits.choices, served.capacity.rows)
+    if fields.n > most:
+        raise invalid_request(f'"n" is {fields.n}; this server gives at most {most} answers', param="n")
+    longest = _longest_answer(served, prompts, settings)
+    answer_text = AnswerText(served.model.tokenizer, served.model.stop_token_ids, fields.stops)
+    seed = secrets.randbits(63) if fields.seed is None else fields.seed
+    changes = _changes(served, fields, settings.constrain)
+    name = uuid.uuid4().hex
+    requests = tuple(
+        Request(
+            id=f"{name}-{place}",
+            token_ids=prompt.token_ids,
+            keys=tuple(rollout_key(seed, 0, "", sample) for sample in range(fields.n)),
+            max_new_tokens=min(longest, served.context_tokens - len(prompt.token_ids)),
+            has_ended=answer_text.has_ended,
+            temperature=fields.temperature,
+            top_p=fields.top_p,
+            changes=changes,
+            top_logprobs=settings.top_logprobs,
+        )
+        for place, prompt in enumerate(prompts)
+    )
+    samples = [
+        (prompt, request.id, s) for prompt, request in zip(prompts, requests, strict=True) for s in range(fields.n)
+    ]
+    return ServedQuestion(
+        id=name,
+        served=served,
+        prompts=prompts,
+        requests=requests,
+        answers=tuple(
+            AnswerStream(served.model.tokenizer, served.model.stop_token_ids, answer_text.stops, opened=prompt.opened)
+            for prompt, _, _ in samples
+        ),
+        index_of={(request_id, sample): index for index, (_, request_id, sample) in enumerate(samples)},
+    )
+
+
+def _longest_answer(served: ServedModel, prompts: Sequence[ReadPrompt], settings: AnswerSettings) -> int:
+    longest, context = served.capacity.own_tokens, served.context_tokens
+    asked = settings.max_tokens
+    if asked is not None and asked > longest:
+        message = f'"{settings.max_tokens_field}" is {asked}; this server writes at most {longest} tokens'
+        raise invalid_request(message, param=settings.max_tokens_field)
+    for prompt in prompts:
+        count = len(prompt.token_ids)
+        if count + (asked or 1) > context:
+            answer = "" if asked is None else f" and asks for up to {asked} more"
+            message = (
+                f"the prompt has {count} tokens{answer}, and the context of {served.name} ends at {context} tokens"
+            )
+            raise invalid_request(message, param=settings.prompt_field, code="context_length_exceeded")
+    return longest if asked is None else asked
+
+
+def _changes(
+    served: ServedModel, fields: SamplingFields, constrain: Callable[[], Constraint] | None
+) -> LogitChanges | None:
+    bias = {int(token): value for token, value in fields.logit_bias.items()}
+    if unknown := [token for token in bias if token not in served.model.vocabulary]:
+        raise invalid_request(f"{served.name} has no token with the id {unknown[0]}", param="logit_bias")
+    if not (bias or fields.presence_penalty or fields.frequency_penalty or constrain):
+        return None
+    return LogitChanges(
+        bias=bias,
+        presence_penalty=fields.presence_penalty,
+        frequency_penalty=fields.frequency_penalty,
+        constrain=constrain,
+    )

@@ -1,0 +1,93 @@
+"""A model that can be asked, under its name."""
+
+from __future__ import annotations
+
+import copy
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerFast
+
+from verifine.models.fingerprint import take_fingerprint
+from verifine.models.load import LanguageModel
+from verifine.rollout.native.cache import Capacity
+from verifine.rollout.native.model_runner import OwnWeightsRunner
+from verifine.rollout.native.native_scheduler import NativeScheduler
+from verifine.rollout.scheduler import Scheduler
+from verifine.serving.api_error import unknown_model
+from verifine.serving.call_reader import OPENING
+from verifine.serving.engine_thread import Places
+from verifine.serving.grammar import GrammarCompiler
+from verifine.serving.limits import ServingLimits
+from verifine.serving.token_texts import TokenTexts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedModel:
+    """A model with what is needed to answer requests for it."""
+
+    name: str
+    model: LanguageModel
+    created: int
+    """Seconds since 1970."""
+    capacity: Capacity
+    fingerprint: str
+    """Of its weights."""
+    renderer: PreTrainedTokenizerFast
+    """A tokenizer of its own for the thread that renders prompts."""
+    token_texts: TokenTexts
+    grammars: GrammarCompiler
+    make_scheduler: Callable[[], Scheduler]
+    """Of its answers."""
+
+    @classmethod
+    def of(cls, name: str, model: LanguageModel, limits: ServingLimits, created: int) -> ServedModel:
+        token_texts = TokenTexts(model.tokenizer)
+        digests = take_fingerprint(model.network.state_dict()).digests
+        capacity = serving_capacity(model, limits)
+        return cls(
+            name=name,
+            model=model,
+            created=created,
+            capacity=capacity,
+            fingerprint=f"fp_{zlib.crc32(repr(sorted(digests.items())).encode()):08x}",
+            renderer=copy.deepcopy(model.tokenizer),
+            token_texts=token_texts,
+            grammars=GrammarCompiler(model, token_texts),
+            make_scheduler=lambda: NativeScheduler(OwnWeightsRunner(model), capacity, model.device),
+        )
+
+    @property
+    def context_tokens(self) -> int:
+        """The most tokens of a prompt and its answer together."""
+        return self.capacity.prompt_tokens + 1
+
+    @property
+    def has_tagged_calls(self) -> bool:
+        """See `call_reader`."""
+        return OPENING in str(self.model.tokenizer.chat_template)
+
+    @property
+    def places(self) -> Places:
+        return Places(make_scheduler=self.make_scheduler, count=self.capacity.rows)
+
+
+def serving_capacity(model: LanguageModel, limits: ServingLimits) -> Capacity:
+    """As many answers at a time as the limits and their memory allow, but at least one."""
+    prompt_tokens = max(min(limits.context_tokens, model.context_length) - 1, 1)
+    own_tokens = min(limits.answer_tokens, prompt_tokens)
+    answer_bytes = model.cached_bytes_per_token * (prompt_tokens + own_tokens)
+    rows = max(min(limits.concurrent_answers, limits.cache_bytes // answer_bytes), 1)
+    return Capacity(groups=rows, rows=rows, prompt_tokens=prompt_tokens, own_tokens=own_tokens)
+
+
+def find_model(models: Mapping[str, ServedModel], name: str) -> ServedModel:
+    """The model of that name.
+
+    Raises:
+        ApiError: there is none.
+    """
+    if name not in models:
+        raise unknown_model(name, ", ".join(models))
+    return models[name]

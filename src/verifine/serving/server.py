@@ -1,0 +1,90 @@
+"""Runs an app on an address of this machine until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from verifine.errors import SetupError
+from verifine.serving.limits import ServingLimits
+
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
+
+
+def listen_at(host: str, port: int, limits: ServingLimits) -> socket.socket:
+    """A listening socket; port 0: any free one.
+
+    Raises:
+        SetupError: the address cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "linux":
+            # Connections inherit it: the kernel closes one whose client reads nothing for so long.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * limits.send_seconds))
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise SetupError(f"{host}:{port} cannot be used ({error.strerror or error}); choose another --port") from error
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class AppServer:
+    """Serves an app. SIGTERM and Ctrl-C let it finish what is being answered; a second Ctrl-C does not."""
+
+    def __init__(self, app: ASGIApp, limits: ServingLimits) -> None:
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=int(limits.request_seconds) + 1,
+        )
+        self._server = uvicorn.Server(config)
+
+    @property
+    def has_started(self) -> bool:
+        return self._server.started
+
+    def run(self, listener: socket.socket) -> None:
+        """Returns when the server has stopped, also by a signal, which has had its effect then."""
+        with _raised_again_for_nothing():
+            self._server.run(sockets=[listener])
+
+    def stop(self) -> None:
+        """From another thread: as SIGTERM does."""
+        self._server.should_exit = True
+
+
+@contextmanager
+def _raised_again_for_nothing() -> Iterator[None]:
+    """At its end, uvicorn raises the signals that it has acted on once more, for the handlers from before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in previous.items():
+            signal.signal(each, handler)

@@ -1,0 +1,156 @@
+"""JSON, JSON of a schema and forced calls, from models with random weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import jsonschema
+import openai
+import pytest
+import torch
+from pydantic import BaseModel
+from tests.serving.conftest import TOOL_LIMITS
+
+from verifine.serving import ServedModel
+from verifine.serving.api_error import ApiError
+from verifine.testing.servers import running_server
+
+ASK: Any = [{"role": "user", "content": "Hi"}]
+
+
+def closed(**properties: dict[str, Any]) -> dict[str, Any]:
+    """An object with exactly these fields."""
+    return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
+
+
+SCHEMAS: list[dict[str, Any]] = [
+    closed(a={"type": "integer", "minimum": 0, "maximum": 99}),
+    {"enum": ["red", "green", 3, None]},
+    {"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 3},
+    closed(s={"type": "string", "maxLength": 5}, n={"type": "null"}),
+    {"anyOf": [{"const": "x"}, {"type": "string", "pattern": "^[ab]{2}$"}]},
+]
+
+ADD: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "add", "parameters": closed(a={"type": "integer", "minimum": 0, "maximum": 9})},
+}
+LOG: dict[str, Any] = {"type": "function", "function": {"name": "log"}}
+TOOLS: Any = [ADD, LOG]
+
+
+@pytest.fixture(scope="module")
+def client(tool_model: ServedModel) -> Iterator[openai.OpenAI]:
+    with (
+        running_server(tool_model, limits=TOOL_LIMITS) as server,
+        openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_an_answer_that_ends_is_json_of_the_schema(
+    client: openai.OpenAI, schema: dict[str, Any], temperature: int
+) -> None:
+    form: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}}
+    done = client.chat.completions.create(
+        model="tools", messages=ASK, response_format=form, n=4, seed=1, temperature=temperature
+    )
+    for choice in done.choices:
+        assert choice.finish_reason == "stop"
+        jsonschema.validate(json.loads(choice.message.content or ""), schema)
+
+
+def test_the_clients_own_parser_reads_a_pydantic_model(client: openai.OpenAI) -> None:
+    class Colour(BaseModel):
+        name: Literal["red", "green"]
+        is_warm: bool
+
+    done = client.chat.completions.parse(model="tools", messages=ASK, response_format=Colour, seed=3)
+    assert isinstance(done.choices[0].message.parsed, Colour)
+
+
+def test_json_mode_begins_an_object(client: openai.OpenAI) -> None:
+    done = client.chat.completions.create(
+        model="tools", messages=ASK, response_format={"type": "json_object"}, seed=4, max_tokens=30
+    )
+    assert (done.choices[0].message.content or "").startswith("{")
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "add"}}])
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_forced_call_names_a_tool_and_has_its_arguments(client: openai.OpenAI, choice: Any, is_stream: bool) -> None:
+    settings: dict[str, Any] = {
+        "model": "tools", "messages": ASK, "tools": TOOLS, "tool_choice": choice, "seed": 5,
+        "parallel_tool_calls": False,
+    }  # fmt: skip
+    if is_stream:
+        with client.chat.completions.stream(**settings) as stream:
+            message = stream.get_final_completion().choices[0]
+    else:
+        message = client.chat.completions.create(**settings).choices[0]
+    assert message.finish_reason == "tool_calls"
+    assert not message.message.content
+    (call,) = message.message.tool_calls or []
+    assert call.type == "function"
+    assert call.id.startswith("call_")
+    named = {"add": ADD, "log": LOG}[call.function.name]["function"]
+    jsonschema.validate(json.loads(call.function.arguments), named.get("parameters", {}))
+    assert choice == "required" or call.function.name == "add"
+
+
+def test_several_calls_may_be_forced_in_parallel(client: openai.OpenAI) -> None:
+    done = client.chat.completions.create(
+        model="tools", messages=ASK, tools=TOOLS, tool_choice="required", n=8, seed=1, temperature=2
+    )
+    counts = {len(choice.message.tool_calls or []) for choice in done.choices if choice.finish_reason == "tool_calls"}
+    assert counts <= set(range(1, 9))
+    assert max(counts) > 1
+
+
+def test_a_conversation_with_a_result_goes_on(client: openai.OpenAI) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+    turns: Any = [*ASK, {"role": "assistant", "content": None, "tool_calls": [call]},
+                  {"role": "tool", "tool_call_id": "c1", "content": "1"}]  # fmt: skip
+    done = client.chat.completions.create(model="tools", messages=turns, tools=TOOLS, tool_choice="none", max_tokens=5)
+    assert done.choices[0].message.tool_calls is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "sub"}}}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": "required", "response_format": {"type": "json_object"}}, "tool_choice"),
+        (
+            {
+                "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "not": {}}}}],
+                "tool_choice": "required",
+            },
+            "tools",
+        ),
+    ],
+)  # fmt: skip
+def test_a_choice_that_cannot_be_forced_is_refused(client: openai.OpenAI, fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model="tools", messages=ASK, **fields)
+    assert (caught.value.param, caught.value.code) == (param, "invalid_value")
+
+
+def test_a_schema_that_refers_to_another_place_is_not_fetched(tool_model: ServedModel) -> None:
+    with pytest.raises(ApiError):
+        tool_model.grammars.compile_schema({"$ref": "http://127.0.0.1:9/schema.json"})
+
+
+def test_a_grammar_that_is_at_its_end_leaves_only_the_end_of_the_turn(tool_model: ServedModel) -> None:
+    constraint = tool_model.grammars.compile_schema({"const": 7})()
+    (seven,) = tool_model.model.tokenizer("7").input_ids
+    assert torch.nonzero(constraint.allowed()).flatten().tolist() == [seven]
+    branch = constraint.copy()
+    constraint.accept(seven)
+    assert torch.nonzero(constraint.allowed()).flatten().tolist() == sorted(tool_model.model.stop_token_ids)
+    assert torch.nonzero(branch.allowed()).flatten().tolist() == [seven], "a copy goes its own way"
+    branch.accept(5)
+    assert torch.nonzero(branch.allowed()).flatten().tolist() == sorted(tool_model.model.stop_token_ids)

@@ -29,7 +29,7 @@ MACHINE = MachineFacts(
     precision="bfloat16",
 )
 DATA = DataFacts(answer_tokens=16, longest_prompt=40)
-LARGE = replace(MODEL, shape=replace(SHAPE, parameters=1_000_000_000))
+LARGE = replace(MODEL, shape=replace(SHAPE, parameters=1_000_000_000, trainable=1_000_000_000))
 
 
 def resolved(**sections: Any) -> ResolvedConfig:

@@ -31,11 +31,17 @@ def test_a_model_is_loaded_in_float32_without_dropout(tmp_path: Path) -> None:
     assert model.context_length == 256
 
 
-def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
+def test_a_model_without_a_chat_template_is_refused_with_the_file_to_write(tmp_path: Path) -> None:
     folder = save_tiny_model(tmp_path)
-    (folder / "chat_template.jinja").unlink()
-    with pytest.raises(ModelError, match="chat template"):
+    file = folder / "chat_template.jinja"
+    template = file.read_text()
+    file.unlink()
+    with pytest.raises(ModelError) as caught:
         load(folder)
+    assert str(caught.value).startswith("mine has no chat template")
+    assert str(caught.value).endswith(f"write a template to {file}.")
+    file.write_text(template)
+    load(folder)
 
 
 def test_a_folder_without_a_tokenizer_is_told_the_file_that_it_lacks(tmp_path: Path) -> None:

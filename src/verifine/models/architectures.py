@@ -42,7 +42,10 @@ SUPPORTED = (
         model_type="mistral", name="Mistral", models="Mistral 7B", traits="a sliding window in every layer, or none"
     ),
     SupportedArchitecture(
-        model_type="qwen2", name="Qwen2", models="Qwen2, Qwen2.5", traits="biases on queries, keys and values"
+        model_type="qwen2",
+        name="Qwen2",
+        models="Qwen2, Qwen2.5",
+        traits="biases on queries, keys and values; sliding and full layers, or full ones alone",
     ),
     SupportedArchitecture(model_type="qwen3", name="Qwen3", models="Qwen3", traits="norms on queries and keys"),
     SupportedArchitecture(
@@ -112,24 +115,14 @@ def read_config(folder: Path, name: str) -> PretrainedConfig:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{name} cannot be loaded: {' '.join(str(error).split())}") from error
-    check_architecture(config, name)
-    return config
-
-
-def check_architecture(config: PretrainedConfig, name: str) -> None:
-    """Refuses a model that Verifine cannot train, as far as its config tells.
-
-    Raises:
-        ModelError: in one sentence, why, and what is supported.
-    """
-    settings = config.to_dict()
     if quantization := settings.get("quantization_config"):
         raise ModelError(
             f"the weights of {name} are quantised ({quantization.get('quant_method', 'quantization_config')}), and "
             "what training changes is smaller than their steps. Take the model that they were made from."
         )
-    if reason := _refusal(config, settings):
+    if reason := _refusal(config):
         raise ModelError(f"{name} ({config.model_type}) {reason}; {_SUPPORTED_WORDS}")
+    return config
 
 
 def has_experts(config: PretrainedConfig) -> bool:
@@ -158,8 +151,9 @@ def windowed_layers(config: PretrainedConfig) -> int | None:
     return types.count("sliding_attention") if types else None
 
 
-def _refusal(config: PretrainedConfig, settings: Mapping[str, Any]) -> str | None:
-    """What is wrong with a model; None: nothing that its config tells."""
+def _refusal(config: PretrainedConfig) -> str | None:
+    """Why a model cannot be trained; None: as far as its config tells, it can."""
+    settings = config.to_dict()
     model_class = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
     others = sorted(set(settings.get("layer_types") or ()) - set(_LAYER_TYPES))
     if config.is_encoder_decoder:

@@ -23,6 +23,7 @@ from transformers import (
 Architecture = Literal[
     "llama",
     "qwen2",
+    "qwen2-windowed",
     "qwen3",
     "gemma3",
     "gemma3-capped",
@@ -83,9 +84,9 @@ class _Tiny:
 _HEADS = {"head_dim": 16}
 _GEMMA3 = {**_HEADS, "query_pre_attn_scalar": 16, **_ALTERNATING}
 _GRANITE = {
-    "embedding_multiplier": 12.0,
-    "residual_multiplier": 0.22,
-    "attention_multiplier": 0.0625,
+    "embedding_multiplier": 3.0,
+    "residual_multiplier": 0.5,
+    "attention_multiplier": 0.1,
     "logits_scaling": 0.5,
 }
 _EXPERTS = {**_HEADS, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "norm_topk_prob": True}
@@ -93,6 +94,7 @@ _EXPERTS = {**_HEADS, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermedi
 _TINY: dict[Architecture, _Tiny] = {
     "llama": _Tiny(kind=LlamaConfig, tied=True, settings=_HEADS),
     "qwen2": _Tiny(kind=Qwen2Config, tied=True),
+    "qwen2-windowed": _Tiny(kind=Qwen2Config, tied=False, settings={"use_sliding_window": True, **_ALTERNATING}),
     "qwen3": _Tiny(kind=Qwen3Config, tied=False, settings=_HEADS),
     "gemma3": _Tiny(kind=Gemma3TextConfig, tied=True, settings=_GEMMA3),
     "gemma3-capped": _Tiny(kind=Gemma3TextConfig, tied=True, settings={**_GEMMA3, "final_logit_softcapping": 5.0}),
@@ -103,7 +105,7 @@ _TINY: dict[Architecture, _Tiny] = {
     "phi4-mini": _Tiny(kind=Phi3Config, tied=True, settings=_PHI4_MINI),
     "olmo2": _Tiny(kind=Olmo2Config, tied=False),
     "olmo3": _Tiny(kind=Olmo3Config, tied=False, settings=_ALTERNATING),
-    "granite": _Tiny(kind=GraniteConfig, tied=True, settings=_GRANITE),
+    "granite": _Tiny(kind=GraniteConfig, tied=False, settings=_GRANITE),
     "qwen3-moe": _Tiny(kind=Qwen3MoeConfig, tied=False, settings=_EXPERTS),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -70,16 +71,11 @@ def pull_command(
     from verifine.launch.models.listing import find_summary
     from verifine.models.provision.cache import ModelCache, cache_folder
     from verifine.models.provision.stored import fetch_model_files
-    from verifine.runs.events import FetchProgress
+    from verifine.runs.events import tell_progress
 
     cache = ModelCache(folder=cache_folder())
     with make_display(sys.stdout, as_json=as_json) as display:
-        stored = fetch_model_files(
-            model,
-            cache,
-            lambda text, done, total: display(FetchProgress(text=text, done_bytes=done, total_bytes=total)),
-            revision=revision,
-        )
+        stored = fetch_model_files(model, cache, partial(tell_progress, display), revision=revision)
         summary = find_summary(stored.hub_id, cache)
         display.note(describe_pulled(summary, stored.folder))
         display.done({"type": "model", "folder": str(stored.folder), **summary.row()})

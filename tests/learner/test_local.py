@@ -177,3 +177,14 @@ def test_an_entropy_bonus_keeps_the_policy_undecided(tmp_path: Path) -> None:
             report = learner.update(training_batch, loss)
         entropies.append(report.metrics["entropy"])
     assert entropies[1] > entropies[0] + 0.1
+
+
+def test_entropy_is_that_of_plausible_tokens_where_only_they_count(tmp_path: Path) -> None:
+    entropies = []
+    for min_p in (0.0, 0.5):
+        model = load_tiny_model(tmp_path)
+        learner = LocalLearner(model, SETTINGS, 1.0, entropy_min_p=min_p)
+        training_batch = make_training_batch(learner, sample_groups(model))
+        entropies.append(learner.update(training_batch, default_algorithm("grpo").loss).metrics["entropy"])
+    everything, plausible = entropies
+    assert 0 < plausible < everything

@@ -106,6 +106,13 @@ class AlgorithmConfig(Schema):
         description="In place of a fixed entropy_bonus, one that holds the entropy at a target; `entropy_control: {}` "
         "takes the defaults, null has none.",
     )
+    entropy_min_p: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="The bonus counts only tokens with at least this share of the likeliest token's probability, so "
+        "that it keeps plausible answers open and not thousands of tokens that make no sense; 0 counts every token.",
+    )
     epochs: int = Field(default=1, ge=1, description="How often a step goes over its batch.")
     mini_batches: int = Field(
         default=1, ge=1, description="Into how many parts (of whole groups) each time, with one update for each."
@@ -164,6 +171,8 @@ class AlgorithmConfig(Schema):
     def _one_entropy_bonus(self) -> Self:
         if self.entropy_bonus and self.entropy_control is not None:
             raise ValueError("give either `entropy_bonus` (fixed) or `entropy_control` (as large as needed), not both")
+        if self.entropy_min_p and not self.entropy_bonus and self.entropy_control is None:
+            raise ValueError("`entropy_min_p` belongs to an entropy bonus; set `entropy_bonus`, or remove it")
         return self
 
     def decided(self) -> AlgorithmConfig:

@@ -289,6 +289,7 @@ def _build_learner(
         reference=_build_reference(algorithm, models),
         critic=_build_critic(config.algorithm.critic, settings, models),
         estimates_old=config.algorithm.updates_per_step > 1 or algorithm.penalises_in_reward,
+        entropy_min_p=config.algorithm.entropy_min_p,
         recompute=config.memory.recompute,
         oom_counter=oom_counter,
     )

@@ -46,6 +46,7 @@ class LocalLearner:
         reference: Reference | None = None,
         critic: Critic | None = None,
         estimates_old: bool = False,
+        entropy_min_p: float = 0.0,
         recompute: bool = False,
         oom_counter: OomCounter | None = None,
     ) -> None:
@@ -55,6 +56,7 @@ class LocalLearner:
         self._reference = reference
         self._critic = critic
         self._estimates_old = estimates_old
+        self._entropy_min_p = entropy_min_p
         self._oom_counter = OomCounter() if oom_counter is None else oom_counter
         self._retry = OomRetry(
             MicroBatchLimit(tokens=settings.micro_batch_tokens, recompute=recompute), self._oom_counter
@@ -207,7 +209,7 @@ class LocalLearner:
         self, hidden: Float[Tensor, "u H"], micro: MicroBatch
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
         hidden = hidden.to(self._model.compute_dtype)
-        return predicted_logprobs(self._model.head, hidden, micro.tree, self._temperature)
+        return predicted_logprobs(self._model.head, hidden, micro.tree, self._temperature, self._entropy_min_p)
 
 
 def movable_groups(training_batch: TrainingBatch, loss: Loss) -> Bool[Tensor, " P"]:

@@ -96,7 +96,7 @@ _CATALOGUE = (
     Metric(
         name="entropy",
         meaning="How undecided the model is about a token it learns from, on average; where most tokens are a fixed "
-        "form, near 0 even if it is undecided about the others.",
+        "form, near 0 even if it is undecided about the others. With algorithm.entropy_min_p: among plausible tokens.",
         unit="nats",
     ),
     Metric(

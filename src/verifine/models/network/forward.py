@@ -29,8 +29,15 @@ def tree_hidden_states(trunk: Trunk, tree: Tree, *, recompute: bool = False) -> 
 
 
 def predicted_logprobs(
-    head: VocabularyHead, hidden: Float[Tensor, "U H"], tree: Tree, temperature: float
+    head: VocabularyHead,
+    hidden: Float[Tensor, "U H"],
+    tree: Tree,
+    temperature: float,
+    entropy_min_p: float = 0.0,
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
-    """The log-probability and entropy of every completion token, from the hidden states of the predictions."""
-    logprobs, entropy = token_logprobs(hidden, head, tree.targets, temperature)
+    """The log-probability and entropy of every completion token, from the hidden states of the predictions.
+
+    `entropy_min_p`: see `token_logprobs`.
+    """
+    logprobs, entropy = token_logprobs(hidden, head, tree.targets, temperature, entropy_min_p)
     return tree.spread(logprobs), tree.spread(entropy)

@@ -26,14 +26,18 @@ def token_logprobs(
     head: VocabularyHead,
     targets: Int[Tensor, " N"],
     temperature: float,
+    entropy_min_p: float = 0.0,
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """The log-probability of each target token, and the entropy of its distribution.
 
     The distribution is `softmax(logits / temperature)` over the ids with a token, in float32 or better. Matrix products
     are computed in the type of `hidden`. Logits are computed in parts, and again in the backward pass.
+
+    With `entropy_min_p` the entropy is that of the plausible tokens, those with at least this share of the likeliest
+    one's probability, as if there were no others; which tokens they are has no gradient.
     """
     logprobs, entropy = _TokenLogprobs.apply(  # type: ignore[no-untyped-call]
-        hidden, head.weight, targets, temperature, head
+        hidden, head.weight, targets, temperature, head, entropy_min_p
     )
     return logprobs, entropy
 
@@ -41,11 +45,17 @@ def token_logprobs(
 class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, parameter: Tensor, targets: Tensor, temperature: float, head: VocabularyHead
+        ctx: Any,
+        hidden: Tensor,
+        parameter: Tensor,
+        targets: Tensor,
+        temperature: float,
+        head: VocabularyHead,
+        entropy_min_p: float,
     ) -> tuple[Tensor, Tensor]:
         weight = parameter.to(hidden.dtype)
         logprobs = torch.empty(len(targets), dtype=_exact(hidden.dtype), device=hidden.device)
-        entropy, log_totals = torch.empty_like(logprobs), torch.empty_like(logprobs)
+        entropy, log_totals, middles = (torch.empty_like(logprobs) for _ in range(3))
         for part in _parts(hidden, weight):
             products = hidden[part] @ weight.T
             for block in _blocks(products):
@@ -53,10 +63,16 @@ class _TokenLogprobs(torch.autograd.Function):
                 logits = _logits(products[block], head, temperature)
                 probabilities = torch.softmax(logits, dim=-1)
                 # The log-total from the likeliest token's logit and probability: `logsumexp` takes ten times as long.
-                log_totals[rows] = logits.amax(dim=-1) - probabilities.amax(dim=-1).log()
+                highest = probabilities.amax(dim=-1)
+                log_totals[rows] = logits.amax(dim=-1) - highest.log()
                 logprobs[rows] = logits.gather(1, targets[rows, None]).squeeze(1) - log_totals[rows]
-                entropy[rows] = log_totals[rows] - torch.linalg.vecdot(probabilities, logits)
-        ctx.save_for_backward(hidden, targets, log_totals, entropy)
+                log_counted = log_totals[rows]
+                if entropy_min_p:
+                    log_counted = log_counted + _keep_plausible(probabilities, highest, entropy_min_p).log()
+                middles[rows] = torch.linalg.vecdot(probabilities, logits)
+                entropy[rows] = log_counted - middles[rows]
+        ctx.save_for_backward(hidden, targets, middles)
+        ctx.entropy_min_p = entropy_min_p
         ctx.head = head  # with the parameter itself, because the backward pass adds to its gradient
         ctx.temperature = temperature
         ctx.set_materialize_grads(False)
@@ -65,9 +81,9 @@ class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def backward(
         ctx: Any, grad_logprobs: Tensor | None, grad_entropy: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, None, None, None]:
+    ) -> tuple[Tensor, Tensor | None, None, None, None, None]:
         """An incoming gradient is None if that output was not used; a returned one is None if it is not needed."""
-        hidden, targets, log_totals, entropy = ctx.saved_tensors
+        hidden, targets, middles = ctx.saved_tensors
         head, parameter = ctx.head, ctx.head.weight
         weight = parameter.to(hidden.dtype)
         grad_hidden = torch.empty_like(hidden)
@@ -86,14 +102,14 @@ class _TokenLogprobs(torch.autograd.Function):
                 )
                 logits = _logits(products[block], head, ctx.temperature)
                 stretch = None if head.transform.is_identity else head.transform.slope(logits * ctx.temperature)
-                middle = (log_totals[rows] - entropy[rows])[:, None]
-                gradient = _grad_logits(logits, middle, targets[rows, None], slope, bend)
+                middle, target = middles[rows, None], targets[rows, None]
+                gradient = _grad_logits(logits, middle, target, slope, bend, ctx.entropy_min_p)
                 products[block] = gradient if stretch is None else gradient.mul_(stretch)
             grad_hidden[part] = products @ weight
             if grad_head is not None:
                 add_product_to(grad_head, products.T, hidden[part])
         returned = None if grad_head is None or gathered is not None else grad_head.to(parameter.dtype)
-        return grad_hidden, returned, None, None, None
+        return grad_hidden, returned, None, None, None, None
 
 
 def _logits(products: Float[Tensor, "R V"], head: VocabularyHead, temperature: float) -> Float[Tensor, "R V"]:
@@ -108,18 +124,34 @@ def _grad_logits(
     targets: Int[Tensor, "R 1"],
     slope: Float[Tensor, "R 1"] | None,
     bend: Float[Tensor, "R 1"] | None,
+    entropy_min_p: float,
 ) -> Float[Tensor, "R V"]:
-    """The gradient of slope * logprob + bend * entropy: slope (one_hot - p) - bend p (log p + entropy).
+    """The gradient of slope * logprob + bend * entropy: slope (one_hot - p) - bend q (log q + entropy).
 
-    `middle` is the mean of the logits under p, so that logit - middle is log p + entropy. `logits` are overwritten.
+    q is p, or p of the plausible tokens alone. `middle` is the mean of the logits under q, so that logit - middle is
+    log q + entropy. `logits` are overwritten.
     """
     probabilities = torch.softmax(logits, dim=-1)
     slope = torch.zeros_like(middle) if slope is None else slope
     if bend is None:
         grad_logits = probabilities.mul_(-slope)
-    else:
+    elif not entropy_min_p:
         grad_logits = logits.sub_(middle).mul_(-bend).sub_(slope).mul_(probabilities)
+    else:
+        moved = probabilities * slope
+        _keep_plausible(probabilities, probabilities.amax(dim=-1), entropy_min_p)
+        grad_logits = logits.sub_(middle).mul_(-bend).mul_(probabilities).sub_(moved)
     return grad_logits.scatter_add_(1, targets, slope)
+
+
+def _keep_plausible(
+    probabilities: Float[Tensor, "R V"], highest: Float[Tensor, " R"], min_p: float
+) -> Float[Tensor, " R"]:
+    """Leaves only probabilities of at least `min_p` times the highest, so that they add up to 1; returns their sum."""
+    probabilities.masked_fill_(probabilities < min_p * highest[:, None], 0)
+    kept = probabilities.sum(dim=-1)
+    probabilities.div_(kept[:, None])
+    return kept
 
 
 def _exact(dtype: torch.dtype) -> torch.dtype:

@@ -1,0 +1,101 @@
+"""The tables as they are now; `migrations/versions` leads here from an empty database.
+
+`seq` orders what an owner has, or the events of a job. It is drawn from a counter in the row of the owner or job,
+which a transaction holds until it commits: a row that becomes visible later has a higher number, so a reader that has
+seen one number has seen all below it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_ID = String(64)
+
+OWNERS = Table(
+    "owners",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("served_at", Double, nullable=False),  # when a job of this owner was last started
+)
+
+FILES = Table(
+    "files",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("owner_id", _ID, ForeignKey("owners.id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("filename", Text, nullable=False),  # for people: it is never a path
+    Column("purpose", String(32), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("expires_at", BigInteger),
+    Column("deleted_at", BigInteger),  # the row stays, so that a cursor at it still has a place
+    UniqueConstraint("owner_id", "seq"),
+    Index(None, "owner_id", "sha256"),
+)
+
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("owner_id", _ID, ForeignKey("owners.id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("request", JSON, nullable=False),  # as OpenAI's wire has it, with what was "auto" decided
+    Column("config", Text, nullable=False),  # the RunConfig, as YAML
+    Column("finished_at", BigInteger),
+    Column("failure", JSON),
+    Column("last_event", BigInteger, nullable=False),  # the counter of job_events.seq
+    Column("holder", String(255)),  # the supervisor that has claimed it
+    Column("lease_until", Double),
+    Column("fence", BigInteger, nullable=False),  # how often it was claimed
+    UniqueConstraint("owner_id", "seq"),
+    Index(None, "owner_id", "state", "seq"),
+)
+
+JOB_METADATA = Table(
+    "job_metadata",
+    METADATA,
+    Column("job_id", _ID, ForeignKey("jobs.id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", String(512), nullable=False),
+)
+
+JOB_EVENTS = Table(
+    "job_events",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("job_id", _ID, ForeignKey("jobs.id"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("level", String(8), nullable=False),
+    Column("type", String(16), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("data", JSON),
+    UniqueConstraint("job_id", "seq"),
+)

@@ -1,0 +1,88 @@
+"""A job as the database has it, and what happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import RowMapping
+
+from verifine.service.jobs.states import JobState
+from verifine.types import Json
+
+EventLevel = Literal["info", "warn", "error"]
+EventType = Literal["message", "metrics"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFailure:
+    """Why a job failed, as OpenAI's `error` has it."""
+
+    code: str
+    message: str
+    param: str | None = None
+    """The field of the request that is to blame; None: none is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job."""
+
+    id: str
+    owner_id: str
+    seq: int
+    created_at: int
+    state: JobState
+    request: Mapping[str, Json]
+    """As it was asked for on OpenAI's wire, with what was "auto" decided."""
+    config: str
+    """The RunConfig, as YAML."""
+    finished_at: int | None
+    failure: JobFailure | None
+    fence: int
+    """How often it was claimed: a write with an older number is refused."""
+
+    @classmethod
+    def of(cls, row: RowMapping) -> Job:
+        failure = row["failure"]
+        return cls(
+            id=row["id"],
+            owner_id=row["owner_id"],
+            seq=row["seq"],
+            created_at=row["created_at"],
+            state=JobState(row["state"]),
+            request=row["request"],
+            config=row["config"],
+            finished_at=row["finished_at"],
+            failure=None if failure is None else JobFailure(**failure),
+            fence=row["fence"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobNews:
+    """Something that is to be told about a job."""
+
+    message: str
+    level: EventLevel = "info"
+    type: EventType = "message"
+    data: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """What was told about a job, in the order of `seq`, without gaps."""
+
+    id: str
+    job_id: str
+    seq: int
+    created_at: int
+    level: EventLevel
+    type: EventType
+    message: str
+    data: Mapping[str, Json] | None
+
+    @classmethod
+    def of(cls, row: RowMapping) -> JobEvent:
+        return cls(**row)

@@ -73,7 +73,7 @@ def leave_often(model: LanguageModel, count: int) -> list[tuple[int, int]]:
         running_server(replace(served, make_scheduler=make), limits=LIMITS) as server,
         openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client,
     ):
-        for first, last in ((0, 60), (60, 60 + count)):
+        for first, last in ((0, 20), (20, 20 + count)):
             with ThreadPoolExecutor(12) as pool:
                 list(pool.map(lambda seed: ask(client, seed), range(first, last)))
             settle(server, client)
@@ -84,7 +84,7 @@ def leave_often(model: LanguageModel, count: int) -> list[tuple[int, int]]:
 
 
 def test_no_place_and_no_connection_is_kept(model: LanguageModel) -> None:
-    (before, _), (after, _) = leave_often(model, 60)
+    (before, _), (after, _) = leave_often(model, 30)
     assert after <= before + 12
 
 

@@ -5,6 +5,7 @@ VerifineError
 ├── SetupError        exit 3: something this machine should have is missing
 │   ├── ModelError    exit 3: a model cannot be found, fetched or used
 │   ├── DiskError     exit 3: a file cannot be written
+│   ├── HubError      exit 3: the Hugging Face hub does not take what it is given
 │   └── SandboxUnavailableError  exit 3: this machine cannot isolate untrusted code
 ├── DataError         exit 4: a data file is not what it should be
 ├── GraderError       exit 4: a grader cannot be used
@@ -43,6 +44,10 @@ class SetupError(VerifineError):
 
 class ModelError(SetupError):
     """A model that cannot be found, fetched or used."""
+
+
+class HubError(SetupError):
+    """The Hugging Face hub does not take what it is given, or cannot be asked."""
 
 
 class DiskError(SetupError):

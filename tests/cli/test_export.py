@@ -59,3 +59,18 @@ def test_what_cannot_be_is_one_message(
     assert found == code
     assert told in errors
     assert not (tmp_path / "out").exists()
+
+
+def test_the_hub_needs_a_repository_and_a_token(run: RunDirectory, verifine: Command) -> None:
+    code, _, errors = verifine("export", run.path, "--to", "hub")
+    assert code == 2
+    assert "--repo OWNER/NAME" in errors
+    code, _, errors = verifine("export", run.path, "--to", "hub", "--repo", "mira/sums")
+    assert code == 3
+    assert "HF_HUB_OFFLINE is set" in errors, "as it is in all tests"
+
+
+def test_options_of_the_hub_belong_to_the_hub(run: RunDirectory, verifine: Command) -> None:
+    code, _, errors = verifine("export", run.path, "--to", "merged", "--public")
+    assert code == 2
+    assert "belong to --to hub" in errors

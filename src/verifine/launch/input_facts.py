@@ -22,7 +22,7 @@ def find_input_facts(inputs: RunInputs, files: ProvisionedModel) -> InputFacts:
     return InputFacts(
         hub_id=find_hub_id(inputs.config.model.name),
         revision=None if origin is None else origin.revision,
-        licence=find_licence(files.folder) or (None if origin is None else origin.licence),
+        licence=_find_licence(inputs.config.model.name, files.folder),
         train_examples=len(inputs.train),
         held_out_examples=len(inputs.held_out),
     )
@@ -34,6 +34,13 @@ def find_hub_id(name: str) -> str | None:
         return None
     entry = find_entry(name)
     return name if entry is None else entry.hub_id
+
+
+def _find_licence(name: str, folder: Path) -> str | None:
+    """What the model's own card says, the hub said, or the catalogue says."""
+    origin, entry = read_origin(folder), None if Path(name).expanduser().is_dir() else find_entry(name)
+    said = (find_licence(folder), origin and origin.licence, entry and entry.licence)
+    return next((licence for licence in said if licence), None)
 
 
 def find_licence(folder: Path) -> str | None:

@@ -118,6 +118,32 @@ def test_half_as_many_bytes_hold_the_same_model_rounded(full_run: RunDirectory, 
     assert "rounded to bfloat16" in (folder / "README.md").read_text()
 
 
+def test_a_run_becomes_one_file_that_transformers_reads_back(byte_level_run: RunDirectory, tmp_path: Path) -> None:
+    folder = export(whole_run(byte_level_run), ExportOptions(form="gguf", out=tmp_path / "out"))
+    assert names(folder) == ["README.md", "base-f16.gguf", "curves.png"]
+    source = {"pretrained_model_name_or_path": folder, "gguf_file": "base-f16.gguf"}
+    found, whole = (
+        AutoModelForCausalLM.from_pretrained(**source),
+        AutoModelForCausalLM.from_pretrained(byte_level_run.model),
+    )
+    tokenizer = AutoTokenizer.from_pretrained(**source)
+    tokens = tokenizer(QUESTION, return_tensors="pt")
+    with torch.no_grad():
+        torch.testing.assert_close(found(**tokens).logits, whole(**tokens).logits, rtol=0, atol=0.05)
+    assert tokenizer.chat_template == AutoTokenizer.from_pretrained(byte_level_run.model).chat_template
+    card = (folder / "README.md").read_text()
+    assert 'gguf_file="base-f16.gguf"' in card
+    assert "rounded to f16 and were not evaluated again" in card
+
+
+def test_a_disk_that_is_full_leaves_no_half_gguf_file(byte_level_run: RunDirectory, tmp_path: Path) -> None:
+    options = ExportOptions(form="gguf", numbers="q8_0", out=tmp_path / "out")
+    disk = FaultyDisk(tmp_path, Fault(point="write .out.tmp/base-q8_0.gguf 1", moment="within", error=FULL))
+    with pytest.raises(DiskError, match="free some space"):
+        export(whole_run(byte_level_run), options, disk=disk)
+    assert names(tmp_path) == []
+
+
 @pytest.mark.parametrize("kind", ["full_run", "lora_run"])
 def test_the_last_checkpoint_is_the_model(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     run: RunDirectory = request.getfixturevalue(kind)

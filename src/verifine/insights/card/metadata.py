@@ -8,6 +8,7 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 
 from verifine.config.dataset import HubDataset
+from verifine.insights.card.licences import LICENCES
 from verifine.insights.card.subject import CardSubject, ModelForm
 from verifine.runs.record import RunRecord
 
@@ -18,15 +19,19 @@ _TASK = "text-generation"
 
 
 def front_matter(record: RunRecord, subject: CardSubject, title: str) -> str:
-    """The lines between `---`. What is not known is left out."""
+    """The lines between `---`. What is not known is left out.
+
+    The hub refuses a card with a licence that it does not know, unless it is called `other`, with a name.
+    """
     inputs = record.run_file.inputs
-    base = None if inputs is None else inputs.hub_id
+    base, licence = (None, None) if inputs is None else (inputs.hub_id, inputs.licence)
     results = [*_results(record)]
     data = ModelCardData(
         base_model=base,
         base_model_relation=None if base is None else _RELATIONS[subject.form],
         library_name=_LIBRARIES[subject.form],
-        license=None if inputs is None else inputs.licence,
+        license=licence if licence is None or licence in LICENCES else "other",
+        license_name=licence if licence is not None and licence not in LICENCES else None,
         pipeline_tag=_TASK,
         tags=[*_tags(record)],
         datasets=[*dict.fromkeys(_datasets(record))] or None,

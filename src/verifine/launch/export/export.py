@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verifine.insights.card.card import write_card
+from verifine.insights.card.facts import base_name
 from verifine.insights.card.subject import CardSubject, ModelForm, record_at
 from verifine.launch.export.new_folder import new_folder
 from verifine.launch.export.source import find_source
@@ -58,6 +59,7 @@ def export(
         subject = CardSubject(
             form=options.form,
             numbers=numbers,
+            file=f"{base_name(record)}-{numbers}.gguf" if options.form == "gguf" else None,
             step=target.step,
             repository=options.repository,
             shows_samples=options.shows_samples,

@@ -10,6 +10,8 @@ from verifine.insights.card.subject import CARD, CURVES, CardSubject, ModelForm
 from verifine.machine.disk import Disk, free_bytes
 from verifine.models.forms.adapter import write_adapter
 from verifine.models.forms.files import ADAPTER_FOLDER, WEIGHTS_SUFFIX
+from verifine.models.forms.gguf.tensors import GGUF_TYPES
+from verifine.models.forms.gguf.write import GgufLabel, write_gguf
 from verifine.models.forms.merged import MERGED_TYPES, write_merged
 from verifine.preflight.memory import describe_bytes
 from verifine.runs.record import RunRecord
@@ -20,6 +22,7 @@ _CARD_FILES = (CARD, CURVES)
 _BYTES: Mapping[ModelForm, Mapping[str, float]] = {
     "merged": {name: 4 if name == "float32" else 2 for name in MERGED_TYPES},
     "adapter": {"float32": 4},
+    "gguf": {"f16": 2, "q8_0": 34 / 32},
 }
 """The types of weights that a form has, the usual one first, with the bytes that a weight takes."""
 
@@ -66,12 +69,17 @@ def write_form(source: Path, folder: Path, record: RunRecord, subject: CardSubje
         DiskError: it cannot be written.
         ModelError: the model does not have that form.
     """
+    inputs = record.run_file.inputs or InputFacts()
     match subject.form:
         case "merged":
             numbers = next(each for each in MERGED_TYPES if each == subject.numbers)
             write_merged(source, folder, numbers, disk, without=_CARD_FILES)
+        case "gguf":
+            assert subject.file is not None
+            kind = next(each for each in GGUF_TYPES if each == subject.numbers)
+            label = GgufLabel(name=subject.file.removesuffix(".gguf"), licence=inputs.licence, base=inputs.hub_id)
+            write_gguf(source, folder / subject.file, kind, label, disk)
         case "adapter":
-            inputs = record.run_file.inputs or InputFacts()
             write_adapter(
                 source,
                 folder,

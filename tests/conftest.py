@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -48,6 +49,15 @@ def disk_folder() -> Iterator[Path]:
     """A folder where the system has its temporary files, while `tmp_path` may be in memory (see `in_memory.sh`)."""
     with TemporaryDirectory(prefix="verifine-") as folder:
         yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def qwen3_template() -> str:
+    """The chat template of Qwen 3, as its authors publish it and as TRL has it among its files (Apache-2.0)."""
+    spec = find_spec("trl")
+    assert spec is not None
+    assert spec.origin is not None
+    return (Path(spec.origin).parent / "chat_templates" / "qwen3.jinja").read_text(encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)

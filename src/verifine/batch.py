@@ -1,7 +1,7 @@
 """Graded groups as tensors: the action tokens of all valid rollouts end to end on one flat axis.
 
-Axes: P prompts, G rollouts a prompt, N action tokens. Prompts, padding and invalid rollouts are never on N, so there is
-no mask to forget, and neither packing nor order can change a result.
+Axes: P prompts, G rollouts a prompt, N action tokens. Prompts, forced tokens, padding and invalid rollouts are never on
+N, so there is no mask to forget, and neither packing nor order can change a result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from verifine.types import Grade, Group
+from verifine.types import Grade, Group, Rollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class RolloutBatch:
 
     @property
     def tokens(self) -> int:
-        """Action tokens that were sampled."""
+        """Tokens of all answers."""
         return int(self.lengths().sum())
 
     def lengths(self) -> Int[Tensor, "P G"]:
@@ -103,12 +103,18 @@ def group_means(rewards: Float[Tensor, "P G"], valid: Bool[Tensor, "P G"]) -> Fl
 
 
 def sampled_entropy(groups: Sequence[Group]) -> float | None:
-    """An estimate of the policy's entropy, in nats a token: the mean of -log p over all tokens that were sampled.
+    """An estimate of the policy's entropy, in nats a token: the mean of -log p over all action tokens.
 
     Unbiased for tokens as they are visited, and known without an update. None: no token was sampled.
     """
-    logprobs = [logprob for group in groups for rollout in group.rollouts for logprob in rollout.behaviour_logprobs]
+    logprobs = [logprob for group in groups for rollout in group.rollouts for logprob in action_logprobs(rollout)]
     return -sum(logprobs) / len(logprobs) if logprobs else None
+
+
+def action_logprobs(rollout: Rollout) -> Sequence[float]:
+    """The behaviour log-probabilities of the tokens that the policy chose."""
+    logprobs = rollout.behaviour_logprobs
+    return [logprobs[place] for place in rollout.actions] if rollout.forced else logprobs
 
 
 def _of_grades(groups: Sequence[Group], read: Callable[[Grade], float], dtype: torch.dtype) -> Shaped[Tensor, "P G"]:
@@ -213,11 +219,12 @@ def collate(rollouts: RolloutBatch, max_tokens: int) -> Batch:
     on_axis = [
         (place * valid.shape[1] + sample, groups[place].rollouts[sample]) for place, sample in valid.nonzero().tolist()
     ]
-    lengths = torch.tensor([len(rollout.token_ids) for _, rollout in on_axis], dtype=torch.long)
-    behaviour = [logprob for _, rollout in on_axis for logprob in rollout.behaviour_logprobs]
+    lengths = torch.tensor([len(rollout.actions) for _, rollout in on_axis], dtype=torch.long)
+    tokens = [rollout.token_ids[place] for _, rollout in on_axis for place in rollout.actions]
+    behaviour = [logprob for _, rollout in on_axis for logprob in action_logprobs(rollout)]
     return Batch(
         groups=groups,
-        tokens=torch.tensor([token for _, rollout in on_axis for token in rollout.token_ids], dtype=torch.long),
+        tokens=torch.tensor(tokens, dtype=torch.long),
         row=torch.repeat_interleave(torch.tensor([row for row, _ in on_axis], dtype=torch.long), lengths),
         behaviour_logprobs=torch.tensor(behaviour, dtype=rewards.dtype),
         rewards=rewards,

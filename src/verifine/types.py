@@ -80,6 +80,16 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ThinkingBudget:
+    """How long a model may think before it has to answer."""
+
+    tokens: int
+    """The most tokens of thought that are sampled of an answer."""
+    end: str
+    """The text that ends the thought then; it closes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How to sample. Together with a prompt's id, `seed` and `step` determine every random number."""
 
@@ -91,6 +101,8 @@ class Sampling:
     """A rollout ends with the token that completes one of these; its text ends with the first that is complete."""
     seed: int = 0
     step: int = 0
+    thinking: ThinkingBudget | None = None
+    """None: a thought may fill the whole answer."""
     is_exact: bool = False
     """Whether to sample from the policy itself even if the engine otherwise samples from an approximation of it."""
 
@@ -119,18 +131,27 @@ class Rollout:
 
     prompt: Prompt
     token_ids: tuple[int, ...]
-    """The action tokens, including the end-of-turn token if the model wrote it."""
+    """Its tokens, including the end-of-turn token if the model wrote it."""
     behaviour_logprobs: tuple[float, ...]
-    """The log-probability of each action token under the distribution it was drawn from (temperature included)."""
+    """The log-probability of each token under the distribution it was drawn from (temperature included). That of a
+    forced token is 0: nothing else could be drawn."""
     text: str
     """The answer as the grader sees it: without special tokens, and without the rest of a token behind a stop text."""
     finish_reason: FinishReason
     versions: tuple[VersionSpan, ...] = ()
     """The weights that its tokens were sampled from, in order. Empty: no engine sampled it."""
+    forced: tuple[int, ...] = ()
+    """The places of tokens that a thinking budget wrote, in order. The policy did not choose them."""
 
     @property
     def truncated(self) -> bool:
         return self.finish_reason is FinishReason.LENGTH
+
+    @property
+    def actions(self) -> Sequence[int]:
+        """The places of the tokens that the policy chose, in order: its action tokens."""
+        places, forced = range(len(self.token_ids)), frozenset(self.forced)
+        return [place for place in places if place not in forced] if forced else places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

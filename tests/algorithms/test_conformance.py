@@ -21,7 +21,7 @@ from verifine.config import AlgorithmConfig, RewardConfig
 from verifine.config.recipes import RECIPES, Scaling
 from verifine.testing import oracle, oracle_batch, oracle_pools, oracle_rows
 from verifine.testing.conformance import work_out
-from verifine.testing.oracle_batch import NaiveRollout, random_prompts
+from verifine.testing.oracle_batch import NaiveRollout, random_prompts, with_forced
 from verifine.testing.oracle_rows import NAIVE_ROWS, NaiveSettings, NaiveStep, default_settings
 
 PRECISIONS = [(torch.float64, 1e-12), (torch.float32, 5e-6)]
@@ -287,6 +287,18 @@ def test_a_row_as_it_stands_says_what_its_oracle_says(name: str, dtype: torch.dt
         got = work_out(default_algorithm(name), prompts, MAX_TOKENS, dtype)
         want = NAIVE_ROWS[name](prompts, default_settings(name, MAX_TOKENS))
         assert_answers_agree(got, want, tolerance, f"{name}, seed {seed}")
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize("name", NAIVE_ROWS)
+def test_a_row_learns_nothing_of_forced_tokens_as_its_oracle_says(
+    name: str, dtype: torch.dtype, tolerance: float
+) -> None:
+    for seed in SEEDS:
+        prompts, settings = with_forced(Random(seed), random_step(seed)), random_settings(name, Random(seed))
+        got = work_out(configured(name, settings), prompts, MAX_TOKENS, dtype)
+        want = NAIVE_ROWS[name](prompts, settings)
+        assert_answers_agree(got, want, tolerance, f"{name}, seed {seed}, {settings}")
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)

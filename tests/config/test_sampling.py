@@ -38,6 +38,10 @@ def sampling(**values: Any) -> dict[str, Any]:
             "`reward.batch_baseline` must be 0 with sampling.rounds",
         ),
         (sampling(rounds={}) | {"algorithm": "rloo"}, "take grpo, dr_grpo, dapo, gspo or cispo, or remove it"),
+        (sampling(thinking_token_budget=-1), "`sampling.thinking_token_budget` is -1, but must be at least 0"),
+        (sampling(thinking_end="So."), "`thinking_end` needs </think> exactly once"),
+        (sampling(thinking_end="</think></think>"), "`thinking_end` needs </think> exactly once"),
+        (sampling(thinking_token_budget=3, stop=["\n\n"]), "`stop` has '\\n\\n', which `thinking_end` writes"),
         (sampling(skip={}) | {"algorithm": "ppo"}, "`sampling.skip` means nothing to ppo"),
         (
             sampling(skip={}) | {"reward": {"scaling": "batch", "batch_baseline": 0.5}},

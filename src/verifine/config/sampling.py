@@ -90,6 +90,17 @@ class SamplingConfig(Schema):
         "of a model that reads less than 512.",
     )
     temperature: float = Field(default=1.0, gt=0, le=10, description="Divides the logits, in sampling and in training.")
+    thinking_token_budget: int | None = Field(
+        default=None,
+        ge=0,
+        description="The most tokens that a reasoning model may think before it has to answer; its thought is then "
+        "ended with `thinking_end`. Part of max_new_tokens; null: a thought may fill the whole answer.",
+    )
+    thinking_end: str = Field(
+        default="\n</think>\n\n",
+        description="What ends a thought whose budget is spent, with </think> once. A sentence before it may tell the "
+        "model to answer now.",
+    )
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         default=(),
         description="An answer ends where it has written one of these. If that is within a token, its text ends there, "
@@ -123,6 +134,19 @@ class SamplingConfig(Schema):
         if allocation is not None and allocation.most is None:
             allocation = allocation.model_copy(update={"most": 4 * self.group_size})
         return self.model_copy(update={"rounds": rounds, "allocation": allocation})
+
+    @model_validator(mode="after")
+    def _thoughts_end_before_answers(self) -> Self:
+        end = self.thinking_end
+        if end.count("</think>") != 1:
+            raise ValueError(
+                "`thinking_end` needs </think> exactly once: it ends the thought, and the answer comes behind it"
+            )
+        if self.thinking_token_budget is not None and (stopping := [text for text in self.stop if text in end]):
+            raise ValueError(
+                f"`stop` has {stopping[0]!r}, which `thinking_end` writes: every forced end would stop there"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_kind_of_group(self) -> Self:

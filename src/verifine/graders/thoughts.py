@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-_OPENING, _CLOSING = "<think>", "</think>"
+OPENING, CLOSING = "<think>", "</think>"
 
 
 def behind_thoughts(text: str) -> str:
     """The text behind the last `</think>`; nothing, if a `<think>` behind it is never closed."""
-    behind = text.rpartition(_CLOSING)[2]
-    return "" if _OPENING in behind else behind
+    behind = text.rpartition(CLOSING)[2]
+    return "" if OPENING in behind else behind
+
+
+def is_open(text: str) -> bool:
+    """Whether a thought is open at the end of the text."""
+    return OPENING in text.rpartition(CLOSING)[2]

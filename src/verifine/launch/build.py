@@ -32,6 +32,7 @@ from verifine.models.network.quantized import QuantizedCopy
 from verifine.models.policy import ModelPolicy
 from verifine.models.provision.cache import cache_folder
 from verifine.models.provision.stored import ProvisionedModel, provision_model
+from verifine.models.thinking import ThinkingLimit
 from verifine.rollout.canary import Canary, make_probes, probe_interval
 from verifine.rollout.engine import RolloutEngine
 from verifine.rollout.native.native_engine import NativeEngine
@@ -40,7 +41,7 @@ from verifine.training.evaluate import EvalSet, eval_sampling
 from verifine.training.source import PromptSource
 from verifine.training.state import RunState
 from verifine.training.trainer import Allocation, Rounds, Trainer
-from verifine.types import Example, Prompt, Sampling
+from verifine.types import Example, Prompt, Sampling, ThinkingBudget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +192,7 @@ def assemble_trainer(
         DataError: an example's prompt does not fit the model.
     """
     model, longest = models.policy, inputs.max_new_tokens(models.policy.context_length)
+    ThinkingLimit.of(model, sampling_of(inputs.config, longest))  # A budget that cannot be kept is reported first.
     source = _build_source(inputs, model, longest)
     lengths = source.measure()  # Prompts that do not fit are reported before anything is sampled.
     held_out = render_held_out(inputs.held_out, model, longest)
@@ -243,12 +245,14 @@ def _build_source(inputs: RunInputs, model: LanguageModel, max_new_tokens: int) 
 
 def sampling_of(config: RunConfig, max_new_tokens: int) -> Sampling:
     """The sampling of the answers to learn from."""
+    budget = config.sampling.thinking_token_budget
     return Sampling(
         group_size=config.sampling.group_size,
         max_new_tokens=max_new_tokens,
         temperature=config.sampling.temperature,
         stop=config.sampling.stop,
         seed=config.run.seed,
+        thinking=None if budget is None else ThinkingBudget(tokens=budget, end=config.sampling.thinking_end),
     )
 
 

@@ -21,7 +21,7 @@ class MicroBatch:
 
     tree: Tree
     index: Int[Tensor, " n"]
-    """Where on the batch's token axis the tree's completion tokens stand, in the tree's order."""
+    """Where on the batch's token axis the tree's predicted tokens stand, in the tree's order."""
 
     @property
     def tokens(self) -> int:
@@ -35,8 +35,10 @@ class _Piece:
 
     prompt: Tokens
     completions: tuple[Tokens, ...]
+    actions: tuple[Sequence[int], ...]
+    """The places of each completion's action tokens."""
     starts: tuple[int, ...]
-    """Where on the batch's token axis each completion begins."""
+    """Where on the batch's token axis the action tokens of each completion begin."""
 
     @property
     def tokens(self) -> int:
@@ -45,7 +47,16 @@ class _Piece:
 
     @property
     def branch(self) -> Branch:
-        return Branch(prompt=self.prompt, completions=self.completions)
+        return Branch(prompt=self.prompt, completions=self.completions, predicted=self.actions)
+
+    def part(self, samples: Sequence[int]) -> _Piece:
+        """The same group with some of its rollouts."""
+        return _Piece(
+            prompt=self.prompt,
+            completions=tuple(self.completions[sample] for sample in samples),
+            actions=tuple(self.actions[sample] for sample in samples),
+            starts=tuple(self.starts[sample] for sample in samples),
+        )
 
 
 def pack(batch: Batch, wanted: Bool[Tensor, " P"], max_tokens: int, device: torch.device) -> list[MicroBatch]:
@@ -106,6 +117,7 @@ def _groups(batch: Batch, wanted: Bool[Tensor, " P"]) -> Iterator[_Piece]:
         yield _Piece(
             prompt=group.prompt.token_ids,
             completions=tuple(group.rollouts[sample].token_ids for sample in kept),
+            actions=tuple(group.rollouts[sample].actions for sample in kept),
             starts=tuple(starts[group_index][sample] for sample in kept),
         )
 
@@ -119,18 +131,14 @@ def _split(group: _Piece, max_tokens: int) -> Iterator[_Piece]:
     readings = [group.prompt + group.completions[sample][:-1] for sample in order]
     shared = [shared_length(first, second) for first, second in pairwise(readings)]
     for a, b in even_ranges([len(reading) for reading in readings], [0, *shared], max_tokens):
-        yield _Piece(
-            prompt=group.prompt,
-            completions=tuple(group.completions[sample] for sample in order[a:b]),
-            starts=tuple(group.starts[sample] for sample in order[a:b]),
-        )
+        yield group.part(order[a:b])
 
 
 def _micro_batch(pieces: Sequence[_Piece], device: torch.device) -> MicroBatch:
     tree = grow_tree([piece.branch for piece in pieces], device)
     index = [
-        torch.arange(start, start + len(completion))
+        torch.arange(start, start + len(actions))
         for piece in pieces
-        for start, completion in zip(piece.starts, piece.completions, strict=True)
+        for start, actions in zip(piece.starts, piece.actions, strict=True)
     ]
     return MicroBatch(tree=tree, index=torch.cat(index).to(device))

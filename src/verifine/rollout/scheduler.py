@@ -15,8 +15,8 @@ from verifine.types import FinishReason
 class Constraint(Protocol):
     """Which tokens an answer may go on with. It follows one answer. V vocabulary."""
 
-    def allowed(self) -> Bool[Tensor, " V"]:
-        """Of the next token; at least one is."""
+    def allowed(self) -> Bool[Tensor, " V"] | None:
+        """Of the next token; at least one is. None: all of them."""
         ...
 
     def accept(self, token_id: int) -> None:
@@ -40,6 +40,11 @@ class LogitChanges:
     """Taken from it once more each time the answer has it."""
     constrain: Callable[[], Constraint] | None = None
     """Makes the constraint of an answer. None: any token may follow."""
+
+    @property
+    def is_of_logits(self) -> bool:
+        """Whether a logit is changed besides those that a constraint rules out."""
+        return bool(self.bias or self.presence_penalty or self.frequency_penalty)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,8 @@ class RolloutRecord:
     """Where its tokens begin and end in the columns; None: written by the first format, which has none."""
     opened: str = ""
     """What graders read before the text, as `Prompt.opened`; the prompt ends with it."""
+    forced: tuple[int, ...] = ()
+    """As in `Rollout`: the places of the tokens that a thinking budget wrote, among the answer's own."""
 
 
 _RECORD = TypeAdapter(RolloutRecord)
@@ -188,4 +190,5 @@ def _records(step: int, written: GradedGroup, places: Iterator[tuple[int, int]])
             format_ok=grade.format_ok,
             answer_ok=grade.answer_ok,
             opened=group.prompt.opened,
+            forced=rollout.forced,
         )

@@ -95,7 +95,7 @@ def make_exercise(
     on_axis = [every[i] for i in batch.row.unique_consecutive().tolist()]
 
     def lay(numbers: Callable[[NaiveRollout], Sequence[float] | None]) -> Float[Tensor, " N"]:
-        return torch.tensor([number for rollout in on_axis for number in numbers(rollout) or ()], dtype=dtype)
+        return torch.tensor([number for each in on_axis for number in _chosen(each, numbers(each) or ())], dtype=dtype)
 
     has_critic = algorithm.recipe.has_critic
     estimates = Estimates(
@@ -114,6 +114,10 @@ def make_exercise(
     )
 
 
+def _chosen(rollout: NaiveRollout, numbers: Sequence[float]) -> list[float]:
+    return [number for place, number in enumerate(numbers) if place not in rollout.forced]
+
+
 def _group(number: int, rollouts: Sequence[NaiveRollout]) -> Group:
     prompt = Prompt(id=str(number), token_ids=(0,), item={})
     sampled = [
@@ -123,6 +127,7 @@ def _group(number: int, rollouts: Sequence[NaiveRollout]) -> Group:
             behaviour_logprobs=rollout.behaviour_logprobs,
             text="",
             finish_reason=FinishReason.LENGTH if rollout.truncated else FinishReason.STOP,
+            forced=rollout.forced,
         )
         for rollout in rollouts
     ]

@@ -74,6 +74,30 @@ def save_tiny_model(
     return folder
 
 
+def save_tiny_reasoning_model(folder: Path, template: str, seed: int = 0) -> Path:
+    """Writes a tiny random Qwen 3 as a folder, with `template` and the tokens that it writes.
+
+    `<think>` and `</think>` are tokens of the answer's text, `<|im_start|>` and `<|im_end|>` special ones, as in Qwen
+    3's own tokenizer.
+    """
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens(["<think>", "</think>"])
+    tokenizer.add_special_tokens({"eos_token": "<|im_end|>", "extra_special_tokens": ["<|im_start|>"]})
+    tokenizer.chat_template = template
+    config = tiny_config("qwen3", words=len(tokenizer) - len(_SPECIAL) - len(_CHARACTERS))
+    config.eos_token_id = tokenizer.eos_token_id
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = AutoModelForCausalLM.from_config(config)
+    for parameter in network.parameters():
+        if parameter.dim() > 1:
+            parameter.data.mul_(6)
+    with no_progress_bars():
+        network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def with_chat_template(folder: Path, template: str) -> Path:
     """Gives the model in `folder` another chat template."""
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 
@@ -29,6 +29,8 @@ class NaiveRollout:
     """Values of the current critic; None without one."""
     old_values: tuple[float, ...] | None = None
     """Values of the critic at the beginning of the step; None without one."""
+    forced: tuple[int, ...] = ()
+    """The places of tokens that were not chosen: part of the answer's length, and of nothing else."""
 
 
 Prompts = Sequence[Sequence[NaiveRollout]]
@@ -46,6 +48,15 @@ def random_prompts(random: Random, *, prompts: int, group_size: int, max_tokens:
     implementations of either precision can be given the same. Nothing is None: the settings say what is used.
     """
     return [_random_group(random, group_size, max_tokens) for _ in range(prompts)]
+
+
+def with_forced(random: Random, prompts: Prompts) -> list[list[NaiveRollout]]:
+    """The same step with some tokens forced in every answer, but never all."""
+
+    def places(length: int) -> tuple[int, ...]:
+        return tuple(sorted(random.sample(range(length), random.randint(0, length - 1))))
+
+    return [[replace(rollout, forced=places(len(rollout.logprobs))) for rollout in group] for group in prompts]
 
 
 def _random_group(random: Random, group_size: int, max_tokens: int) -> list[NaiveRollout]:

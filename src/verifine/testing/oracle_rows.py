@@ -7,13 +7,13 @@ them. The parts are the functions of `oracle`; here they are composed as each pa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from verifine.testing import oracle
 from verifine.testing.oracle import naive_sequence_mean, naive_token_mean
-from verifine.testing.oracle_batch import Prompts
+from verifine.testing.oracle_batch import NaiveRollout, Prompts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,19 +251,28 @@ def _lay_out(prompts: Prompts, settings: NaiveSettings, needs_signal: bool = Fal
         for g, rollout in enumerate(prompts[p])
         if valid[p][g]
     ]
-    rollouts = [rollout for _, rollout in on_axis]
+
+    def lay(numbers: Callable[[NaiveRollout], Sequence[float] | None]) -> list[float]:
+        """The numbers of the tokens that were chosen, of all rollouts end to end."""
+        return [
+            number
+            for _, rollout in on_axis
+            for place, number in enumerate(numbers(rollout) or ())
+            if place not in rollout.forced
+        ]
+
     return _Batch(
         kept_prompts=kept,
         rewards=[shaped[p] for p in kept],
         valid=[valid[p] for p in kept],
-        row=[i for i, rollout in on_axis for _ in rollout.logprobs],
-        logprobs=_end_to_end(rollout.logprobs for rollout in rollouts),
-        old_logprobs=_end_to_end(rollout.old_logprobs for rollout in rollouts),
-        behaviour_logprobs=_end_to_end(rollout.behaviour_logprobs for rollout in rollouts),
-        reference_logprobs=_end_to_end(rollout.reference_logprobs or () for rollout in rollouts),
-        entropies=_end_to_end(rollout.entropies for rollout in rollouts),
-        values=_end_to_end(rollout.values or () for rollout in rollouts),
-        old_values=_end_to_end(rollout.old_values or () for rollout in rollouts),
+        row=[i for i, rollout in on_axis for place in range(len(rollout.logprobs)) if place not in rollout.forced],
+        logprobs=lay(lambda rollout: rollout.logprobs),
+        old_logprobs=lay(lambda rollout: rollout.old_logprobs),
+        behaviour_logprobs=lay(lambda rollout: rollout.behaviour_logprobs),
+        reference_logprobs=lay(lambda rollout: rollout.reference_logprobs),
+        entropies=lay(lambda rollout: rollout.entropies),
+        values=lay(lambda rollout: rollout.values),
+        old_values=lay(lambda rollout: rollout.old_values),
     )
 
 
@@ -282,10 +291,6 @@ def _shaped_rewards(prompts: Prompts, rewards: oracle.Rewards, settings: NaiveSe
         [reward + penalty for reward, penalty in zip(group, group_penalties, strict=True)]
         for group, group_penalties in zip(rewards, penalties, strict=True)
     ]
-
-
-def _end_to_end(lists: Iterable[Sequence[float]]) -> list[float]:
-    return [number for numbers in lists for number in numbers]
 
 
 def _group_advantages(batch: _Batch, settings: NaiveSettings, own_scaling: str) -> list[list[float]]:

@@ -71,14 +71,24 @@ def _learned(result: StepResult) -> Learned:
     # The tokens of a rollout lie end to end, so each rollout is one slice.
     starts = np.flatnonzero(np.diff(rows, prepend=-1)).tolist()
     for start, end in pairwise([*starts, len(rows)]):
-        row = int(rows[start])
-        found[batch.groups[row // size].prompt.id][row % size] = TokenNumbers(
-            entropy=entropy[start:end],
-            ratio=ratio[start:end],
-            advantage=advantage[start:end],
-            text_ends=np.full(end - start, -1, dtype=np.int32),
+        group, sample = batch.groups[int(rows[start]) // size], int(rows[start]) % size
+        rollout = group.rollouts[sample]
+        found[group.prompt.id][sample] = TokenNumbers(
+            entropy=_at_actions(rollout, entropy[start:end]),
+            ratio=_at_actions(rollout, ratio[start:end]),
+            advantage=_at_actions(rollout, advantage[start:end]),
+            text_ends=np.full(len(rollout.token_ids), -1, dtype=np.int32),
         )
     return found
+
+
+def _at_actions(rollout: Rollout, values: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
+    """Numbers of the action tokens in their places in the answer; NaN at forced tokens."""
+    if not rollout.forced:
+        return values
+    placed = np.full(len(rollout.token_ids), np.nan, dtype=np.float16)
+    placed[np.asarray(rollout.actions, dtype=np.int64)] = values
+    return placed
 
 
 def _to_numpy(values: Float[Tensor, " N"]) -> npt.NDArray[np.float16]:

@@ -7,7 +7,7 @@ import torch
 
 from verifine.models.load import LanguageModel
 from verifine.rollout.native.cache import Capacity
-from verifine.rollout.native.decoding import Decoding, FinishedRollout
+from verifine.rollout.native.decoding import AnswerRules, Decoding, FinishedRollout
 from verifine.rollout.native.model_runner import OwnWeightsRunner
 from verifine.rollout.native.static import CHECK_INTERVAL, StaticDecoding
 from verifine.testing import load_tiny_model
@@ -37,7 +37,7 @@ def decode(kind: type[Decoding | StaticDecoding], model: LanguageModel, groups: 
     capacity = Capacity(
         groups=2 * groups, rows=groups * SAMPLING.group_size, prompt_tokens=longest, own_tokens=SAMPLING.max_new_tokens
     )
-    decoding = kind(OwnWeightsRunner(model), SAMPLING, capacity, has_ended, model.device)
+    decoding = kind(OwnWeightsRunner(model), SAMPLING, capacity, AnswerRules(has_ended=has_ended), model.device)
     samples = [range(SAMPLING.group_size)] * len(TEXTS)
     return sorted(decoding.run(prompts(model), samples), key=lambda each: (each.prompt.id, each.sample))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from jaxtyping import Bool, Int, Shaped
@@ -26,6 +27,8 @@ class Branch:
 
     prompt: Tokens
     completions: Sequence[Tokens] = ()
+    predicted: Sequence[Sequence[int]] | None = None
+    """The places of each completion's tokens that are predicted; the others are only read. None: every token is."""
 
     def readings(self) -> list[Tokens]:
         """The sequences that are read: the prompt, and the prompt with each completion up to its last token."""
@@ -34,7 +37,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """The input of a forward pass. Axes: T flat input tokens, U distinct predictions, N completion (action) tokens."""
+    """The input of a forward pass. Axes: T flat input tokens, U distinct predictions, N predicted (action) tokens."""
 
     token_ids: Int[Tensor, " T"]
     position_ids: Int[Tensor, " T"]
@@ -49,7 +52,7 @@ class Tree:
     targets: Int[Tensor, " U"]
     """The token that is predicted."""
     occurrences: Int[Tensor, " N"]
-    """The prediction of each completion token, ordered by branch, completion and time."""
+    """The prediction of each predicted token, ordered by branch, completion and time."""
 
     def sees(self, block: Block, window: int | None = None) -> Bool[Tensor, "Q K"]:
         """Which keys each query of a block sees: those of the context ranges, then those of the block itself.
@@ -65,7 +68,7 @@ class Tree:
         return seen
 
     def spread(self, predictions: Shaped[Tensor, " U *rest"]) -> Shaped[Tensor, " N *rest"]:
-        """Expands values of predictions to values of completion tokens."""
+        """Expands values of predictions to values of predicted tokens."""
         return predictions[self.occurrences]
 
 
@@ -78,11 +81,14 @@ def grow_tree(branches: Sequence[Branch], device: torch.device | None = None) ->
     paths = iter(trie.paths)
     for branch in branches:
         prompts.append(torch.tensor(next(paths), dtype=torch.long, device=device))
-        for completion in branch.completions:
+        for completion, places in zip(branch.completions, branch.predicted or repeat(None), strict=False):
             path = next(paths)
-            if completion:
+            if completion and places is None:
                 predecessors += path[len(branch.prompt) - 1 :]
                 targets += completion
+            elif completion and places is not None:
+                predecessors += [path[len(branch.prompt) - 1 + place] for place in places]
+                targets += [completion[place] for place in places]
     return _tree(trie, tuple(prompts), _distinct(predecessors, targets), device)
 
 

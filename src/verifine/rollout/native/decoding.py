@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
+from verifine.models.thinking import ThinkingLimit
 from verifine.rollout.native.cache import Capacity
 from verifine.rollout.native.model_runner import ModelRunner
 from verifine.rollout.native.native_scheduler import NativeScheduler
+from verifine.rollout.native.thinking import ThinkingConstraint
 from verifine.rollout.native.uniforms import rollout_keys
-from verifine.rollout.scheduler import Request
+from verifine.rollout.scheduler import LogitChanges, Request
 from verifine.types import FinishReason, Prompt, Sampling
 
 REFILL_SHARE = 0.25
 """Waiting prompts are admitted when this share of the rows is free: prefilling many at a time is faster."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerRules:
+    """What holds for the answers of one call, besides how their tokens are drawn."""
+
+    has_ended: Callable[[Sequence[int]], bool]
+    """Whether an answer ends with the tokens written so far."""
+    thinking: ThinkingLimit | None = None
+    """None: a thought may fill the whole answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,18 +51,18 @@ class _Answer:
 
 
 class Decoding:
-    """One call of the engine. `has_ended` tells whether an answer ends with the tokens written so far."""
+    """One call of the engine."""
 
     def __init__(
         self,
         runner: ModelRunner,
         sampling: Sampling,
         capacity: Capacity,
-        has_ended: Callable[[Sequence[int]], bool],
+        rules: AnswerRules,
         device: torch.device,
     ) -> None:
         self._sampling = sampling
-        self._has_ended = has_ended
+        self._rules = rules
         self._scheduler = NativeScheduler(runner, capacity, device, refill_share=REFILL_SHARE)
 
     def run(self, prompts: Sequence[Prompt], samples: Sequence[range]) -> Iterator[FinishedRollout]:
@@ -81,6 +94,13 @@ class Decoding:
             token_ids=prompt.token_ids,
             keys=tuple(rollout_keys(prompt, sampling, samples)),
             max_new_tokens=sampling.max_new_tokens,
-            has_ended=self._has_ended,
+            has_ended=self._rules.has_ended,
             temperature=sampling.temperature,
+            changes=self._changes(prompt),
         )
+
+    def _changes(self, prompt: Prompt) -> LogitChanges | None:
+        limit = self._rules.thinking
+        if limit is None:
+            return None
+        return LogitChanges(constrain=partial(ThinkingConstraint, limit, limit.begin(prompt.opened)))

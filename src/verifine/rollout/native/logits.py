@@ -16,20 +16,21 @@ from verifine.rollout.scheduler import LogitChanges, ModelLogprobs
 
 
 def change_logits(logits: Float[Tensor, "R V"], rows: Sequence[SharedRow]) -> Float[Tensor, "R V"]:
-    """The logits that the rows' next tokens are drawn from; the same tensor if no row changes any.
+    """The logits that the rows' next tokens are drawn from; the same tensor where no row changes any.
 
     Penalties are those of OpenAI's API: logit - frequency * count - presence * [count > 0], with the count of the token
     in the answer.
     """
-    if all(row.request.changes is None for row in rows):
+    allowed = [None if row.constraint is None else row.constraint.allowed() for row in rows]
+    changes = [row.request.changes for row in rows]
+    if not any(each is not None and each.is_of_logits for each in changes) and all(each is None for each in allowed):
         return logits
     changed = logits.float().clone()
     for place, row in enumerate(rows):
-        if row.request.changes is not None:
-            _change(changed[place], row.request.changes, row.token_ids)
-        if row.constraint is not None:
-            allowed = row.constraint.allowed().to(changed.device)
-            changed[place].masked_fill_(~allowed, IMPOSSIBLE)
+        if (own := changes[place]) is not None:
+            _change(changed[place], own, row.token_ids)
+        if (mask := allowed[place]) is not None:
+            changed[place].masked_fill_(~mask.to(changed.device), IMPOSSIBLE)
     return changed
 
 

@@ -15,10 +15,11 @@ from verifine.models.load import LanguageModel, Weights
 from verifine.models.memory.oom import OomCounter, OomRetry
 from verifine.models.network.quantized import QuantizedCopy
 from verifine.models.network.tree import Branch, grow_tree
+from verifine.models.thinking import ThinkingLimit
 from verifine.rollout.engine import EngineTraits, rounding_nats
 from verifine.rollout.native.cache import Capacity
 from verifine.rollout.native.choose import token_probabilities
-from verifine.rollout.native.decoding import Decoding, FinishedRollout
+from verifine.rollout.native.decoding import AnswerRules, Decoding, FinishedRollout
 from verifine.rollout.native.model_runner import ModelRunner, OwnWeightsRunner
 from verifine.rollout.native.prefill import Prefill
 from verifine.rollout.native.static import StaticDecoding
@@ -116,9 +117,9 @@ class NativeEngine:
         self, prompts: Sequence[Prompt], sampling: Sampling, samples: Sequence[range], capacity: Capacity
     ) -> list[Group]:
         answer_text = AnswerText(self._model.tokenizer, self._model.stop_token_ids, sampling.stop)
-        runner, device = self._runner(sampling), self._model.device
-        decoding = self._decode(runner, sampling, capacity, answer_text.has_ended, device)
-        return self._groups(prompts, list(decoding.run(prompts, samples)), answer_text)
+        rules = AnswerRules(has_ended=answer_text.has_ended, thinking=ThinkingLimit.of(self._model, sampling))
+        decoding = self._decode(self._runner(sampling), sampling, capacity, rules, self._model.device)
+        return self._groups(prompts, list(decoding.run(prompts, samples)), answer_text, rules.thinking)
 
     @torch.no_grad()
     def logprobs(self, rollouts: Sequence[Rollout], sampling: Sampling) -> list[list[float]]:
@@ -138,7 +139,8 @@ class NativeEngine:
             for rows, drawn in zip(hidden.split(SCORED_ROWS), tokens.split(SCORED_ROWS), strict=True)
         ]
         logprobs = iter(torch.cat(parts).log().tolist())
-        return [[next(logprobs) for _ in rollout.token_ids] for rollout in rollouts]
+        drawn = [[next(logprobs) for _ in rollout.token_ids] for rollout in rollouts]
+        return [_with_forced(rollout, values) for rollout, values in zip(rollouts, drawn, strict=True)]
 
     def fingerprint(self) -> Fingerprint:
         return take_fingerprint(self._model.network.state_dict())
@@ -181,7 +183,11 @@ class NativeEngine:
         return groups // 2 * self._group_bytes(prompts, sampling)
 
     def _groups(
-        self, prompts: Sequence[Prompt], finished: Sequence[FinishedRollout], answer_text: AnswerText
+        self,
+        prompts: Sequence[Prompt],
+        finished: Sequence[FinishedRollout],
+        answer_text: AnswerText,
+        thinking: ThinkingLimit | None,
     ) -> list[Group]:
         rollouts: dict[str, dict[int, Rollout]] = {prompt.id: {} for prompt in prompts}
         for each in finished:
@@ -192,8 +198,15 @@ class NativeEngine:
                 text=answer_text.of(each.token_ids),
                 finish_reason=each.finish_reason,
                 versions=(VersionSpan(version=self._version, tokens=len(each.token_ids)),),
+                forced=() if thinking is None else tuple(thinking.forced_places(each.prompt.opened, each.token_ids)),
             )
         return [
             Group(prompt=prompt, rollouts=tuple(rollout for _, rollout in sorted(rollouts[prompt.id].items())))
             for prompt in prompts
         ]
+
+
+def _with_forced(rollout: Rollout, logprobs: list[float]) -> list[float]:
+    """The log-probabilities of a rollout's tokens; nothing else than a forced token could have been drawn."""
+    forced = frozenset(rollout.forced)
+    return [0.0 if place in forced else logprob for place, logprob in enumerate(logprobs)]

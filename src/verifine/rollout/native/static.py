@@ -20,10 +20,11 @@ from verifine.models.network.attention import Heads, mask_bias
 from verifine.models.network.tree import Branch, Tree, grow_tree
 from verifine.rollout.native.cache import Capacity
 from verifine.rollout.native.choose import Draws, choose_tokens
-from verifine.rollout.native.decoding import FinishedRollout
+from verifine.rollout.native.decoding import AnswerRules, FinishedRollout
 from verifine.rollout.native.model_runner import ModelRunner
 from verifine.rollout.native.prefill import Prefill
 from verifine.rollout.native.shared_prompt import Grouping, KeyValues, attend_to
+from verifine.rollout.native.thinking import ThinkingRows
 from verifine.rollout.native.uniforms import rollout_keys, uniforms
 from verifine.types import FinishReason, Prompt, Sampling
 
@@ -100,9 +101,13 @@ class _Output:
     logprobs: Float[Tensor, "R M"]
     uniforms: Float[Tensor, "R M"]
     rows: Int[Tensor, " R"]
+    thinking: ThinkingRows | None
+    """None: no token is forced."""
 
     @classmethod
-    def empty(cls, keys: Sequence[int], max_new_tokens: int, device: torch.device) -> _Output:
+    def empty(
+        cls, keys: Sequence[int], max_new_tokens: int, device: torch.device, thinking: ThinkingRows | None
+    ) -> _Output:
         numbers = uniforms(np.array(keys, dtype=np.uint64)[:, None], np.arange(max_new_tokens, dtype=np.uint64))
         shape = (len(keys), max_new_tokens)
         return cls(
@@ -111,32 +116,35 @@ class _Output:
             logprobs=torch.zeros(shape, device=device),
             uniforms=torch.from_numpy(numbers).to(device),
             rows=torch.arange(len(keys), device=device),
+            thinking=thinking,
         )
 
     def draw(self, logits: Float[Tensor, "R V"], token: Int[Tensor, " 1"], temperature: float) -> None:
         """Draws token number `token` of every row."""
         draws = Draws(rows=self.rows, uniforms=self.uniforms.index_select(1, token).squeeze(1))
         chosen, logprobs = choose_tokens(logits, draws, temperature)
+        if self.thinking is not None:
+            chosen, logprobs = self.thinking.write(chosen, logprobs)
         self.current.copy_(chosen)
         self.token_ids.index_copy_(1, token, chosen[:, None])
         self.logprobs.index_copy_(1, token, logprobs[:, None].to(self.logprobs.dtype))
 
 
 class StaticDecoding:
-    """One call of the engine. `has_ended` tells whether an answer ends with the tokens written so far."""
+    """One call of the engine."""
 
     def __init__(
         self,
         runner: ModelRunner,
         sampling: Sampling,
         capacity: Capacity,
-        has_ended: Callable[[Sequence[int]], bool],
+        rules: AnswerRules,
         device: torch.device,
     ) -> None:
         self._runner = runner
         self._sampling = sampling
         self._prompts_at_a_time = max(capacity.rows // sampling.group_size, 1)
-        self._has_ended = has_ended
+        self._rules = rules
         self._device = device
 
     def run(self, prompts: Sequence[Prompt], samples: Sequence[range]) -> Iterator[FinishedRollout]:
@@ -157,10 +165,13 @@ class StaticDecoding:
         hidden = prefill.read(self._runner.trunk)
         cache = StaticCache(prefill, tree, size, sampling.max_new_tokens)
         keys = [key for prompt, row in zip(prompts, rows, strict=True) for key in rollout_keys(prompt, sampling, row)]
-        output = _Output.empty(keys, sampling.max_new_tokens, self._device)
+        thinking = self._thinking(prompts)
+        output = _Output.empty(keys, sampling.max_new_tokens, self._device, thinking)
         logits = self._runner.logits(hidden).repeat_interleave(size, dim=0)
 
         step = self._record(lambda: self._step(cache, output), cache)
+        if thinking is not None:
+            thinking.reset()  # recording takes steps
         output.draw(logits, cache.token, sampling.temperature)
         ends: list[int | None] = [None] * len(keys)
         done = 1
@@ -173,6 +184,13 @@ class StaticDecoding:
                 step()
             done += more
         yield from self._finished(prompts, samples, output, ends)
+
+    def _thinking(self, prompts: Sequence[Prompt]) -> ThinkingRows | None:
+        limit = self._rules.thinking
+        if limit is None:
+            return None
+        opened = [prompt.opened for prompt in prompts for _ in range(self._sampling.group_size)]
+        return ThinkingRows.begin(limit, opened, self._device)
 
     def _step(self, cache: StaticCache, output: _Output) -> None:
         """Reads the tokens drawn last, and draws the next ones."""
@@ -205,7 +223,7 @@ class StaticDecoding:
         for row, tokens in enumerate(table):
             if ends[row] is None:
                 lengths = range(checked + 1, done + 1)
-                ends[row] = next((length for length in lengths if self._has_ended(tokens[:length])), None)
+                ends[row] = next((length for length in lengths if self._rules.has_ended(tokens[:length])), None)
 
     def _finished(
         self, prompts: Sequence[Prompt], samples: Sequence[range], output: _Output, ends: Sequence[int | None]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from verifine.graders.thoughts import behind_thoughts
+from verifine.data.thoughts import behind_thoughts
 from verifine.graders.unseen import without_unseen_end
 
 _TAGGED = re.compile(r"<answer>((?:(?!</?answer>).)*+)</answer>", re.IGNORECASE | re.DOTALL)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Literal, assert_never
 
+from verifine.data.thoughts import behind_thoughts
 from verifine.graders.latex import find_closing_brace
-from verifine.graders.thoughts import behind_thoughts
 from verifine.graders.unseen import without_unseen_end
 
 AnswerPlace = Literal["boxed", "answer", "think_answer", "any"]

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from verifine.config.graders import NumberGraderConfig
+from verifine.data.thoughts import behind_thoughts
 from verifine.graders.labels import bare_value, without_name
 from verifine.graders.numerals import WrittenNumber, find_last_number, is_near, parse_number
 from verifine.graders.reference_answers import readable_reference
 from verifine.graders.sample_error import SampleError
 from verifine.graders.template import render, render_reference
-from verifine.graders.thoughts import behind_thoughts
 from verifine.types import Grade, GradeFault, Sample
 
 MAX_SHOWN = 60

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
 
+from verifine.data.thoughts import CLOSING, OPENING, is_open
 from verifine.errors import ConfigError
-from verifine.graders.thoughts import CLOSING, OPENING, is_open
 from verifine.models.load import LanguageModel
 from verifine.types import Sampling
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from verifine.config.graders import NumberGraderConfig
+from verifine.data.thoughts import behind_thoughts
 from verifine.graders import build_grader
 from verifine.graders.extraction import extract_answer
-from verifine.graders.thoughts import behind_thoughts
 from verifine.types import Sample
 
 

@@ -7,7 +7,13 @@ mathematics of every algorithm once more, as plain loops.
 from __future__ import annotations
 
 from verifine.testing.fakes import FakeLearner, ScriptedEngine
-from verifine.testing.models import CHAT_TEMPLATE, load_tiny_model, save_tiny_model, save_tiny_reasoning_model, tiny_tokenizer
+from verifine.testing.models import (
+    CHAT_TEMPLATE,
+    load_tiny_model,
+    save_tiny_model,
+    save_tiny_reasoning_model,
+    tiny_tokenizer,
+)
 from verifine.testing.tiny_configs import ARCHITECTURES, EVERY_ARCHITECTURE, Architecture, tiny_config
 
 __all__ = [

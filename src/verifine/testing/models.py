@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.provision.stored import ProvisionedModel
@@ -56,22 +56,9 @@ def save_tiny_model(
         padding: Rows of the vocabulary without a token, added to the same weights. They would be likely tokens.
         tied: See `tiny_config`.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        tokens = len(_SPECIAL) + len(_CHARACTERS) + len(words)
-        network = AutoModelForCausalLM.from_config(tiny_config(architecture, tokens, tied=tied))
-        for name, parameter in network.named_parameters():
-            # Wider than the usual initialisation, so that answers differ and log-probabilities are far from uniform.
-            if parameter.dim() > 1:
-                parameter.data.mul_(6)
-            elif name.endswith("bias"):
-                parameter.data.normal_(std=0.1)
-        if padding:
-            _pad(network, padding)
-    with no_progress_bars():
-        network.save_pretrained(folder)
-    tiny_tokenizer(words).save_pretrained(folder)
-    return folder
+    tokens = len(_SPECIAL) + len(_CHARACTERS) + len(words)
+    config = tiny_config(architecture, tokens, tied=tied)
+    return _save(folder, _random_network(config, seed, padding), tiny_tokenizer(words))
 
 
 def save_tiny_reasoning_model(folder: Path, template: str, seed: int = 0) -> Path:
@@ -84,14 +71,28 @@ def save_tiny_reasoning_model(folder: Path, template: str, seed: int = 0) -> Pat
     tokenizer.add_tokens(["<think>", "</think>"])
     tokenizer.add_special_tokens({"eos_token": "<|im_end|>", "extra_special_tokens": ["<|im_start|>"]})
     tokenizer.chat_template = template
-    config = tiny_config("qwen3", words=len(tokenizer) - len(_SPECIAL) - len(_CHARACTERS))
+    config = tiny_config("qwen3", len(tokenizer))
     config.eos_token_id = tokenizer.eos_token_id
+    return _save(folder, _random_network(config, seed), tokenizer)
+
+
+def _random_network(config: PretrainedConfig, seed: int, padding: int = 0) -> PreTrainedModel:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = AutoModelForCausalLM.from_config(config)
-    for parameter in network.parameters():
-        if parameter.dim() > 1:
-            parameter.data.mul_(6)
+        for name, parameter in network.named_parameters():
+            # Wider than the usual initialisation, so that answers differ and log-probabilities are far from uniform.
+            if parameter.dim() > 1:
+                parameter.data.mul_(6)
+            elif name.endswith("bias"):
+                parameter.data.normal_(std=0.1)
+        if padding:
+            _pad(network, padding)
+    assert isinstance(network, PreTrainedModel)
+    return network
+
+
+def _save(folder: Path, network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Path:
     with no_progress_bars():
         network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

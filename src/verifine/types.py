@@ -142,6 +142,10 @@ class Rollout:
     """The weights that its tokens were sampled from, in order. Empty: no engine sampled it."""
     forced: tuple[int, ...] = ()
     """The places of tokens that a thinking budget wrote, in order. The policy did not choose them."""
+    answer_start: int = 0
+    """Where the answer begins in `text`, behind the thought; 0: the model does not think apart from its answers."""
+    reasoning_tokens: int | None = None
+    """Its tokens inside thoughts, tags not counted; None: the model has no tokens around its thoughts."""
 
     @property
     def truncated(self) -> bool:
@@ -159,10 +163,17 @@ class Sample:
     """The input of a grader: the answer, and the fields of its row."""
 
     output_text: str
-    """What the model wrote."""
+    """What the model wrote, without the thought if it thinks apart from its answers."""
     item: Mapping[str, Json]
     opened: str = ""
     """See `Prompt.opened`."""
+    thought: str = ""
+    """What the model wrote before `output_text`, tags included. Empty: it does not think apart from its answers."""
+
+    @classmethod
+    def of(cls, text: str, item: Mapping[str, Json], *, opened: str = "", answer_start: int = 0) -> Sample:
+        """From all that the model wrote, and where its answer begins in it."""
+        return cls(output_text=text[answer_start:], thought=text[:answer_start], item=item, opened=opened)
 
 
 class GradeFault(StrEnum):

@@ -49,8 +49,12 @@ def test_the_shorthand_sets_a_switch_in_train_check_and_eval(
     code, out, _ = verifine("eval", *asked, "--chat-template-kwargs", OFF)
     assert code == 0
     (model,) = json.loads(out)["models"]
-    assert [finding["name"] for finding in model["findings"]] == ["answers_begun_by_template"]
-    assert json.loads(verifine("eval", *asked)[1])["models"][0]["findings"] == []
+    assert [finding["name"] for finding in model["findings"]] == [
+        "answers_begun_by_template",
+        "answers_without_thoughts",
+    ]
+    (model,) = json.loads(verifine("eval", *asked)[1])["models"]
+    assert [finding["name"] for finding in model["findings"]] == ["answers_without_thoughts"]
 
 
 @pytest.mark.parametrize(
@@ -110,5 +114,14 @@ def test_one_answer_is_graded_with_what_the_template_wrote(verifine: Command) ->
     )
     for more, reward in (([], 0.0), (["--opened-text", "<think>"], 1.0)):
         code, out, _ = verifine("grade", "run", *given, *more)
+        assert code == 0
+        assert json.loads(out)["reward"] == reward
+
+
+def test_one_answer_is_graded_without_its_thought(verifine: Command) -> None:
+    given = ("--grader", "answer_number", "--item", '{"gt_answer": "7"}', "--opened-text", "<think>")
+    text = ("--sample", "is it <answer>8</answer>?</think><answer>7</answer>")
+    for more, reward in (([], 0.0), (["--thinks"], 1.0)):
+        code, out, _ = verifine("grade", "run", *given, *text, *more)
         assert code == 0
         assert json.loads(out)["reward"] == reward

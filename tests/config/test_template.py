@@ -61,7 +61,8 @@ def test_every_field_of_a_sample_can_be_named() -> None:
         ("{{ sample.output_txt }}", 'sample has no field output_txt (did you mean "output_text"?)'),
         (
             "{{ sample[0] }}",
-            "sample has no field 0; it has output_text, output_json, output_tools, choices, opened_text",
+            "sample has no field 0; it has output_text, output_json, output_tools, choices, opened_text, "
+            "reasoning_text",
         ),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from verifine.config.graders import GRADER_PRESETS, AnyGrader, GraderConfig
+from verifine.data.thoughts import find_answer
 from verifine.graders import build_grader
 from verifine.graders.callable import callable_grader
 from verifine.graders.sample import sample_fields
@@ -148,3 +149,83 @@ def test_the_page_says_what_is_in_the_right_form(opened: str, text: str, verdict
     begun = "" if opened == "nothing" else opened.strip("`")
     for grader in (FORMAT, GRADER_PRESETS["think_answer_tags"]):
         assert grade(grader, begun, text).format_ok is (verdict == "right")
+
+
+APART = [
+    # what the template opened, what the model wrote, the answer and the thought that graders see
+    ("", "<think>\n8\n</think>\n\n7", "7", "8"),
+    (OPEN, "<answer>8</answer>\n</think>\n\n7", "7", "<answer>8</answer>"),
+    (EMPTY, "7", "7", ""),
+    (OPEN, "7", "", "7"),
+]
+EQUAL = GRADER.validate_python(
+    {
+        "type": "string_check",
+        "operation": "eq",
+        "input": "{{ sample.output_text }}",
+        "reference": "{{ item.gt_answer }}",
+    }
+)
+
+
+def apart(opened: str, text: str) -> Sample:
+    return Sample.of(text, {"gt_answer": "7"}, opened=opened, answer_start=find_answer(opened, text))
+
+
+@pytest.mark.parametrize(("opened", "text", "answer", "thought"), APART)
+def test_the_thought_of_a_model_that_thinks_apart_is_not_its_answer(
+    opened: str, text: str, answer: str, thought: str
+) -> None:
+    sample = apart(opened, text)
+    fields = sample_fields(sample)
+    assert (fields["output_text"], fields["reasoning_text"]) == (answer, thought)
+    assert fields["choices"] == [{"index": 0, "message": {"role": "assistant", "content": answer}}]
+    assert sample.thought + sample.output_text == text
+    (found,) = build_grader(EQUAL).grade([sample])
+    assert found.score == float(answer == "7")
+
+
+def score(config: dict[str, object], sample: Sample) -> float | None:
+    (found,) = build_grader(GRADER.validate_python(config)).grade([sample])
+    return found.score
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"type": "answer"},
+        {"type": "choice", "choices": ["7", "8"]},
+        {"type": "math", "answer_in": "answer"},
+        {"type": "math", "answer_in": "any"},
+        {"type": "format", "template": "<answer>...</answer>"},
+        {"type": "format", "pattern": r"<answer>\d</answer>"},
+    ],
+)
+def test_graders_of_other_tags_read_the_answer_alone(config: dict[str, object]) -> None:
+    for thought in ("8", "<answer>8</answer>", "is it <answer>", "\\boxed{8}"):
+        for opened, text in ((OPEN, f"{thought}\n</think>\n\n"), ("", f"<think>\n{thought}\n</think>\n\n")):
+            assert score(config, apart(opened, f"{text}<answer>7</answer>")) == 1
+    assert score(config, apart(OPEN, "<answer>7</answer>")) == 0  # only thought of
+    assert score(config, apart(OPEN, "<answer>7</answer></think>I do not know")) == 0
+
+
+@pytest.mark.parametrize(("opened", "text", "fits"), CASES)
+def test_graders_of_thoughts_see_them(opened: str, text: str, fits: bool) -> None:
+    for config in (FORMAT, GRADER_PRESETS["think_answer_tags"]):
+        (found,) = build_grader(config).grade([apart(opened, text)])
+        assert found.format_ok == fits, (config.type, opened, text)
+
+
+def test_a_call_that_is_only_thought_of_is_none() -> None:
+    call = '<tool_call>{"name": "add", "arguments": {}}</tool_call>'
+    assert sample_fields(apart(OPEN, f"{call}</think>No."))["output_tools"] == []
+    assert len(sample_fields(apart(OPEN, f"so</think>{call}"))["output_tools"]) == 1  # type: ignore[arg-type]
+
+
+def test_a_pattern_that_names_a_thought_sees_it() -> None:
+    (found,) = build_grader(PATTERN).grade([apart(OPEN, "so</think>\n\n<answer>7</answer>")])
+    assert found.format_ok
+    (found,) = build_grader(PATTERN).grade([apart(EMPTY, "<answer>7</answer>")])
+    assert found.format_ok
+    (found,) = build_grader(PATTERN).grade([apart(OPEN, "so<answer>7</answer>")])
+    assert not found.format_ok

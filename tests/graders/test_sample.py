@@ -26,6 +26,7 @@ def test_a_plain_answer_is_a_choice_without_tool_calls() -> None:
         "output_tools": [],
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "hello"}}],
         "opened_text": "",
+        "reasoning_text": "",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,20 @@ import pytest
 
 from verifine import RunConfig, resume, train
 from verifine.errors import ConfigError
-from verifine.launch.checking import dry_run
+from verifine.graders.services import Services
+from verifine.launch.checking import check_run, dry_run
+from verifine.launch.grader_report import GraderUse, report_on_run
 from verifine.runs.directory import RunDirectory
+from verifine.runs.evaluations import read_evaluations
 from verifine.runs.metrics import read_metrics
 from verifine.runs.rollouts import RolloutRecord, TokenColumns, read_rollouts, read_tokens
 from verifine.testing import save_tiny_model, save_tiny_reasoning_model
 from verifine.testing.sessions import grade, hash_final_model, tiny_run
+from verifine.types import FinishReason, Json
 
 ON, OFF = {"enable_thinking": True}, {"enable_thinking": False}
 NO_THOUGHT = "<think>\n\n</think>\n\n"
+SHORT: dict[str, object] = {"type": "format", "pattern": ".{1,3}"}
 BUDGET, END = 3, "\n</think>\n\n"
 THINKS = "{{- '<|im_start|>assistant\\n<think>\\n' }}"
 """What the template of Qwen 3's thinking models writes in place of the beginning that is Qwen 3's."""
@@ -38,7 +44,7 @@ def thinking_model(qwen3_template: str, tmp_path: Path) -> Path:
 
 def run_of(folder: Path, model: Path, switch: dict[str, bool] | None = None) -> RunConfig:
     template: dict[str, object] = {} if switch is None else {"chat_template_kwargs": switch}
-    return tiny_run(folder, model, model=template, sampling={"max_new_tokens": 14})
+    return tiny_run(folder, model, model=template, sampling={"max_new_tokens": 14}, grader=SHORT)
 
 
 def budget_run(folder: Path, model: Path, budget: int = BUDGET, **sections: dict[str, object]) -> RunConfig:
@@ -65,6 +71,7 @@ def test_a_run_thinks_or_does_not_as_its_switch_says(
     rows = rows_of(run)
     assert {row.opened for row, _ in rows} == {opened}
     assert all(row.forced == () for row, _ in rows)
+    assert all((row.answer_start > 0) == ("think>" in row.text) for row, _ in rows)
     assert any("grad_norm" in report.metrics for report in read_metrics(run.metrics))
 
 
@@ -78,8 +85,11 @@ def test_a_run_on_a_budget_learns_everything_but_what_was_forced(
     forced = [(row, tokens) for row, tokens in rows if row.forced]
     assert len(forced) > len(rows) / 2
     for row, tokens in forced:
-        assert row.forced == tuple(range(BUDGET, BUDGET + len(row.forced)))
-        assert row.text[BUDGET:].startswith(END) or len(row.forced) < 4
+        thought, _, behind = row.text.partition(END)
+        assert len(thought.replace("<think>", "")) == BUDGET  # a token a character; it may write a tag of its own
+        assert behind or row.finish_reason is FinishReason.STOP
+        first = row.forced[0]
+        assert row.forced[:4] == tuple(range(first, first + 4))
         places = np.array(row.forced)
         assert (tokens.logprobs[places] == 0).all()
         assert np.isnan(tokens.numbers.advantage[places]).all()
@@ -88,6 +98,46 @@ def test_a_run_on_a_budget_learns_everything_but_what_was_forced(
     reports = read_metrics(run.metrics)
     assert any("mismatch/max" in report.metrics for report in reports)
     assert all(report.metrics.get("mismatch/max", 0.0) < 1e-3 for report in reports)
+
+
+def test_graders_see_the_answer_and_rows_say_where_it_begins(thinking_model: Path, tmp_path: Path) -> None:
+    config = budget_run(tmp_path, thinking_model, grader=SHORT, evaluation={"samples": 3})
+    run = train(config, check=False).directory
+    rows = [row for row, _ in rows_of(run)]
+    forced = [row for row in rows if row.forced and row.text.count("think>") == 1]
+    assert forced
+    assert all(row.text[row.answer_start :] == row.text[BUDGET + len(END) :].lstrip("\n") for row in forced)
+    # The thought's own tokens and the line break that the budget wrote before the tag.
+    assert {row.reasoning_tokens for row in forced} == {BUDGET + 1}
+    means = [report.metrics["completions/reasoning_tokens"] for report in read_metrics(run.metrics)]
+    assert len(means) == 3
+    assert sum(means) / 3 == pytest.approx(sum(row.reasoning_tokens or 0 for row in rows) / len(rows))
+    for evaluation in read_evaluations(run.evaluations).values():
+        assert all(sample.reasoning_tokens is not None for sample in evaluation.samples)
+        assert any(0 < sample.answer_start < len(sample.text) for sample in evaluation.samples)
+    again = report_on_run(run.path, None, None, None, GraderUse(services=Services()))
+    assert again.agreement is not None
+    assert again.agreement.same == again.agreement.count == len(rows)
+    assert "Thought (tokens)" in run.report.read_text(encoding="utf-8")
+
+
+def test_a_grader_of_a_run_gets_thought_and_answer(thinking_model: Path, tmp_path: Path) -> None:
+    seen: list[tuple[Json, Json]] = []
+
+    def note(sample: Mapping[str, Json], item: Mapping[str, Json]) -> float:
+        seen.append((sample["reasoning_text"], sample["output_text"]))
+        return float(len(seen) % 2)
+
+    run = train(budget_run(tmp_path, thinking_model, run={"steps": 1}), grader=note, check=False).directory
+    texts = {row.text for row, _ in rows_of(run)}
+    assert len({(thought, answer) for thought, answer in seen if thought and answer}) > 1
+    assert all("</think>" not in str(answer) for _, answer in seen)
+    assert not {answer for _, answer in seen if answer} & texts
+
+
+def test_the_check_says_that_graders_do_not_see_thoughts(model: Path, tmp_path: Path) -> None:
+    report = check_run(run_of(tmp_path, model, ON), grader=grade)
+    assert "answers_without_thoughts" in {finding.name for finding in report.findings}
 
 
 def test_a_run_on_a_budget_is_resumed_exactly(thinking_model: Path, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from verifine.config import load_config
 from verifine.errors import ConfigError
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.provision.stored import ProvisionedModel
-from verifine.models.thinking import ThinkingLimit, ThoughtTags
+from verifine.models.thinking import ThinkingLimit, ThoughtReader, ThoughtTags, thinks_apart
 from verifine.testing import load_tiny_model, save_tiny_reasoning_model, tiny_tokenizer
-from verifine.types import Sampling, ThinkingBudget
+from verifine.types import FinishReason, Prompt, Rollout, Sampling, ThinkingBudget
 
 PAGE = (Path(__file__).parents[2] / "docs/reasoning.md").read_text(encoding="utf-8")
 
@@ -118,3 +118,38 @@ def test_the_config_on_the_page_has_the_budget_and_the_end_that_it_tells_of(tmp_
     (tmp_path / "run.yaml").write_text(config)
     read = load_config(tmp_path / "run.yaml").sampling
     assert (read.thinking_token_budget, read.max_new_tokens, read.thinking_end) == (512, 768, "\n</think>\n\n")
+
+
+def rollout(model: LanguageModel, opened: str, text: str) -> Rollout:
+    ids = tuple(model.tokenizer(text).input_ids)
+    return Rollout(
+        prompt=Prompt(id="p", token_ids=(1,), item={}, opened=opened),
+        token_ids=ids,
+        behaviour_logprobs=(-1.0,) * len(ids),
+        text=text,
+        finish_reason=FinishReason.STOP,
+    )
+
+
+def test_thoughts_are_told_from_answers_and_their_tokens_counted(model: LanguageModel, tmp_path: Path) -> None:
+    reader = ThoughtReader.of(model.tokenizer)
+    read = reader.read(rollout(model, "<think>\n", "so</think>\n\n7"))
+    assert (read.text[read.answer_start :], read.reasoning_tokens) == ("7", 2)
+    read = reader.read(rollout(model, "", "7"))
+    assert (read.answer_start, read.reasoning_tokens) == (0, 0)
+    plain = load_tiny_model(tmp_path / "plain")
+    read = ThoughtReader.of(plain.tokenizer).read(rollout(plain, "", "<think>so</think>7"))
+    assert (read.answer_start, read.reasoning_tokens) == (0, None)
+
+
+def test_a_model_thinks_apart_if_its_chat_template_knows_thoughts(qwen3_template: str) -> None:
+    tokenizer = tiny_tokenizer()
+    assert not thinks_apart(tokenizer)
+    for template, expected in (
+        (qwen3_template, True),
+        ({"default": "{{ messages }}", "tool_use": "<think>"}, True),
+        ({"default": "{{ messages }}"}, False),
+        (None, False),
+    ):
+        tokenizer.chat_template = template
+        assert thinks_apart(tokenizer) == expected

@@ -40,6 +40,13 @@ def test_what_the_template_begins_is_a_note() -> None:
     assert "sample.opened_text" in finding.remedies[0]
 
 
+def test_that_graders_do_not_see_thoughts_is_a_note() -> None:
+    assert judge_prompts(PromptFacts(model="tiny", hidden=NOTHING), ModelConfig()) == []
+    (finding,) = judge_prompts(PromptFacts(model="tiny", hidden=NOTHING, thinks_apart=True), ModelConfig())
+    assert (finding.name, finding.severity) == ("answers_without_thoughts", Severity.NOTE)
+    assert "sample.reasoning_text" in finding.remedies[0]
+
+
 @pytest.mark.parametrize(
     ("learned", "now", "is_told"),
     [

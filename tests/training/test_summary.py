@@ -99,3 +99,16 @@ def test_the_estimate_of_the_entropy_of_an_answer_has_no_bias() -> None:
     expected = -0.25 * math.log(0.25) - 0.75 * math.log(0.75) + 0.25 * math.log(2)
     found = summarize([replace(group, rollouts=rollouts)], None)["completions/entropy_estimate"]
     assert found == pytest.approx(expected, abs=0.02)
+
+
+def test_tokens_of_thoughts_are_averaged_where_they_are_counted() -> None:
+    group = graded([Grade(score=1.0), Grade(score=0.0)])
+    assert not {name for name in summarize([group], None) if "reasoning" in name or "thinking" in name}
+    (one, other) = group.rollouts
+    thinking = replace(
+        group, rollouts=(replace(one, reasoning_tokens=5, forced=(1,)), replace(other, reasoning_tokens=0))
+    )
+    metrics = summarize([thinking], None)
+    assert metrics["completions/reasoning_tokens"] == 2.5
+    assert metrics["completions/thinking_clipped_ratio"] == 0.5
+    assert len(explain_metrics(dict.fromkeys(metrics, 0.0))) == len(metrics)

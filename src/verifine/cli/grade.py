@@ -49,6 +49,9 @@ def run_grader(
     opened_text: Annotated[
         str, typer.Option(help="What the chat template writes before the answer, such as '<think>'.", metavar="TEXT")
     ] = "",
+    thinks: Annotated[
+        bool, typer.Option("--thinks", help="The answer begins behind a thought, as those of reasoning models do.")
+    ] = False,
     judge_url: _JudgeUrl = None,
     judge_key_env: _JudgeKey = None,
     unsafe_grader_exec: UnsafeGraderExec = False,
@@ -59,13 +62,16 @@ def run_grader(
     standard error.
     """
     from verifine.cli.grader_options import build_services, explain_grade, read_item, read_text, to_json
+    from verifine.data.thoughts import find_answer
     from verifine.graders import load_grader_config
     from verifine.graders.result import describe_grade
     from verifine.launch.grader_report import grade_all, open_grader
     from verifine.types import Sample
 
     config = load_grader_config(grader)
-    answer = Sample(output_text=read_text(sample, "--sample"), item=read_item(item), opened=opened_text)
+    text = read_text(sample, "--sample")
+    start = find_answer(opened_text, text) if thinks else 0
+    answer = Sample.of(text, read_item(item), opened=opened_text, answer_start=start)
     services = build_services(judge_url, judge_key_env, unsafe_grader_exec)
     with open_grader(config, services, grader) as scoring:
         graded = grade_all(scoring, [answer])

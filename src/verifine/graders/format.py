@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from verifine.config.graders import FormatGraderConfig
 from verifine.config.graders.format import tags_of
-from verifine.graders.opened import closed_tags, with_opened
+from verifine.data.thoughts import CLOSING, OPENING
+from verifine.graders.opened import closed_tags, with_opened, written
 from verifine.graders.patterns import BoundedPattern
 from verifine.graders.unseen import is_unseen
 from verifine.types import Grade, Sample
@@ -19,7 +20,7 @@ class FormatGrader:
         """GraderError if the pattern cannot be used."""
         self._name = config.name
         self._pattern = None if config.pattern is None else BoundedPattern(config.pattern, dot_matches_newline=True)
-        self._tags = tags_of(config.template or "")
+        self._tags = tags_of(config.template or "") if config.pattern is None else _tags_in(config.pattern)
 
     def grade_one(self, sample: Sample) -> Grade:
         fits = self._has_tags(sample) if self._pattern is None else self._matches(self._pattern, sample)
@@ -27,11 +28,17 @@ class FormatGrader:
 
     def _has_tags(self, sample: Sample) -> bool:
         whole, tags = with_opened(sample, self._tags), self._tags
-        return has_tags(whole, tags, closed_tags(sample, tags)) or has_tags(sample.output_text, tags)
+        return has_tags(whole, tags, closed_tags(sample, tags)) or has_tags(written(sample, tags), tags)
 
     def _matches(self, pattern: BoundedPattern, sample: Sample) -> bool:
-        texts = dict.fromkeys((sample.output_text, sample.opened + sample.output_text))
+        text = written(sample, self._tags)
+        texts = dict.fromkeys((text, sample.opened + text))
         return any(pattern.matches(text) for text in texts)
+
+
+def _tags_in(pattern: str) -> tuple[str, ...]:
+    """Whether an expression looks at thoughts, as the tag that graders of thoughts look for."""
+    return ("think",) if OPENING in pattern or CLOSING in pattern else ()
 
 
 def has_tags(text: str, tags: Sequence[str], may_be_empty: Sequence[str] = ()) -> bool:

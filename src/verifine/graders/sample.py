@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from verifine.data.strict_json import JsonError, parse_json
+from verifine.data.thoughts import bare_thought
 from verifine.graders.opened import with_opened
 from verifine.types import Json, Sample
 
@@ -14,7 +15,8 @@ def sample_fields(sample: Sample) -> dict[str, Json]:
 
     `output_json` is None where the answer is not JSON. `output_tools` are the calls that stand between `<tool_call>`
     tags, as Qwen, SmolLM and similar models write them. `opened_text`, which OpenAI's graders do not have, is what the
-    chat template wrote of the answer before the model wrote the rest.
+    chat template wrote of the answer before the model wrote the rest, and `reasoning_text` the thought of a model that
+    thinks apart from its answers.
     """
     text = sample.output_text
     called = with_opened(sample, ("tool_call",))
@@ -29,6 +31,7 @@ def sample_fields(sample: Sample) -> dict[str, Json]:
         "output_tools": list(tools),
         "choices": [{"index": 0, "message": message}],
         "opened_text": sample.opened,
+        "reasoning_text": bare_thought(sample.opened + sample.thought) if sample.thought else "",
     }
 
 

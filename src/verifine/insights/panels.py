@@ -1,4 +1,4 @@
-"""The four curves that show how a run went."""
+"""The curves that show how a run went."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ class Panel:
     metric: str
     measure: Measure | None = None
     """The same quantity in evaluations; None: they do not measure it."""
+    is_optional: bool = False
+    """Whether it is shown only where a run has it."""
 
     @property
     def is_share(self) -> bool:
@@ -38,6 +40,7 @@ class Panel:
 
 REWARD = Panel(title="Average reward", metric="reward", measure="reward")
 LENGTH = Panel(title="Response length (tokens)", metric="completions/mean_length")
-FORMAT = Panel(title="Format accuracy", metric="format_accuracy", measure="format")
-ANSWER = Panel(title="Answer accuracy", metric="answer_accuracy", measure="answer")
-PANELS = (REWARD, LENGTH, FORMAT, ANSWER)
+THOUGHT = Panel(title="Thought (tokens)", metric="completions/reasoning_tokens", is_optional=True)
+FORMAT = Panel(title="Format accuracy", metric="format_accuracy", measure="format", is_optional=True)
+ANSWER = Panel(title="Answer accuracy", metric="answer_accuracy", measure="answer", is_optional=True)
+PANELS = (REWARD, LENGTH, THOUGHT, FORMAT, ANSWER)

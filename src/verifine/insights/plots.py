@@ -58,7 +58,7 @@ def draw_training_png(record: RunRecord) -> bytes:
 
 
 def _known_panels(record: RunRecord) -> list[Panel]:
-    return [panel for panel in PANELS if not panel.is_share or panel.is_judged(record)]
+    return [panel for panel in PANELS if not panel.is_optional or panel.is_judged(record)]
 
 
 def _draw_panels(panels: list[Panel], record: RunRecord) -> Figure:

@@ -30,6 +30,8 @@ class SavedRollout:
     recorded: Grade
     opened: str = ""
     """What graders read before the text, as `Prompt.opened`."""
+    answer_start: int = 0
+    """Where the answer begins in the text, behind the thought."""
 
 
 def read_saved_rollouts(folder: Path) -> list[SavedRollout]:
@@ -127,6 +129,7 @@ def _saved(record: RolloutRecord) -> SavedRollout:
         prompt=record.prompt,
         text=record.text,
         opened=record.opened,
+        answer_start=record.answer_start,
         recorded=Grade(
             score=record.score,
             reason=record.reason,

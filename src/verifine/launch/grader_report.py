@@ -187,7 +187,10 @@ def report_on_run(
             f"{data or run_dir}: none of the {len(chosen)} saved answers belongs to one of these rows (the first is to "
             f'the row "{chosen[0].prompt_id}"); give --data the file that the run was trained on'
         )
-    samples = [Sample(output_text=rollout.text, item=item, opened=rollout.opened) for rollout, item in found]
+    samples = [
+        Sample.of(rollout.text, item, opened=rollout.opened, answer_start=rollout.answer_start)
+        for rollout, item in found
+    ]
     with open_grader(grader, use.services.for_run(run.grading), name or str(directory.config)) as scoring:
         graded = grade_all(scoring, samples, use.progress)
     rescored = [

@@ -11,6 +11,7 @@ from verifine.launch.build import BuiltRun
 from verifine.launch.inputs import RunInputs
 from verifine.models.chat.hidden import find_hidden_parts
 from verifine.models.load import LanguageModel
+from verifine.models.thinking import thinks_apart
 from verifine.preflight.prompts import PromptFacts
 from verifine.runs.directory import RunDirectory
 from verifine.runs.run_config import load_run_config
@@ -40,6 +41,7 @@ def describe_prompts(
         model=name or model.name,
         hidden=find_hidden_parts(model.tokenizer, rows),
         openings=tuple(dict.fromkeys(prompt.opened for prompt in prompts if prompt.opened)),
+        thinks_apart=thinks_apart(model.tokenizer),
         learned_with=learned_with,
     )
 

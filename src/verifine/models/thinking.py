@@ -7,14 +7,14 @@ thought already, or both opened and closed it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerFast
 
-from verifine.data.thoughts import CLOSING, OPENING, is_open
+from verifine.data.thoughts import CLOSING, OPENING, find_answer, is_open
 from verifine.errors import ConfigError
 from verifine.models.load import LanguageModel
-from verifine.types import Sampling
+from verifine.types import Rollout, Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,36 @@ class ThoughtTags:
             else:
                 count += thinks
         return count
+
+
+def thinks_apart(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether the model was made to think before it answers: its chat template names `<think>` or `</think>`."""
+    template = tokenizer.chat_template
+    sources = template.values() if isinstance(template, dict) else [template or ""]
+    return any(tag in source for source in sources for tag in (OPENING, CLOSING))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThoughtReader:
+    """Tells thoughts from answers in what one model writes."""
+
+    tags: ThoughtTags | None
+    """None: the model has no tokens around its thoughts."""
+    is_apart: bool
+    """Whether graders see its answers without its thoughts."""
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerFast) -> ThoughtReader:
+        return cls(tags=ThoughtTags.of(tokenizer), is_apart=thinks_apart(tokenizer))
+
+    def read(self, rollout: Rollout) -> Rollout:
+        """The rollout, with what is known of its thought."""
+        opened = rollout.prompt.opened
+        return replace(
+            rollout,
+            answer_start=find_answer(opened, rollout.text) if self.is_apart else 0,
+            reasoning_tokens=None if self.tags is None else self.tags.count(opened, rollout.token_ids),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

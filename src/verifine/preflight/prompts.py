@@ -41,6 +41,8 @@ class PromptFacts:
     hidden: HiddenParts
     openings: tuple[str, ...] = ()
     """The ways in which the template begins the answers, as `Prompt.opened`; empty: it never writes a tag."""
+    thinks_apart: bool = False
+    """Whether graders see the answers without the model's thoughts."""
     learned_with: Mapping[str, Json] | None = None
     """The `chat_template_kwargs` of the run that the weights are from; None: they are from no run."""
 
@@ -49,6 +51,7 @@ def judge_prompts(facts: PromptFacts, config: ModelConfig) -> list[Finding]:
     return [
         *(_hidden(facts, part) for part in facts.hidden.parts),
         *_openings(facts),
+        *_thoughts(facts),
         *_other_values(facts, config.chat_template_kwargs),
     ]
 
@@ -73,6 +76,20 @@ def _openings(facts: PromptFacts) -> Iterator[Finding]:
             remedies=(
                 "Graders of tags count this as part of the answer. sample.output_text is without it; it is "
                 "sample.opened_text.",
+            ),
+        )
+
+
+def _thoughts(facts: PromptFacts) -> Iterator[Finding]:
+    if facts.thinks_apart:
+        yield Finding(
+            severity=Severity.NOTE,
+            name="answers_without_thoughts",
+            what=f"{facts.model} thinks before it answers, and graders see the answers without the thoughts.",
+            evidence="its chat template names <think> or </think>",
+            remedies=(
+                "sample.output_text is what stands behind </think>; the thought is sample.reasoning_text. Graders that "
+                "look for <think> see both.",
             ),
         )
 

@@ -61,6 +61,10 @@ class EvaluatedSample:
     """Whether it counts as solved, for pass@k; None: not known."""
     opened: str = ""
     """What graders read before the text, as `Prompt.opened`."""
+    answer_start: int = 0
+    """As in `Rollout`: where the answer begins in the text, behind the thought."""
+    reasoning_tokens: int | None = None
+    """As in `Rollout`."""
 
     def value(self, measure: Measure) -> float | None:
         """None: not judged, or unscorable."""

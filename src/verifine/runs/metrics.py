@@ -84,6 +84,16 @@ _CATALOGUE = (
     Metric(name="completions/max_length", meaning="Length of the longest answer.", unit="tokens"),
     Metric(name="completions/clipped_ratio", meaning="Share of answers cut off at max_new_tokens.", unit="share"),
     Metric(
+        name="completions/reasoning_tokens",
+        meaning="Average length of the thoughts of an answer, without their tags, for models with tokens for them.",
+        unit="tokens",
+    ),
+    Metric(
+        name="completions/thinking_clipped_ratio",
+        meaning="Share of answers with a thought that was ended at thinking_token_budget.",
+        unit="share",
+    ),
+    Metric(
         name="completions/entropy_estimate",
         meaning="How undecided the model is about an answer as a whole, estimated from the step's answers: minus their "
         "log-probability, averaged. It is known of every step.",

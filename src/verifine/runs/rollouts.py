@@ -99,6 +99,10 @@ class RolloutRecord:
     """What graders read before the text, as `Prompt.opened`; the prompt ends with it."""
     forced: tuple[int, ...] = ()
     """As in `Rollout`: the places of the tokens that a thinking budget wrote, among the answer's own."""
+    answer_start: int = 0
+    """As in `Rollout`: where the answer begins in the text, behind the thought."""
+    reasoning_tokens: int | None = None
+    """As in `Rollout`."""
 
 
 _RECORD = TypeAdapter(RolloutRecord)
@@ -191,4 +195,6 @@ def _records(step: int, written: GradedGroup, places: Iterator[tuple[int, int]])
             answer_ok=grade.answer_ok,
             opened=group.prompt.opened,
             forced=rollout.forced,
+            answer_start=rollout.answer_start,
+            reasoning_tokens=rollout.reasoning_tokens,
         )

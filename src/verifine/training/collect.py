@@ -95,7 +95,7 @@ def grade_groups(grader: Grader, groups: Sequence[Group]) -> list[Group]:
         GraderError: the grader gave another number of grades than it was given samples.
     """
     samples = [
-        Sample(output_text=rollout.text, item=group.prompt.item, opened=group.prompt.opened)
+        Sample.of(rollout.text, group.prompt.item, opened=group.prompt.opened, answer_start=rollout.answer_start)
         for group in groups
         for rollout in group.rollouts
     ]

@@ -73,6 +73,8 @@ def _samples(eval_set: EvalSet, group: Group, second_group: Group | None) -> lis
             second_score=None if second is None else second.score,
             second_answer_ok=None if second is None else second.answer_ok,
             opened=group.prompt.opened,
+            answer_start=rollout.answer_start,
+            reasoning_tokens=rollout.reasoning_tokens,
             passed=(second or grade).passes(eval_set.pass_score),
         )
         for place, (rollout, grade, second) in enumerate(zip(group.rollouts, group.grades, seconds, strict=True))

@@ -36,7 +36,12 @@ def summarize(groups: Sequence[Group], pass_score: float | None) -> dict[str, fl
         "completions/clipped_ratio": rollouts.truncated().sum().item() / len(lengths),
         "completions/entropy_estimate": (sampled_entropy(groups) or 0.0) * lengths.mean().item(),
     }
+    thoughts = [each.reasoning_tokens for group in groups for each in group.rollouts]
+    counted = [float(tokens) for tokens in thoughts if tokens is not None]
+    ended = [float(bool(each.forced)) for group in groups for each in group.rollouts]
     optional = {
+        "completions/reasoning_tokens": _mean(counted),
+        "completions/thinking_clipped_ratio": _mean(ended) if counted else None,
         "reward": _mean(every_reward),
         "reward_std": _mean(spreads),
         "frac_reward_zero_std": _mean([float((row == row[0]).all()) for row in rewards]),

@@ -67,6 +67,7 @@ def test_the_whole_request(service: StubService, clock: Clock) -> None:
             "output_tools": [],
             "choices": [{"index": 0, "message": message}],
             "opened_text": "",
+            "reasoning_text": "",
         },
         "item": {"gt": [1, None]},
         "trace_id": "msg_1",

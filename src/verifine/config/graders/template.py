@@ -15,9 +15,9 @@ from verifine.config.graders.field_path import QUOTED_STEP, Steps, parse_step
 TEMPLATE_NAMES = ("item", "sample")
 """What templates call the row and the answer: no field of a row may have such a name."""
 
-SAMPLE_FIELDS = ("output_text", "output_json", "output_tools", "choices", "opened_text")
-"""What `sample` has: the answer as text, as JSON, its tool calls, and all of it as a list of one chat choice; and what
-the chat template wrote before the answer."""
+SAMPLE_FIELDS = ("output_text", "output_json", "output_tools", "choices", "opened_text", "reasoning_text")
+"""What `sample` has: the answer as text, as JSON, its tool calls, and all of it as a list of one chat choice; what the
+chat template wrote before the answer, and the thought."""
 
 _HINT = "write {{ item.field }} or {{ sample.output_text }}"
 _STEP = rf"\.[\w-]+|{QUOTED_STEP}"

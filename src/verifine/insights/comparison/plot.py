@@ -37,7 +37,7 @@ _LEGEND_ROW, _CAPTION_LINE, _TEXT_PAD = 0.22, 0.18, 0.16
 
 def draw_comparison(comparison: RunComparison) -> Figure:
     """Reward, length and, where the grader judges them, the two accuracies."""
-    panels = [panel for panel in PANELS if not panel.is_share or _is_judged(comparison, panel)]
+    panels = [panel for panel in PANELS if not panel.is_optional or _is_judged(comparison, panel)]
     evaluated = [panel for panel in panels if panel.is_share] or [REWARD]
     caption = describe_figure(comparison)
     names = [f"{entry.variant.name} ({pluralize(entry.result.runs, 'run')})" for entry in comparison.entries]

@@ -15,7 +15,7 @@ from verifine.models.load import LanguageModel, Weights
 from verifine.models.memory.oom import OomCounter, OomRetry
 from verifine.models.network.quantized import QuantizedCopy
 from verifine.models.network.tree import Branch, grow_tree
-from verifine.models.thinking import ThinkingLimit
+from verifine.models.thinking import ThinkingLimit, ThoughtReader
 from verifine.rollout.engine import EngineTraits, rounding_nats
 from verifine.rollout.native.cache import Capacity
 from verifine.rollout.native.choose import token_probabilities
@@ -190,8 +190,9 @@ class NativeEngine:
         thinking: ThinkingLimit | None,
     ) -> list[Group]:
         rollouts: dict[str, dict[int, Rollout]] = {prompt.id: {} for prompt in prompts}
+        reader = ThoughtReader.of(self._model.tokenizer)
         for each in finished:
-            rollouts[each.prompt.id][each.sample] = Rollout(
+            rollout = Rollout(
                 prompt=each.prompt,
                 token_ids=each.token_ids,
                 behaviour_logprobs=each.logprobs,
@@ -200,6 +201,7 @@ class NativeEngine:
                 versions=(VersionSpan(version=self._version, tokens=len(each.token_ids)),),
                 forced=() if thinking is None else tuple(thinking.forced_places(each.prompt.opened, each.token_ids)),
             )
+            rollouts[each.prompt.id][each.sample] = reader.read(rollout)
         return [
             Group(prompt=prompt, rollouts=tuple(rollout for _, rollout in sorted(rollouts[prompt.id].items())))
             for prompt in prompts

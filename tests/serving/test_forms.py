@@ -13,6 +13,7 @@ import torch
 from pydantic import BaseModel
 from tests.serving.conftest import TOOL_LIMITS
 
+from verifine.rollout.scheduler import Constraint
 from verifine.serving import ServedModel
 from verifine.serving.api_error import ApiError
 from verifine.testing.servers import running_server
@@ -144,13 +145,19 @@ def test_a_schema_that_refers_to_another_place_is_not_fetched(tool_model: Served
         tool_model.grammars.compile_schema({"$ref": "http://127.0.0.1:9/schema.json"})
 
 
+def allowed(constraint: Constraint) -> list[int]:
+    tokens = constraint.allowed()
+    assert tokens is not None
+    return torch.nonzero(tokens).flatten().tolist()
+
+
 def test_a_grammar_that_is_at_its_end_leaves_only_the_end_of_the_turn(tool_model: ServedModel) -> None:
     constraint = tool_model.grammars.compile_schema({"const": 7})()
     (seven,) = tool_model.model.tokenizer("7").input_ids
-    assert torch.nonzero(constraint.allowed()).flatten().tolist() == [seven]
+    assert allowed(constraint) == [seven]
     branch = constraint.copy()
     constraint.accept(seven)
-    assert torch.nonzero(constraint.allowed()).flatten().tolist() == sorted(tool_model.model.stop_token_ids)
-    assert torch.nonzero(branch.allowed()).flatten().tolist() == [seven], "a copy goes its own way"
+    assert allowed(constraint) == sorted(tool_model.model.stop_token_ids)
+    assert allowed(branch) == [seven], "a copy goes its own way"
     branch.accept(5)
-    assert torch.nonzero(branch.allowed()).flatten().tolist() == sorted(tool_model.model.stop_token_ids)
+    assert allowed(branch) == sorted(tool_model.model.stop_token_ids)

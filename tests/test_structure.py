@@ -32,6 +32,8 @@ def test_every_module_is_named_after_its_subject() -> None:
 def test_no_public_class_or_function_has_the_name_of_another() -> None:
     homes: dict[str, list[str]] = defaultdict(list)
     for file in FILES:
+        if file.parent.name == "versions":  # the names of Alembic's steps are its own
+            continue
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
                 homes[node.name].append(str(file.relative_to(SOURCE)))

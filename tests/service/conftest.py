@@ -1,17 +1,28 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
+import openai
 import pytest
+import uvicorn
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from verifine.service.database import Database, migrate
 from verifine.service.database.connection import POSTGRES
-from verifine.service.database.owners import ensure_owner
+from verifine.service.database.owners import LOCAL, ensure_owner
+from verifine.service.files import FileStore
+from verifine.service.http.app import ServiceParts, build_service
+from verifine.service.jobs.models import TrainableModel
+from verifine.service.jobs.store import JobStore
+from verifine.service.limits import ServiceLimits
 from verifine.testing.clock import ManualClock
 
 POSTGRES_URL = os.environ.get("VERIFINE_TEST_POSTGRES", "")
@@ -38,10 +49,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """With its tables and two owners, alice and bob."""
+    """With its tables and three owners: alice, bob and the local one."""
     database = Database(database_url)
     migrate(database)
-    for owner in ("alice", "bob"):
+    for owner in ("alice", "bob", LOCAL):
         ensure_owner(database, owner)
     yield database
     database.close()
@@ -50,3 +61,53 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+KEY = "vf_local_secret"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningService:
+    """A service that answers on a port of loopback."""
+
+    url: str
+    key: str
+    parts: ServiceParts
+
+
+@pytest.fixture
+def parts(database: Database, clock: ManualClock, tmp_path: Path) -> ServiceParts:
+    limits = ServiceLimits(file_bytes=100_000, body_bytes=20_000)
+    tiny = TrainableModel(name="tiny", source=str(tmp_path / "tiny"), parameters=1000)
+    return ServiceParts(
+        files=FileStore(database, tmp_path / "files", clock),
+        jobs=JobStore(database, clock),
+        models={"tiny": tiny},
+        key=KEY,
+        limits=limits,
+    )
+
+
+@pytest.fixture
+def service(parts: ServiceParts) -> Iterator[RunningService]:
+    config = uvicorn.Config(build_service(parts), log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        yield RunningService(url=f"http://127.0.0.1:{listener.getsockname()[1]}", key=KEY, parts=parts)
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def client(service: RunningService) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{service.url}/v1", api_key=KEY, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def http(service: RunningService) -> Iterator[httpx2.Client]:
+    """A plain client, with the key."""
+    with httpx2.Client(base_url=service.url, headers={"authorization": f"Bearer {KEY}"}) as client:
+        yield client

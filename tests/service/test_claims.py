@@ -12,7 +12,7 @@ from verifine.testing.clock import ManualClock
 
 OWNER, OTHER = "alice", "bob"
 
-NEW = NewJob(request={}, config="")
+NEW = NewJob(request={}, training_file="file-a", state=JobState.QUEUED)
 ASKED = JobNews(message="asked")
 
 

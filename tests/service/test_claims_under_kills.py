@@ -18,7 +18,8 @@ SUPERVISORS, KILLS = 4, 6
 
 
 def make_jobs(database: Database, count: int) -> None:
-    row = {"owner_id": "alice", "created_at": 0, "state": "queued", "request": {}, "config": "", "last_event": 0}
+    row = {"owner_id": "alice", "created_at": 0, "state": "queued", "request": {}, "config": "", "metadata": {}}
+    row |= {"training_file": "file-a", "last_event": 0}
     with database.write() as connection:
         connection.execute(insert(JOBS), [{**row, "id": f"job-{seq}", "seq": seq, "fence": 0} for seq in range(count)])
 

@@ -66,7 +66,7 @@ def test_an_exception_undoes_the_transaction(database: Database) -> None:
         connection.execute(insert(OWNERS).values(id="carol", last_seq=0, served_at=0))
         raise KeyError
     with database.read() as connection:
-        assert connection.execute(text("SELECT count(*) FROM owners")).scalar() == 2
+        assert connection.execute(text("SELECT count(*) FROM owners")).scalar() == 3
 
 
 def test_sqlite_writes_ahead_and_syncs(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ CANCELLED = JobNews(message="cancelled")
 
 
 def new_job(metadata: Mapping[str, str] | None = None) -> NewJob:
-    return NewJob(request={"model": "tiny"}, config="data:\n  task: add\n", metadata=metadata or {})
+    return NewJob(request={"model": "tiny"}, training_file="file-a", state=JobState.QUEUED, metadata=metadata or {})
 
 
 @pytest.fixture

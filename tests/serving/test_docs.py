@@ -7,7 +7,11 @@ from verifine.serving import ServingLimits
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs/serving.md").read_text(encoding="utf-8")
-SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src/verifine/serving").glob("*.py"))
+SOURCES = "\n".join(
+    path.read_text(encoding="utf-8")
+    for package in ("serving", "wire")
+    for path in (ROOT / "src/verifine" / package).glob("*.py")
+)
 
 
 def test_the_page_has_every_limit_with_its_default() -> None:

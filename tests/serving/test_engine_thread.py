@@ -9,9 +9,9 @@ import pytest
 
 from verifine.errors import EngineError
 from verifine.rollout.scheduler import Request, TokenEvent
-from verifine.serving.api_error import ApiError
 from verifine.serving.engine_thread import EngineThread, Places
 from verifine.types import FinishReason
+from verifine.wire.api_error import ApiError
 
 
 class StepwiseScheduler:

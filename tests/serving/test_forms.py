@@ -15,8 +15,8 @@ from tests.serving.conftest import TOOL_LIMITS
 
 from verifine.rollout.scheduler import Constraint
 from verifine.serving import ServedModel
-from verifine.serving.api_error import ApiError
 from verifine.testing.servers import running_server
+from verifine.wire.api_error import ApiError
 
 ASK: Any = [{"role": "user", "content": "Hi"}]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from verifine.serving.api_error import ApiError
 from verifine.serving.parsing import parse_request
 from verifine.serving.requests import ChatRequest, CompletionRequest, NamedToolChoice, SchemaFormat
+from verifine.wire.api_error import ApiError
 
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 COMPLETION: dict[str, Any] = {"model": "m", "prompt": "Hi"}
@@ -44,8 +44,6 @@ def refusal(fields: dict[str, Any] | bytes, schema: Any = ChatRequest) -> tuple[
         ("logprobs", 3),
         ("presence_penalty", 2.5),
         ("frequency_penalty", -2.5),
-        ("logit_bias", {"5": 101}),
-        ("logit_bias", {"the": 1}),
         ("response_format", {"type": "xml"}),
         ("tool_choice", "always"),
         ("messages", "Hi"),
@@ -74,6 +72,8 @@ def test_a_value_that_is_out_of_range_is_refused_by_the_name_of_its_field(field:
         (CHAT | {"audio": {"voice": "alloy"}}, "audio", "unsupported_parameter"),
         (CHAT | {"functions": []}, "functions", "unsupported_parameter"),
         (CHAT | {"top_logprobs": 2}, "top_logprobs", "invalid_value"),
+        (CHAT | {"logit_bias": {"5": 101}}, "logit_bias.5", "invalid_value"),
+        (CHAT | {"logit_bias": {"the": 1}}, "logit_bias.the", "invalid_value"),
         (CHAT | {"max_tokens": 2, "max_completion_tokens": 3}, "max_tokens", "invalid_value"),
     ],
 )

@@ -29,7 +29,7 @@ from verifine.models.threads import use_threads
 from verifine.runs.events import Listener, StageBegan, tell_progress
 from verifine.runs.run_config import load_run_config
 from verifine.serving import ServedModel, ServingLimits, build_app
-from verifine.serving.server import AppServer, address_of, listen_at
+from verifine.wire.server import AppServer, address_of, listen_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,13 +144,13 @@ def open_endpoint(options: EndpointOptions, now: float, tell: Listener) -> Endpo
         VerifineError: a model cannot be used, or the port is taken.
     """
     limits = options.limits
-    listener = listen_at("127.0.0.1", options.port, limits)
+    listener = listen_at("127.0.0.1", options.port, limits.send_seconds)
     try:
         models = _load_models(options, int(now), tell)
     except BaseException:
         listener.close()
         raise
-    server = AppServer(build_app(models, limits), limits)
+    server = AppServer(build_app(models, limits), limits.request_seconds)
     return Endpoint(address=address_of(listener), models=models, server=server, listener=listener)
 
 

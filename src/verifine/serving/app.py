@@ -17,11 +17,11 @@ from starlette.routing import Route
 
 from verifine.serving.endpoints import AnsweringRoute, ServerParts, read_chat_request, read_completion_request
 from verifine.serving.engine_thread import EngineThread
-from verifine.serving.envelope import LOCAL_HOSTS, Envelope
 from verifine.serving.limits import ServingLimits
 from verifine.serving.metrics import ServingMetrics
 from verifine.serving.responses import ModelCard, ModelList
 from verifine.serving.served_model import ServedModel, find_model
+from verifine.wire.envelope import LOCAL_HOSTS, Envelope
 
 
 def build_app(
@@ -55,7 +55,7 @@ def build_app(
             Route("/v1/completions", AnsweringRoute(parts, read_completion_request), methods=["POST"]),
             *_small_routes(parts),
         ],
-        middleware=[Middleware(Envelope, metrics, hosts)],
+        middleware=[Middleware(Envelope, hosts, metrics.observe)],
         exception_handlers={HTTPException: _leave_to_envelope},
         lifespan=partial(_lifespan, parts),
     )

@@ -13,11 +13,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from verifine.serving.answer_stream import Piece
-from verifine.serving.api_error import invalid_request
 from verifine.serving.chat import ChatAnswers
 from verifine.serving.completions import TextAnswers
 from verifine.serving.engine_thread import EngineThread
-from verifine.serving.exchange import read_body, send_events, send_json, while_connected, within
+from verifine.serving.exchange import send_events, while_connected, within
 from verifine.serving.forms import answer_form, tool_names
 from verifine.serving.limits import ServingLimits
 from verifine.serving.metrics import ServingMetrics
@@ -26,6 +25,8 @@ from verifine.serving.prompts import read_chat, read_texts
 from verifine.serving.question import AnswerSettings, ServedQuestion, make_question
 from verifine.serving.requests import ChatRequest, CompletionRequest
 from verifine.serving.served_model import ServedModel, find_model
+from verifine.wire.api_error import invalid_request
+from verifine.wire.body import read_body, send_json
 
 DEFAULT_COMPLETION_TOKENS = 16
 """OpenAI's default for completions, which have no turn to end."""
@@ -72,7 +73,7 @@ class AnsweringRoute:
         parts = self._parts
         try:
             parts.engine.refuse_if_full()
-            body = await read_body(Request(scope, receive), parts.limits)
+            body = await read_body(Request(scope, receive), parts.limits.body_bytes, parts.limits.body_seconds)
             await while_connected(receive, self._answer(body, send))
         except ClientDisconnect:
             parts.metrics.count_left()

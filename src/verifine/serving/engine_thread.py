@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 
 from verifine.errors import EngineError
 from verifine.rollout.scheduler import Request, Scheduler, TokenEvent
-from verifine.serving.api_error import failed_request, too_many_requests
+from verifine.wire.api_error import failed_request, too_many_requests
 
 logger = logging.getLogger(__name__)
 

@@ -1,50 +1,19 @@
-"""The two ends of a request: its body within limits, and its answer, which ends when the client leaves."""
+"""The answer of a request, which ends when the client leaves or its time is over."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
-from types import MappingProxyType
 from typing import TypeVar
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Send
 
-from verifine.serving.api_error import ApiError, failed_request, invalid_request
 from verifine.serving.limits import ServingLimits
+from verifine.wire.api_error import ApiError, failed_request
 
 T = TypeVar("T")
-
-
-async def read_body(request: Request, limits: ServingLimits) -> bytes:
-    """The whole body.
-
-    Raises:
-        ApiError: it is larger than allowed, or takes longer.
-        ClientDisconnect: the client leaves.
-    """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limits.body_bytes:
-        raise _too_large(limits)
-    parts: list[bytes] = []
-    count = 0
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            async for part in request.stream():
-                parts.append(part)
-                count += len(part)
-                if count > limits.body_bytes:
-                    raise _too_large(limits)
-    except TimeoutError:
-        message = f"the body did not arrive within {limits.body_seconds:g} s"
-        raise invalid_request(message, code="request_timeout", status=408) from None
-    return b"".join(parts)
-
-
-def _too_large(limits: ServingLimits) -> ApiError:
-    message = f"the body is larger than {limits.body_bytes} bytes"
-    return invalid_request(message, code="request_too_large", status=413)
 
 
 async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
@@ -84,17 +53,6 @@ async def within(limits: ServingLimits, work: Awaitable[T]) -> T:
     except TimeoutError:
         message = f"the answer took longer than {limits.request_seconds:g} s"
         raise failed_request(message, status=503, code="timeout", retry=False) from None
-
-
-async def send_json(
-    send: Send, text: str, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})
-) -> None:
-    """Sends a whole response."""
-    body = text.encode()
-    fields = {"content-type": "application/json", "content-length": str(len(body)), **headers}
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
 
 
 async def send_events(send: Send, lines: AsyncIterator[str], limits: ServingLimits) -> None:

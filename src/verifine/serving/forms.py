@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from verifine.rollout.scheduler import Constraint
-from verifine.serving.api_error import invalid_request
 from verifine.serving.grammar import CallForm
 from verifine.serving.requests import ChatRequest, JsonObjectFormat, NamedToolChoice, SchemaFormat
 from verifine.serving.served_model import ServedModel
 from verifine.types import Json
+from verifine.wire.api_error import invalid_request
 
 
 def tool_names(tools: Sequence[Mapping[str, Json]]) -> list[str]:

@@ -18,10 +18,10 @@ from transformers import PreTrainedTokenizerFast
 
 from verifine.models.load import LanguageModel
 from verifine.rollout.scheduler import Constraint
-from verifine.serving.api_error import invalid_request
 from verifine.serving.call_reader import CLOSING, OPENING
 from verifine.serving.token_texts import TokenTexts
 from verifine.types import Json
+from verifine.wire.api_error import invalid_request
 
 logger = logging.getLogger(__name__)
 

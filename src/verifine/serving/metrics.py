@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import Scope
 
 FIRST_TOKEN_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Seconds."""
+
+PATHS = ("/v1/models", "/v1/chat/completions", "/v1/completions", "/healthz", "/readyz", "/metrics")
 
 
 class ServingMetrics:
@@ -36,8 +39,9 @@ class ServingMetrics:
         ):
             Gauge(name, text, registry=self._registry).set_function(value)
 
-    def count_response(self, route: str, status: int) -> None:
-        self._responses.labels(route, status).inc()
+    def observe(self, scope: Scope, status: int) -> None:
+        """Counts a response."""
+        self._responses.labels(_route(scope), status).inc()
 
     def count_tokens(self, model: str, prompt_tokens: int, answer_tokens: int) -> None:
         self._prompt_tokens.labels(model).inc(prompt_tokens)
@@ -51,3 +55,11 @@ class ServingMetrics:
 
     def as_text(self) -> bytes:
         return generate_latest(self._registry)
+
+
+def _route(scope: Scope) -> str:
+    """The path without what a client can choose in it."""
+    path: str = scope["path"]
+    if path.startswith("/v1/models/"):
+        return "/v1/models/{model}"
+    return path if path in PATHS else "other"

@@ -12,13 +12,13 @@ from verifine.models.answer_text import AnswerText
 from verifine.rollout.native.uniforms import rollout_key
 from verifine.rollout.scheduler import Constraint, LogitChanges, Request, TokenEvent
 from verifine.serving.answer_stream import AnswerStream, Piece
-from verifine.serving.api_error import invalid_request
 from verifine.serving.engine_thread import EngineThread
 from verifine.serving.limits import ServingLimits
 from verifine.serving.prompts import ReadPrompt
 from verifine.serving.requests import SamplingFields
 from verifine.serving.responses import AnswerUsage
 from verifine.serving.served_model import ServedModel
+from verifine.wire.api_error import invalid_request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
+
+from verifine.wire.api_request import ApiRequest
 
 SEED_LIMIT = 2**63
 
 NonEmpty = Annotated[str, Field(min_length=1)]
 TokenId = Annotated[int, Field(ge=0)]
-
-
-class ApiRequest(BaseModel):
-    """Strict: an unknown field is an error, and a number is not written as text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class StreamOptions(ApiRequest):

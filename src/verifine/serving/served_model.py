@@ -15,12 +15,12 @@ from verifine.rollout.native.cache import Capacity
 from verifine.rollout.native.model_runner import OwnWeightsRunner
 from verifine.rollout.native.native_scheduler import NativeScheduler
 from verifine.rollout.scheduler import Scheduler
-from verifine.serving.api_error import unknown_model
 from verifine.serving.call_reader import OPENING
 from verifine.serving.engine_thread import Places
 from verifine.serving.grammar import GrammarCompiler
 from verifine.serving.limits import ServingLimits
 from verifine.serving.token_texts import TokenTexts
+from verifine.wire.api_error import unknown_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from verifine.serving import ServedModel, ServingLimits, build_app
-from verifine.serving.server import AppServer, address_of, listen_at
+from verifine.wire.server import AppServer, address_of, listen_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +24,8 @@ class RunningServer:
 def running_server(*models: ServedModel, limits: ServingLimits | None = None) -> Iterator[RunningServer]:
     """Serves `models` while the context lasts, and then finishes what is being answered."""
     limits = limits or ServingLimits()
-    server = AppServer(build_app(models, limits), limits)
-    listener = listen_at("127.0.0.1", 0, limits)
+    server = AppServer(build_app(models, limits), limits.request_seconds)
+    listener = listen_at("127.0.0.1", 0, limits.send_seconds)
     thread = threading.Thread(target=server.run, args=(listener,), name="server")
     thread.start()
     try:

@@ -67,7 +67,10 @@ JOBS = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),
     Column("request", JSON, nullable=False),  # as OpenAI's wire has it, with what was "auto" decided
-    Column("config", Text, nullable=False),  # the RunConfig, as YAML
+    Column("config", Text, nullable=False),  # the RunConfig, as YAML; empty while files are being validated
+    Column("metadata", JSON, nullable=False),  # job_metadata is what it is found by
+    Column("training_file", _ID, nullable=False),
+    Column("validation_file", _ID),
     Column("finished_at", BigInteger),
     Column("failure", JSON),
     Column("last_event", BigInteger, nullable=False),  # the counter of job_events.seq
@@ -76,6 +79,16 @@ JOBS = Table(
     Column("fence", BigInteger, nullable=False),  # how often it was claimed
     UniqueConstraint("owner_id", "seq"),
     Index(None, "owner_id", "state", "seq"),
+)
+
+IDEMPOTENCY_KEYS = Table(
+    "idempotency_keys",
+    METADATA,
+    Column("owner_id", _ID, ForeignKey("owners.id"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("sha256", String(64), nullable=False),  # of the request
+    Column("job_id", _ID, ForeignKey("jobs.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
 )
 
 JOB_METADATA = Table(

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, insert, update
 
 from verifine.service.database.tables import JOB_EVENTS, JOBS
 from verifine.service.identifiers import new_id
-from verifine.service.jobs.job import JobFailure, JobNews
+from verifine.service.jobs.job import JobFailure, JobNews, ResolvedJob
 from verifine.service.jobs.states import CLAIMED, TRANSITIONS, JobState
 
 
@@ -22,6 +22,7 @@ class StateChange:
     """Seconds since 1970."""
     news: JobNews | None = None
     failure: JobFailure | None = None
+    resolved: ResolvedJob | None = None
 
     @property
     def sources(self) -> frozenset[JobState]:
@@ -48,6 +49,8 @@ def change_state(
         values |= {"finished_at": change.at}
     if change.failure is not None:
         values |= {"failure": asdict(change.failure)}
+    if change.resolved is not None:
+        values |= {"request": dict(change.resolved.request), "config": change.resolved.config}
     changed = connection.execute(
         update(JOBS).where(JOBS.c.id == job_id, JOBS.c.state.in_(sources), *where).values(values)
     )

@@ -26,6 +26,14 @@ class JobFailure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedJob:
+    """A job in which everything is decided."""
+
+    request: Mapping[str, Json]
+    config: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job."""
 
@@ -37,7 +45,10 @@ class Job:
     request: Mapping[str, Json]
     """As it was asked for on OpenAI's wire, with what was "auto" decided."""
     config: str
-    """The RunConfig, as YAML."""
+    """The RunConfig, as YAML; empty while files are being validated."""
+    metadata: Mapping[str, str]
+    training_file: str
+    validation_file: str | None
     finished_at: int | None
     failure: JobFailure | None
     fence: int
@@ -54,6 +65,9 @@ class Job:
             state=JobState(row["state"]),
             request=row["request"],
             config=row["config"],
+            metadata=row["metadata"],
+            training_file=row["training_file"],
+            validation_file=row["validation_file"],
             finished_at=row["finished_at"],
             failure=None if failure is None else JobFailure(**failure),
             fence=row["fence"],

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from verifine.errors import VerifineError
 from verifine.service.database import Database
 from verifine.service.database.owners import next_seq
 from verifine.service.database.paging import Page, PageQuery, fetch_page, rows_of
-from verifine.service.database.tables import JOB_EVENTS, JOB_METADATA, JOBS
+from verifine.service.database.tables import IDEMPOTENCY_KEYS, JOB_EVENTS, JOB_METADATA, JOBS
 from verifine.service.identifiers import new_id
 from verifine.service.jobs.changes import StateChange, add_news, change_state
-from verifine.service.jobs.job import Job, JobEvent, JobNews
+from verifine.service.jobs.job import Job, JobEvent, JobFailure, JobNews, ResolvedJob
 from verifine.service.jobs.states import JobState
 from verifine.types import Json
 
@@ -31,14 +31,32 @@ class JobStateError(VerifineError):
         self.state = state
 
 
+class ReusedKeyError(VerifineError):
+    """An idempotency key that came with another request before."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """A job to be made."""
 
     request: Mapping[str, Json]
-    config: str
-    state: JobState = JobState.QUEUED
+    training_file: str
+    validation_file: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    config: str = ""
+    state: JobState = JobState.VALIDATING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyKey:
+    """What a client sends so that a request that it repeats is done once."""
+
+    key: str
+    sha256: str
+    """Of the request."""
+
+
+KEY_LASTS_S = 24 * 3600
 
 
 class JobStore:
@@ -47,17 +65,30 @@ class JobStore:
     def __init__(self, database: Database, now: Callable[[], float]) -> None:
         self._database, self._now = database, now
 
-    def create(self, owner_id: str, new: NewJob) -> Job:
+    def create(self, owner_id: str, new: NewJob, key: IdempotencyKey | None = None) -> Job:
+        """The new job, or the one that was made with this key within KEY_LASTS_S.
+
+        Raises:
+            ReusedKeyError: that was for another request.
+        """
         at, job_id = int(self._now()), new_id("ftjob-")
         with self._database.write() as connection:
+            seq = next_seq(connection, owner_id)
+            if key is not None:
+                before = self._find_by_key(connection, owner_id, key)
+                if before is not None:
+                    return before
             values = {
                 "id": job_id,
                 "owner_id": owner_id,
-                "seq": next_seq(connection, owner_id),
+                "seq": seq,
                 "created_at": at,
                 "state": new.state,
                 "request": dict(new.request),
                 "config": new.config,
+                "metadata": dict(new.metadata),
+                "training_file": new.training_file,
+                "validation_file": new.validation_file,
                 "last_event": 0,
                 "fence": 0,
             }
@@ -65,8 +96,26 @@ class JobStore:
             pairs = [{"job_id": job_id, "name": name, "value": value} for name, value in new.metadata.items()]
             if pairs:
                 connection.execute(insert(JOB_METADATA), pairs)
+            if key is not None:
+                kept = {"owner_id": owner_id, "key": key.key, "sha256": key.sha256, "job_id": job_id, "created_at": at}
+                connection.execute(insert(IDEMPOTENCY_KEYS).values(kept))
             add_news(connection, job_id, JobNews(message=f"Created fine-tuning job: {job_id}"), at)
+            if new.state is JobState.VALIDATING:
+                add_news(connection, job_id, JobNews(message=f"Validating training file: {new.training_file}"), at)
         return Job.of(row)
+
+    def _find_by_key(self, connection: Connection, owner_id: str, key: IdempotencyKey) -> Job | None:
+        keys = IDEMPOTENCY_KEYS.c
+        connection.execute(
+            delete(IDEMPOTENCY_KEYS).where(keys.owner_id == owner_id, keys.created_at <= self._now() - KEY_LASTS_S)
+        )
+        used = select(IDEMPOTENCY_KEYS).where(keys.owner_id == owner_id, keys.key == key.key)
+        found = connection.execute(used).mappings().first()
+        if found is None:
+            return None
+        if found["sha256"] != key.sha256:
+            raise ReusedKeyError("the Idempotency-Key was sent with another request before; take a new one")
+        return Job.of(connection.execute(rows_of(JOBS, id=found["job_id"])).mappings().one())
 
     def find(self, owner_id: str, job_id: str) -> Job:
         """Raises UnknownJobError."""
@@ -118,3 +167,22 @@ class JobStore:
         if not has_changed:
             raise JobStateError(f"the job is {job.state}", job.state)
         return job
+
+    def next_to_validate(self) -> Job | None:
+        """The oldest job with files that nobody has looked at; None: there is none."""
+        waiting = rows_of(JOBS, state=JobState.VALIDATING).order_by(JOBS.c.created_at, JOBS.c.seq).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(waiting).mappings().first()
+        return None if row is None else Job.of(row)
+
+    def finish_validation(self, job: Job, result: ResolvedJob | JobFailure) -> bool:
+        """Whether it was still wanted: it may have been cancelled meanwhile, or validated by another process."""
+        at = int(self._now())
+        if isinstance(result, JobFailure):
+            news = JobNews(message=result.message, level="error")
+            change = StateChange(to=JobState.FAILED, at=at, news=news, failure=result)
+        else:
+            news = JobNews(message="Files validated, moving job to queued state")
+            change = StateChange(to=JobState.QUEUED, at=at, news=news, resolved=result)
+        with self._database.write() as connection:
+            return change_state(connection, job.id, change, expected=[JobState.VALIDATING])

@@ -13,14 +13,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from verifine.errors import SetupError
-from verifine.serving.limits import ServingLimits
 
 BACKLOG = 2048
 """Connections that wait to be accepted."""
 
 
-def listen_at(host: str, port: int, limits: ServingLimits) -> socket.socket:
-    """A listening socket; port 0: any free one.
+def listen_at(host: str, port: int, send_seconds: float) -> socket.socket:
+    """A listening socket; port 0: any free one. A client that reads nothing for `send_seconds` is given up.
 
     Raises:
         SetupError: the address cannot be used.
@@ -31,7 +30,7 @@ def listen_at(host: str, port: int, limits: ServingLimits) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if sys.platform == "linux":
             # Connections inherit it: the kernel closes one whose client reads nothing for so long.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * limits.send_seconds))
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * send_seconds))
         listener.bind((host, port))
         listener.listen(BACKLOG)
     except OSError as error:
@@ -48,7 +47,8 @@ def address_of(listener: socket.socket) -> str:
 class AppServer:
     """Serves an app. SIGTERM and Ctrl-C let it finish what is being answered; a second Ctrl-C does not."""
 
-    def __init__(self, app: ASGIApp, limits: ServingLimits) -> None:
+    def __init__(self, app: ASGIApp, stop_seconds: float) -> None:
+        """`stop_seconds`: how long an answer may still take when the server is to stop."""
         config = uvicorn.Config(
             app,
             http="h11",
@@ -58,7 +58,7 @@ class AppServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=int(limits.request_seconds) + 1,
+            timeout_graceful_shutdown=int(stop_seconds) + 1,
         )
         self._server = uvicorn.Server(config)
 

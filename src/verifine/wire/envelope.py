@@ -5,32 +5,30 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from verifine.serving.api_error import ApiError, ErrorBody, failed_request, invalid_request
-from verifine.serving.exchange import send_json
-from verifine.serving.metrics import ServingMetrics
+from verifine.wire.api_error import ApiError, ErrorBody, failed_request, invalid_request
+from verifine.wire.body import send_json
 
 logger = logging.getLogger(__name__)
 
-PATHS = ("/v1/models", "/v1/chat/completions", "/v1/completions", "/healthz", "/readyz", "/metrics")
-
 LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
+
+Observer = Callable[[Scope, int], None]
+"""Told the status of each response."""
 
 
 class Envelope:
     """Around the routes. A failure of the server is logged with the id; the client is told the id alone."""
 
-    def __init__(self, app: ASGIApp, metrics: ServingMetrics, hosts: Collection[str]) -> None:
-        """`hosts`: the names that the server is asked by; empty: any."""
-        self._app = app
-        self._metrics = metrics
-        self._hosts = hosts
+    def __init__(self, app: ASGIApp, hosts: Collection[str], observe: Observer | None = None) -> None:
+        """`hosts`: the names that the server is asked by; empty: any. `observe` None: nobody counts."""
+        self._app, self._hosts, self._observe = app, hosts, observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,7 +45,8 @@ class Envelope:
                 milliseconds = round(1000 * (time.monotonic() - began))
                 more = [(b"x-request-id", request_id.encode()), (b"openai-processing-ms", b"%d" % milliseconds)]
                 message = {**message, "headers": [*message["headers"], *more]}
-                self._metrics.count_response(_route(scope), message["status"])
+                if self._observe is not None:
+                    self._observe(scope, message["status"])
             await send(message)
 
         try:
@@ -71,14 +70,6 @@ class Envelope:
             raise _forbidden(f'this server is not called "{asked}"')
         if not is_own or headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             raise _forbidden("pages of other sites may not use this server")
-
-
-def _route(scope: Scope) -> str:
-    """The path without what a client can choose in it."""
-    path: str = scope["path"]
-    if path.startswith("/v1/models/"):
-        return "/v1/models/{model}"
-    return path if path in PATHS else "other"
 
 
 def _forbidden(message: str) -> ApiError:

@@ -47,6 +47,12 @@ def invalid_request(
     return ApiError(status, ErrorBody(message=message, type="invalid_request_error", param=param, code=code))
 
 
+def conflict(message: str, *, code: str, param: str | None = None) -> ApiError:
+    """A request that the state of things does not allow. Clients would send it again, which changes nothing."""
+    body = ErrorBody(message=message, type="invalid_request_error", param=param, code=code)
+    return ApiError(409, body, NO_RETRY)
+
+
 def unknown_model(name: str, served: str) -> ApiError:
     """`served`: the names of the models that there are."""
     return invalid_request(

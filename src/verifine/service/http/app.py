@@ -1,0 +1,125 @@
+"""The service as an ASGI app."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+
+from verifine.service.database.paging import UnknownCursorError
+from verifine.service.files import FileInUseError, FileStore, UnknownFileError
+from verifine.service.http.files import FileRoutes
+from verifine.service.http.jobs import JobRoutes
+from verifine.service.http.keys import KeyCheck, hash_key
+from verifine.service.jobs.models import TrainableModels
+from verifine.service.jobs.request import CreateJob
+from verifine.service.jobs.store import JobStateError, JobStore, ReusedKeyError, UnknownJobError
+from verifine.service.limits import ServiceLimits
+from verifine.wire.api_error import ApiError, conflict, invalid_request
+from verifine.wire.envelope import LOCAL_HOSTS, Envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceParts:
+    """What the routes share."""
+
+    files: FileStore
+    jobs: JobStore
+    models: TrainableModels
+    key: str = field(repr=False)
+    """The local owner's."""
+    limits: ServiceLimits = field(default_factory=ServiceLimits)
+
+
+class ServiceApp(FastAPI):
+    """Its description also has the requests that are read by our own parser."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            described = super().openapi()
+            own = CreateJob.model_json_schema(ref_template="#/components/schemas/{model}")
+            described["components"]["schemas"] |= {**own.pop("$defs"), "CreateJob": own}
+        return super().openapi()
+
+
+def build_service(parts: ServiceParts, *, hosts: Collection[str] = LOCAL_HOSTS) -> FastAPI:
+    """The routes over these parts. `hosts`: the names that the service may be asked by; empty: any."""
+    app = ServiceApp(
+        title="Verifine",
+        version=version("verifine"),
+        docs_url=None,  # its pages would load scripts from other hosts
+        redoc_url=None,
+        middleware=[
+            Middleware(Envelope, hosts),
+            Middleware(KeyCheck, hash_key(parts.key)),
+        ],
+        exception_handlers={
+            HTTPException: _leave_to_envelope,
+            RequestValidationError: _refuse_parameter,
+            UnknownCursorError: _refuse_cursor,
+            UnknownFileError: _refuse_file,
+            FileInUseError: _refuse_file_in_use,
+            UnknownJobError: _refuse_job,
+            JobStateError: _refuse_state,
+            ReusedKeyError: _refuse_key,
+        },
+    )
+    app.include_router(FileRoutes(parts.files, parts.limits).router())
+    app.include_router(JobRoutes(parts.jobs, parts.files, parts.models, parts.limits).router())
+    app.add_api_route("/healthz", _health, response_class=PlainTextResponse, tags=["Health"])
+    return app
+
+
+def _health() -> PlainTextResponse:
+    return PlainTextResponse("ok\n")
+
+
+# What these raise reaches the envelope, which is around them.
+
+
+def _leave_to_envelope(_: Request, error: Exception) -> NoReturn:
+    raise error
+
+
+def _refuse_parameter(_: Request, error: Exception) -> NoReturn:
+    assert isinstance(error, RequestValidationError)
+    raise _explain(error) from error
+
+
+def _refuse_cursor(_: Request, error: Exception) -> NoReturn:
+    raise invalid_request(str(error), param="after") from error
+
+
+def _refuse_file(_: Request, error: Exception) -> NoReturn:
+    raise invalid_request(str(error), param="file_id", code="file_not_found", status=404) from error
+
+
+def _refuse_file_in_use(_: Request, error: Exception) -> NoReturn:
+    raise conflict(str(error), param="file_id", code="file_in_use") from error
+
+
+def _refuse_job(_: Request, error: Exception) -> NoReturn:
+    message = str(error)
+    raise invalid_request(message, param="fine_tuning_job_id", code="fine_tune_not_found", status=404) from error
+
+
+def _refuse_state(_: Request, error: Exception) -> NoReturn:
+    raise conflict(str(error), code="invalid_job_state") from error
+
+
+def _refuse_key(_: Request, error: Exception) -> NoReturn:
+    raise conflict(str(error), code="idempotency_key_reused") from error
+
+
+def _explain(error: RequestValidationError) -> ApiError:
+    detail = error.errors()[0]
+    name = str(detail["loc"][-1])
+    text = str(detail["msg"])
+    return invalid_request(f'"{name}" is {str(detail["input"])[:60]!r}; {text[:1].lower()}{text[1:]}', param=name)

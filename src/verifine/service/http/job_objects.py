@@ -1,0 +1,117 @@
+"""Jobs and their events, as OpenAI's clients read them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, JsonValue
+
+from verifine.service.jobs.job import EventLevel, EventType, Job, JobEvent
+from verifine.service.jobs.states import OPENAI_STATUS
+
+Status = Literal["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
+
+
+class JobError(BaseModel):
+    """Why a job failed."""
+
+    code: str
+    message: str
+    param: str | None
+
+
+class JobObject(BaseModel):
+    """A job."""
+
+    id: str
+    object: Literal["fine_tuning.job"] = "fine_tuning.job"
+    created_at: int
+    finished_at: int | None
+    model: str
+    status: Status
+    training_file: str
+    validation_file: str | None
+    method: dict[str, JsonValue]
+    """As it was given, with what was "auto" decided once the files have been read."""
+    hyperparameters: dict[str, JsonValue] = {}
+    """Those of supervised training, which this is not."""
+    seed: int
+    fine_tuned_model: str | None = None
+    trained_tokens: int | None = None
+    result_files: list[str] = []
+    error: JobError | None
+    estimated_finish: int | None = None
+    integrations: list[JsonValue] | None = None
+    metadata: dict[str, str] | None
+    user_provided_suffix: str | None
+    organization_id: str
+    verifine: dict[str, JsonValue]
+    """Settings of ours that came with the request."""
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        request: dict[str, Any] = dict(job.request)
+        failure = job.failure
+        error = None
+        if failure is not None:
+            error = JobError(code=failure.code, message=failure.message, param=failure.param)
+        return cls(
+            id=job.id,
+            created_at=job.created_at,
+            finished_at=job.finished_at,
+            model=request["model"],
+            status=_status(job),
+            training_file=job.training_file,
+            validation_file=job.validation_file,
+            method=request["method"],
+            seed=request["seed"],
+            error=error,
+            metadata=dict(job.metadata) or None,
+            user_provided_suffix=request.get("suffix"),
+            organization_id=f"org-{job.owner_id}",
+            verifine=request.get("verifine", {}),
+        )
+
+
+class JobList(BaseModel):
+    """A page of jobs, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[JobObject]
+    has_more: bool
+
+
+class JobEventObject(BaseModel):
+    """Something that happened."""
+
+    id: str
+    object: Literal["fine_tuning.job.event"] = "fine_tuning.job.event"
+    created_at: int
+    level: EventLevel
+    message: str
+    type: EventType
+    data: dict[str, JsonValue] | None
+
+    @classmethod
+    def of(cls, event: JobEvent) -> Self:
+        return cls(
+            id=event.id,
+            created_at=event.created_at,
+            level=event.level,
+            message=event.message,
+            type=event.type,
+            data=None if event.data is None else dict(event.data),
+        )
+
+
+class JobEventList(BaseModel):
+    """A page of events, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[JobEventObject]
+    has_more: bool
+
+
+def _status(job: Job) -> Status:
+    status: Any = OPENAI_STATUS[job.state]
+    return status  # type: ignore[no-any-return] # the table has no other words

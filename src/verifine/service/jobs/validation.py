@@ -1,0 +1,123 @@
+"""From a job that was asked for to one that can run: its files are read, and what was "auto" is decided."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+
+from verifine.config import dump_config
+from verifine.errors import VerifineError
+from verifine.machine.disk import refuse_failure
+from verifine.service.files import FileStore, OwnedFile, UnknownFileError
+from verifine.service.jobs.file_check import FileAnswer, FileQuestion
+from verifine.service.jobs.job import Job, JobFailure, ResolvedJob
+from verifine.service.jobs.mapping import JobPlaces, make_run_config
+from verifine.service.jobs.models import TrainableModels, find_trainable
+from verifine.service.jobs.plan import JobPlan, plan_job
+from verifine.service.jobs.request import CreateJob
+from verifine.service.jobs.store import JobStore
+from verifine.types import Json
+from verifine.wire.api_error import ApiError
+
+USUAL_EVAL_SIZE = 64
+"""As `data.eval_size`."""
+
+FILE_CODES = {"training_file": "invalid_training_file", "validation_file": "invalid_validation_file"}
+
+
+class JobValidator:
+    """Validates jobs, one at a time."""
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        files: FileStore,
+        models: TrainableModels,
+        folder: Path,
+        ask: Callable[[FileQuestion], FileAnswer],
+    ) -> None:
+        """`folder` gets a folder for each job; `ask` reads files, as `file_check.ask_child`."""
+        self._jobs, self._files, self._models, self._folder, self._ask = jobs, files, models, folder, ask
+
+    def validate_next(self) -> bool:
+        """Validates the oldest job that waits for it; whether there was one."""
+        job = self._jobs.next_to_validate()
+        if job is None:
+            return False
+        try:
+            result: ResolvedJob | JobFailure = self._resolve(job)
+        except ApiError as error:
+            result = JobFailure(code=error.body.code or "invalid_value", message=str(error), param=error.body.param)
+        except VerifineError as error:
+            result = JobFailure(code="server_error", message=str(error))
+        self._jobs.finish_validation(job, result)
+        return True
+
+    def _resolve(self, job: Job) -> ResolvedJob | JobFailure:
+        request = CreateJob.model_validate(job.request)
+        model = find_trainable(self._models, request.model)
+        files: dict[str, OwnedFile] = {}
+        for field, file_id in (("training_file", job.training_file), ("validation_file", job.validation_file)):
+            try:
+                if file_id is not None:
+                    files[field] = self._files.find(job.owner_id, file_id)
+            except UnknownFileError as error:
+                return JobFailure(code=FILE_CODES[field], message=str(error), param=field)
+        folder = self._folder / job.id
+        linked = {field: self._link(file, folder, field) for field, file in files.items()}
+        answer = self._ask(_question(request, linked))
+        if answer.param is not None:
+            message = _named(answer.message, linked, files)
+            return JobFailure(code=FILE_CODES.get(answer.param, "invalid_grader"), message=message, param=answer.param)
+        plan = plan_job(request.method.reinforcement.hyperparameters, answer.rows)
+        places = JobPlaces(train=linked["training_file"], eval=linked.get("validation_file"), run=folder / "run")
+        config = make_run_config(request, model, plan, places)
+        return ResolvedJob(request=_decided(job.request, request, plan), config=dump_config(config))
+
+    def _link(self, file: OwnedFile, folder: Path, field: str) -> Path:
+        """The file under a name with its format, which stays when the file is deleted."""
+        path = folder / f"{field}{PurePosixPath(file.filename).suffix.lower()}"
+        content = self._files.path(file)
+        with refuse_failure(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            try:
+                os.link(content, path)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(content, path)
+        return path
+
+
+def _question(request: CreateJob, linked: Mapping[str, Path]) -> FileQuestion:
+    data = request.verifine.get("data")
+    settings = data if isinstance(data, dict) else {}
+    columns, system_prompt = settings.get("columns"), settings.get("system_prompt")
+    eval_size = settings.get("eval_size", USUAL_EVAL_SIZE)
+    return FileQuestion(
+        train=linked["training_file"],
+        eval=linked.get("validation_file"),
+        eval_size=eval_size if isinstance(eval_size, int) else USUAL_EVAL_SIZE,
+        seed=request.seed or 0,
+        columns={name: str(value) for name, value in columns.items()} if isinstance(columns, dict) else {},
+        system_prompt=system_prompt if isinstance(system_prompt, str) else None,
+        grader=request.method.reinforcement.grader,
+    )
+
+
+def _named(message: str, linked: Mapping[str, Path], files: Mapping[str, OwnedFile]) -> str:
+    """The message with the owner's names for files in place of paths of this machine."""
+    for field, path in linked.items():
+        message = message.replace(str(path), files[field].filename)
+        message = message.replace(path.name, files[field].filename)
+    return message
+
+
+def _decided(fields: Mapping[str, Json], request: CreateJob, plan: JobPlan) -> dict[str, Json]:
+    """The request with what was decided in place of "auto"; the rest is as the client sent it."""
+    method, reinforcement = fields["method"], request.method.reinforcement
+    assert isinstance(method, dict), "validated before"
+    assert isinstance(method["reinforcement"], dict), "validated before"
+    decided = {**method["reinforcement"], "hyperparameters": plan.write_back(reinforcement.hyperparameters)}
+    return {**fields, "method": {**method, "reinforcement": decided}}

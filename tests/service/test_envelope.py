@@ -1,0 +1,112 @@
+"""What every route of the service has in common."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import openai
+import pytest
+
+from verifine.service.http.keys import local_key
+
+
+@pytest.mark.parametrize("key", ["wrong", "vf_local_secret2", "ÿ"])
+def test_a_wrong_key_is_refused(client: openai.OpenAI, key: str) -> None:
+    with httpx2.Client(base_url=client.base_url) as plain:
+        answer = plain.get("/files", headers=[(b"authorization", f"Bearer {key}".encode())])
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "invalid_api_key"
+    with pytest.raises(openai.AuthenticationError):
+        client.with_options(api_key="wrong").files.list()
+
+
+def test_no_route_of_openai_s_is_open_without_a_key(http: httpx2.Client) -> None:
+    paths = http.get("/openapi.json").json()["paths"]
+    del http.headers["authorization"]
+    asked = 0
+    for path, methods in paths.items():
+        for method in methods if path.startswith("/v1/") else ():
+            asked += 1
+            assert http.request(method.upper(), path).status_code == 401, (method, path)
+    assert asked >= 10
+    assert http.get("/healthz").status_code == 200
+
+
+def test_every_answer_has_an_id_of_its_own(http: httpx2.Client, client: openai.OpenAI) -> None:
+    ids = {http.get(path).headers["x-request-id"] for path in ("/v1/files", "/v1/nothing", "/healthz")}
+    assert len(ids) == 3
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.files.retrieve("file-nothing")
+    assert str(missing.value.request_id).startswith("req_")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [("GET", "/v1/nothing", 404, "unknown_url"), ("PUT", "/v1/files", 405, "method_not_allowed")],
+)
+def test_an_address_that_there_is_not_is_told_in_an_envelope(
+    http: httpx2.Client, method: str, path: str, status: int, code: str
+) -> None:
+    answer = http.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
+    assert answer.json()["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"},
+        {"host": "[::1"},
+        {"origin": "https://evil.example"},
+        {"origin": "https://[evil"},
+        {"sec-fetch-site": "cross-site"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/files", "/healthz", "/openapi.json"])
+def test_pages_of_other_sites_are_refused_everywhere(http: httpx2.Client, path: str, headers: dict[str, str]) -> None:
+    answer = http.get(path, headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["error"]["type"] == "permission_error"
+
+
+def test_the_description_of_the_api_has_every_route(http: httpx2.Client) -> None:
+    description = http.get("/openapi.json").json()
+    paths = description["paths"]
+    assert {path: sorted(methods) for path, methods in paths.items()} == {
+        "/healthz": ["get"],
+        "/v1/files": ["get", "post"],
+        "/v1/files/{file_id}": ["delete", "get"],
+        "/v1/files/{file_id}/content": ["get"],
+        "/v1/fine_tuning/jobs": ["get", "post"],
+        "/v1/fine_tuning/jobs/{job_id}": ["get"],
+        "/v1/fine_tuning/jobs/{job_id}/cancel": ["post"],
+        "/v1/fine_tuning/jobs/{job_id}/events": ["get"],
+    }
+    schemas = description["components"]["schemas"]
+    assert {"model", "training_file", "method"} <= set(schemas["CreateJob"]["required"])
+    references = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(description)))
+    assert references <= schemas.keys()
+
+
+def test_the_key_is_made_once_and_is_for_its_user_alone(tmp_path: Path) -> None:
+    path = tmp_path / "service" / "key"
+    key = local_key(path)
+    assert key.startswith("vf_local_")
+    assert len(key) > 40
+    assert local_key(path) == key
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_service_starts_without_torch() -> None:
+    program = (
+        "import sys, verifine.service.http.app as app; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

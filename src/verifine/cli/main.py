@@ -19,6 +19,7 @@ from verifine.cli.models import app as models
 from verifine.cli.quickstart import quickstart
 from verifine.cli.report import report
 from verifine.cli.resume import resume_command
+from verifine.cli.serve import serve_command
 from verifine.cli.sweep import sweep_command
 from verifine.cli.train import train_command
 from verifine.machine.waiting import wait_briefly
@@ -38,6 +39,7 @@ app.command("train")(train_command)
 app.command("resume")(resume_command)
 app.command("sweep")(sweep_command)
 app.command("eval")(eval_command)
+app.command("serve")(serve_command)
 app.command("export")(export_command)
 app.command("endpoint")(endpoint_command)
 app.command()(report)

@@ -77,6 +77,7 @@ JOBS = Table(
     Column("holder", String(255)),  # the supervisor that has claimed it
     Column("lease_until", Double),
     Column("fence", BigInteger, nullable=False),  # how often it was claimed
+    Column("progress", JSON),  # how far its run was followed
     UniqueConstraint("owner_id", "seq"),
     Index(None, "owner_id", "state", "seq"),
 )

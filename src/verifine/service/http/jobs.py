@@ -34,6 +34,9 @@ CANCEL = {
 }
 """What cancelling does: at once where nothing runs."""
 
+PAUSE = {JobState.PAUSING: [JobState.RUNNING]}
+RESUME = {JobState.QUEUED: [JobState.PAUSED]}
+
 _METADATA = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 
 
@@ -49,6 +52,8 @@ class JobRoutes:
         router.add_api_route("", self.list_jobs, methods=["GET"])
         router.add_api_route("/{job_id}", self.retrieve, methods=["GET"])
         router.add_api_route("/{job_id}/cancel", self.cancel, methods=["POST"])
+        router.add_api_route("/{job_id}/pause", self.pause, methods=["POST"])
+        router.add_api_route("/{job_id}/resume", self.resume, methods=["POST"])
         router.add_api_route("/{job_id}/events", self.events, methods=["GET"])
         return router
 
@@ -71,6 +76,14 @@ class JobRoutes:
         """Ends a job; what it has saved stays."""
         news = JobNews(message="Cancellation was requested", level="warn")
         return JobObject.of(self._jobs.ask(owner_id, job_id, CANCEL, news))
+
+    def pause(self, job_id: str, owner_id: OwnerId) -> JobObject:
+        """Saves a checkpoint at the next step, and ends until it is resumed."""
+        return JobObject.of(self._jobs.ask(owner_id, job_id, PAUSE, JobNews(message="A pause was requested")))
+
+    def resume(self, job_id: str, owner_id: OwnerId) -> JobObject:
+        """Continues a job from where it was paused, when its turn comes."""
+        return JobObject.of(self._jobs.ask(owner_id, job_id, RESUME, JobNews(message="The job waits to be continued")))
 
     def events(self, job_id: str, owner_id: OwnerId, after: str | None = None, limit: Limit = 20) -> JobEventList:
         page = self._jobs.list_events(owner_id, job_id, PageQuery(limit=limit, after=after))

@@ -11,6 +11,7 @@ from verifine.service.database.tables import JOB_EVENTS, JOBS
 from verifine.service.identifiers import new_id
 from verifine.service.jobs.job import JobFailure, JobNews, ResolvedJob
 from verifine.service.jobs.states import CLAIMED, TRANSITIONS, JobState
+from verifine.types import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class StateChange:
     news: JobNews | None = None
     failure: JobFailure | None = None
     resolved: ResolvedJob | None = None
+    progress: Mapping[str, Json] | None = None
+    """None: as before."""
 
     @property
     def sources(self) -> frozenset[JobState]:
@@ -49,6 +52,8 @@ def change_state(
         values |= {"finished_at": change.at}
     if change.failure is not None:
         values |= {"failure": asdict(change.failure)}
+    if change.progress is not None:
+        values |= {"progress": dict(change.progress)}
     if change.resolved is not None:
         values |= {"request": dict(change.resolved.request), "config": change.resolved.config}
     changed = connection.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from verifine.service.database.tables import JOBS, OWNERS
 from verifine.service.jobs.changes import StateChange, add_news, change_state
 from verifine.service.jobs.job import Job, JobNews
 from verifine.service.jobs.states import CLAIMED, JobState
+from verifine.types import Json
 
 LEASE_S = 30.0
 """How long a claim holds without being renewed."""
@@ -89,6 +90,18 @@ class JobClaims:
                 claims.append(Claim(job=Job.of(mine), is_takeover=True))
         return claims
 
+    def look(self, claim: Claim) -> JobState:
+        """The state that the job is in now.
+
+        Raises:
+            StaleClaimError: the claim has ended.
+        """
+        with self._database.read() as connection:
+            state = connection.execute(select(JOBS.c.state).where(JOBS.c.id == claim.job.id, *claim.holds)).scalar()
+        if state is None:
+            raise _stale(claim)
+        return JobState(state)
+
     def renew(self, claim: Claim) -> JobState:
         """Holds the job for longer; the state that it is in now, as it may have been asked to pause or cancel.
 
@@ -103,8 +116,8 @@ class JobClaims:
             raise _stale(claim)
         return JobState(state)
 
-    def tell(self, claim: Claim, *news: JobNews) -> None:
-        """Adds events.
+    def tell(self, claim: Claim, *news: JobNews, progress: Mapping[str, Json] | None = None) -> None:
+        """Adds events, and keeps how far the run was followed: both or neither.
 
         Raises:
             StaleClaimError: the claim has ended.
@@ -112,6 +125,10 @@ class JobClaims:
         with self._database.write() as connection:
             for each in news:
                 if not add_news(connection, claim.job.id, each, int(self._now()), *claim.holds):
+                    raise _stale(claim)
+            if progress is not None:
+                kept = update(JOBS).where(JOBS.c.id == claim.job.id, *claim.holds).values(progress=dict(progress))
+                if connection.execute(kept).rowcount == 0:
                     raise _stale(claim)
 
     def release(self, claim: Claim, to: JobState, news: JobNews | None = None, **change: Any) -> None:

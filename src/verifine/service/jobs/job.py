@@ -53,6 +53,8 @@ class Job:
     failure: JobFailure | None
     fence: int
     """How often it was claimed: a write with an older number is refused."""
+    progress: Json
+    """How far its run was followed, as `supervisor.progress` writes it; None: there is no run."""
 
     @classmethod
     def of(cls, row: RowMapping) -> Job:
@@ -71,6 +73,7 @@ class Job:
             finished_at=row["finished_at"],
             failure=None if failure is None else JobFailure(**failure),
             fence=row["fence"],
+            progress=row["progress"],
         )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from verifine.data.suggestion import did_you_mean
+from verifine.errors import ConfigError
 from verifine.models.provision.catalogue import CATALOGUE
 from verifine.wire.api_error import unknown_model
 
@@ -31,6 +35,27 @@ def catalogue_models() -> TrainableModels:
         name: TrainableModel(name=name, source=name, parameters=entry.sizes.shape(None).own_parameters)
         for name, entry in CATALOGUE.items()
     }
+
+
+def folder_model(name: str, folder: Path) -> TrainableModel:
+    """The model in a folder, which whoever runs the service has chosen.
+
+    Raises:
+        ConfigError: there is none in it, or the name is one of the catalogue.
+    """
+    if name in CATALOGUE or "/" in name:
+        raise ConfigError(f"a model in a folder cannot be called {name!r}; take a name without / that is not taken")
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ConfigError(f"{folder} holds no model; it needs *.safetensors and config.json")
+    return TrainableModel(name=name, source=str(folder), parameters=sum(map(_count_weights, files)))
+
+
+def _count_weights(path: Path) -> int:
+    """By the table at the beginning of the file; no weight is read."""
+    with path.open("rb") as file:
+        table = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return sum(math.prod(entry["shape"]) for key, entry in table.items() if key != "__metadata__")
 
 
 def find_trainable(models: TrainableModels, name: str) -> TrainableModel:

@@ -1,0 +1,149 @@
+"""The service of one machine: its parts put together, and run until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from verifine.errors import ConfigError
+from verifine.models.provision.cache import cache_folder
+from verifine.runs.heartbeat import SAME_START_S, find_process_start
+from verifine.runs.lock import hold_file
+from verifine.service.database import Database, migrate
+from verifine.service.database.owners import ensure_owner
+from verifine.service.files import FileStore
+from verifine.service.http.app import ServiceParts, build_service
+from verifine.service.http.keys import local_key
+from verifine.service.jobs.claims import JobClaims
+from verifine.service.jobs.file_check import ask_child
+from verifine.service.jobs.models import catalogue_models, folder_model
+from verifine.service.jobs.store import JobStore
+from verifine.service.jobs.validation import JobValidator
+from verifine.service.limits import ServiceLimits
+from verifine.service.supervisor.processes import RecordedProcesses
+from verifine.service.supervisor.supervisor import Supervisor
+from verifine.wire.envelope import LOCAL_HOSTS
+from verifine.wire.server import AppServer, address_of, listen_at
+
+_LOG = logging.getLogger(__name__)
+
+TICK_S = 0.5
+"""How often the supervisor looks at its job."""
+UNREAD_S = 30.0
+"""How long a client may leave an answer unread."""
+STOP_S = 10.0
+"""How long answers may still take when the service is to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """What `verifine serve` is told."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    data: Path | None = None
+    """None: `service` in the user's cache folder."""
+    database: str | None = None
+    """None: SQLite in `data`."""
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    """Models beside those of the catalogue, by their names."""
+    limits: ServiceLimits = field(default_factory=ServiceLimits)
+
+
+class JobService:
+    """A service that has its address. It is run once. Jobs go on when it ends."""
+
+    def __init__(self, options: ServeOptions, environment: Mapping[str, str]) -> None:
+        """Raises VerifineError: the address or the database cannot be used, or another service is at this folder."""
+        if options.host not in LOCAL_HOSTS:
+            raise ConfigError(f"--host {options.host}: this service is for this machine only; take 127.0.0.1")
+        data = (options.data or cache_folder(environment) / "service").absolute()
+        data.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as opened:
+            opened.enter_context(
+                hold_file(data / ".lock", f"{data}: another service is at this folder; stop it, or give another --data")
+            )
+            database = Database(options.database or f"sqlite:///{data / 'service.db'}")
+            opened.callback(database.close)
+            self._files = FileStore(database, data / "files", time.time)
+            parts = _open_parts(options, database, self._files, local_key(data / "key"))
+            jobs = data / "jobs"
+            self._validator = JobValidator(parts.jobs, parts.files, parts.models, jobs, ask_child)
+            self._supervisor = Supervisor(
+                claims=JobClaims(database, holder_name(), time.time),
+                processes=RecordedProcesses(environment),
+                folder=jobs,
+                is_gone=is_gone,
+                now=time.time,
+            )
+            self._listener = opened.enter_context(listen_at(options.host, options.port, UNREAD_S))
+            self._server = AppServer(build_service(parts), STOP_S)
+            self._opened = opened.pop_all()
+        self.key, self.address = parts.key, address_of(self._listener)
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Until SIGTERM or Ctrl-C."""
+        supervising = threading.Thread(target=self._repeat, args=(self._supervisor.tick,), name="supervisor")
+        # Nobody waits for the end of this one: the files of a job may take minutes to read.
+        validating = threading.Thread(target=self._repeat, args=(self._tend_files,), name="validator", daemon=True)
+        with self._opened:
+            supervising.start()
+            validating.start()
+            try:
+                self._server.run(self._listener)
+            finally:
+                self._stopped.set()
+                supervising.join()
+
+    def close(self) -> None:
+        """In place of `run`."""
+        self._opened.close()
+
+    def _repeat(self, work: Callable[[], None]) -> None:
+        while not self._stopped.wait(TICK_S):
+            try:
+                work()
+            except Exception:  # noqa: BLE001 - whatever one job is, the others go on
+                _LOG.exception("a part of the service failed, and tries again")
+
+    def _tend_files(self) -> None:
+        self._files.remove_expired()
+        self._validator.validate_next()
+
+
+def _open_parts(options: ServeOptions, database: Database, files: FileStore, key: str) -> ServiceParts:
+    migrate(database)
+    ensure_owner(database)
+    files.remove_drafts()
+    own = {name: folder_model(name, folder) for name, folder in options.folders.items()}
+    return ServiceParts(
+        files=files,
+        jobs=JobStore(database, time.time),
+        models={**catalogue_models(), **own},
+        key=key,
+        limits=options.limits,
+    )
+
+
+def holder_name() -> str:
+    """This process, as no other is ever called."""
+    me = psutil.Process()
+    return f"{socket.gethostname()} {me.pid} {me.create_time():.2f}"
+
+
+def is_gone(holder: str) -> bool:
+    """Whether that process of this machine has ended. Of other machines nothing is known."""
+    host, pid, started = holder.rsplit(" ", 2)
+    if host != socket.gethostname():
+        return False
+    found = find_process_start(int(pid))
+    return found is None or abs(found - float(started)) >= SAME_START_S

@@ -1,0 +1,79 @@
+"""What an owner is told of a run: from its events and steps to OpenAI's events of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from verifine.runs.events import (
+    CheckpointSaved,
+    EvaluationDone,
+    FindingRaised,
+    ModelSaved,
+    RunEvent,
+    TrainingResumed,
+    TrainingStarted,
+)
+from verifine.runs.jsonl import finite
+from verifine.service.jobs.job import JobNews
+from verifine.types import Json, StepReport
+
+_TIMES = {"sampling": "timing/generate_s", "training": "timing/update_s", "full_iteration": "step_time"}
+"""OpenAI's names for parts of a step, and ours."""
+
+
+def news_of(event: RunEvent) -> JobNews | None:
+    """None: it is nothing for an owner."""
+    match event:
+        case TrainingStarted():
+            return JobNews(message="Fine-tuning job started")
+        case TrainingResumed(step=step):
+            return JobNews(message=f"Fine-tuning job continued from step {step}")
+        case CheckpointSaved(step=step):
+            return JobNews(message=f"Checkpoint created at step {step}")
+        case ModelSaved(step=step):
+            return JobNews(message=f"The model of step {step} was saved")
+        case FindingRaised(what=what, severity=severity):
+            return JobNews(message=what, level="warn" if severity != "info" else "info")
+        case EvaluationDone(name=name, numbers=numbers):
+            return _evaluated(name, numbers)
+    return None
+
+
+def news_of_step(report: StepReport, total_steps: int | None) -> JobNews:
+    """The numbers of a step, under OpenAI's names where it has them, and all of them under ours."""
+    reward = report.metrics.get("reward")
+    of = "" if total_steps is None else f"/{total_steps}"
+    told = "" if reward is None else f", train mean reward={reward:.4g}"
+    times = {name: report.metrics[ours] for name, ours in _TIMES.items() if ours in report.metrics}
+    data: dict[str, Json] = {
+        "step": report.step,
+        "total_steps": total_steps,
+        "scores": {"train_reward_mean": reward},
+        "timing": {"step": _numbers(times)},
+        "train_mean_reward": reward,
+        "completion_tokens_mean": report.metrics.get("completions/mean_length"),
+        "verifine": _numbers(report.metrics),
+    }
+    return JobNews(message=f"Step {report.step}{of}{told}", type="metrics", data=data)
+
+
+def tell_steps(reports: Sequence[StepReport], told: int, total_steps: int | None) -> tuple[list[JobNews], int]:
+    """The news of steps after `told`, and the last step that is told then."""
+    new = [report for report in reports if report.step > told]
+    return [news_of_step(report, total_steps) for report in new], max([told, *(report.step for report in new)])
+
+
+def _evaluated(name: str, numbers: Mapping[str, object]) -> JobNews:
+    reward = numbers.get("reward")
+    told = f"full validation mean reward={reward:.4g}" if isinstance(reward, int | float) else "no answer was scored"
+    value = float(reward) if isinstance(reward, int | float) else None
+    data: dict[str, Json] = {
+        "evaluation": name,
+        "scores": {"valid_reward_mean": value},
+        "full_valid_mean_reward": value,
+    }
+    return JobNews(message=f"Evaluation {name}: {told}", type="metrics", data=data)
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, Json]:
+    return {name: value if finite(value) is not None else None for name, value in values.items()}

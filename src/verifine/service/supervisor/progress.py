@@ -1,0 +1,41 @@
+"""How far a job is known to be: kept with the job, so that nothing is told twice when another supervisor takes it."""
+
+from __future__ import annotations
+
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from verifine.runs.following import Cursor
+from verifine.types import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobProgress:
+    """What has been told of a job, and how often it crashed."""
+
+    events: Cursor = Cursor()
+    """How far the run's events have been read."""
+    metrics: Cursor = Cursor()
+    step: int = 0
+    """The last step that was told; after a crash, those up to it come again and are not."""
+    total_steps: int | None = None
+    """None: not known yet, or the run goes by time."""
+    begun_with: int = 0
+    """The bytes of the run's events when the latest process was started: if there are no more at its end, it has done
+    nothing."""
+    crashes: int = 0
+    """How often in a row it crashed at the same step."""
+    crash_step: int = -1
+
+
+_PROGRESS = TypeAdapter(JobProgress)
+
+
+def read_progress(value: Json) -> JobProgress:
+    """`value` as it was written; None: nothing was."""
+    return JobProgress() if value is None else _PROGRESS.validate_python(value)
+
+
+def write_progress(progress: JobProgress) -> dict[str, Json]:
+    written: dict[str, Json] = _PROGRESS.dump_python(progress, mode="json")
+    return written

@@ -1,0 +1,170 @@
+"""The loop that brings jobs forward: it claims, starts, follows, and ends them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from verifine.errors import VerifineError
+from verifine.machine.disk import write_whole
+from verifine.runs.directory import RunDirectory
+from verifine.runs.events import EventRecord, TrainingResumed, TrainingStarted
+from verifine.runs.following import Rewound, read_events_since, read_metrics_since
+from verifine.runs.requests import RunRequest, ask_run
+from verifine.runs.run_file import read_run_file
+from verifine.runs.status import RunStatus, find_status
+from verifine.service.jobs.claims import RENEW_S, Claim, JobClaims, StaleClaimError
+from verifine.service.jobs.job import JobFailure, JobNews
+from verifine.service.jobs.states import JobState
+from verifine.service.supervisor.endings import decide_ending
+from verifine.service.supervisor.news import news_of, tell_steps
+from verifine.service.supervisor.processes import JobProcesses
+from verifine.service.supervisor.progress import JobProgress, read_progress, write_progress
+from verifine.types import StepReport
+
+CANCEL_S = 30.0
+"""How long a run may take to end by itself when its job is cancelled."""
+
+
+@dataclass(slots=True, kw_only=True)
+class HeldJob:
+    """A job that this supervisor works on."""
+
+    claim: Claim
+    progress: JobProgress
+    renewed_at: float
+    """When the claim was made or renewed."""
+    cancelled_at: float | None = None
+    """When its cancellation was first seen; None: it is not being cancelled."""
+
+
+class Supervisor:
+    """Works on one running job at a time. Call `tick` again and again; nothing is lost between two calls."""
+
+    def __init__(
+        self,
+        *,
+        claims: JobClaims,
+        processes: JobProcesses,
+        folder: Path,
+        is_gone: Callable[[str], bool],
+        now: Callable[[], float],
+    ) -> None:
+        """`folder` has the folder of each job; `is_gone` says of another supervisor that it has ended."""
+        self._claims, self._processes, self._folder = claims, processes, folder
+        self._is_gone, self._now = is_gone, now
+        self._held: dict[str, HeldJob] = {}
+
+    def tick(self) -> None:
+        """Does what can be done now, and waits for nothing."""
+        for claim in self._claims.take_over(self._is_gone):
+            progress = read_progress(claim.job.progress)
+            self._held[claim.job.id] = HeldJob(claim=claim, progress=progress, renewed_at=self._now())
+        for held in list(self._held.values()):
+            try:
+                self._attend(held)
+            except StaleClaimError:  # its process is another supervisor's now
+                del self._held[held.claim.job.id]
+            except VerifineError as error:
+                self._give_up(held, error)
+        if not self._held:
+            waiting = self._claims.claim_next()
+            if waiting is not None:
+                self._begin(waiting)
+
+    def _begin(self, claim: Claim) -> None:
+        """Starts the process of a job, from the beginning or from its last checkpoint."""
+        folder, run = self._places(claim)
+        progress = read_progress(claim.job.progress)
+        begun_with = run.events.stat().st_size if run.events.exists() else 0
+        held = HeldJob(claim=claim, progress=replace(progress, begun_with=begun_with), renewed_at=self._now())
+        self._claims.tell(claim, progress=write_progress(held.progress))
+        self._held[claim.job.id] = held
+        self._start(folder, run, claim)
+
+    def _start(self, folder: Path, run: RunDirectory, claim: Claim) -> None:
+        if read_run_file(run.path).has_begun:
+            self._processes.start(folder, ["resume", str(run.path), "--json"])
+            return
+        config = folder / "config.yaml"
+        write_whole(config, claim.job.config.encode())
+        self._processes.start(folder, ["train", str(config), "--json"])
+
+    def _attend(self, held: HeldJob) -> None:
+        """Follows a job, and passes on what its owner asks for."""
+        state = self._hold(held)
+        folder, run = self._places(held.claim)
+        is_alive = self._processes.is_alive(folder)  # before the run is read, so that its last words are not missed
+        self._report(held, run)
+        if is_alive:
+            self._pass_on(held, state, folder, run)
+            return
+        status = self._status_of(held, run)
+        ending = decide_ending(status, state, held.progress, self._processes.why_ended(folder))
+        progress = write_progress(ending.progress)
+        self._claims.release(held.claim, ending.to, ending.news, failure=ending.failure, progress=progress)
+        del self._held[held.claim.job.id]
+
+    def _hold(self, held: HeldJob) -> JobState:
+        """The state of the job, which this supervisor still holds. Raises StaleClaimError."""
+        if self._now() - held.renewed_at < RENEW_S:
+            return self._claims.look(held.claim)
+        held.renewed_at = self._now()
+        return self._claims.renew(held.claim)
+
+    def _give_up(self, held: HeldJob, error: VerifineError) -> None:
+        """Ends a job whose run cannot be followed."""
+        self._processes.kill(self._places(held.claim)[0])
+        del self._held[held.claim.job.id]
+        failure = JobFailure(code="run_unreadable", message=str(error))
+        news = JobNews(message=f"The job failed: {error}", level="error")
+        self._claims.release(held.claim, JobState.FAILED, news, failure=failure)
+
+    def _pass_on(self, held: HeldJob, state: JobState, folder: Path, run: RunDirectory) -> None:
+        # Asked again each time, since a run that only begins forgets what it was asked.
+        if state is JobState.PAUSING and run.path.exists():
+            ask_run(run, RunRequest.PAUSE)
+        if state is not JobState.CANCELLING:
+            return
+        if held.cancelled_at is None:
+            held.cancelled_at = self._now()
+        if run.path.exists() and self._now() - held.cancelled_at < CANCEL_S:
+            ask_run(run, RunRequest.CANCEL)
+        else:
+            self._processes.kill(folder)
+
+    def _report(self, held: HeldJob, run: RunDirectory) -> None:
+        """Tells what is new, each step once, however often a run goes back to a checkpoint."""
+        progress = held.progress
+        if not run.events.exists():
+            return
+        events, metrics = read_events_since(run, progress.events), read_metrics_since(run, progress.metrics)
+        if (events.cursor, metrics.cursor) == (progress.events, progress.metrics):
+            return
+        records = [row for row in events.rows if isinstance(row, EventRecord)]
+        total = _total_steps(records, progress.total_steps)
+        reports = [row for row in metrics.rows if isinstance(row, StepReport) and not isinstance(row, Rewound)]
+        steps, step = tell_steps(reports, progress.step, total)
+        told: list[JobNews] = [news for record in records if (news := news_of(record.event)) is not None]
+        held.progress = replace(progress, events=events.cursor, metrics=metrics.cursor, step=step, total_steps=total)
+        self._claims.tell(held.claim, *told, *steps, progress=write_progress(held.progress))
+
+    def _status_of(self, held: HeldJob, run: RunDirectory) -> RunStatus | None:
+        """None: the latest process has written nothing."""
+        if not run.events.exists() or run.events.stat().st_size <= held.progress.begun_with:
+            return None
+        return find_status(run)
+
+    def _places(self, claim: Claim) -> tuple[Path, RunDirectory]:
+        folder = self._folder / claim.job.id
+        return folder, RunDirectory(path=folder / "run")
+
+
+def _total_steps(records: list[EventRecord], before: int | None) -> int | None:
+    """How many steps the run has, by the last event that says so."""
+    for record in reversed(records):
+        match record.event:
+            case TrainingStarted(steps=steps) | TrainingResumed(steps=steps):
+                return steps
+    return before

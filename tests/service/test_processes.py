@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from verifine.service.supervisor import recorder
+from verifine.service.supervisor.processes import RecordedProcesses
+
+
+@pytest.fixture
+def processes() -> RecordedProcesses:
+    return RecordedProcesses(os.environ)
+
+
+def only_child() -> psutil.Process:
+    [child] = psutil.Process().children()
+    return child
+
+
+def test_what_a_command_prints_and_how_it_ends_are_kept(tmp_path: Path, processes: RecordedProcesses) -> None:
+    processes.start(tmp_path, ["--version"])
+    assert processes.is_alive(tmp_path)
+    only_child().wait()
+    assert not processes.is_alive(tmp_path)
+    assert (tmp_path / recorder.LOG).read_text().startswith("verifine ")
+    assert (tmp_path / recorder.END).read_text() == '{"code": 0}'
+
+
+def test_why_a_command_failed_is_in_its_own_words(tmp_path: Path, processes: RecordedProcesses) -> None:
+    processes.start(tmp_path, ["report", "missing"])
+    only_child().wait()
+    assert not processes.is_alive(tmp_path)
+    assert "missing: there is no such folder" in processes.why_ended(tmp_path)
+
+
+def test_no_secret_of_the_service_reaches_a_job(tmp_path: Path) -> None:
+    processes = RecordedProcesses({**os.environ, "OPENAI_API_KEY": "sk-secret"})
+    processes.start(tmp_path, ["--version"])
+    child = only_child()
+    assert "OPENAI_API_KEY" not in child.environ()
+    child.wait()
+    assert not processes.is_alive(tmp_path)
+
+
+def test_a_process_is_found_by_another_service_and_killed_with_all_that_it_started(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    leader = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess; subprocess.call({command!r})"], start_new_session=True
+    )
+    started = psutil.Process(leader.pid).create_time()
+    (tmp_path / recorder.PROCESS).write_text(f'{{"pid": {leader.pid}, "started": {started}}}')
+    later = RecordedProcesses({})
+    assert later.is_alive(tmp_path)
+    while not (below := psutil.Process(leader.pid).children()):
+        pass
+    os.kill(leader.pid, signal.SIGKILL)  # the recorder alone
+    leader.wait()
+    assert later.is_alive(tmp_path)
+    later.kill(tmp_path)
+    assert psutil.wait_procs(below, timeout=10)[1] == []
+    assert not later.is_alive(tmp_path)
+    assert "was killed" in later.why_ended(tmp_path)
+
+
+def test_a_pid_that_was_used_again_is_not_taken_for_the_job(tmp_path: Path) -> None:
+    (tmp_path / recorder.PROCESS).write_text(f'{{"pid": {os.getpid()}, "started": 1.0}}')
+    later = RecordedProcesses({})
+    assert not later.is_alive(tmp_path)
+    later.kill(tmp_path)
+
+
+def test_two_recorders_are_never_at_one_job(tmp_path: Path, processes: RecordedProcesses) -> None:
+    with (tmp_path / recorder.LOCK).open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        processes.start(tmp_path, ["--version"])
+        only_child().wait()
+        assert not processes.is_alive(tmp_path)
+    assert not (tmp_path / recorder.LOG).exists()

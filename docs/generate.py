@@ -28,10 +28,11 @@ from verifine.config.graders.judge_input import (
 )
 from verifine.config.graders.schema import Template
 from verifine.config.recipes import RECIPES, Recipe
-from verifine.launch.models.summary import ACCELERATORS, summarize_entry
+from verifine.launch.models.summary import ACCELERATORS, ModelSummary, summarize_entry, summarize_shipped
 from verifine.models.architectures import SUPPORTED, SupportedArchitecture
 from verifine.models.network.decoder import is_known_decoder
 from verifine.models.provision.catalogue import CATALOGUE
+from verifine.models.provision.shipped import SHIPPED
 from verifine.runs.metrics import METRICS
 from verifine.testing import EVERY_ARCHITECTURE, Architecture, tiny_config
 from verifine.testing.architecture_conformance import ARCHITECTURE_CHECKS, HEAD_CHECKS, ArchitectureCheck
@@ -163,10 +164,12 @@ def models_page() -> str:
         "rate",
         "LoRA",
     ]
-    rows = [f"| {' | '.join(_model_row(name))} |" for name in CATALOGUE]
+    shipped = [summarize_shipped(name, model) for name, model in SHIPPED.items()]
+    summaries = [*shipped, *(summarize_entry(name, entry) for name, entry in CATALOGUE.items())]
+    rows = [f"| {' | '.join(_model_row(summary))} |" for summary in summaries]
     facts = "\n".join([f"| {' | '.join(names)} |", "| --- " * len(names) + "|", *rows])
     widths = " | ".join(f"{mode}, {count}" for mode in ("full", "LoRA") for count in ACCELERATORS)
-    memory = "\n".join([f"| model | {widths} |", "| --- " * 9 + "|", *map(_memory_row, CATALOGUE)])
+    memory = "\n".join([f"| model | {widths} |", "| --- " * 9 + "|", *map(_memory_row, summaries)])
     read = "\n".join(
         [
             "| model | sizes and context | licence | stop tokens and thinking |",
@@ -182,27 +185,24 @@ def models_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _model_row(name: str) -> list[str]:
-    entry = CATALOGUE[name]
-    summary = summarize_entry(name, entry)
+def _model_row(summary: ModelSummary) -> list[str]:
     return [
-        f"`{name}`",
-        f"`{entry.hub_id}`",
+        f"`{summary.name}`",
+        "comes with Verifine" if summary.hub_id is None else f"`{summary.hub_id}`",
         f"`{summary.model_type}`",
         f"{summary.parameters:,}",
-        f"{entry.context_length:,}",
-        entry.licence + (" *" if entry.gated else ""),
-        " ".join(f"`{token}`".replace("|", "\\|") for token in entry.stop_tokens),
-        "-" if entry.thinking_switch is None else f"`{entry.thinking_switch}`",
+        f"{summary.context_length:,}",
+        f"{summary.licence}{' *' if summary.gated else ''}",
+        " ".join(f"`{token}`".replace("|", "\\|") for token in summary.stop_tokens),
+        "-" if summary.thinking_switch is None else f"`{summary.thinking_switch}`",
         f"{summary.full.learning_rate:g}",
         f"{summary.lora.learning_rate:g}",
     ]
 
 
-def _memory_row(name: str) -> str:
-    summary = summarize_entry(name, CATALOGUE[name])
+def _memory_row(summary: ModelSummary) -> str:
     sizes = [size / (1 << 30) for mode in (summary.full, summary.lora) for size in mode.memory.values()]
-    return f"| `{name}` | {' | '.join(f'{size:.1f}' for size in sizes)} |"
+    return f"| `{summary.name}` | {' | '.join(f'{size:.1f}' for size in sizes)} |"
 
 
 ARCHITECTURES_INTRODUCTION = """\

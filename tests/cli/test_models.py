@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from verifine.models.provision.catalogue import CATALOGUE
+from verifine.models.provision.shipped import SHIPPED
 from verifine.testing import save_tiny_model
 from verifine.testing.hub import HubRepository, serve_hub
 from verifine.testing.models import with_chat_template
@@ -27,7 +28,8 @@ def test_the_list_has_a_line_for_each_model_of_the_catalogue(verifine: Command) 
     code, out, err = verifine("models", "list")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert [line.split()[0] for line in lines[1 : len(CATALOGUE) + 1]] == list(CATALOGUE)
+    names = [*SHIPPED, *CATALOGUE]
+    assert [line.split()[0] for line in lines[1 : len(names) + 1]] == names
     llama = next(line for line in lines if line.startswith("Llama-3.2-3B-Instruct"))
     assert llama.split()[1:6] == ["3.2", "B", "131,072", "llama3.2", "*"]
 
@@ -37,8 +39,9 @@ def test_the_list_says_what_is_on_this_machine(verifine: Command, models: Path) 
     save_tiny_model(models / "someone--a--b", "qwen3")
     (models / ".partial-Qwen--Qwen3-4B").mkdir()
     rows = {row["name"]: row for row in json.loads(verifine("models", "list", "--json")[1])["models"]}
-    assert list(rows) == [*CATALOGUE, "someone/a--b"]
-    assert {name for name, row in rows.items() if row["stored_bytes"]} == {"SmolLM2-135M-Instruct", "someone/a--b"}
+    assert list(rows) == [*SHIPPED, *CATALOGUE, "someone/a--b"]
+    here = {name for name, row in rows.items() if row["stored_bytes"]}
+    assert here == {"pico", "SmolLM2-135M-Instruct", "someone/a--b"}
     assert rows["someone/a--b"]["model_type"] == "qwen3"
 
 
@@ -47,6 +50,17 @@ def test_a_model_of_the_catalogue_is_shown_with_its_sources(verifine: Command) -
     assert code == 0
     for part in ("Qwen/Qwen3-4B", "4,022,468,096", "enable_thinking: false", "<|im_end|>", "q_proj", "litgpt"):
         assert part in out
+
+
+def test_a_model_that_comes_with_verifine_is_shown_and_cannot_be_removed(verifine: Command) -> None:
+    code, out, _ = verifine("models", "show", "Pico")
+    assert code == 0
+    for part in ("pico", "comes with Verifine", "llama", "512 tokens", "apache-2.0", "<|end|>"):
+        assert part in out
+    for command in ("remove", "pull"):
+        code, _, err = verifine("models", command, "pico")
+        assert code == 3
+        assert "comes with Verifine" in err
 
 
 def test_a_folder_is_shown_by_what_its_files_say(verifine: Command, tmp_path: Path) -> None:
@@ -81,7 +95,7 @@ def test_a_stored_model_that_is_refused_now_does_not_hide_the_others(verifine: C
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "mamba"}))
     listed = json.loads(verifine("models", "list", "--json")[1])
-    assert len(listed["models"]) == len(CATALOGUE)
+    assert len(listed["models"]) == len(SHIPPED) + len(CATALOGUE)
     assert [fault.split()[0] for fault in listed["faults"]] == ["someone/strange"]
     assert "\n! someone/strange " in verifine("models", "list")[1]
 

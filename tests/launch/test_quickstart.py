@@ -4,7 +4,8 @@ import pytest
 
 from verifine.config import build_config
 from verifine.config.recipes import RECIPES
-from verifine.launch.quickstart import quickstart_settings
+from verifine.launch.quickstart import quickstart_settings, usual_minutes
+from verifine.models.provision.shipped import SHIPPED
 
 
 @pytest.mark.parametrize("algorithm", [*RECIPES, "PPO", "REINFORCE_PPB"])
@@ -20,3 +21,11 @@ def test_settings_can_be_changed_without_changing_those_of_the_next() -> None:
     settings = quickstart_settings("largest")
     settings["optim"]["learning_rate"] = 1.0
     assert quickstart_settings("largest")["optim"]["learning_rate"] != 1.0
+
+
+def test_a_model_that_comes_with_verifine_is_taught_with_its_own_settings() -> None:
+    for name in ("pico", "Pico"):
+        config = build_config(quickstart_settings("sort", name))
+        assert config.optim.learning_rate == SHIPPED["pico"].learning_rate
+        assert config.optim.warmup_steps == SHIPPED["pico"].warmup_steps
+        assert usual_minutes(name) == SHIPPED["pico"].minutes < usual_minutes("SmolLM2-135M-Instruct")

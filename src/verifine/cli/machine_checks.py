@@ -156,7 +156,7 @@ def _check_hub(*, online: bool) -> Check:
     try:
         hub.find(next(iter(CATALOGUE.values())).hub_id, None, FIRST_ANSWER_S)
     except ModelError as error:
-        hint = "give models as folders, or set HF_ENDPOINT to a mirror; SmolLM2-135M-Instruct needs only PyPI"
+        hint = "give models as folders, or set HF_ENDPOINT to a mirror; SmolLM2-135M-Instruct needs PyPI, pico nothing"
         return Check(name="model hub", state=State.NOTE, found=str(error).rstrip("."), hints=(hint,))
     return Check(name="model hub", state=State.OK, found=f"{hub.api.endpoint} answers")
 

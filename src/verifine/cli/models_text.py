@@ -45,7 +45,7 @@ def describe_summary(summary: ModelSummary) -> str:
 
     source = summary.sources
     facts = [
-        ("hub id", summary.hub_id or "none: a folder", ""),
+        ("hub id", summary.hub_id or ("none: it comes with Verifine" if summary.is_shipped else "none: a folder"), ""),
         ("here", _here(summary), ""),
         ("architecture", summary.model_type, "" if source is None else source.sizes),
         ("weights", f"{summary.parameters:,}", ""),

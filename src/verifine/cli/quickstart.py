@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from verifine.launch.quickstart import ALGORITHM, MINUTES, MODEL, quickstart_settings
+from verifine.launch.quickstart import ALGORITHM, MINUTES, MODEL, quickstart_settings, usual_minutes
 
 
 def quickstart(
@@ -18,7 +18,10 @@ def quickstart(
         str, typer.Option(help="grpo, dr_grpo, dapo, rloo, reinforce_pp, reinforce_pp_baseline, ppo, gspo or cispo.")
     ] = ALGORITHM,
     model: Annotated[str, typer.Option(help="A catalogue name, a hub id or a folder.")] = MODEL,
-    minutes: Annotated[float, typer.Option(help="Time limit, evaluations included.")] = MINUTES,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help=f"Time limit, evaluations included; if not given, {MINUTES:g}, and half a minute for pico."),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Stop after this many steps; if not given, only the time limit ends training.")
     ] = None,
@@ -37,12 +40,13 @@ def quickstart(
     from verifine.config import build_config
     from verifine.launch.session import train
 
-    settings = quickstart_settings(task, model, minutes, algorithm)
+    limit = usual_minutes(model) if minutes is None else minutes
+    settings = quickstart_settings(task, model, limit, algorithm)
     settings["run"] |= {"directory": run_dir, "seed": seed, "steps": steps}
     config = build_config(settings)
     display = make_display(sys.stdout, as_json=as_json)
     display.note(
-        f"Verifine quickstart: {config.algorithm.name.upper()} teaches {model} the task {task!r} in {minutes:g} minute{'' if minutes == 1 else 's'}"
+        f"Verifine quickstart: {config.algorithm.name.upper()} teaches {model} the task {task!r} in {limit:g} minute{'' if limit == 1 else 's'}"
     )
     display.note(describe_machine())
     trained = carry_out(display, lambda options: train(config, check=not skip_check, started=started, options=options))

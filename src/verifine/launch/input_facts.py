@@ -10,6 +10,7 @@ from huggingface_hub.repocard import metadata_load
 from verifine.launch.inputs import RunInputs
 from verifine.models.provision.cache import read_origin
 from verifine.models.provision.catalogue import find_entry
+from verifine.models.provision.shipped import find_shipped
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.runs.run_file import InputFacts
 
@@ -29,8 +30,8 @@ def find_input_facts(inputs: RunInputs, files: ProvisionedModel) -> InputFacts:
 
 
 def find_hub_id(name: str) -> str | None:
-    """None: it is a local folder."""
-    if Path(name).expanduser().is_dir():
+    """None: it is a local folder, or comes with Verifine."""
+    if Path(name).expanduser().is_dir() or find_shipped(name) is not None:
         return None
     entry = find_entry(name)
     return name if entry is None else entry.hub_id

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from verifine.models.provision.shipped import find_shipped
+
 MODEL = "SmolLM2-135M-Instruct"
 MINUTES = 5.0
 ALGORITHM = "grpo"
@@ -27,6 +29,12 @@ NARROW: dict[str, dict[str, object]] = {
 have no signal."""
 
 
+def usual_minutes(model: str) -> float:
+    """How long a quickstart of this model takes, unless the user says."""
+    shipped = find_shipped(model)
+    return MINUTES if shipped is None else shipped.minutes
+
+
 def quickstart_settings(
     task: str, model: str = MODEL, minutes: float = MINUTES, algorithm: str = ALGORITHM
 ) -> dict[str, dict[str, object]]:
@@ -36,10 +44,13 @@ def quickstart_settings(
     row = RECIPES.get(find_recipe_name(algorithm))
     is_wide = row is not None and row.scaling is not None and row.group_filter is None
     chosen = WIDE if is_wide else NARROW
+    shipped = find_shipped(model)
+    own = {} if shipped is None else {"learning_rate": shipped.learning_rate, "warmup_steps": shipped.warmup_steps}
     return {
         "model": {"name": model},
         "data": {"task": task},
         **{section: dict(values) for section, values in chosen.items()},
+        "optim": {**chosen["optim"], **own},
         "algorithm": {**chosen.get("algorithm", {}), "name": algorithm},
         "run": {"steps": None, "minutes": minutes},
     }

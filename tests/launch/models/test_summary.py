@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from verifine.launch.models.summary import ACCELERATORS, ESTIMATED_FOR, summarize_entry
+from verifine.launch.models.inspect import summarize_folder
+from verifine.launch.models.summary import ACCELERATORS, ESTIMATED_FOR, summarize_entry, summarize_shipped
 from verifine.models.provision.catalogue import CATALOGUE
+from verifine.models.provision.shipped import SHIPPED
 
 GIB = 1 << 30
 
@@ -46,6 +49,15 @@ def test_the_default_rates_are_those_that_a_run_would_take() -> None:
     }
     # Gemma 3 1B has a little less than a billion weights of its own, and more with adapters.
     assert rates == {"Qwen3-0.6B": (1e-5, 1e-4), "gemma-3-1b-it": (1e-5, 1e-4), "Qwen3-1.7B": (1e-6, 1e-5)}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_is_described_as_its_folder_would_be(name: str) -> None:
+    summary = summarize_shipped(name, SHIPPED[name])
+    folder = SHIPPED[name].folder
+    inspected = summarize_folder(name, folder, None, sum(path.stat().st_size for path in folder.iterdir()))
+    # Its licence is in its card, and its origin is Verifine: neither needs a file beside it.
+    assert summary == replace(inspected, licence=SHIPPED[name].licence, gated=False, is_shipped=True)
 
 
 def test_the_row_for_programs_is_json() -> None:

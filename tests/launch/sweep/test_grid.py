@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verifine.config import load_config
 from verifine.config.document import parse_document
 from verifine.errors import ConfigError
+from verifine.launch.quickstart import WIDE
 from verifine.launch.sweep.grid import Grid, SweepBase, parse_grid, split_values
+from verifine.models.provision.shipped import SHIPPED
 
 KEYS = st.text(max_size=80)
 """YAML takes keys of up to 1,024 characters, and JSON writes up to twelve for one."""
@@ -131,3 +134,12 @@ def test_what_cannot_be_meant_is_refused(words: list[str], variants: list[str], 
     with pytest.raises(ConfigError) as caught:
         parse_grid(SweepBase(), words, variants)
     assert named in str(caught.value)
+
+
+def test_a_built_in_task_is_taught_with_the_settings_of_the_model() -> None:
+    base = SweepBase(task="largest")
+    rates = [
+        load_config(None, base.overrides_with(words)).optim.learning_rate
+        for words in ([], ["model=pico"], ["model.name=pico", "optim.learning_rate=0.5"])
+    ]
+    assert rates == [WIDE["optim"]["learning_rate"], SHIPPED["pico"].learning_rate, 0.5]

@@ -1,4 +1,4 @@
-"""The models that can be asked for: the catalogue, and those on this machine."""
+"""The models that can be asked for: those that come with Verifine, the catalogue, and others on this machine."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verifine.errors import ModelError
-from verifine.launch.models.summary import ModelSummary, summarize_entry
+from verifine.launch.models.summary import ModelSummary, summarize_entry, summarize_shipped
 from verifine.models.provision.cache import ModelCache, StoredModel
 from verifine.models.provision.catalogue import CATALOGUE, find_entry, nearest_names
+from verifine.models.provision.shipped import SHIPPED, find_shipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,15 +18,16 @@ class ModelListing:
     """The models that can be asked for."""
 
     summaries: tuple[ModelSummary, ...]
-    """Of the catalogue in its order, then of other models in the cache."""
+    """Of those that come with Verifine, of the catalogue in its order, then of other models in the cache."""
     faults: tuple[str, ...]
     """Why some models in the cache cannot be used."""
 
 
 def list_models(cache: ModelCache) -> ModelListing:
-    """The catalogue and the cache. Models that an earlier version stored, and this one refuses, are told as faults."""
+    """All of them. Models that an earlier version stored, and this one refuses, are told as faults."""
     stored = {each.hub_id: each for each in cache.stored()}
-    known = [_with_stored(summarize_entry(name, entry), stored.get(entry.hub_id)) for name, entry in CATALOGUE.items()]
+    known = [summarize_shipped(name, model) for name, model in SHIPPED.items()]
+    known += [_with_stored(summarize_entry(name, entry), stored.get(entry.hub_id)) for name, entry in CATALOGUE.items()]
     in_catalogue = {entry.hub_id for entry in CATALOGUE.values()}
     faults: list[str] = []
     for hub_id, each in stored.items():
@@ -38,7 +40,7 @@ def list_models(cache: ModelCache) -> ModelListing:
 
 
 def find_summary(name: str, cache: ModelCache) -> ModelSummary:
-    """What is known of a catalogue name, a stored hub id, or a folder.
+    """What is known of a shipped or a catalogue name, a stored hub id, or a folder.
 
     Raises:
         ModelError: there is none of that name, or its files do not say what it is.
@@ -46,6 +48,9 @@ def find_summary(name: str, cache: ModelCache) -> ModelSummary:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _inspect(name, folder, None, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+    shipped = find_shipped(name)
+    if shipped is not None:
+        return summarize_shipped(name.lower(), shipped)
     entry = find_entry(name)
     if entry is not None:
         short = next(short for short, each in CATALOGUE.items() if each is entry)
@@ -65,9 +70,11 @@ def remove_stored(name: str, cache: ModelCache, tell_waiting: Callable[[], None]
     """Removes a model from the cache; returns its hub id and its size.
 
     Raises:
-        ModelError: it is not there.
+        ModelError: it is not there, or comes with Verifine.
         DiskError: it cannot be removed.
     """
+    if find_shipped(name) is not None:
+        raise ModelError(f"{name} comes with Verifine and cannot be removed; it takes no room in the cache")
     entry = find_entry(name)
     hub_id = name if entry is None else entry.hub_id
     partial = cache.partial_of(hub_id)

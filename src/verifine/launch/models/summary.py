@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 from verifine.config import LoraConfig, build_config
 from verifine.config.memory import MemoryNeeds, ModelShape, Workload, least_bytes
 from verifine.config.resolve import default_learning_rate
+from verifine.models.memory.sizes import DecoderSizes
 from verifine.models.provision.entry import CatalogueEntry, FactSources
+from verifine.models.provision.shipped import ShippedModel
 from verifine.types import Json
 
 ESTIMATED_FOR = Workload(prompt=512, answer=512)
@@ -37,7 +40,7 @@ class ModelSummary:
 
     name: str
     hub_id: str | None
-    """None: it is a folder."""
+    """None: it is a folder, or comes with Verifine."""
     revision: str | None
     """The commit that was pulled; None: it was not, or came from elsewhere."""
     stored_bytes: int
@@ -59,6 +62,8 @@ class ModelSummary:
     """Without one it cannot be trained or asked."""
     sources: FactSources | None = None
     """None: the facts were read from its own files."""
+    is_shipped: bool = False
+    """Whether it comes with Verifine."""
 
     def row(self) -> dict[str, Json]:
         """For programs."""
@@ -94,6 +99,31 @@ def summarize_entry(name: str, entry: CatalogueEntry) -> ModelSummary:
         lora=training_mode(entry.sizes.shape, LoraConfig()),
         has_chat_template=True,
         sources=entry.sources,
+    )
+
+
+def summarize_shipped(name: str, model: ShippedModel) -> ModelSummary:
+    """What the files of a model that comes with Verifine say."""
+    config = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))
+    tokenizer = json.loads((model.folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    sizes = DecoderSizes(**{field.name: config[field.name] for field in fields(DecoderSizes)})
+    return ModelSummary(
+        name=name,
+        hub_id=None,
+        revision=None,
+        stored_bytes=sum(path.stat().st_size for path in model.folder.iterdir()),
+        model_type=sizes.model_type,
+        parameters=sizes.shape(None).parameters,
+        context_length=config["max_position_embeddings"],
+        licence=model.licence,
+        gated=False,
+        stop_tokens=(tokenizer["eos_token"],),
+        thinking_switch=None,
+        lora_targets=tuple(sizes.linear_layers()),
+        full=training_mode(sizes.shape, None),
+        lora=training_mode(sizes.shape, LoraConfig()),
+        has_chat_template=True,
+        is_shipped=True,
     )
 
 

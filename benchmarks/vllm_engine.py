@@ -77,7 +77,7 @@ def run_vllm(python: Path, job: Job, settings: VllmSettings) -> list[Speed]:
                 check=False,
             ).returncode
         if status:
-            print(f"vllm ({settings}) failed:\n{_tail(log)}", file=sys.stderr, flush=True)
+            print(f"vllm ({settings}) failed:\n{last_lines(log)}", file=sys.stderr, flush=True)
             return []
         seconds = json.loads(out.read_text(encoding="utf-8"))["seconds"]
     speeds = []
@@ -96,5 +96,5 @@ def vllm_variables(python: Path) -> dict[str, str]:
     return {"VLLM_CPU_OMP_THREADS_BIND": processors, **preload}
 
 
-def _tail(log: Path) -> str:
+def last_lines(log: Path) -> str:
     return "\n".join(log.read_text(encoding="utf-8").splitlines()[-15:])

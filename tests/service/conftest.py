@@ -23,6 +23,7 @@ from verifine.service.http.app import ServiceParts, build_service
 from verifine.service.jobs.models import TrainableModel
 from verifine.service.jobs.store import JobStore
 from verifine.service.limits import ServiceLimits
+from verifine.service.trials.grading import carry_out_trial
 from verifine.testing.clock import ManualClock
 
 POSTGRES_URL = os.environ.get("VERIFINE_TEST_POSTGRES", "")
@@ -83,6 +84,7 @@ def parts(database: Database, clock: ManualClock, tmp_path: Path) -> ServicePart
         files=FileStore(database, tmp_path / "files", clock),
         jobs=JobStore(database, clock),
         models={"tiny": tiny},
+        try_grader=carry_out_trial,
         key=KEY,
         limits=limits,
     )

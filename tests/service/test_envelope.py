@@ -84,6 +84,8 @@ def test_the_description_of_the_api_has_every_route(http: httpx2.Client) -> None
         "/v1/files": ["get", "post"],
         "/v1/files/{file_id}": ["delete", "get"],
         "/v1/files/{file_id}/content": ["get"],
+        "/v1/fine_tuning/alpha/graders/run": ["post"],
+        "/v1/fine_tuning/alpha/graders/validate": ["post"],
         "/v1/fine_tuning/jobs": ["get", "post"],
         "/v1/fine_tuning/jobs/{job_id}": ["get"],
         "/v1/fine_tuning/jobs/{job_id}/cancel": ["post"],

@@ -7,7 +7,7 @@ import pytest
 
 from verifine.config.graders import PythonGraderConfig, StringCheckGraderConfig
 from verifine.errors import VerifineError
-from verifine.service.jobs.file_check import FileQuestion, ask_child
+from verifine.service.jobs.file_question import FileQuestion, ask_child
 
 GRADER = StringCheckGraderConfig(
     type="string_check", name="exact", input="{{ sample.output_text }}", reference="{{ item.answer }}", operation="eq"

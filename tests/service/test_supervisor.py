@@ -15,7 +15,7 @@ from verifine.service.database.paging import PageQuery
 from verifine.service.files import FileStore
 from verifine.service.http.app import ServiceParts
 from verifine.service.jobs.claims import LEASE_S, JobClaims
-from verifine.service.jobs.file_check import FileAnswer
+from verifine.service.jobs.file_question import FileAnswer
 from verifine.service.jobs.job import Job, JobNews
 from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import NewJob

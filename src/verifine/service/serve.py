@@ -23,7 +23,7 @@ from verifine.service.files import FileStore
 from verifine.service.http.app import ServiceParts, build_service
 from verifine.service.http.keys import local_key
 from verifine.service.jobs.claims import JobClaims
-from verifine.service.jobs.file_check import ask_child
+from verifine.service.jobs.file_question import ask_child
 from verifine.service.jobs.models import catalogue_models, folder_model
 from verifine.service.jobs.store import JobStore
 from verifine.service.jobs.validation import JobValidator

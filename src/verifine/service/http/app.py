@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, NoReturn
@@ -16,12 +16,14 @@ from starlette.responses import PlainTextResponse
 from verifine.service.database.paging import UnknownCursorError
 from verifine.service.files import FileInUseError, FileStore, UnknownFileError
 from verifine.service.http.files import FileRoutes
+from verifine.service.http.graders import GraderRoutes, RunGrader, ValidateGrader
 from verifine.service.http.jobs import JobRoutes
 from verifine.service.http.keys import KeyCheck, hash_key
 from verifine.service.jobs.models import TrainableModels
 from verifine.service.jobs.request import CreateJob
 from verifine.service.jobs.store import JobStateError, JobStore, ReusedKeyError, UnknownJobError
 from verifine.service.limits import ServiceLimits
+from verifine.service.trials.question import GraderTrial, TrialOutcome, try_grader_in_child
 from verifine.wire.api_error import ApiError, conflict, invalid_request
 from verifine.wire.envelope import LOCAL_HOSTS, Envelope
 
@@ -33,6 +35,7 @@ class ServiceParts:
     files: FileStore
     jobs: JobStore
     models: TrainableModels
+    try_grader: Callable[[GraderTrial], TrialOutcome] = try_grader_in_child
     key: str = field(repr=False)
     """The local owner's."""
     limits: ServiceLimits = field(default_factory=ServiceLimits)
@@ -44,8 +47,9 @@ class ServiceApp(FastAPI):
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             described = super().openapi()
-            own = CreateJob.model_json_schema(ref_template="#/components/schemas/{model}")
-            described["components"]["schemas"] |= {**own.pop("$defs"), "CreateJob": own}
+            for request in (CreateJob, RunGrader, ValidateGrader):
+                own = request.model_json_schema(ref_template="#/components/schemas/{model}")
+                described["components"]["schemas"] |= {**own.pop("$defs"), request.__name__: own}
         return super().openapi()
 
 
@@ -72,6 +76,7 @@ def build_service(parts: ServiceParts, *, hosts: Collection[str] = LOCAL_HOSTS) 
         },
     )
     app.include_router(FileRoutes(parts.files, parts.limits).router())
+    app.include_router(GraderRoutes(parts.try_grader, parts.limits).router())
     app.include_router(JobRoutes(parts.jobs, parts.files, parts.models, parts.limits).router())
     app.add_api_route("/healthz", _health, response_class=PlainTextResponse, tags=["Health"])
     return app

@@ -65,13 +65,17 @@ def check_job(request: CreateJob, model: TrainableModel) -> None:
         raise invalid_request(message, param="verifine.run.steps")
     plan = plan_job(request.method.reinforcement.hyperparameters, _MANY_ROWS)
     config = make_run_config(request, model, plan, _UNREAD)
-    _check_grader(request.method.reinforcement.grader, _GRADER)
+    refuse_distant_graders(request.method.reinforcement.grader, _GRADER)
     if config.evaluation.grader is not None:
-        _check_grader(config.evaluation.grader, "verifine.evaluation.grader")
+        refuse_distant_graders(config.evaluation.grader, "verifine.evaluation.grader")
 
 
-def _check_grader(whole: AnyGrader, at: str) -> None:
-    """Refuses graders that ask other machines."""
+def refuse_distant_graders(whole: AnyGrader, at: str) -> None:
+    """Refuses graders that ask other machines; `at` is the place of the grader in a request.
+
+    Raises:
+        ApiError: with the place of the first one.
+    """
     for name, grader in _parts(whole).items():
         place = f"{at}.graders.{name}" if name else at
         if grader in NEEDS_JUDGE:

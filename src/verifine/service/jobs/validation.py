@@ -11,7 +11,7 @@ from verifine.config import dump_config
 from verifine.errors import VerifineError
 from verifine.machine.disk import refuse_failure
 from verifine.service.files import FileStore, OwnedFile, UnknownFileError
-from verifine.service.jobs.file_check import FileAnswer, FileQuestion
+from verifine.service.jobs.file_question import FileAnswer, FileQuestion
 from verifine.service.jobs.job import Job, JobFailure, ResolvedJob
 from verifine.service.jobs.mapping import JobPlaces, make_run_config
 from verifine.service.jobs.models import TrainableModels, find_trainable
@@ -38,7 +38,7 @@ class JobValidator:
         folder: Path,
         ask: Callable[[FileQuestion], FileAnswer],
     ) -> None:
-        """`folder` gets a folder for each job; `ask` reads files, as `file_check.ask_child`."""
+        """`folder` gets a folder for each job; `ask` reads files, as `file_question.ask_child`."""
         self._jobs, self._files, self._models, self._folder, self._ask = jobs, files, models, folder, ask
 
     def validate_next(self) -> bool:
@@ -51,7 +51,7 @@ class JobValidator:
         except ApiError as error:
             result = JobFailure(code=error.body.code or "invalid_value", message=str(error), param=error.body.param)
         except VerifineError as error:
-            result = JobFailure(code="server_error", message=str(error))
+            result = JobFailure(code="server_error", message=f"the job could not be prepared: {error}")
         self._jobs.finish_validation(job, result)
         return True
 

@@ -1,0 +1,92 @@
+"""`/v1/fine_tuning/alpha/graders`, in OpenAI's form."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field, JsonValue
+
+from verifine.config.graders import GraderConfig
+from verifine.graders.result import GraderResult
+from verifine.service.http.keys import OwnerId
+from verifine.service.jobs.mapping import refuse_distant_graders
+from verifine.service.limits import ServiceLimits
+from verifine.service.trials.question import GraderTrial, TrialOutcome
+from verifine.wire.api_error import ApiError, invalid_request
+from verifine.wire.api_request import ApiRequest
+from verifine.wire.body import read_body
+from verifine.wire.parsing import read_fields, validate_fields
+
+AT_ONCE = 2
+"""Trials in progress; each is a process."""
+
+
+class ValidateGrader(ApiRequest):
+    """`POST .../validate`."""
+
+    grader: GraderConfig
+
+
+class RunGrader(ValidateGrader):
+    """`POST .../run`."""
+
+    model_sample: str
+    item: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class ValidGrader(BaseModel):
+    """A grader that can be used, with its defaults."""
+
+    grader: dict[str, JsonValue]
+
+
+class GraderRoutes:
+    """The routes over processes that grade."""
+
+    def __init__(self, carry_out: Callable[[GraderTrial], TrialOutcome], limits: ServiceLimits) -> None:
+        self._carry_out, self._limits = carry_out, limits
+        self._places = threading.BoundedSemaphore(AT_ONCE)
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/v1/fine_tuning/alpha/graders", tags=["Graders"])
+        router.add_api_route("/run", self.run, methods=["POST"], openapi_extra=_body("RunGrader"))
+        router.add_api_route("/validate", self.validate, methods=["POST"], openapi_extra=_body("ValidateGrader"))
+        return router
+
+    async def run(self, request: Request, _: OwnerId) -> GraderResult:
+        """Grades an answer. What goes wrong in grading is a result too: its reward is 0, and its errors say why."""
+        asked = validate_fields(await self._fields(request), RunGrader)
+        trial = GraderTrial(grader=asked.grader, sample=asked.model_sample, item=asked.item)
+        result = (await asyncio.to_thread(self._try, trial)).result
+        assert result is not None, "there was a sample"
+        return result
+
+    async def validate(self, request: Request, _: OwnerId) -> ValidGrader:
+        """Builds a grader, and gives it back with its defaults."""
+        asked = validate_fields(await self._fields(request), ValidateGrader)
+        await asyncio.to_thread(self._try, GraderTrial(grader=asked.grader, sample=None, item={}))
+        return ValidGrader(grader=asked.grader.model_dump(mode="json"))
+
+    async def _fields(self, request: Request) -> dict[str, Any]:
+        return read_fields(await read_body(request, self._limits.body_bytes, self._limits.body_seconds))
+
+    def _try(self, trial: GraderTrial) -> TrialOutcome:
+        refuse_distant_graders(trial.grader, "grader")
+        with self._places:
+            outcome = self._carry_out(trial)
+        if outcome.problem is not None:
+            raise _unusable(outcome.problem)
+        return outcome
+
+
+def _unusable(problem: str) -> ApiError:
+    return invalid_request(problem, param="grader", code="invalid_grader")
+
+
+def _body(schema: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"requestBody": {"required": True, "content": content}}

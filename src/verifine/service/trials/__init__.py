@@ -1,0 +1,1 @@
+"""Graders that are tried before a job is made with them."""

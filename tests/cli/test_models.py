@@ -137,3 +137,24 @@ def test_a_model_that_is_not_here_cannot_be_removed(verifine: Command, models: P
     code, _, err = verifine("models", "remove", "Qwen3-4B")
     assert code == 3
     assert "someone/other" in err
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "./", "../models", "someone--other", ".partial-someone--half", "a/../b"]
+)
+def test_what_is_no_name_of_a_model_removes_nothing(name: str, verifine: Command, models: Path) -> None:
+    save_tiny_model(models / "someone--other")
+    (models / ".partial-someone--half").mkdir()
+    code, out, err = verifine("models", "remove", name)
+    assert (code, out) == (3, "")
+    assert "someone/other" in err
+    assert (models / "someone--other" / "model.safetensors").is_file()
+    assert (models / ".partial-someone--half").is_dir()
+
+
+def test_a_cache_that_cannot_be_written_is_told_with_its_place(verifine: Command, models: Path) -> None:
+    models.parent.mkdir(exist_ok=True)
+    models.write_text("in the way")
+    code, _, err = verifine("models", "pull", "Qwen3-4B")
+    assert code == 3
+    assert f"{models} cannot be written" in err

@@ -14,7 +14,7 @@ from verifine.errors import ConfigError, DataError, ModelError
 from verifine.insights.card.card import render_card
 from verifine.insights.card.subject import CARD, CURVES, CardSubject
 from verifine.launch.checking import dry_run
-from verifine.launch.input_facts import find_licence
+from verifine.launch.input_facts import find_hub_id, find_licence
 from verifine.launch.options import LaunchOptions
 from verifine.runs.directory import RunDirectory
 from verifine.runs.record import read_run
@@ -252,3 +252,9 @@ def test_what_an_algorithm_may_be_told_works_in_a_run(
         assert any(row["ratio/max"] > 1 + 1e-4 for row in rows)
     # The resolved config is one that can be read and run again.
     assert load_config(run.directory.config).algorithm.name == algorithm["name"]
+
+
+def test_a_folder_that_is_gone_is_not_named_as_a_model_of_the_hub(tmp_path: Path) -> None:
+    assert find_hub_id("Qwen3-4B") == "Qwen/Qwen3-4B"
+    assert find_hub_id("someone/else") == "someone/else"
+    assert [find_hub_id(name) for name in (str(tmp_path / "gone"), "~/models/gone", "../gone", "gone")] == [None] * 4

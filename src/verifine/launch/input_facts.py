@@ -9,7 +9,7 @@ from huggingface_hub.repocard import metadata_load
 
 from verifine.launch.inputs import RunInputs
 from verifine.models.provision.cache import read_origin
-from verifine.models.provision.catalogue import find_entry
+from verifine.models.provision.catalogue import find_entry, is_hub_id
 from verifine.models.provision.shipped import find_shipped
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.runs.run_file import InputFacts
@@ -30,11 +30,13 @@ def find_input_facts(inputs: RunInputs, files: ProvisionedModel) -> InputFacts:
 
 
 def find_hub_id(name: str) -> str | None:
-    """None: it is a local folder, or comes with Verifine."""
+    """None: it is a local folder, also one that is not there any more, or comes with Verifine."""
     if Path(name).expanduser().is_dir() or find_shipped(name) is not None:
         return None
     entry = find_entry(name)
-    return name if entry is None else entry.hub_id
+    if entry is not None:
+        return entry.hub_id
+    return name if is_hub_id(name) else None
 
 
 def _find_licence(name: str, folder: Path) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from verifine.errors import ModelError
 from verifine.launch.models.summary import ModelSummary, summarize_entry, summarize_shipped
 from verifine.models.provision.cache import ModelCache, StoredModel
-from verifine.models.provision.catalogue import CATALOGUE, find_entry, nearest_names
+from verifine.models.provision.catalogue import CATALOGUE, find_entry, is_hub_id, nearest_names
 from verifine.models.provision.shipped import SHIPPED, find_shipped
 
 
@@ -55,7 +55,7 @@ def find_summary(name: str, cache: ModelCache) -> ModelSummary:
     if entry is not None:
         short = next(short for short, each in CATALOGUE.items() if each is entry)
         return _with_stored(summarize_entry(short, entry), cache.find(entry.hub_id))
-    stored = cache.find(name)
+    stored = cache.find(name) if is_hub_id(name) else None
     if stored is None:
         nearest = nearest_names(name, [each.hub_id for each in cache.stored()])
         hint = f" (did you mean {' or '.join(nearest)}?)" if nearest else ""
@@ -76,17 +76,23 @@ def remove_stored(name: str, cache: ModelCache, tell_waiting: Callable[[], None]
     if find_shipped(name) is not None:
         raise ModelError(f"{name} comes with Verifine and cannot be removed; it takes no room in the cache")
     entry = find_entry(name)
+    if entry is None and not is_hub_id(name):
+        raise _not_here(name, cache)
     hub_id = name if entry is None else entry.hub_id
     partial = cache.partial_of(hub_id)
     with cache.hold(hub_id, tell_waiting):
         stored = cache.find(hub_id)
         if stored is None and not partial.is_dir():
-            here = ", ".join(each.hub_id for each in cache.stored()) or "none"
-            raise ModelError(f'"{name}" is not among the models on this machine; there are: {here}')
+            raise _not_here(name, cache)
         folder = partial if stored is None else stored.folder
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         cache.remove(hub_id)
     return hub_id, size
+
+
+def _not_here(name: str, cache: ModelCache) -> ModelError:
+    here = ", ".join(each.hub_id for each in cache.stored()) or "none"
+    return ModelError(f'"{name}" is not among the models on this machine; there are: {here}')
 
 
 def _with_stored(summary: ModelSummary, stored: StoredModel | None) -> ModelSummary:

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from verifine.machine.disk import LOCAL_DISK, Disk, draft_of, put_in_place
+from verifine.machine.disk import LOCAL_DISK, Disk, draft_of, put_in_place, refuse_failure
 
 ORIGIN_FILE = ".verifine.json"
 """Where a stored model came from. Hidden, so that it is no part of the model and of its hash."""
@@ -156,10 +156,15 @@ class ModelCache:
 
         The system lets go of the lock when a process ends, however it does. The lock's file stays: if it were removed,
         a process that waits for it would hold another file than one that comes later.
+
+        Raises:
+            DiskError: the cache is in a place that cannot be written.
         """
-        self.models.mkdir(parents=True, exist_ok=True)
         place = self.place_of(hub_id)
-        with place.with_name(f"{_LOCK}{place.name}").open("ab") as file:
+        with refuse_failure(self.models):
+            self.models.mkdir(parents=True, exist_ok=True)
+            lock = place.with_name(f"{_LOCK}{place.name}").open("ab")
+        with lock as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
@@ -37,6 +38,8 @@ _GEMMA3 = FactSources(
     licence="the model's page on the hub (license: gemma, extra_gated_prompt)",
     chat="google-deepmind/gemma, gemma/gm/text/_tokenizer.py (EOS, END_OF_TURN)",
 )
+
+_HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 
 _IM_END, _END_OF_TEXT = "<|im_end|>", "<|endoftext|>"
 _LLAMA_STOPS = ("<|end_of_text|>", "<|eom_id|>", "<|eot_id|>")
@@ -206,6 +209,11 @@ def find_entry(name: str) -> CatalogueEntry | None:
         if wanted in (short_name.lower(), entry.hub_id.lower()):
             return entry
     return None
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a model on the hub can be called so: OWNER/NAME. Paths such as `.` and `../x` cannot."""
+    return _HUB_ID.fullmatch(name) is not None
 
 
 def nearest_names(name: str, further: Iterable[str] = ()) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from verifine.errors import ModelError
 from verifine.models.architectures import read_config
 from verifine.models.provision.cache import ModelCache, Origin, StoredModel
-from verifine.models.provision.catalogue import CATALOGUE, find_entry, nearest_names
+from verifine.models.provision.catalogue import CATALOGUE, find_entry, is_hub_id, nearest_names
 from verifine.models.provision.entry import CatalogueEntry, PackagedWeights
 from verifine.models.provision.folder import check_folder
 from verifine.models.provision.hub import FIRST_ANSWER_S, PATIENT_S, Hub
@@ -98,8 +98,7 @@ def hub_id_of(name: str) -> str:
     entry = find_entry(name)
     if entry is not None:
         return entry.hub_id
-    owner, slash, model = name.partition("/")
-    if not (slash and owner and model) or "/" in model or name.startswith((".", "~")):
+    if not is_hub_id(name):
         raise ModelError(_unknown_model(name))
     return name
 

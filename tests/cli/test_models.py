@@ -158,3 +158,15 @@ def test_a_cache_that_cannot_be_written_is_told_with_its_place(verifine: Command
     code, _, err = verifine("models", "pull", "Qwen3-4B")
     assert code == 3
     assert f"{models} cannot be written" in err
+
+
+@pytest.mark.parametrize(
+    ("file", "content"), [("config.json", "null"), ("config.json", '{"auto_map": {}}'), ("tokenizer.json", "{")]
+)
+def test_a_folder_with_a_broken_file_is_told_by_its_name(
+    file: str, content: str, verifine: Command, tmp_path: Path
+) -> None:
+    (save_tiny_model(tmp_path / "mine") / file).write_text(content)
+    code, _, err = verifine("models", "show", tmp_path / "mine")
+    assert code == 3
+    assert file in err

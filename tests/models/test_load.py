@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config
 
 from verifine.errors import DataError, ModelError
 from verifine.models.chat.prompt import render_prompt
-from verifine.models.load import check_attention, fastest_dtype, load_model, loading_fault
+from verifine.models.load import check_attention, fastest_dtype, load_model
+from verifine.models.loading_fault import loading_fault
 from verifine.models.network.vocabulary import Vocabulary
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.testing import load_tiny_model, save_tiny_model, tiny_tokenizer
@@ -213,3 +214,48 @@ def test_an_end_of_turn_that_the_tokenizer_lacks_is_none(tmp_path: Path) -> None
     path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": [2, 110]}))
     model = load_model(ProvisionedModel(name="mine", folder=folder, source="local folder"), "float32")
     assert model.stop_token_ids == {2}
+
+
+def edit_config(folder: Path, **settings: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))
+
+
+def test_weights_that_the_files_lack_are_not_drawn_at_random(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path)
+    edit_config(folder, num_hidden_layers=3)
+    with pytest.raises(ModelError, match=r"mine is not complete: .* model\.layers\.2\.\S+ and 6 more"):
+        load(folder)
+
+
+def test_a_config_of_another_size_is_told_with_a_shape(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path)
+    edit_config(folder, vocab_size=40)
+    with pytest.raises(ModelError, match=r"model\.embed_tokens\.weight is \d+ x 64, and 40 x 64 by the config"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("model.safetensors", b"", "model.safetensors is damaged"),
+        ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        ("tokenizer.json", b'{"version": "1', "tokenizer.json is not JSON"),
+        ("config.json", b'{"model_type": "llama", "hidden_size": "64"}', "config.json"),
+        ("config.json", b"null", "config.json"),
+    ],
+)
+def test_a_broken_file_is_named(file: str, content: bytes, told: str, tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path)
+    (folder / file).write_bytes(content)
+    with pytest.raises(ModelError, match=told):
+        load(folder)
+
+
+def test_weights_that_are_no_numbers_are_told_as_such(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"][0] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="NaN"):
+        load(folder)

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, PretrainedConfig
 
 from verifine.errors import ModelError
 
 ADAPTER_CONFIG = "adapter_config.json"
 """The file that makes transformers load another model, the one that it names, and an adapter on top."""
+
+_CONFIG_FAULTS = (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError)
+"""What transformers raises for a config with values that make no sense."""
 
 _LAYER_TYPES = ("full_attention", "sliding_attention")
 
@@ -113,8 +117,11 @@ def read_config(folder: Path, name: str) -> PretrainedConfig:
                 + _SUPPORTED_WORDS
             )
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{name} cannot be loaded: {' '.join(str(error).split())}") from error
+    except _CONFIG_FAULTS as error:
+        raise ModelError(
+            f"{name} cannot be loaded: {folder / 'config.json'}: {' '.join(str(error).split())}. Correct it, save the "
+            "model again, or fetch it anew."
+        ) from error
     if quantization := settings.get("quantization_config"):
         raise ModelError(
             f"the weights of {name} are quantised ({quantization.get('quant_method', 'quantization_config')}), and "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +19,13 @@ from verifine.config.memory import Precision
 from verifine.errors import ModelError
 from verifine.models.architectures import has_experts, read_config, usable_context, windowed_layers
 from verifine.models.chat.values import check_syntax, with_values
+from verifine.models.loading_fault import loading_fault, refuse_incomplete
 from verifine.models.network.attention import IMPLEMENTATION, Heads
 from verifine.models.network.decoder_trunk import make_trunk, probe_tokens, probe_tree
 from verifine.models.network.tree import Tree
 from verifine.models.network.tree_attention import TreeAttention
 from verifine.models.network.trunk import TransformersTrunk, Trunk
 from verifine.models.network.vocabulary import LogitTransform, Vocabulary, VocabularyHead, head_weight
-from verifine.models.provision.folder import TOKENIZER_FILES
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
 from verifine.types import Json
@@ -100,8 +101,8 @@ def load_model(
 
     Raises:
         ConfigError: the chat template never reads one of `template_values`.
-        ModelError: the folder cannot be loaded, has no chat template, a broken one, or another model's tokenizer, or
-            Verifine does not support its attention.
+        ModelError: the folder cannot be loaded, lacks weights, has no chat template, a broken one, or another model's
+            tokenizer, or Verifine does not support its attention.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     source = {"pretrained_model_name_or_path": provisioned.folder, "local_files_only": True, "trust_remote_code": False}
@@ -114,11 +115,13 @@ def load_model(
     try:
         tokenizer = AutoTokenizer.from_pretrained(**source)
         with no_progress_bars():
-            network = AutoModelForCausalLM.from_pretrained(
-                **source, config=config, dtype=torch.float32, use_safetensors=True, attn_implementation=IMPLEMENTATION
-            )
+            network, loaded = AutoModelForCausalLM.from_pretrained(
+                **source, config=config, dtype=torch.float32, use_safetensors=True, attn_implementation=IMPLEMENTATION,
+                output_loading_info=True, ignore_mismatched_sizes=True,
+            )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{provisioned.name} cannot be loaded: {loading_fault(provisioned.folder, error)}") from error
+    refuse_incomplete(provisioned.name, loaded)
     if tokenizer.chat_template is None:
         raise ModelError(
             f"{provisioned.name} has no chat template, so it is not a chat model. Use its instruct version, or write a "
@@ -140,13 +143,6 @@ def load_model(
         has_experts=has_experts(config),
         cached_bytes_per_token=cached_bytes_per_token,
     )
-
-
-def loading_fault(folder: Path, error: Exception) -> str:
-    """Why transformers cannot load a folder, on one line."""
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        return f"{folder} has no tokenizer.json. Copy it from the model that these weights were made from."
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 class _MeasuringAttention(TreeAttention):
@@ -184,6 +180,11 @@ def check_attention(network: PreTrainedModel) -> int:
             f"{type(network).__name__} cannot be driven through transformers' attention interface "
             f"({type(error).__name__}: {error}). Use an architecture such as Llama or Qwen3."
         ) from error
+    if math.isnan(difference):
+        raise ModelError(
+            f"{type(network).__name__} computes logits that are no numbers, so its weights hold NaN or infinity. Take "
+            "an earlier checkpoint of it, or fetch it again."
+        )
     if not difference <= LOGIT_TOLERANCE:
         raise ModelError(
             f"{type(network).__name__} computes logits that Verifine cannot reproduce (they differ by {difference:.3g} "

@@ -14,6 +14,7 @@ from verifine.models.architectures import read_config, usable_context
 from verifine.models.chat.values import free_variables
 from verifine.models.memory.shape import linear_names, shape_of_config
 from verifine.models.provision.cache import read_origin
+from verifine.models.provision.folder import check_config
 from verifine.types import Json
 
 _SWITCHES = ("enable_thinking", "thinking")
@@ -26,6 +27,7 @@ def summarize_folder(name: str, folder: Path, hub_id: str | None, stored_bytes: 
     Raises:
         ModelError: the folder does not hold a model that transformers knows and Verifine trains.
     """
+    check_config(folder, name)
     config = read_config(folder, name)
     try:
         plain = shape_of_config(config, None)
@@ -65,14 +67,24 @@ def read_chat_template(folder: Path) -> str | None:
     return template if isinstance(template, str) else None
 
 
+def _tokenizer(folder: Path) -> Tokenizer | None:
+    """None: there is none, or another kind."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return None
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library has no narrower one
+        raise ModelError(f"{path} is no tokenizer ({error}). Fetch or copy it again.") from error
+
+
 def _stop_tokens(folder: Path) -> tuple[str, ...]:
     """The texts of the ids in `generation_config.json`, or in the config, and the tokenizer's own."""
     listed = _read(folder / "generation_config.json").get("eos_token_id")
     if listed is None:
         listed = _read(folder / "config.json").get("eos_token_id")
     ids = listed if isinstance(listed, list) else [listed]
-    path = folder / "tokenizer.json"
-    tokenizer = Tokenizer.from_file(str(path)) if path.is_file() else None
+    tokenizer = _tokenizer(folder)
     texts: list[Json] = [tokenizer.id_to_token(each) for each in ids if tokenizer is not None and isinstance(each, int)]
     own = _read(folder / "tokenizer_config.json").get("eos_token")
     texts.append(own.get("content") if isinstance(own, dict) else own)

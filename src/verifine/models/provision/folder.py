@@ -45,6 +45,8 @@ def check_config(folder: Path, name: str) -> None:
         config = json.loads(config_file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelError(f"{config_file} is not JSON ({error}). Save the model again, or fetch it anew.") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{config_file} holds no JSON object. Save the model again, or fetch it anew.")
     if "auto_map" in config:
         raise ModelError(
             f"{name} wants to run its own Python code (auto_map in config.json); Verifine never does that. "

@@ -14,8 +14,10 @@ from verifine.errors import ConfigError, DataError, ModelError
 from verifine.insights.card.card import render_card
 from verifine.insights.card.subject import CARD, CURVES, CardSubject
 from verifine.launch.checking import dry_run
-from verifine.launch.input_facts import find_hub_id, find_licence
+from verifine.launch.input_facts import find_hub_id, find_input_facts, find_licence
+from verifine.launch.inputs import load_inputs
 from verifine.launch.options import LaunchOptions
+from verifine.models.provision.stored import ProvisionedModel
 from verifine.runs.directory import RunDirectory
 from verifine.runs.record import read_run
 from verifine.runs.requests import RunRequest
@@ -258,3 +260,9 @@ def test_a_folder_that_is_gone_is_not_named_as_a_model_of_the_hub(tmp_path: Path
     assert find_hub_id("Qwen3-4B") == "Qwen/Qwen3-4B"
     assert find_hub_id("someone/else") == "someone/else"
     assert [find_hub_id(name) for name in (str(tmp_path / "gone"), "~/models/gone", "../gone", "gone")] == [None] * 4
+
+
+def test_the_system_prompt_of_a_task_is_a_fact_for_the_card(tmp_path: Path) -> None:
+    files = ProvisionedModel(name="mine", folder=tmp_path, source="local folder")
+    inputs = load_inputs(build_config({"data": {"task": "largest"}, "model": {"name": "mine"}}))
+    assert "<answer>" in (find_input_facts(inputs, files).system_prompt or "")

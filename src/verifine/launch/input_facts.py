@@ -26,7 +26,16 @@ def find_input_facts(inputs: RunInputs, files: ProvisionedModel) -> InputFacts:
         licence=_find_licence(inputs.config.model.name, files.folder),
         train_examples=len(inputs.train),
         held_out_examples=len(inputs.held_out),
+        system_prompt=_find_system_prompt(inputs),
     )
+
+
+def _find_system_prompt(inputs: RunInputs) -> str | None:
+    data = inputs.config.data
+    if data.task is None:
+        return data.system_prompt
+    first = inputs.train[0].messages[0]
+    return first.content if first.role == "system" else None
 
 
 def find_hub_id(name: str) -> str | None:

@@ -48,6 +48,8 @@ class InputFacts:
     """The starting model's licence, as the hub abbreviates it, such as apache-2.0."""
     train_examples: int | None = None
     held_out_examples: int | None = None
+    system_prompt: str | None = None
+    """What the built-in task or the config puts before every prompt; None also: it is in the rows, or nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -246,3 +246,15 @@ def test_a_full_disk_leaves_the_card_that_was_there(record: RunRecord, tmp_path:
         write_card(tmp_path, record, CardSubject(), disk)
     assert (tmp_path / CARD).read_text() == "the old one"
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != "") == [CARD, CURVES]
+
+
+def test_the_system_prompt_that_it_was_trained_with_is_in_the_program(record: RunRecord) -> None:
+    system = 'Say "{x}" in ```\nfences'
+    asked = replace(record, run_file=replace(record.run_file, inputs=replace(INPUTS, system_prompt=system)))
+    for form in ("merged", "adapter"):
+        program = next(token for token in parse(render_card(asked, CardSubject(form=form))) if token.info == "python")
+        assert (
+            'messages = [{"role": "system", "content": "Say \\"{x}\\" in ```\\nfences"}, {"role": "user"'
+            in program.content
+        )
+        compile(program.content, "card", "exec")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 from verifine.insights.card.markdown import block
 from verifine.insights.card.subject import CardSubject
 from verifine.runs.record import RunRecord
 
+_QUESTION = ("user", "...")
+
 _ASK = """
-messages = [{"role": "user", "content": "..."}]
+messages = [{messages}]
 prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")
 answer = model.generate(**prompt, max_new_tokens=256)
 print(tokenizer.decode(answer[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True))
@@ -24,14 +28,25 @@ def usage(record: RunRecord, subject: CardSubject) -> list[str]:
 def _load(record: RunRecord, subject: CardSubject, place: str) -> list[str]:
     match subject.form:
         case "merged":
-            return [block(_MERGED.format(place=place) + _ASK, "python"), block(_SERVE.format(place=place), "sh")]
+            return [
+                block(_MERGED.format(place=place) + _ask(record), "python"),
+                block(_SERVE.format(place=place), "sh"),
+            ]
         case "adapter":
-            return [block(_ADAPTER.format(place=place, base=_base(record)) + _ASK, "python")]
+            return [block(_ADAPTER.format(place=place, base=_base(record)) + _ask(record), "python")]
         case "gguf":
             return [
-                block(_GGUF.format(place=place, file=subject.file) + _ASK, "python"),
+                block(_GGUF.format(place=place, file=subject.file) + _ask(record), "python"),
                 block(_LLAMA.format(file=subject.file), "sh"),
             ]
+
+
+def _ask(record: RunRecord) -> str:
+    """A question, after the system prompt that the model was trained with."""
+    system = None if record.run_file.inputs is None else record.run_file.inputs.system_prompt
+    chat = [] if system is None else [("system", system)]
+    messages = [json.dumps({"role": role, "content": text}, ensure_ascii=False) for role, text in [*chat, _QUESTION]]
+    return _ASK.replace("{messages}", ", ".join(messages))
 
 
 def _base(record: RunRecord) -> str:

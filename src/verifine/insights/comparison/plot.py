@@ -86,7 +86,8 @@ def describe_figure(comparison: RunComparison) -> list[str]:
 
 def _is_judged(comparison: RunComparison, panel: Panel) -> bool:
     return any(
-        panel.metric in entry.curves or entry.result.moves[panel.metric].after is not None
+        panel.metric in entry.curves
+        or (panel.measure is not None and entry.result.moves[panel.metric].after is not None)
         for entry in comparison.entries
     )
 

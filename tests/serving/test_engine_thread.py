@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import tracemalloc
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
+from itertools import islice
 
 import pytest
 
@@ -40,7 +43,7 @@ class StepwiseScheduler:
         if self.fails:
             raise RuntimeError("secret reason")
         events: list[TokenEvent] = []
-        for id_ in list(self.requests)[: self.rows]:
+        for id_ in list(islice(self.requests, self.rows)):
             self.written[id_] = self.written.get(id_, 0) + 1
             is_last = self.written[id_] == self.requests[id_].max_new_tokens
             reason = FinishReason.LENGTH if is_last else None
@@ -214,3 +217,56 @@ def test_several_models_take_turns() -> None:
             engine.close()
 
     assert asyncio.run(scene()) == [["one"] * 3, ["two"] * 3]
+
+
+def test_ten_thousand_requests_are_refused_without_a_trace_while_one_is_answered() -> None:
+    bench = Bench(rows=1, waiting=64)
+
+    async def flood(count: int) -> list[int]:
+        """The statuses of those that were refused."""
+        statuses = []
+        for number in range(count):
+            try:
+                bench.engine.refuse_if_full()
+                await bench.read(request(f"late {number}"))
+            except ApiError as error:
+                statuses.append(error.status)
+        return statuses
+
+    async def scene() -> None:
+        with bench.engine.answer("m", [request("a", tokens=3)]) as events:
+            waiting = [asyncio.create_task(bench.read(request(f"early {number}"))) for number in range(64)]
+            await asyncio.sleep(0)
+            await flood(500)
+            gc.collect()
+            tracemalloc.start()
+            try:
+                assert await flood(10_000) == [429] * 10_000
+                gc.collect()
+                assert tracemalloc.get_traced_memory()[0] < 200_000, "the list of statuses is 85,000 bytes of it"
+            finally:
+                tracemalloc.stop()
+            assert (bench.engine.waiting, bench.engine.answering) == (64, 1)
+            bench.allow(3)
+            assert [event.request_id async for event in events] == ["a"] * 3
+        bench.allow(3 * 64)
+        assert await asyncio.gather(*waiting) == [[f"early {number}"] * 3 for number in range(64)]
+
+    bench.run(scene)
+
+
+@pytest.mark.slow
+def test_ten_thousand_requests_may_wait_where_so_many_are_allowed() -> None:
+    bench = Bench(rows=100, waiting=10_000)
+
+    async def scene() -> None:
+        tasks = [asyncio.create_task(bench.read(request(str(number), tokens=1))) for number in range(10_100)]
+        await asyncio.sleep(0)
+        assert (bench.engine.waiting, bench.engine.answering) == (10_000, 100)
+        with pytest.raises(ApiError, match="10000 requests wait"):
+            bench.engine.refuse_if_full()
+        bench.allow(101)
+        assert await asyncio.gather(*tasks) == [[str(number)] for number in range(10_100)]
+        assert (bench.engine.waiting, bench.engine.answering) == (0, 0)
+
+    bench.run(scene)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -12,13 +13,16 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from verifine.models.load import LanguageModel
+from verifine.models.load import LanguageModel, load_model
 from verifine.models.policy import ModelPolicy
+from verifine.models.provision.stored import ProvisionedModel
 from verifine.serving import ServedModel, ServingLimits
 from verifine.testing.servers import running_server
 from verifine.types import FinishReason, Prompt, Rollout, Sampling
 
 LIMITS = ServingLimits(context_tokens=200, answer_tokens=60, concurrent_answers=8, waiting_requests=64)
+NEARLY_EQUAL = 0.05
+"""Two logits of bfloat16 that are so close may change places (docs/serving.md)."""
 QUESTIONS = ["Hi", "What is 2 + 2?", "abc", "Say it.", "x" * 50]
 
 
@@ -130,3 +134,38 @@ def test_weights_have_a_fingerprint(model: LanguageModel) -> None:
     with torch.no_grad():
         other.network.get_input_embeddings().weight.add_(1.0)
     assert ServedModel.of("a", other, LIMITS, created=1).fingerprint != before
+
+
+@pytest.mark.slow
+def test_greedy_text_in_bfloat16_is_that_of_generate_until_two_tokens_are_nearly_equal(model: LanguageModel) -> None:
+    folder = Path(model.network.name_or_path)
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+    rounded = load_model(ProvisionedModel(name="tiny", folder=folder, source="random"), "bfloat16")
+    served = ServedModel.of("tiny", rounded, LIMITS, created=1)
+    same = 0
+    with (
+        running_server(served, limits=LIMITS) as server,
+        openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client,
+    ):
+        for question in [*QUESTIONS, *(f"Question {number}" for number in range(10))]:
+            ids = model.tokenizer.apply_chat_template(
+                chat(question), add_generation_prompt=True, return_tensors="pt", return_dict=True
+            )
+            wanted = network.generate(
+                **ids, max_new_tokens=60, do_sample=False, output_logits=True, return_dict_in_generate=True
+            )
+            done = client.chat.completions.create(
+                model="tiny", messages=chat(question), temperature=0, max_tokens=60, logprobs=True
+            )
+            logprobs = done.choices[0].logprobs
+            assert logprobs is not None
+            tokens = model.tokenizer.convert_tokens_to_ids([each.token for each in logprobs.content or []])
+            for written, other, logits in zip(
+                tokens, wanted.sequences[0, ids["input_ids"].shape[1] :].tolist(), wanted.logits, strict=False
+            ):
+                if written != other:
+                    best, second = logits[0].float().topk(2).values.tolist()
+                    assert best - second < NEARLY_EQUAL, f"token {same} of {question}"
+                    break
+                same += 1
+    assert same > 200

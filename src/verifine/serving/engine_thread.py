@@ -7,7 +7,7 @@ import logging
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -75,6 +75,8 @@ class EngineThread:
         self._exchanges: dict[str, _Exchange] = {}
         """By the id of each request that is not finished."""
         self._waiting: set[_Exchange] = set()
+        self._unwritten: Counter[str] = Counter()
+        """Answers of each model that the engine has not ended."""
         self._durations: deque[float] = deque(maxlen=REMEMBERED_ANSWERS)
 
     @property
@@ -124,6 +126,7 @@ class EngineThread:
             yield self._events(exchange)
         finally:
             self._waiting.discard(exchange)
+            self._unwritten[model] -= exchange.unwritten
             for request in requests:
                 if self._exchanges.pop(request.id, None) is not None and exchange.unwritten:
                     self._orders.put(_Order(model=model, act=methodcaller("cancel", request.id)))
@@ -133,11 +136,12 @@ class EngineThread:
         if not self._thread.is_alive():
             raise failed_request("the engine has ended", status=503)
         exchange = _Exchange(model=model, unheard=answers, unwritten=answers, began=self._clock())
-        taken = sum(each.unwritten for each in set(self._exchanges.values()) if each.model == model)
+        taken = self._unwritten[model]
         if taken + answers > self._models[model].count and taken:
             if len(self._waiting) >= self._waiting_requests:
                 raise too_many_requests(len(self._waiting), self._retry_after_s())
             self._waiting.add(exchange)
+        self._unwritten[model] += answers
         return exchange
 
     def _retry_after_s(self) -> int:
@@ -159,7 +163,9 @@ class EngineThread:
             exchange = self._exchanges.get(event.request_id)
             if exchange is not None:
                 self._waiting.discard(exchange)
-                exchange.unwritten -= event.finish_reason is not None
+                if event.finish_reason is not None:
+                    exchange.unwritten -= 1
+                    self._unwritten[exchange.model] -= 1
                 exchange.events.put_nowait(event)
 
     def _fail(self, request_ids: Sequence[str]) -> None:

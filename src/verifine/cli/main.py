@@ -7,6 +7,7 @@ import os
 import typer
 
 from verifine import __version__
+from verifine.cli.chat import chat_command
 from verifine.cli.check import check
 from verifine.cli.compare import compare
 from verifine.cli.doctor import doctor
@@ -42,6 +43,7 @@ app.command("eval")(eval_command)
 app.command("serve")(serve_command)
 app.command("export")(export_command)
 app.command("endpoint")(endpoint_command)
+app.command("chat")(chat_command)
 app.command()(report)
 app.command()(compare)
 app.add_typer(grade)

@@ -71,18 +71,30 @@ def read_limits(words: Sequence[str]) -> ServingLimits:
         raise ConfigError("\n".join(problem.text for problem in find_problems(error, ServingLimits))) from error
 
 
+def find_trained(given: str) -> ExportTarget | None:
+    """The run or checkpoint at this path; None: there is none, so it is the name or folder of a model.
+
+    Raises:
+        ConfigError: the run has not saved a model, or the checkpoint lies outside of a run.
+    """
+    path = Path(given).expanduser()
+    is_trained = (path / MANIFEST).is_file() or (path / "config.yaml").is_file()
+    return find_export_target(path) if is_trained else None
+
+
 def load_target(given: str, precision: Precision, tell: Listener) -> LoadedTarget:
     """The model of a run or a checkpoint, or the one called `given`.
 
     Raises:
         VerifineError: there is no such model, or it cannot be used.
     """
-    path = Path(given).expanduser()
-    if (path / MANIFEST).is_file() or (path / "config.yaml").is_file():
-        return _load_trained(find_export_target(path), precision, tell)
+    trained = find_trained(given)
+    if trained is not None:
+        return _load_trained(trained, precision, tell)
     files = provision_model(given, cache_folder(), partial(tell_progress, tell))
     tell(StageBegan(text=f"loading {given}"))
-    return LoadedTarget(name=files.folder.name if path.is_dir() else given, model=load_model(files, precision))
+    is_folder = Path(given).expanduser().is_dir()
+    return LoadedTarget(name=files.folder.name if is_folder else given, model=load_model(files, precision))
 
 
 def _load_trained(target: ExportTarget, precision: Precision, tell: Listener) -> LoadedTarget:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
 
-from verifine.models.answer_text import decode_answer
+from verifine.models.answer_text import decode_answer, find_stop_end
 from verifine.rollout.scheduler import ModelLogprobs, TokenEvent
 from verifine.types import FinishReason
 
@@ -39,7 +39,7 @@ class Piece:
 
 
 class AnswerStream:
-    """Joined, the pieces are the answer without special tokens, up to a stop text.
+    """Joined, the pieces are the answer without special tokens, up to a stop text, or to its end.
 
     Held back are the beginnings of characters, and what may turn out to be the beginning of a stop text.
     """
@@ -51,10 +51,12 @@ class AnswerStream:
         stops: Sequence[str] = (),
         *,
         opened: str = "",
+        keeps_stop: bool = False,
     ) -> None:
-        """`opened`: see `Prompt.opened`."""
+        """`opened`: see `Prompt.opened`. `keeps_stop`: the answer ends with the stop text, not before it."""
         self._stop_token_ids = stop_token_ids
         self._stops = tuple(stops)
+        self._keeps_stop = keeps_stop
         self._decoder = _Decoder(tokenizer)
         self._text = ""
         """All of it, what is held back included."""
@@ -85,7 +87,7 @@ class AnswerStream:
             return self._give(len(self._text) - self._held_back(), None)
         self._text += self._decoder.finish()
         is_stopped = event.finish_reason is FinishReason.STOP and not is_end_of_turn
-        return self._give(self._stop_start() if is_stopped else len(self._text), event.finish_reason)
+        return self._give(self._stop_place() if is_stopped else len(self._text), event.finish_reason)
 
     def _give(self, end: int, reason: FinishReason | None) -> Piece:
         """The text up to `end`."""
@@ -106,7 +108,11 @@ class AnswerStream:
         lengths = range(min(max(map(len, self._stops), default=0) - 1, len(self._text) - self._given), 0, -1)
         return next((n for n in lengths if any(stop.startswith(self._text[-n:]) for stop in self._stops)), 0)
 
-    def _stop_start(self) -> int:
+    def _stop_place(self) -> int:
+        """Where an answer with a stop text ends."""
+        if self._keeps_stop:
+            end = find_stop_end(self._text, self._stops)
+            return len(self._text) if end is None else end
         starts = (self._text.find(stop, self._given) for stop in self._stops)
         return min((start for start in starts if start >= 0), default=len(self._text))
 

@@ -34,12 +34,20 @@ class ReadPrompt:
 
 
 def read_chat(served: ServedModel, request: ChatRequest) -> ReadPrompt:
-    """Renders the messages with the model's chat template, up to the start of the answer.
+    """The messages of a request as the model reads them.
 
     Raises:
         ApiError: the messages or tools are not well formed, or the template does not take them.
     """
-    example = _example(served, request)
+    return render_chat(served, _example(served, request))
+
+
+def render_chat(served: ServedModel, example: Example) -> ReadPrompt:
+    """Renders a chat with the model's chat template, up to the start of the answer.
+
+    Raises:
+        ApiError: the template does not take it.
+    """
     try:
         token_ids = render_tokens(served.renderer, example)
         ignores_tools = bool(example.tools) and _text(served, example) == _text(served, replace(example, tools=()))

@@ -32,6 +32,8 @@ class AnswerSettings:
     """None: no log-probabilities."""
     constrain: Callable[[], Constraint] | None = None
     """None: answers have any form."""
+    kept_stops: tuple[str, ...] = ()
+    """Stop texts in place of the request's. Answers end with one, as graders see them; else before it, as at OpenAI."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ def make_question(
     if fields.n > most:
         raise invalid_request(f'"n" is {fields.n}; this server gives at most {most} answers', param="n")
     longest = _longest_answer(served, prompts, settings)
-    answer_text = AnswerText(served.model.tokenizer, served.model.stop_token_ids, fields.stops)
+    answer_text = AnswerText(served.model.tokenizer, served.model.stop_token_ids, settings.kept_stops or fields.stops)
     seed = secrets.randbits(63) if fields.seed is None else fields.seed
     changes = _changes(served, fields, settings.constrain)
     name = uuid.uuid4().hex
@@ -109,7 +111,13 @@ def make_question(
         prompts=prompts,
         requests=requests,
         answers=tuple(
-            AnswerStream(served.model.tokenizer, served.model.stop_token_ids, answer_text.stops, opened=prompt.opened)
+            AnswerStream(
+                served.model.tokenizer,
+                served.model.stop_token_ids,
+                answer_text.stops,
+                opened=prompt.opened,
+                keeps_stop=bool(settings.kept_stops),
+            )
             for prompt, _, _ in samples
         ),
         index_of={(request_id, sample): index for index, (_, request_id, sample) in enumerate(samples)},

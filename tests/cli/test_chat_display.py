@@ -19,7 +19,9 @@ from verifine.types import FinishReason, Grade
 
 def scored(score: float | None, *, right: bool | None = None, reason: FinishReason = FinishReason.STOP) -> ScoredReply:
     grade = Grade.unscorable("no tag\x1b[2J") if score is None else Grade(score=score, answer_ok=right)
-    return ScoredReply(reply=Reply(text="x", opened="", token_count=9, finish_reason=reason), grade=grade)
+    return ScoredReply(
+        reply=Reply(text="x", answer_start=0, opened="", token_count=9, finish_reason=reason), grade=grade
+    )
 
 
 def terminal(width: int) -> Console:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import closing
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from verifine.models.chat.prompt import render_prompt
-from verifine.models.load import LanguageModel
+from verifine.models.load import LanguageModel, load_model
+from verifine.models.provision.stored import ProvisionedModel
+from verifine.models.thinking import ThinkingLimit
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.serving import ServedModel, ServingLimits
-from verifine.serving.api_error import ApiError
 from verifine.serving.conversation import Conversation, Reply
 from verifine.serving.engine_thread import EngineThread
-from verifine.types import Example, Message, Sampling
+from verifine.testing.models import CHAT_TEMPLATE, save_tiny_reasoning_model
+from verifine.types import Example, Message, Sampling, ThinkingBudget
+from verifine.wire.api_error import ApiError
 
 LIMITS = ServingLimits(context_tokens=200, answer_tokens=30, concurrent_answers=1)
 Result = TypeVar("Result")
@@ -76,6 +80,27 @@ def test_an_answer_ends_with_its_stop_text_as_graders_see_it(place: ServedModel,
     reply = with_engine(place, scene)
     assert reply.text == rollout_text(model, (say("Hi"),), (stop,))
     assert reply.text.endswith(stop)
+
+
+def test_a_thought_is_ended_by_its_budget_and_told_from_the_answer(tmp_path: Path) -> None:
+    folder = save_tiny_reasoning_model(tmp_path, f"{CHAT_TEMPLATE}<think>")
+    model = load_model(ProvisionedModel(name="thinker", folder=folder, source="random"), "float32")
+    thinking = ThinkingBudget(tokens=4, end="\n</think>\n")
+    sampling = Sampling(group_size=1, max_new_tokens=30, temperature=0, thinking=thinking)
+    served = ServedModel.of("thinker", model, LIMITS, created=1)
+    prompt = render_prompt(model, Example(id="p", messages=(say("Hi"),), item={}), 30)
+    with closing(NativeEngine(model)) as engine:
+        (group,) = engine.generate([prompt], sampling)
+
+    async def scene(engine: EngineThread) -> Reply:
+        limit = ThinkingLimit.of(model, sampling)
+        return await Conversation(served, LIMITS, temperature=0, thinking=limit).reply(
+            engine, say("Hi"), lambda _: None
+        )
+
+    reply, rollout = with_engine(served, scene), group.rollouts[0]
+    assert "</think>" in reply.text
+    assert (reply.text, reply.answer_start, reply.opened) == (rollout.text, rollout.answer_start, "<think>")
 
 
 def test_what_was_broken_off_refused_or_forgotten_is_not_part_of_what_follows(place: ServedModel) -> None:

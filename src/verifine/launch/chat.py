@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from verifine.config.memory import Precision
 from verifine.errors import ConfigError
-from verifine.launch.build import fetch_model, load_policy
+from verifine.launch.build import fetch_model, load_policy, sampling_of
 from verifine.launch.chat_grading import ChatGrading, load_chat_inputs, open_chat_grading
 from verifine.launch.endpoint import LoadedTarget, find_trained, load_target
 from verifine.launch.facts import decide_precision
@@ -20,15 +20,16 @@ from verifine.launch.options import LaunchOptions
 from verifine.launch.warm_start import find_start, load_start_weights
 from verifine.machine.threads import decide_threads
 from verifine.models.load import load_model
+from verifine.models.thinking import ThinkingLimit
 from verifine.models.threads import use_threads
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import Listener, StageBegan
 from verifine.runs.run_config import load_run_config
 from verifine.serving import ServedModel, ServingLimits
-from verifine.serving.api_error import ApiError
 from verifine.serving.conversation import Conversation, Reply
 from verifine.serving.engine_thread import EngineThread
-from verifine.types import Example, Grade, Message
+from verifine.types import Example, Grade, Message, Sampling
+from verifine.wire.api_error import ApiError
 
 BASE = "base"
 
@@ -80,7 +81,14 @@ class ChatSession:
         self.answer_tokens = models[0].capacity.own_tokens
         self.opening = tuple(start.opening)
         self._conversations = [
-            Conversation(each, start.limits, temperature=options.temperature, stops=start.stops) for each in models
+            Conversation(
+                each,
+                start.limits,
+                temperature=options.temperature,
+                stops=() if start.sampling is None else start.sampling.stop,
+                thinking=None if start.sampling is None else ThinkingLimit.of(each.model, start.sampling),
+            )
+            for each in models
         ]
         self._runner = asyncio.Runner()
         self._engine = EngineThread({each.name: each.places for each in models}, waiting_requests=0)
@@ -150,7 +158,8 @@ class ChatStart:
     opening: Sequence[Message]
     """What every conversation begins with."""
     limits: ServingLimits
-    stops: Sequence[str] = ()
+    sampling: Sampling | None = None
+    """That of the run, with its stop texts and its budget of thoughts; None: there is no run."""
 
 
 @contextmanager
@@ -218,11 +227,12 @@ def _start(
     with open_chat_grading(run, inputs, notes, launch.services()) as grading:
         system = inputs.config.data.system_prompt
         own = [Message(role="system", content=system)] if system is not None and not grading.rows else grading.opening
+        limits = _limits(options, inputs, loaded)
         yield ChatStart(
             grading=grading,
             opening=own if options.system is None else given,
-            limits=_limits(options, inputs, loaded),
-            stops=inputs.config.sampling.stop,
+            limits=limits,
+            sampling=sampling_of(inputs.config, limits.answer_tokens),
         )
 
 

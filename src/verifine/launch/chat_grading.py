@@ -87,7 +87,9 @@ class ChatGrading:
         if self.grader is None or (row is None and not self.scores_anything):
             return [None for _ in replies]
         item = {} if row is None else row.item
-        samples = [Sample(output_text=reply.text, item=item, opened=reply.opened) for reply in replies]
+        samples = [
+            Sample.of(reply.text, item, opened=reply.opened, answer_start=reply.answer_start) for reply in replies
+        ]
         return [*grade_samples(self.grader, samples)]
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from verifine.data.thoughts import find_answer
+from verifine.models.thinking import ThinkingLimit, thinks_apart
+from verifine.rollout.native.thinking import ThinkingConstraint
 from verifine.serving.engine_thread import EngineThread
 from verifine.serving.limits import ServingLimits
 from verifine.serving.prompts import render_chat
@@ -19,7 +23,9 @@ class Reply:
     """A whole answer."""
 
     text: str
-    """As graders see it in training: without special tokens, and with the stop text that ended it."""
+    """All of it, as in training: without special tokens, and with the stop text that ended it."""
+    answer_start: int
+    """Where the answer begins in `text`, behind the thought; see `Rollout.answer_start`."""
     opened: str
     """See `Prompt.opened`."""
     token_count: int
@@ -30,12 +36,21 @@ class Conversation:
     """What was said so far, as far as it was to be remembered."""
 
     def __init__(
-        self, served: ServedModel, limits: ServingLimits, *, temperature: float, stops: Sequence[str] = ()
+        self,
+        served: ServedModel,
+        limits: ServingLimits,
+        *,
+        temperature: float,
+        stops: Sequence[str] = (),
+        thinking: ThinkingLimit | None = None,
     ) -> None:
+        """`thinking`: the budget of thoughts, if there is one."""
         self._served = served
         self._limits = limits
         self._sampling = SamplingFields(model=served.name, temperature=temperature)
         self._stops = tuple(stops)
+        self._thinking = thinking
+        self._thinks_apart = thinks_apart(served.model.tokenizer)
         self._messages: tuple[Message, ...] = ()
         self._tools: tuple[Mapping[str, Json], ...] = ()
 
@@ -55,11 +70,13 @@ class Conversation:
         """
         messages = (*self._messages, message)
         prompt = render_chat(self._served, Example(id="chat", messages=messages, item={}, tools=self._tools))
+        limit = self._thinking
         settings = AnswerSettings(
             prompt_field="messages",
             max_tokens=None,  # as long as the model's own limit
             max_tokens_field="max_tokens",
             top_logprobs=None,
+            constrain=None if limit is None else partial(ThinkingConstraint, limit, limit.begin(prompt.opened)),
             kept_stops=self._stops,
         )
         question = make_question(self._served, self._sampling, [prompt], settings, self._limits)
@@ -72,4 +89,10 @@ class Conversation:
                 reason = piece.finish_reason or reason
         text = "".join(pieces)
         (answer,) = question.answers
-        return Reply(text=text, opened=prompt.opened, token_count=answer.token_count, finish_reason=reason)
+        return Reply(
+            text=text,
+            answer_start=find_answer(prompt.opened, text) if self._thinks_apart else 0,
+            opened=prompt.opened,
+            token_count=answer.token_count,
+            finish_reason=reason,
+        )

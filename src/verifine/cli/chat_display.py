@@ -43,7 +43,7 @@ def make_answer_display(console: Console, names: Sequence[str]) -> AnswerDisplay
     return ColumnDisplay(console, names) if len(names) > 1 and is_wide else SequentialDisplay(console, names)
 
 
-def printable(text: str) -> str:
+def screen_text(text: str) -> str:
     """Text of a model without control characters that a terminal would obey."""
     return "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text)
 
@@ -63,7 +63,7 @@ def describe_reply(scored: ScoredReply) -> str:
 def describe_score(grade: Grade) -> str:
     """`score 1.00, right`."""
     if grade.score is None:
-        return f"no score: {printable(grade.reason or 'the grader gives no reason')}"
+        return f"no score: {screen_text(grade.reason or 'the grader gives no reason')}"
     verdicts = [] if grade.answer_ok is None else ["right" if grade.answer_ok else "wrong"]
     if grade.format_ok is False:
         verdicts.append("not in the form that it wants")
@@ -112,7 +112,7 @@ class SequentialDisplay:
             self._console.print(Text(self._names[self._place], style="bold"))
 
     def _write(self, text: str) -> None:
-        self._console.out(printable(text), end="", highlight=False)
+        self._console.out(screen_text(text), end="", highlight=False)
         self._console.file.flush()
 
     def show_scores(self, replies: Sequence[ScoredReply]) -> None:
@@ -139,7 +139,7 @@ class ColumnDisplay:
         self._console.print(self._columns([Text(text) for text in self._texts]))
 
     def hear(self, place: int, text: str) -> None:
-        self._texts[place] += printable(text)
+        self._texts[place] += screen_text(text)
 
     def end(self, place: int) -> None: ...
 

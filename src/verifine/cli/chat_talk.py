@@ -8,7 +8,7 @@ from contextlib import suppress
 from rich.console import Console
 from rich.text import Text
 
-from verifine.cli.chat_display import make_answer_display, printable
+from verifine.cli.chat_display import make_answer_display, screen_text
 from verifine.cli.one_line import one_line
 from verifine.insights.outcome import pluralize
 from verifine.launch.chat import ChatSession, ScoredReply
@@ -95,7 +95,7 @@ class ChatTalk:
             replies = self._session.ask_row(row, display)
         display.show_scores(replies)
         if references := self._session.grading.references(row):
-            reference = printable(" | ".join(references))
+            reference = screen_text(" | ".join(references))
             self._console.print(Text(f"reference: {reference}", style="dim"), soft_wrap=True)
         return replies
 
@@ -110,7 +110,7 @@ class ChatTalk:
             self._console.print(line, soft_wrap=True, markup=False)
 
     def _show_question(self, text: str) -> None:
-        self._console.print(Text(f"> {printable(text)}", style="bold"), soft_wrap=True)
+        self._console.print(Text(f"> {screen_text(text)}", style="bold"), soft_wrap=True)
 
     def _note(self, text: str) -> None:
         self._console.print(Text(text, style="dim"), soft_wrap=True)

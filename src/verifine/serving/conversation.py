@@ -11,7 +11,7 @@ from verifine.models.thinking import ThinkingLimit, thinks_apart
 from verifine.rollout.native.thinking import ThinkingConstraint
 from verifine.serving.engine_thread import EngineThread
 from verifine.serving.limits import ServingLimits
-from verifine.serving.prompts import render_chat
+from verifine.serving.prompts import read_example
 from verifine.serving.question import AnswerSettings, make_question
 from verifine.serving.requests import SamplingFields
 from verifine.serving.served_model import ServedModel
@@ -69,7 +69,7 @@ class Conversation:
             ApiError: the template does not take the chat, the context is full, or the engine fails.
         """
         messages = (*self._messages, message)
-        prompt = render_chat(self._served, Example(id="chat", messages=messages, item={}, tools=self._tools))
+        prompt = read_example(self._served, Example(id="chat", messages=messages, item={}, tools=self._tools))
         limit = self._thinking
         settings = AnswerSettings(
             prompt_field="messages",

@@ -39,10 +39,10 @@ def read_chat(served: ServedModel, request: ChatRequest) -> ReadPrompt:
     Raises:
         ApiError: the messages or tools are not well formed, or the template does not take them.
     """
-    return render_chat(served, _example(served, request))
+    return read_example(served, _example(served, request))
 
 
-def render_chat(served: ServedModel, example: Example) -> ReadPrompt:
+def read_example(served: ServedModel, example: Example) -> ReadPrompt:
     """Renders a chat with the model's chat template, up to the start of the answer.
 
     Raises:

@@ -78,7 +78,7 @@ def test_a_row_is_answered_and_scored_whoever_asks_it(run: RunDirectory, tmp_pat
         talk.listen([rows[0].messages[-1].content, "/quit", "never"])
         assert [each.grade is not None and each.grade.score is not None for each in asked] == [True, True]
         assert asked[0].reply != asked[1].reply
-        assert screen.getvalue() == begun + begun.rpartition("reference:")[0]
+        assert screen.getvalue() == begun + begun
         assert session.opening == rows[0].messages[:3], "a system message and a worked example"
         assert session.answer_tokens == 8
 

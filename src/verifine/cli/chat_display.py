@@ -66,7 +66,7 @@ def describe_score(grade: Grade) -> str:
         return f"no score: {screen_text(grade.reason or 'the grader gives no reason')}"
     verdicts = [] if grade.answer_ok is None else ["right" if grade.answer_ok else "wrong"]
     if grade.format_ok is False:
-        verdicts.append("not in the form that it wants")
+        verdicts.append("wrong format")
     return ", ".join([f"score {grade.score:.2f}", *verdicts])
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from rich.console import Console
 from rich.text import Text
@@ -11,7 +12,7 @@ from rich.text import Text
 from verifine.cli.chat_display import make_answer_display, screen_text
 from verifine.cli.one_line import one_line
 from verifine.insights.outcome import pluralize
-from verifine.launch.chat import ChatSession, ScoredReply
+from verifine.launch.chat import ChatSession, ReplyListener, ScoredReply
 from verifine.types import Example
 
 LONGEST_TURN = 200
@@ -82,21 +83,20 @@ class ChatTalk:
                 self._ask(line)
 
     def _ask(self, line: str) -> None:
-        display = make_answer_display(self._console, self._session.names)
-        with display:
-            replies = self._session.ask(line, display)
-        display.show_scores(replies)
+        self._show(partial(self._session.ask, line), self._session.grading.find_row(line))
 
     def ask_row(self, row: Example) -> list[ScoredReply]:
         """Asks a row in a conversation of its own."""
         self._show_question(row.messages[-1].content)
+        return self._show(partial(self._session.ask_row, row), row)
+
+    def _show(self, ask: Callable[[ReplyListener], list[ScoredReply]], row: Example | None) -> list[ScoredReply]:
         display = make_answer_display(self._console, self._session.names)
         with display:
-            replies = self._session.ask_row(row, display)
+            replies = ask(display)
         display.show_scores(replies)
-        if references := self._session.grading.references(row):
-            reference = screen_text(" | ".join(references))
-            self._console.print(Text(f"reference: {reference}", style="dim"), soft_wrap=True)
+        if row is not None and (references := self._session.grading.references(row)):
+            self._note(f"reference: {screen_text(' | '.join(references))}")
         return replies
 
     def ask_rows(self, rows: Sequence[Example]) -> None:

@@ -66,6 +66,9 @@ def test_a_row_has_the_facts_of_an_answer(tmp_path: Path) -> None:
         "versions": [{"version": 3, "tokens": 2}],
         "tokens": [0, 2],
         "opened": "",
+        "forced": [],
+        "answer_start": 0,
+        "reasoning_tokens": None,
     }
 
 

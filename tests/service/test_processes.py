@@ -19,15 +19,16 @@ def processes() -> RecordedProcesses:
     return RecordedProcesses(os.environ)
 
 
-def only_child() -> psutil.Process:
-    [child] = psutil.Process().children()
+def recorder_of(folder: Path) -> psutil.Process:
+    """Other tests in this process may have children of their own."""
+    [child] = [each for each in psutil.Process().children() if str(folder) in each.cmdline()]
     return child
 
 
 def test_what_a_command_prints_and_how_it_ends_are_kept(tmp_path: Path, processes: RecordedProcesses) -> None:
     processes.start(tmp_path, ["--version"])
     assert processes.is_alive(tmp_path)
-    only_child().wait()
+    recorder_of(tmp_path).wait()
     assert not processes.is_alive(tmp_path)
     assert (tmp_path / recorder.LOG).read_text().startswith("verifine ")
     assert (tmp_path / recorder.END).read_text() == '{"code": 0}'
@@ -35,7 +36,7 @@ def test_what_a_command_prints_and_how_it_ends_are_kept(tmp_path: Path, processe
 
 def test_why_a_command_failed_is_in_its_own_words(tmp_path: Path, processes: RecordedProcesses) -> None:
     processes.start(tmp_path, ["report", "missing"])
-    only_child().wait()
+    recorder_of(tmp_path).wait()
     assert not processes.is_alive(tmp_path)
     assert "missing: there is no such folder" in processes.why_ended(tmp_path)
 
@@ -43,7 +44,7 @@ def test_why_a_command_failed_is_in_its_own_words(tmp_path: Path, processes: Rec
 def test_no_secret_of_the_service_reaches_a_job(tmp_path: Path) -> None:
     processes = RecordedProcesses({**os.environ, "OPENAI_API_KEY": "sk-secret"})
     processes.start(tmp_path, ["--version"])
-    child = only_child()
+    child = recorder_of(tmp_path)
     assert "OPENAI_API_KEY" not in child.environ()
     child.wait()
     assert not processes.is_alive(tmp_path)
@@ -80,6 +81,6 @@ def test_two_recorders_are_never_at_one_job(tmp_path: Path, processes: RecordedP
     with (tmp_path / recorder.LOCK).open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         processes.start(tmp_path, ["--version"])
-        only_child().wait()
+        recorder_of(tmp_path).wait()
         assert not processes.is_alive(tmp_path)
     assert not (tmp_path / recorder.LOG).exists()

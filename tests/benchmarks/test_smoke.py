@@ -232,6 +232,7 @@ def job(tmp_path: Path, model: LanguageModel) -> Job:
     )
 
 
+@pytest.mark.slow
 def test_engines_write_as_many_tokens_as_they_are_asked(tmp_path: Path, model: LanguageModel) -> None:
     asked = job(tmp_path, model)
     speeds = engines.compare(asked, ["native", "hf"])
@@ -363,6 +364,7 @@ def test_json_goes_to_the_file_that_is_named(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out == "text\n"
 
 
+@pytest.mark.slow
 def test_equal_training_has_equal_hashes(tmp_path: Path) -> None:
     first, again, other = (
         weights.train_and_hash(algorithm, tmp_path / name)
@@ -372,6 +374,7 @@ def test_equal_training_has_equal_hashes(tmp_path: Path) -> None:
     assert first != other
 
 
+@pytest.mark.slow
 def test_supervised_learning_takes_new_prompts_and_evaluates_at_its_marks(tmp_path: Path) -> None:
     sizes = ("--prompts", "2", "--steps", "3", "--marks", "2", "--problems", "4")
     rows = run(tmp_path, "supervised.py", "--model", "tiny", *sizes)

@@ -209,6 +209,7 @@ def test_a_strange_device_error_is_named(tmp_path: Path) -> None:
         CheckpointStore(tmp_path, disk).save(checkpoint(1))
 
 
+@pytest.mark.slow
 def test_every_file_is_synced_before_the_checkpoint_has_its_name(tmp_path: Path) -> None:
     """The order of system calls shows it: a power cut cannot leave a final name without its files."""
     if shutil.which("strace") is None:

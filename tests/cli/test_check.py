@@ -109,6 +109,7 @@ def test_training_in_vain_is_refused_with_the_way_round(
     assert not (tmp_path / "run" / "preflight.json").exists()
 
 
+@pytest.mark.slow
 def test_training_tells_its_check_before_the_first_step(
     verifine: Command, run_options: list[str], form: list[str], tmp_path: Path
 ) -> None:

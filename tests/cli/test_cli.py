@@ -88,6 +88,7 @@ def test_a_config_file_with_overrides_trains(verifine: Command, data: Path, mode
     assert {"answer_accuracy", "format_accuracy", "reward", "samples"} <= set(rows[-1]["final"])
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_made_longer_and_then_has_nothing_left_to_do(
     verifine: Command, data: Path, model: Path, tmp_path: Path
 ) -> None:

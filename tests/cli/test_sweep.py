@@ -155,6 +155,7 @@ def test_a_sweep_in_another_process_is_not_continued(sweep: Command, tmp_path: P
     assert "another process continues this sweep" in err
 
 
+@pytest.mark.slow
 def test_a_sweep_imports_no_torch(tmp_path: Path) -> None:
     train(tmp_path / "out", FakeTraining(), "run.seed=0,1")
     program = (

@@ -36,6 +36,7 @@ def test_a_text_is_a_path_or_a_dataset_of_the_hub(text: str, expected: Path | Hu
     assert parse_location(text) == expected
 
 
+@pytest.mark.slow
 @given(datasets)
 def test_a_dataset_is_written_as_it_is_read_even_through_a_path(dataset: HubDataset) -> None:
     assert parse_location(str(dataset)) == dataset

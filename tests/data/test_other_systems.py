@@ -99,6 +99,7 @@ def test_the_page_shows_rows_of_five_systems() -> None:
     assert len(re.findall(r"^```jsonl", SECTION, re.MULTILINE)) == len(SHOWN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.text[:30])
 def test_a_row_of_another_system_is_graded_as_it_is_in_every_format(row: Row, tmp_path: Path) -> None:
     config = config_of(row, tmp_path)

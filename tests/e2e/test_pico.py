@@ -13,6 +13,7 @@ from verifine.launch.quickstart import quickstart_settings
 STEPS = 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["largest", "add"])
 def test_the_settings_of_the_quickstart_teach_it_in_a_few_steps(task: str, tmp_path: Path) -> None:
     settings = quickstart_settings(task, "pico")

@@ -24,6 +24,7 @@ def test_values_are_equal_exactly_if_their_fractions_are(
     assert compare_all([(answer, reference)]) == ["different" if step else "equal"]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(min_value=-9, max_value=9), min_size=2, max_size=5))
 def test_lists_are_equal_in_any_order_and_pairs_in_their_own(numbers: list[int]) -> None:

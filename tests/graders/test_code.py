@@ -131,6 +131,7 @@ def test_the_share_of_the_tests_that_pass_can_be_the_score() -> None:
     assert [grade.answer_ok for grade in grades] == [True, False, False, False]
 
 
+@pytest.mark.slow
 def test_a_program_that_is_late_twice_is_not_run_again() -> None:
     many: Json = {"inputs": [str(number) for number in range(40)], "outputs": ["0"] * 40}
     waits = "import time\nif input() != '0': time.sleep(60)\nprint(0)"

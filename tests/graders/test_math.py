@@ -198,12 +198,14 @@ ANSWERS: list[tuple[str, str, Expected]] = [
 ]
 
 
+@pytest.mark.slow
 def test_answers_in_a_box(boxed: MathGrader) -> None:
     grades = judged(boxed, *((box(answer), reference) for answer, reference, _ in ANSWERS))
     found = {(answer, reference): summary(grade) for (answer, reference, _), grade in zip(ANSWERS, grades, strict=True)}
     assert found == {(answer, reference): expected for answer, reference, expected in ANSWERS}
 
 
+@pytest.mark.slow
 def test_the_same_answers_in_tags(tagged: MathGrader) -> None:
     grades = judged(tagged, *((tags(answer), reference) for answer, reference, _ in ANSWERS))
     assert [summary(grade) for grade in grades] == [expected for *_, expected in ANSWERS]

@@ -190,6 +190,7 @@ def score(config: dict[str, object], sample: Sample) -> float | None:
     return found.score
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [

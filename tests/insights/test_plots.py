@@ -42,6 +42,7 @@ def test_accuracies_that_nobody_judged_are_left_out(record: RunRecord) -> None:
     assert not {"Format accuracy", "Answer accuracy"} & set(shown)
 
 
+@pytest.mark.slow
 def test_held_out_points_have_error_bars_on_accuracies_only(record: RunRecord) -> None:
     with_points, without_points = draw_training(record), draw_training(replace(record, evaluations=[]))
     assert "var(--held-out)" in with_points

@@ -92,6 +92,7 @@ def test_a_second_grader_decides_and_training_never_sees_it(model: Path, tmp_pat
     assert truths["final"] == max(truths.values())
 
 
+@pytest.mark.slow
 def test_patience_that_is_over_stays_over_until_there_is_more_of_it(model: Path, tmp_path: Path) -> None:
     config = tiny_run(tmp_path, model, run={**BETWEEN, "steps": 60}, evaluation={"samples": 8, "patience": 2})
     ended = train(config, grader=grade, check=False)

@@ -79,6 +79,7 @@ def evaluated_openings(target: str, grader: AnyGrader | None, data: Path | None,
     return {sample.opened for sample in result.evaluation.samples}
 
 
+@pytest.mark.slow
 def test_a_switch_holds_for_the_evaluation_of_a_run_of_its_folder_and_of_a_model(tmp_path: Path) -> None:
     config = switched(tmp_path / "a")
     run = train(config, check=False).directory
@@ -132,6 +133,7 @@ def findings_of(config: RunConfig) -> list[FindingRaised]:
     return [each.event for each in read_events(run.events) if isinstance(each.event, FindingRaised)]
 
 
+@pytest.mark.slow
 def test_weights_that_learned_with_another_switch_are_told(tmp_path: Path) -> None:
     first = train(switched(tmp_path / "a"), check=False).directory
     start: dict[str, Any] = {"start_from": str(first.path)}
@@ -193,6 +195,7 @@ def thinking_run(folder: Path, says: Sequence[str]) -> RunConfig:
 RIGHT = ("so it is ", "</think>", "<answer>", "7", "</answer>")
 
 
+@pytest.mark.slow
 def test_a_thought_that_the_template_opens_counts_everywhere(tmp_path: Path) -> None:
     config = thinking_run(tmp_path, RIGHT)
     report = check_run(config)

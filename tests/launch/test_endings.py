@@ -47,6 +47,7 @@ def start(config: RunConfig, **options: Any) -> RunDirectory:
     return train(config, grader=grade, check=False, options=LaunchOptions(**options)).directory
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("lora", [None, {"rank": 4}], ids=["all weights", "adapters"])
 def test_a_model_that_was_read_is_written_at_the_end(lora: dict[str, int] | None, tmp_path: Path) -> None:
@@ -101,6 +102,7 @@ def test_whatever_fails_in_the_rehearsal_is_told_before_the_first_step_and_leave
 AT_THE_END = ("sync .model.tmp/config.json 1", "rename model 1", "sync .model.tmp/tokenizer.json 1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "point", [AT_THE_END[0], *(pytest.param(each, marks=pytest.mark.slow) for each in AT_THE_END[1:])]
 )
@@ -123,6 +125,7 @@ def test_if_saving_fails_the_weights_are_on_the_disk_and_resuming_saves_the_mode
     assert find_status(run).status is Status.FINISHED
 
 
+@pytest.mark.slow
 def test_a_finished_run_without_its_model_saves_it_again(model: Path, tmp_path: Path) -> None:
     run = start(tiny_run(tmp_path, model))
     before = hash_final_model(run.path)
@@ -246,6 +249,7 @@ def test_a_run_that_never_began_is_not_resumed_and_the_message_tells_the_command
         resume(tmp_path / "run", grader=grade)
 
 
+@pytest.mark.slow
 def test_a_finished_run_asked_for_fewer_steps_is_told_how_to_get_more(model: Path, tmp_path: Path) -> None:
     run = start(tiny_run(tmp_path, model))
     with pytest.raises(ConfigError, match="has already done 3 steps; give it more, for example .*--steps 6"):

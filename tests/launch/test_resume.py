@@ -95,6 +95,7 @@ def story(directory: RunDirectory) -> dict[str, object]:
     return {"metrics": metrics, "rollouts": rollouts, "evaluations": evaluations}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in SECTIONS]
 )
@@ -121,6 +122,7 @@ def test_pausing_and_going_on_twice_equals_one_go(name: str, model: Path, tmp_pa
     assert started == ["started", "resumed", "resumed"]
 
 
+@pytest.mark.slow
 def test_a_finished_run_made_longer_equals_a_longer_run(model: Path, tmp_path: Path) -> None:
     straight = start(tiny_run(tmp_path / "straight", model, run={"steps": 4}))
     short = start(tiny_run(tmp_path / "short", model, run={"steps": 2}))
@@ -130,6 +132,7 @@ def test_a_finished_run_made_longer_equals_a_longer_run(model: Path, tmp_path: P
     assert load_config(longer.directory.config).run.steps == 4
 
 
+@pytest.mark.slow
 def test_steps_after_the_newest_checkpoint_are_taken_again(model: Path, tmp_path: Path) -> None:
     straight = start(tiny_run(tmp_path / "straight", model, run={"steps": 4}))
     run = start(tiny_run(tmp_path / "run", model, run={"steps": 4, "keep_last": 4})).directory
@@ -140,6 +143,7 @@ def test_steps_after_the_newest_checkpoint_are_taken_again(model: Path, tmp_path
     assert hash_final_model(run.path) == hash_final_model(straight.directory.path)
 
 
+@pytest.mark.slow
 def test_steps_taken_again_ask_the_same_prompts_for_the_same_answers(model: Path, tmp_path: Path) -> None:
     """What is remembered of prompts is that of the checkpoint, and not of the steps after it."""
     sections = with_run(SECTIONS["rounds, and prompts left out"], steps=7)
@@ -155,6 +159,7 @@ def test_steps_taken_again_ask_the_same_prompts_for_the_same_answers(model: Path
     assert metrics[-1].metrics["prompts/known"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_begins_again(model: Path, tmp_path: Path) -> None:
     straight = start(tiny_run(tmp_path / "straight", model))
     run = start(tiny_run(tmp_path / "run", model)).directory
@@ -180,6 +185,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(model: Path, t
     assert hash_final_model(run.path) == before
 
 
+@pytest.mark.slow
 def test_a_file_called_pause_pauses_and_is_gone_when_the_run_goes_on(model: Path, tmp_path: Path) -> None:
     config = tiny_run(tmp_path, model)
     run = RunDirectory(path=tmp_path / "run")
@@ -213,6 +219,7 @@ def test_a_run_that_is_asked_to_end_goes_on_with_a_resume(
     assert resume(run.path, grader=grade).summary.ending is Status.FINISHED
 
 
+@pytest.mark.slow
 def test_a_resume_with_other_kernels_is_told_and_recorded(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,6 +333,7 @@ def test_the_resolved_config_begins_the_same_run(model: Path, tmp_path: Path) ->
     assert replace(first.directory, path=tmp_path / "again").config.is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sections", [{}, {"model": {"lora": {"rank": 4}}}], ids=["all weights", "adapters"])
 def test_a_run_may_begin_with_the_weights_of_another(sections: dict[str, Any], model: Path, tmp_path: Path) -> None:
     first = start(tiny_run(tmp_path / "first", model, **sections)).directory
@@ -340,6 +348,7 @@ def test_a_run_may_begin_with_the_weights_of_another(sections: dict[str, Any], m
         assert all(int(weights[each]) == 1 for each in weights if each.startswith("policy/step/"))
 
 
+@pytest.mark.slow
 def test_a_run_with_the_weights_of_another_needs_that_one_at_its_beginning_only(model: Path, tmp_path: Path) -> None:
     first = start(tiny_run(tmp_path / "first", model)).directory
     sections: dict[str, Any] = {"model": {"start_from": str(first.path)}}
@@ -362,6 +371,7 @@ def test_a_run_with_the_weights_of_another_needs_that_one_at_its_beginning_only(
         resume(straight.path, grader=grade)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [None, "step-000002"], ids=["none", "another"])
 def test_another_start_is_refused_before_the_first_checkpoint(other: str | None, model: Path, tmp_path: Path) -> None:
     first = start(tiny_run(tmp_path / "first", model)).directory

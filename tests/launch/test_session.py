@@ -111,6 +111,7 @@ def test_a_card_of_the_base_model_that_says_no_licence_is_no_obstacle(written: s
     assert find_licence(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_a_run_that_went_on_and_did_not_end_leaves_the_card_of_the_earlier_model(tmp_path: Path) -> None:
     run = train(own_data(tmp_path), grader=count_vowels).directory
     before = (run.model / CARD).read_bytes()
@@ -163,6 +164,7 @@ def test_a_tiny_models_reward_rises_with_lora(tmp_path: Path) -> None:
     assert max(row["mismatch/max"] for row in rows if "mismatch/max" in row) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_lora_run_saves_the_merged_model_and_its_adapter(tmp_path: Path) -> None:
     config = own_data(tmp_path, model={"lora": {}}, algorithm={"beta": 0.1}, optim={"warmup_steps": 0})
     run = train(config, grader=count_vowels)

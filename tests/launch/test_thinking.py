@@ -61,6 +61,7 @@ def rows_of(run: RunDirectory) -> list[tuple[RolloutRecord, TokenColumns]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("switch", "opened"), [(None, ""), (ON, ""), (OFF, NO_THOUGHT)])
 def test_a_run_thinks_or_does_not_as_its_switch_says(
     switch: dict[str, bool] | None, opened: str, model: Path, tmp_path: Path
@@ -140,6 +141,7 @@ def test_the_check_says_that_graders_do_not_see_thoughts(model: Path, tmp_path: 
     assert "answers_without_thoughts" in {finding.name for finding in report.findings}
 
 
+@pytest.mark.slow
 def test_a_run_on_a_budget_is_resumed_exactly(thinking_model: Path, tmp_path: Path) -> None:
     whole = train(budget_run(tmp_path / "whole", thinking_model), grader=grade, check=False).directory
     first = train(budget_run(tmp_path / "parts", thinking_model, run={"steps": 1}), grader=grade, check=False)

@@ -25,6 +25,7 @@ def make_critic(kind: str, model: LanguageModel, folder: Path) -> Critic:
     return ValueHead(model, settings) if kind == "head" else CriticModel(load_tiny_model(folder), settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["head", "model"])
 def test_a_critic_learns_what_to_expect(kind: str, tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)

@@ -87,6 +87,7 @@ def test_the_largest_part_is_read_first(tmp_path: Path, groups: list[Group]) -> 
     assert sizes[0] > sizes[-1]
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_done_again_in_parts_of_half_the_size(
     tmp_path: Path, groups: list[Group], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -121,6 +122,7 @@ def test_half_a_gradient_does_not_count(tmp_path: Path, groups: list[Group]) -> 
         assert report.metrics[name] == pytest.approx(of_the_whole[name], rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_estimates_are_made_in_smaller_parts_as_well(tmp_path: Path, groups: list[Group]) -> None:
     model = load_tiny_model(tmp_path)
     whole = LocalLearner(model, SETTINGS, 1.0, estimates_old=True).estimate(make_batch(groups)).old_logprobs
@@ -133,6 +135,7 @@ def test_estimates_are_made_in_smaller_parts_as_well(tmp_path: Path, groups: lis
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_parts_stay_small_for_the_rest_of_the_run(tmp_path: Path, groups: list[Group]) -> None:
     model = load_tiny_model(tmp_path)
     sizes = fail_where(model, lambda tokens: tokens > 40)
@@ -145,6 +148,7 @@ def test_parts_stay_small_for_the_rest_of_the_run(tmp_path: Path, groups: list[G
     assert [second.metrics[name] for name in states] == [first.metrics[name] for name in states]
 
 
+@pytest.mark.slow
 def test_activations_are_computed_again_where_one_rollout_is_too_much(tmp_path: Path, groups: list[Group]) -> None:
     model = load_tiny_model(tmp_path)
     learner = LocalLearner(model, SETTINGS, 1.0)
@@ -159,6 +163,7 @@ def test_activations_are_computed_again_where_one_rollout_is_too_much(tmp_path: 
     assert torch.equal(weights(model), trained(tmp_path, groups, lowered))
 
 
+@pytest.mark.slow
 def test_what_fits_in_no_way_ends_with_a_sentence_and_leaves_the_weights_alone(
     tmp_path: Path, groups: list[Group]
 ) -> None:

@@ -18,6 +18,7 @@ def test_what_a_user_set_stays() -> None:
     assert passive == {"OMP_WAIT_POLICY": "passive"}
 
 
+@pytest.mark.slow
 def test_torch_takes_it_up_when_it_is_imported() -> None:
     code = "import os\nfrom verifine.machine.waiting import wait_briefly\nwait_briefly(os.environ)\nimport torch\n"
     environment = {

@@ -40,6 +40,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are held to cores on Linux only")
 def test_torch_and_tokenizers_keep_to_the_threads_that_were_decided() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.endswith(("_NUM_THREADS", "LELISM"))}

@@ -64,6 +64,7 @@ def vowels(sample: dict[str, Any], item: dict[str, Any]) -> float:
     return sum(character in "aeiou" for character in text) / max(len(text), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["grpo", "dapo"])
 def test_a_checked_run_learns_exactly_what_an_unchecked_one_learns(algorithm: str, tmp_path: Path) -> None:
     runs = {}

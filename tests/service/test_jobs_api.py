@@ -110,6 +110,7 @@ def test_an_async_client_does_the_same(client: openai.OpenAI) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_what_is_auto_is_decided_and_written_back_once_the_files_are_read(
     client: openai.OpenAI, validator: JobValidator, parts: ServiceParts
 ) -> None:

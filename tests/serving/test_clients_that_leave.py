@@ -83,6 +83,7 @@ def leave_often(model: LanguageModel, count: int) -> list[tuple[int, int]]:
     return sizes
 
 
+@pytest.mark.slow
 def test_no_place_and_no_connection_is_kept(model: LanguageModel) -> None:
     (before, _), (after, _) = leave_often(model, 30)
     assert after <= before + 12

@@ -63,6 +63,7 @@ def test_greedy_text_is_that_of_generate_alone(client: openai.OpenAI, generated:
     assert {question: greedy(client, question) for question in QUESTIONS} == generated
 
 
+@pytest.mark.slow
 def test_greedy_text_and_a_seed_are_the_same_among_others_that_come_and_go(
     client: openai.OpenAI, generated: dict[str, str]
 ) -> None:

@@ -26,6 +26,7 @@ def test_every_built_in_task_is_taught() -> None:
     assert set(TASK_SHARES) == set(MISTAKES) == set(get_args(TaskName))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", get_args(TaskName))
 def test_no_question_that_a_task_holds_out_is_taught(task: TaskName) -> None:
     held_out = load_task(task, seed=5, train_size=0, held_out_size=HELD_OUT).held_out

@@ -55,6 +55,7 @@ def metric(run: RunDirectory, name: str) -> list[float]:
     return [report.metrics[name] for report in read_metrics(run.metrics)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "fault"),
     [

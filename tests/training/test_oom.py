@@ -62,6 +62,7 @@ def texts(result: StepResult) -> list[list[str]]:
     return [[rollout.text for rollout in group.rollouts] for group in result.rollouts.groups]
 
 
+@pytest.mark.slow
 def test_a_run_continues_in_smaller_parts_and_says_so(tmp_path: Path) -> None:
     free = load_tiny_model(tmp_path)
     undisturbed = take_steps(free, 3)

@@ -136,6 +136,7 @@ ATTACKS: Mapping[str, Attack] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_on_resources_is_ended(attacked: Callable[..., Outcome], name: str) -> None:
     outcome = attacked(ATTACKS, name)

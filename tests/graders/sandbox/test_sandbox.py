@@ -70,6 +70,7 @@ for workers in (None, 3):
 """
 
 
+@pytest.mark.slow
 def test_there_are_as_many_workers_as_cores_for_them_unless_a_number_is_given() -> None:
     ended = subprocess.run([sys.executable, "-c", HELD_TO_ONE_CORE], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == ["1", "3"]
@@ -201,6 +202,7 @@ def test_the_end_of_a_program(
     assert (outcome.value, outcome.stdout, outcome.fault, outcome.message) == (None, stdout, fault, message)
 
 
+@pytest.mark.slow
 def test_each_limit_is_the_calls_own(sandbox: Sandbox) -> None:
     bodies = {
         "import time\ntime.sleep(9)": (Limits(wall_s=0.2), CallFault.TIMEOUT, "timed out after 0.2 s"),

@@ -64,6 +64,7 @@ def test_alone_the_figure_is_on_white(comparison: RunComparison) -> None:
     assert png.startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_files(comparison: RunComparison) -> None:
     first, second = draw_comparison(comparison), draw_comparison(comparison)
     assert to_svg(first, "compare") == to_svg(second, "compare")

@@ -40,6 +40,7 @@ def fail_above(model: LanguageModel, most: int) -> list[int]:
     return sizes
 
 
+@pytest.mark.slow
 def test_rollouts_are_the_same_where_fewer_fit_at_a_time(tmp_path: Path) -> None:
     model, oom_counter = load_tiny_model(tmp_path), OomCounter()
     asked = prompts(model)
@@ -56,6 +57,7 @@ def test_rollouts_are_the_same_where_fewer_fit_at_a_time(tmp_path: Path) -> None
     assert oom_counter.count == 2
 
 
+@pytest.mark.slow
 def test_a_group_that_does_not_fit_alone_is_told_in_a_sentence(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     fail_above(model, 0)

@@ -83,6 +83,7 @@ def test_a_budget_changes_nothing_before_it_is_spent(is_static: bool, model: Lan
         assert one.token_ids[:first] == other.token_ids[:first]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_static", [False, True])
 def test_an_answer_does_not_depend_on_the_rows_that_it_shares(is_static: bool, model: LanguageModel) -> None:
     # In float64, so that no draw falls where rounding decides, which depends on how many rows are multiplied.

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
-import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerFast
+from transformers import PretrainedConfig, PreTrainedTokenizerFast
 
-from verifine.models.quiet import no_progress_bars
-from verifine.testing.models import CHAT_TEMPLATE
+from verifine.testing.models import CHAT_TEMPLATE, random_network, save_with_tokenizer
 
 Split = Literal["gpt-2", "smollm", "qwen2", "llama-bpe"]
 """How text is split before tokens are merged, by llama.cpp's names."""
@@ -58,15 +56,4 @@ def save_byte_level_model(folder: Path, config: PretrainedConfig, split: Split, 
     """Writes a random model of `config`, whose vocabulary is made as large as the tokenizer's if it is smaller."""
     tokenizer = byte_level_tokenizer(split)
     config.vocab_size = max(config.vocab_size, len(tokenizer))
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = AutoModelForCausalLM.from_config(config)
-        for name, parameter in network.named_parameters():
-            if parameter.dim() > 1:
-                parameter.data.mul_(6)
-            elif name.endswith("bias"):
-                parameter.data.normal_(std=0.1)
-    with no_progress_bars():
-        network.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save_with_tokenizer(folder, random_network(config, seed), tokenizer)

@@ -8,16 +8,15 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from urllib.parse import parse_qs, urlsplit
 
-import httpx2
-from huggingface_hub import HfApi, close_session, set_client_factory
-from huggingface_hub.utils._http import default_client_factory
+from huggingface_hub import HfApi
 
 from verifine.models.provision.hub import Hub
+from verifine.testing.local_hub import HubHandler, listening_hub
 from verifine.types import Json
 
 _LARGE = ".safetensors"
@@ -77,32 +76,16 @@ class HubServer:
 def serve_hub(repositories: Mapping[str, HubRepository]) -> Iterator[HubServer]:
     """Runs a hub on a free port. Inside the context, the hub's client sends requests even if HF_HUB_OFFLINE is set."""
     server = HubServer(repositories=dict(repositories))
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(server))
-    listening.daemon_threads = True
-    server.endpoint = f"http://127.0.0.1:{listening.server_address[1]}"
-    thread = Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=None))
-    try:
-        yield server
-    finally:
-        server.may_send_weights.set()
-        close_session()
-        set_client_factory(default_client_factory)
-        listening.shutdown()
-        listening.server_close()
-        thread.join()
+    with listening_hub(_handler_of(server)) as server.endpoint:
+        try:
+            yield server
+        finally:
+            server.may_send_weights.set()
 
 
-def _handler_of(server: HubServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = 1 << 16
-
-        def log_message(self, *_: object) -> None: ...
-
-        def do_GET(self) -> None:
+def _handler_of(server: HubServer) -> type[HubHandler]:
+    class Handler(HubHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the name that http.server asks for
             _answer(self, server)
 
         do_HEAD = do_GET  # noqa: N815 - likewise

@@ -9,19 +9,16 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
-from threading import Thread
 from typing import Any
 
-import httpx2
 import yaml
-from huggingface_hub import HfApi, close_session, set_client_factory
-from huggingface_hub.utils._http import default_client_factory
+from huggingface_hub import HfApi
 
 from verifine.insights.card.licences import LICENCES
 from verifine.launch.export.push import PushPlace
 from verifine.models.provision.hub import Hub
+from verifine.testing.local_hub import HubHandler, listening_hub
 
 _LARGE = frozenset({".safetensors", ".gguf", ".png"})
 """Files that go to a storage of their own."""
@@ -68,20 +65,8 @@ class UploadServer:
 def serve_uploads(writers: dict[str, str]) -> Iterator[UploadServer]:
     """Runs a hub on a free port. Inside the context, the hub's client sends requests even if HF_HUB_OFFLINE is set."""
     server = UploadServer(writers=writers)
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(server))
-    listening.daemon_threads = True
-    server.endpoint = f"http://127.0.0.1:{listening.server_address[1]}"
-    thread = Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=None))
-    try:
+    with listening_hub(_handler_of(server)) as server.endpoint:
         yield server
-    finally:
-        close_session()
-        set_client_factory(default_client_factory)
-        listening.shutdown()
-        listening.server_close()
-        thread.join()
 
 
 class _RefusedError(Exception):
@@ -90,15 +75,9 @@ class _RefusedError(Exception):
         self.status, self.message, self.code, self.url = status, message, code, url
 
 
-def _handler_of(server: UploadServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = 1 << 16
-
-        def log_message(self, *_: object) -> None: ...
-
-        def do_GET(self) -> None:
+def _handler_of(server: UploadServer) -> type[HubHandler]:
+    class Handler(HubHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the name that http.server asks for
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             path = self.path.partition("?")[0]
             server.requests.append(f"{self.command} {path}")

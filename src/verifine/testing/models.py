@@ -58,7 +58,7 @@ def save_tiny_model(
     """
     tokens = len(_SPECIAL) + len(_CHARACTERS) + len(words)
     config = tiny_config(architecture, tokens, tied=tied)
-    return _save(folder, _random_network(config, seed, padding), tiny_tokenizer(words))
+    return save_with_tokenizer(folder, random_network(config, seed, padding), tiny_tokenizer(words))
 
 
 def save_tiny_reasoning_model(folder: Path, template: str, seed: int = 0) -> Path:
@@ -73,10 +73,11 @@ def save_tiny_reasoning_model(folder: Path, template: str, seed: int = 0) -> Pat
     tokenizer.chat_template = template
     config = tiny_config("qwen3", len(tokenizer))
     config.eos_token_id = tokenizer.eos_token_id
-    return _save(folder, _random_network(config, seed), tokenizer)
+    return save_with_tokenizer(folder, random_network(config, seed), tokenizer)
 
 
-def _random_network(config: PretrainedConfig, seed: int, padding: int = 0) -> PreTrainedModel:
+def random_network(config: PretrainedConfig, seed: int, padding: int = 0) -> PreTrainedModel:
+    """`padding`: rows of the vocabulary beyond the tokenizer's."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = AutoModelForCausalLM.from_config(config)
@@ -92,7 +93,8 @@ def _random_network(config: PretrainedConfig, seed: int, padding: int = 0) -> Pr
     return network
 
 
-def _save(folder: Path, network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Path:
+def save_with_tokenizer(folder: Path, network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """Writes both as a folder that can be loaded."""
     with no_progress_bars():
         network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
 
+from verifine.data.thoughts import CLOSING, OPENING
 from verifine.models.answer_text import decode_answer, find_stop_end
 from verifine.rollout.scheduler import ModelLogprobs, TokenEvent
 from verifine.types import FinishReason
-
-_OPENING, _CLOSING = "<think>", "</think>"
 
 _HALF = "\ufffd"
 """How tokenizers write bytes that are no character, or not yet."""
@@ -153,7 +152,7 @@ class _Thoughts:
     """Counts the tokens of an answer's thoughts."""
 
     def __init__(self, opened: str) -> None:
-        self._is_opened = opened.startswith(_OPENING)
+        self._is_opened = opened.startswith(OPENING)
         self._is_over = False
         self._heard = 0
         self._counted = 0
@@ -169,8 +168,8 @@ class _Thoughts:
         self._counted += 1
         if not self._is_opened:
             begun = text.lstrip()
-            self._is_opened = begun.startswith(_OPENING)
-            self._is_over = not _OPENING.startswith(begun[: len(_OPENING)])
-        if _CLOSING in text[max(self._heard - len(_CLOSING), 0) :]:
+            self._is_opened = begun.startswith(OPENING)
+            self._is_over = not OPENING.startswith(begun[: len(OPENING)])
+        if CLOSING in text[max(self._heard - len(CLOSING), 0) :]:
             self._is_over = True
         self._heard = len(text)

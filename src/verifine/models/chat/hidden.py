@@ -12,11 +12,11 @@ from enum import StrEnum
 
 from transformers import PreTrainedTokenizerFast
 
+from verifine.data.thoughts import CLOSING
 from verifine.models.chat.template import TemplateRefusalError, render_text
 from verifine.types import Example, Message, ToolCall
 
 _MARK = "x"
-_THOUGHT_END = "</think>"
 
 
 class ChatPart(StrEnum):
@@ -133,9 +133,9 @@ def _trials(example: Example, place: int, message: Message) -> Iterator[_Trial]:
         # On both sides, since a template may cut off a thought before the answer.
         changed = replace(message, content=f"{_MARK}{content}{_MARK}")
         yield trial(_BY_ROLE[message.role], content, changed)
-    if content and message.role == "assistant" and _THOUGHT_END in content:
-        thought, _, answer = content.partition(_THOUGHT_END)
-        changed = replace(message, content=f"{thought}{_MARK}{_THOUGHT_END}{answer}")
+    if content and message.role == "assistant" and CLOSING in content:
+        thought, _, answer = content.partition(CLOSING)
+        changed = replace(message, content=f"{thought}{_MARK}{CLOSING}{answer}")
         yield trial(ChatPart.REASONING, thought, changed)
     if message.reasoning:
         yield trial(ChatPart.REASONING, message.reasoning, replace(message, reasoning=message.reasoning + _MARK))

@@ -25,7 +25,7 @@ def change_logits(logits: Float[Tensor, "R V"], rows: Sequence[SharedRow]) -> Fl
     changes = [row.request.changes for row in rows]
     if not any(each is not None and each.is_of_logits for each in changes) and all(each is None for each in allowed):
         return logits
-    changed = logits.float().clone()
+    changed = logits.to(torch.float32, copy=True)
     for place, row in enumerate(rows):
         if (own := changes[place]) is not None:
             _change(changed[place], own, row.token_ids)

@@ -21,7 +21,7 @@ from verifine.insights.card.card import write_card
 from verifine.insights.card.subject import CardSubject
 from verifine.insights.diagnosis.monitor import Monitor
 from verifine.insights.findings import to_event
-from verifine.insights.report import write_report
+from verifine.insights.report import render_report
 from verifine.insights.saved_work import command_for, has_saved_model
 from verifine.launch.attempt import OpenAttempt, open_attempt
 from verifine.launch.build import BuiltRun, build_run, fetch_model
@@ -45,7 +45,7 @@ from verifine.preflight.events import check_reported
 from verifine.preflight.numbers import to_numbers
 from verifine.preflight.prompts import judge_prompts
 from verifine.preflight.report import Report
-from verifine.runs.directory import RunDirectory, write_json
+from verifine.runs.directory import RunDirectory, write_json, write_text
 from verifine.runs.environment import Environment, describe_environment, read_environment
 from verifine.runs.events import CheckpointDamaged, StageBegan, read_events
 from verifine.runs.provenance import refuse_other_provenance
@@ -138,8 +138,8 @@ class _Session:
 
 def _write_texts(directory: RunDirectory) -> None:
     """The report, and the card of the model if this attempt has saved it: it may be that of an earlier one."""
-    write_report(directory)
     record = read_run(directory)
+    write_text(directory.report, render_report(record), directory.disk)
     if has_saved_model(record.events):
         write_card(directory.model, record, CardSubject(), directory.disk)
 

@@ -19,7 +19,7 @@ from verifine.insights.rescoring import HELD_OUT
 from verifine.launch.facts import RunFacts
 from verifine.launch.inputs import RunInputs
 from verifine.launch.run_graders import RunGraders
-from verifine.launch.warm_start import find_start, load_start_weights
+from verifine.launch.warm_start import Start, find_start, load_start_weights
 from verifine.learner.critic import Critic, CriticModel, ValueHead
 from verifine.learner.local import LocalLearner
 from verifine.learner.optim import OptimSettings
@@ -120,11 +120,10 @@ def build_run(
     """
     config, start = inputs.config, None
     tell(StageBegan(text="loading the model"))
-    policy = load_policy(files, config, facts.machine.precision)
     if resumed is None and config.model.start_from is not None:
         start = find_start(config.model.start_from)
-        load_start_weights(policy.network, start)
         facts = facts.starting_from(start.folder)
+    policy = load_policy(files, config, facts.machine.precision, start)
     models = RunModels.around(policy, config, lambda: _load_copy(files, policy))
     memory = None if resumed is None else resumed.memory
     assembly = assemble_trainer(inputs, facts, models, graders.grader, memory=memory)
@@ -159,16 +158,23 @@ def build_eval_set(
     )
 
 
-def load_policy(files: ProvisionedModel, config: RunConfig, precision: Precision) -> LanguageModel:
+def load_policy(
+    files: ProvisionedModel, config: RunConfig, precision: Precision, start: Start | None = None
+) -> LanguageModel:
     """The model that learns, with the adapters that `config` asks for.
+
+    `start` is the checkpoint that its weights come from. None: they are those of `files`.
 
     Raises:
         ModelError: it cannot be loaded, or has no layers of the adapters' names.
+        CheckpointError: `start` is the checkpoint of another model.
     """
     model = load_model(files, precision, template_values=config.model.chat_template_kwargs)
     lora = config.model.lora
     if lora is not None:
-        return attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed)
+        model = attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed)
+    if start is not None:
+        load_start_weights(model.network, start)
     return model
 
 

@@ -17,7 +17,7 @@ from verifine.launch.endpoint import LoadedTarget, find_trained, load_target
 from verifine.launch.facts import decide_precision
 from verifine.launch.inputs import RunInputs
 from verifine.launch.options import LaunchOptions
-from verifine.launch.warm_start import find_start, load_start_weights
+from verifine.launch.warm_start import find_start
 from verifine.machine.threads import decide_threads
 from verifine.models.load import load_model
 from verifine.models.thinking import ThinkingLimit
@@ -210,8 +210,7 @@ def _load_base(run: RunDirectory, precision: Precision, tell: Listener) -> Loade
         return LoadedTarget(
             name=name, model=load_model(files, precision, template_values=config.model.chat_template_kwargs)
         )
-    model = load_policy(files, config, precision)
-    load_start_weights(model.network, find_start(config.model.start_from))
+    model = load_policy(files, config, precision, find_start(config.model.start_from))
     return LoadedTarget(name=name, model=model)
 
 

@@ -19,7 +19,7 @@ from verifine.errors import ConfigError
 from verifine.launch.build import fetch_model, load_policy
 from verifine.launch.export.target import ExportTarget, find_export_target
 from verifine.launch.facts import decide_precision
-from verifine.launch.warm_start import find_start, load_start_weights
+from verifine.launch.warm_start import find_start
 from verifine.machine.threads import decide_threads
 from verifine.models.adapters import with_adapter
 from verifine.models.load import LanguageModel, load_model
@@ -105,8 +105,7 @@ def _load_trained(target: ExportTarget, precision: Precision, tell: Listener) ->
         return LoadedTarget(name=run, model=load_model(files, precision))
     config = load_run_config(target.run)
     start = find_start(target.checkpoint)
-    model = load_policy(fetch_model(config, tell), config, precision)
-    load_start_weights(model.network, start)
+    model = load_policy(fetch_model(config, tell), config, precision, start)
     return LoadedTarget(name=f"{run}:ckpt-step-{target.step}", model=model)
 
 

@@ -8,7 +8,7 @@ from verifine.config import RunConfig
 from verifine.errors import CheckpointError
 from verifine.launch.build import fetch_model, load_policy
 from verifine.launch.export.target import ExportTarget
-from verifine.launch.warm_start import find_start, load_start_weights
+from verifine.launch.warm_start import find_start
 from verifine.machine.disk import Disk
 from verifine.models.export import save_model
 from verifine.models.provision.folder import hash_model_folder
@@ -32,8 +32,7 @@ def find_source(target: ExportTarget, scratch: Path, tell: Listener, disk: Disk)
     files = fetch_model(config, tell)
     _refuse_other_base(target, config, hash_model_folder(files.folder))
     tell(StageBegan(text=f"loading {files.name}"))
-    model = load_policy(files, config, "float32")
-    load_start_weights(model.network, start)
+    model = load_policy(files, config, "float32", start)
     tell(StageBegan(text=f"writing the weights of step {start.checkpoint.step}"))
     save_model(model, scratch, disk)
     return scratch

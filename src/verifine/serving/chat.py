@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from verifine.serving.answer_stream import Piece, WrittenToken
 from verifine.serving.call_reader import CallReader, ReadCall
 from verifine.serving.question import ServedQuestion
-from verifine.serving.requests import ChatRequest
 from verifine.serving.responses import (
     CalledFunction,
     ChatChoice,
@@ -22,6 +21,7 @@ from verifine.serving.responses import (
     LikelyToken,
 )
 from verifine.serving.token_texts import TokenTexts
+from verifine.wire.completion_requests import ChatRequest
 
 
 @dataclass(slots=True)

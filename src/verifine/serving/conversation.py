@@ -13,9 +13,9 @@ from verifine.serving.engine_thread import EngineThread
 from verifine.serving.limits import ServingLimits
 from verifine.serving.prompts import read_example
 from verifine.serving.question import AnswerSettings, make_question
-from verifine.serving.requests import SamplingFields
 from verifine.serving.served_model import ServedModel
 from verifine.types import Example, FinishReason, Json, Message
+from verifine.wire.completion_requests import SamplingFields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,17 +16,18 @@ from verifine.serving.answer_stream import Piece
 from verifine.serving.chat import ChatAnswers
 from verifine.serving.completions import TextAnswers
 from verifine.serving.engine_thread import EngineThread
-from verifine.serving.exchange import send_events, while_connected, within
+from verifine.serving.exchange import send_events, within
 from verifine.serving.forms import answer_form, tool_names
 from verifine.serving.limits import ServingLimits
 from verifine.serving.metrics import ServingMetrics
-from verifine.serving.parsing import parse_request
 from verifine.serving.prompts import read_chat, read_texts
 from verifine.serving.question import AnswerSettings, ServedQuestion, make_question
-from verifine.serving.requests import ChatRequest, CompletionRequest
 from verifine.serving.served_model import ServedModel, find_model
 from verifine.wire.api_error import invalid_request
 from verifine.wire.body import read_body, send_json
+from verifine.wire.completion_parsing import parse_request
+from verifine.wire.completion_requests import ChatRequest, CompletionRequest
+from verifine.wire.connection import while_connected
 
 DEFAULT_COMPLETION_TOKENS = 16
 """OpenAI's default for completions, which have no turn to end."""

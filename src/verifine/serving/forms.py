@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from verifine.rollout.scheduler import Constraint
 from verifine.serving.grammar import CallForm
-from verifine.serving.requests import ChatRequest, JsonObjectFormat, NamedToolChoice, SchemaFormat
 from verifine.serving.served_model import ServedModel
 from verifine.types import Json
 from verifine.wire.api_error import invalid_request
+from verifine.wire.completion_requests import ChatRequest, JsonObjectFormat, NamedToolChoice, SchemaFormat
 
 
 def tool_names(tools: Sequence[Mapping[str, Json]]) -> list[str]:

@@ -11,10 +11,10 @@ from verifine.data.rows import RowError
 from verifine.data.tools import parse_tools
 from verifine.models.chat.opened import opened_text
 from verifine.models.chat.template import TemplateRefusalError, render_text, render_tokens
-from verifine.serving.requests import ChatRequest, CompletionRequest
 from verifine.serving.served_model import ServedModel
 from verifine.types import Example, Json
 from verifine.wire.api_error import invalid_request
+from verifine.wire.completion_requests import ChatRequest, CompletionRequest
 
 _OTHER_PARTS = {"image_url": "an image", "input_image": "an image", "input_audio": "audio", "file": "a file"}
 """Parts of messages that are no text."""

@@ -15,10 +15,10 @@ from verifine.serving.answer_stream import AnswerStream, Piece
 from verifine.serving.engine_thread import EngineThread
 from verifine.serving.limits import ServingLimits
 from verifine.serving.prompts import ReadPrompt
-from verifine.serving.requests import SamplingFields
 from verifine.serving.responses import AnswerUsage
 from verifine.serving.served_model import ServedModel
 from verifine.wire.api_error import invalid_request
+from verifine.wire.completion_requests import SamplingFields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

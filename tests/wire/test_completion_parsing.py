@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from verifine.serving.parsing import parse_request
-from verifine.serving.requests import ChatRequest, CompletionRequest, NamedToolChoice, SchemaFormat
 from verifine.wire.api_error import ApiError
+from verifine.wire.completion_parsing import parse_request
+from verifine.wire.completion_requests import ChatRequest, CompletionRequest, NamedToolChoice, SchemaFormat
 
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 COMPLETION: dict[str, Any] = {"model": "m", "prompt": "Hi"}

@@ -15,6 +15,8 @@ import uvicorn
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from verifine.service.child import Children
+from verifine.service.compute import build_environment
 from verifine.service.database import Database, migrate
 from verifine.service.database.connection import POSTGRES
 from verifine.service.database.owners import LOCAL, ensure_owner
@@ -62,6 +64,11 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture
+def children() -> Children:
+    return Children(environment=build_environment(os.environ, threads=1))
 
 
 KEY = "vf_local_secret"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -10,8 +9,10 @@ import openai
 import pytest
 
 from verifine.config.graders import PythonGraderConfig
+from verifine.service.child import ChildLimits, Children
 from verifine.service.trials.question import GraderTrial, try_grader_in_child
 
+NO_TIME = ChildLimits(wall_s=0.001, memory_bytes=4 << 30)
 STRING_CHECK: dict[str, Any] = {
     "type": "string_check",
     "name": "exact",
@@ -98,20 +99,20 @@ def test_a_field_that_is_missing_or_wrong_is_named(http: httpx2.Client, fields: 
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
-def test_a_process_of_its_own_gives_the_same_result() -> None:
+def test_a_process_of_its_own_gives_the_same_result(children: Children) -> None:
     grader = PythonGraderConfig(type="python", source=PYTHON["source"])
-    outcome = try_grader_in_child(GraderTrial(grader=grader, sample="", item={"x": 0.25}))
+    outcome = try_grader_in_child(children, GraderTrial(grader=grader, sample="", item={"x": 0.25}))
     assert outcome.result is not None
     assert outcome.result.reward == 0.25
     broken = PythonGraderConfig(type="python", source="x = 1\n")
-    assert try_grader_in_child(GraderTrial(grader=broken, sample=None, item={})).problem is not None
+    assert try_grader_in_child(children, GraderTrial(grader=broken, sample=None, item={})).problem is not None
 
 
-def test_grading_that_takes_too_long_is_a_result(tmp_path: Path) -> None:
+def test_grading_that_takes_too_long_is_a_result(children: Children) -> None:
     grader = PythonGraderConfig(type="python", source=PYTHON["source"])
-    outcome = try_grader_in_child(GraderTrial(grader=grader, sample="", item={}), timeout_s=0.001)
+    outcome = try_grader_in_child(children, GraderTrial(grader=grader, sample="", item={}), NO_TIME)
     assert outcome.result is not None
     assert outcome.result.metadata.errors.unresponsive_reward_error
     assert outcome.result.reward == 0
-    only_built = try_grader_in_child(GraderTrial(grader=grader, sample=None, item={}), timeout_s=0.001)
+    only_built = try_grader_in_child(children, GraderTrial(grader=grader, sample=None, item={}), NO_TIME)
     assert only_built.problem is not None

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from verifine.service.compute import build_environment
 from verifine.service.supervisor import recorder
 from verifine.service.supervisor.processes import RecordedProcesses
 
@@ -42,7 +43,7 @@ def test_why_a_command_failed_is_in_its_own_words(tmp_path: Path, processes: Rec
 
 
 def test_no_secret_of_the_service_reaches_a_job(tmp_path: Path) -> None:
-    processes = RecordedProcesses({**os.environ, "OPENAI_API_KEY": "sk-secret"})
+    processes = RecordedProcesses(build_environment({**os.environ, "OPENAI_API_KEY": "sk-secret"}, threads=1))
     processes.start(tmp_path, ["--version"])
     child = recorder_of(tmp_path)
     assert "OPENAI_API_KEY" not in child.environ()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 
 from verifine.errors import VerifineError
 
@@ -16,17 +22,51 @@ class ChildError(VerifineError):
         self.is_late = is_late
 
 
-def ask_module(module: str, question: bytes, timeout_s: float) -> bytes:
-    """What `python -m module` prints when it is given the question.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildLimits:
+    """What a process may take."""
 
-    Raises:
-        ChildError: it failed, or took too long.
-    """
-    try:
-        done = subprocess.run([sys.executable, "-m", module], input=question, capture_output=True, timeout=timeout_s)
-    except subprocess.TimeoutExpired as error:
-        raise ChildError(f"it took longer than {timeout_s:g} s", is_late=True) from error
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise ChildError(f"the process failed: {said[-1] if said else f'exit code {done.returncode}'}")
-    return done.stdout
+    wall_s: float
+    memory_bytes: int
+    """Of its own data. Linux only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Children:
+    """Processes that each answer one question."""
+
+    environment: Mapping[str, str]
+    """All of it: nothing is inherited."""
+
+    def ask(self, module: str, question: bytes, limits: ChildLimits) -> bytes:
+        """What `python -m module PARENT` prints when it is given the question; it ends with this process.
+
+        Raises:
+            ChildError: it failed, or took too long.
+        """
+        with subprocess.Popen(
+            [sys.executable, "-m", module, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(self.environment),
+            start_new_session=True,
+        ) as process:
+            _limit_memory(process.pid, limits.memory_bytes)
+            try:
+                answer, errors = process.communicate(question, timeout=limits.wall_s)
+            except subprocess.TimeoutExpired as error:
+                raise ChildError(f"it took longer than {limits.wall_s:g} s", is_late=True) from error
+            finally:
+                with suppress(ProcessLookupError, PermissionError):  # also what it has started
+                    os.killpg(process.pid, signal.SIGKILL)
+        if process.returncode != 0:
+            said = errors.decode(errors="replace").strip().splitlines()
+            raise ChildError(f"the process failed: {said[-1] if said else f'exit code {process.returncode}'}")
+        return answer
+
+
+def _limit_memory(pid: int, size: int) -> None:
+    if sys.platform == "linux":
+        with suppress(ProcessLookupError):  # it has ended already
+            resource.prlimit(pid, resource.RLIMIT_DATA, (size, size))

@@ -9,14 +9,18 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
 
 from verifine.errors import ConfigError
+from verifine.machine.cores import read_cores
 from verifine.models.provision.cache import cache_folder
 from verifine.runs.heartbeat import SAME_START_S, find_process_start
 from verifine.runs.lock import hold_file
+from verifine.service.child import Children
+from verifine.service.compute import build_environment, share_compute
 from verifine.service.database import Database, migrate
 from verifine.service.database.owners import ensure_owner
 from verifine.service.files import FileStore
@@ -30,6 +34,7 @@ from verifine.service.jobs.validation import JobValidator
 from verifine.service.limits import ServiceLimits
 from verifine.service.supervisor.processes import RecordedProcesses
 from verifine.service.supervisor.supervisor import Supervisor
+from verifine.service.trials.question import try_grader_in_child
 from verifine.wire.envelope import LOCAL_HOSTS
 from verifine.wire.server import AppServer, address_of, listen_at
 
@@ -74,12 +79,14 @@ class JobService:
             database = Database(options.database or f"sqlite:///{data / 'service.db'}")
             opened.callback(database.close)
             self._files = FileStore(database, data / "files", time.time)
-            parts = _open_parts(options, database, self._files, local_key(data / "key"))
+            shares = share_compute(read_cores(), environment)
+            children = Children(environment=build_environment(environment, shares.child))
+            parts = _open_parts(options, database, self._files, local_key(data / "key"), children)
             jobs = data / "jobs"
-            self._validator = JobValidator(parts.jobs, parts.files, parts.models, jobs, ask_child)
+            self._validator = JobValidator(parts.jobs, parts.files, parts.models, jobs, partial(ask_child, children))
             self._supervisor = Supervisor(
                 claims=JobClaims(database, holder_name(), time.time),
-                processes=RecordedProcesses(environment),
+                processes=RecordedProcesses(build_environment(environment, shares.job)),
                 folder=jobs,
                 is_gone=is_gone,
                 now=time.time,
@@ -120,7 +127,9 @@ class JobService:
         self._validator.validate_next()
 
 
-def _open_parts(options: ServeOptions, database: Database, files: FileStore, key: str) -> ServiceParts:
+def _open_parts(
+    options: ServeOptions, database: Database, files: FileStore, key: str, children: Children
+) -> ServiceParts:
     migrate(database)
     ensure_owner(database)
     files.remove_drafts()
@@ -129,6 +138,7 @@ def _open_parts(options: ServeOptions, database: Database, files: FileStore, key
         files=files,
         jobs=JobStore(database, time.time),
         models={**catalogue_models(), **own},
+        try_grader=partial(try_grader_in_child, children),
         key=key,
         limits=options.limits,
     )

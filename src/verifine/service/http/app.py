@@ -23,7 +23,7 @@ from verifine.service.jobs.models import TrainableModels
 from verifine.service.jobs.request import CreateJob
 from verifine.service.jobs.store import JobStateError, JobStore, ReusedKeyError, UnknownJobError
 from verifine.service.limits import ServiceLimits
-from verifine.service.trials.question import GraderTrial, TrialOutcome, try_grader_in_child
+from verifine.service.trials.question import GraderTrial, TrialOutcome
 from verifine.wire.api_error import ApiError, conflict, invalid_request
 from verifine.wire.envelope import LOCAL_HOSTS, Envelope
 
@@ -35,7 +35,7 @@ class ServiceParts:
     files: FileStore
     jobs: JobStore
     models: TrainableModels
-    try_grader: Callable[[GraderTrial], TrialOutcome] = try_grader_in_child
+    try_grader: Callable[[GraderTrial], TrialOutcome]
     key: str = field(repr=False)
     """The local owner's."""
     limits: ServiceLimits = field(default_factory=ServiceLimits)

@@ -1,4 +1,4 @@
-"""Reads the files of a job and builds its grader: `python -m` this module, in a process of its own that may be killed.
+"""Reads the files of a job and builds its grader: `python -m` this module PARENT, in a process that may be killed.
 
 A question comes in on standard input and an answer goes out on standard output, both JSON.
 """
@@ -10,6 +10,7 @@ import sys
 from verifine.data import hold_out, read_examples
 from verifine.errors import DataError, GraderError
 from verifine.graders.build import build_grader
+from verifine.machine.parent import end_with_parent
 from verifine.service.jobs.file_question import ANSWER, QUESTION, FileAnswer, FileQuestion
 
 
@@ -35,4 +36,5 @@ def check_files(question: FileQuestion) -> FileAnswer:
 
 
 if __name__ == "__main__":
+    end_with_parent(int(sys.argv[1]))
     sys.stdout.buffer.write(ANSWER.dump_json(check_files(QUESTION.validate_json(sys.stdin.buffer.read()))))

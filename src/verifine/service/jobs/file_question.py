@@ -9,10 +9,10 @@ from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from verifine.config.graders import GraderConfig
-from verifine.service.child import ask_module
+from verifine.service.child import ChildLimits, Children
 
 CHECKER = "verifine.service.jobs.file_check"
-LONGEST_S = 600.0
+LIMITS = ChildLimits(wall_s=600.0, memory_bytes=8 << 30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +44,10 @@ class FileAnswer:
 QUESTION, ANSWER = TypeAdapter(FileQuestion), TypeAdapter(FileAnswer)
 
 
-def ask_child(question: FileQuestion, timeout_s: float = LONGEST_S) -> FileAnswer:
+def ask_child(children: Children, question: FileQuestion, limits: ChildLimits = LIMITS) -> FileAnswer:
     """Asks a new process.
 
     Raises:
         ChildError: it failed, or took too long.
     """
-    return ANSWER.validate_json(ask_module(CHECKER, QUESTION.dump_json(question), timeout_s))
+    return ANSWER.validate_json(children.ask(CHECKER, QUESTION.dump_json(question), limits))

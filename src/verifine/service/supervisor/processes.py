@@ -19,20 +19,6 @@ from verifine.launch.sweep.process import explain_end
 from verifine.runs.heartbeat import SAME_START_S, find_process_start
 from verifine.service.supervisor import recorder
 
-PASSED_ON = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TMPDIR",
-    "VERIFINE_HOME",
-    "HF_HOME",
-    "HF_HUB_OFFLINE",
-    "PYTHONPATH",
-    "OMP_NUM_THREADS",
-)
-"""The variables that a job gets: none of them holds a secret."""
-
 
 class JobProcesses(Protocol):
     """Starts and ends the process of a job, which may have been started by an earlier service."""
@@ -75,7 +61,8 @@ class RecordedProcesses:
     """Processes of this machine."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = {name: environment[name] for name in PASSED_ON if name in environment}
+        """`environment` is all that a process gets: nothing is inherited."""
+        self._environment = dict(environment)
         self._started: dict[Path, subprocess.Popen[bytes]] = {}
 
     def start(self, folder: Path, words: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Builds a grader and grades an answer: `python -m` this module, with a trial on standard input."""
+"""Builds a grader and grades an answer: `python -m` this module PARENT, with a trial on standard input."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from verifine.errors import GraderError
 from verifine.graders.build import build_grader
 from verifine.graders.result import describe_grade
 from verifine.launch.grader_report import grade_all
+from verifine.machine.parent import end_with_parent
 from verifine.service.trials.question import OUTCOME, TRIAL, GraderTrial, TrialOutcome
 from verifine.types import Sample
 
@@ -27,4 +28,5 @@ def carry_out_trial(trial: GraderTrial) -> TrialOutcome:
 
 
 if __name__ == "__main__":
+    end_with_parent(int(sys.argv[1]))
     sys.stdout.buffer.write(OUTCOME.dump_json(carry_out_trial(TRIAL.validate_json(sys.stdin.buffer.read()))))

@@ -9,11 +9,11 @@ from pydantic.dataclasses import dataclass
 
 from verifine.config.graders import GraderConfig
 from verifine.graders.result import GraderResult, describe_grade
-from verifine.service.child import ChildError, ask_module
+from verifine.service.child import ChildError, ChildLimits, Children
 from verifine.types import Grade, GradeFault
 
 GRADING = "verifine.service.trials.grading"
-LONGEST_S = 120.0
+LIMITS = ChildLimits(wall_s=120.0, memory_bytes=4 << 30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +39,18 @@ class TrialOutcome:
 TRIAL, OUTCOME = TypeAdapter(GraderTrial), TypeAdapter(TrialOutcome)
 
 
-def try_grader_in_child(trial: GraderTrial, timeout_s: float = LONGEST_S) -> TrialOutcome:
+def try_grader_in_child(children: Children, trial: GraderTrial, limits: ChildLimits = LIMITS) -> TrialOutcome:
     """Grading that takes too long is a result too.
 
     Raises:
         ChildError: the process failed.
     """
     try:
-        return OUTCOME.validate_json(ask_module(GRADING, TRIAL.dump_json(trial), timeout_s))
+        return OUTCOME.validate_json(children.ask(GRADING, TRIAL.dump_json(trial), limits))
     except ChildError as error:
         if not error.is_late:
             raise
         if trial.sample is None:
             return TrialOutcome(problem=f"the grader could not be built: {error}")
-        grade = Grade.unscorable(str(error), GradeFault.UNRESPONSIVE_REWARD, timeout_s)
-        return TrialOutcome(result=describe_grade(trial.grader, grade, timeout_s))
+        grade = Grade.unscorable(str(error), GradeFault.UNRESPONSIVE_REWARD, limits.wall_s)
+        return TrialOutcome(result=describe_grade(trial.grader, grade, limits.wall_s))

@@ -71,6 +71,15 @@ def test_a_process_is_found_by_another_service_and_killed_with_all_that_it_start
     assert "was killed" in later.why_ended(tmp_path)
 
 
+def test_a_process_that_stands_still_is_killed_as_well(tmp_path: Path) -> None:
+    leader = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    started = psutil.Process(leader.pid).create_time()
+    (tmp_path / recorder.PROCESS).write_text(f'{{"pid": {leader.pid}, "started": {started}}}')
+    leader.send_signal(signal.SIGSTOP)
+    RecordedProcesses({}).kill(tmp_path)
+    assert leader.wait(timeout=10) == -signal.SIGKILL
+
+
 def test_a_pid_that_was_used_again_is_not_taken_for_the_job(tmp_path: Path) -> None:
     (tmp_path / recorder.PROCESS).write_text(f'{{"pid": {os.getpid()}, "started": 1.0}}')
     later = RecordedProcesses({})

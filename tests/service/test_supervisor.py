@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from verifine.config import load_config
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import CheckpointSaved, RunEnded
+from verifine.runs.heartbeat import TRAINING, HeartbeatWriter
 from verifine.runs.status import DISK_FULL, SOLVED, Status
 from verifine.service.database import Database
 from verifine.service.database.paging import PageQuery
@@ -20,6 +22,7 @@ from verifine.service.jobs.job import Job, JobNews
 from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import NewJob
 from verifine.service.jobs.validation import JobValidator
+from verifine.service.supervisor.hang import LEAST_S, STARTING_S
 from verifine.service.supervisor.supervisor import CANCEL_S, Supervisor
 from verifine.testing.clock import ManualClock
 from verifine.testing.job_runs import FakeProcesses, FakeRun
@@ -118,6 +121,17 @@ def start(world: World) -> None:
     world.run.begin()
 
 
+def watch(world: World, clock: ManualClock, seconds: float, heartbeat: HeartbeatWriter | None = None) -> None:
+    """Lets time pass, in which the supervisor looks often enough to keep its claim."""
+    end = clock.time + seconds
+    world.supervisor.tick()
+    while clock.time < end:
+        clock.advance(min(LEASE_S / 3, end - clock.time))
+        if heartbeat is not None:
+            heartbeat.write()
+        world.supervisor.tick()
+
+
 def test_a_job_is_validated_started_followed_and_ended(world: World) -> None:
     start(world)
     config = world.folder / "config.yaml"
@@ -188,6 +202,40 @@ def test_a_job_that_always_crashes_at_one_step_fails_with_the_cause(world: World
     assert job.failure.code == "crashed"
     assert "out of memory" in job.failure.message
     assert len(world.processes.started) == 3
+
+
+def test_a_job_that_hangs_is_started_again_and_this_is_told(world: World, clock: ManualClock) -> None:
+    start(world)
+    world.run.steps(1, 5)  # of two seconds each
+    with closing(world.run.beat(TRAINING, 5)) as heartbeat:
+        watch(world, clock, LEAST_S, heartbeat)
+        assert world.processes.killed == 0
+        watch(world, clock, 1, heartbeat)
+        assert world.processes.killed == 1
+        world.supervisor.tick()
+    assert "hung after step 5 (1 of 3 times): it has been at one step for 301 s" in world.messages[-1]
+    assert "a step usually takes 2.0 s" in world.messages[-1]
+    assert world.processes.started[1][0] == "resume"
+
+
+def test_a_job_that_always_hangs_fails_with_the_cause(world: World, clock: ManualClock) -> None:
+    start(world)
+    for _ in range(3):
+        watch(world, clock, STARTING_S + 1)
+        world.supervisor.tick()
+    job = world.parts.jobs.find("local", world.job.id)
+    assert job.failure is not None
+    assert (job.state, job.failure.code) == (JobState.FAILED, "hung")
+    assert "no sign of life for 601 s" in job.failure.message
+
+
+def test_a_job_that_is_to_pause_and_hangs_is_paused(world: World, clock: ManualClock) -> None:
+    start(world)
+    world.ask(JobState.PAUSING)
+    watch(world, clock, STARTING_S + 1)
+    world.supervisor.tick()
+    assert world.state is JobState.PAUSED
+    assert "no sign of life" in world.messages[-1]
 
 
 def test_crashes_at_different_steps_are_not_one_cause(world: World) -> None:

@@ -17,6 +17,7 @@ from verifine.runs.directory import RunDirectory, write_text
 from verifine.runs.environment import Environment
 from verifine.runs.events import (
     AttemptBegan,
+    EvaluationDone,
     EventSink,
     KernelsChanged,
     Listener,
@@ -24,9 +25,11 @@ from verifine.runs.events import (
     RunEvent,
     StageBegan,
     StepDone,
+    TrainingResumed,
+    TrainingStarted,
     ended_by,
 )
-from verifine.runs.heartbeat import HeartbeatWriter
+from verifine.runs.heartbeat import TRAINING, HeartbeatWriter
 from verifine.runs.lock import hold
 from verifine.runs.run_file import Attempt, InputFacts, Provenance, read_run_file, write_run_file
 
@@ -124,7 +127,9 @@ class OpenAttempt:
             case StageBegan(text=text):
                 self._heartbeat.note(text)
             case StepDone(report=report):
-                self._heartbeat.note("training", report.step)
+                self._heartbeat.note(TRAINING, report.step)
+            case TrainingStarted() | TrainingResumed() | EvaluationDone():
+                self._heartbeat.note(TRAINING)
 
     def _write(self, provenance: Provenance | None = None, inputs: InputFacts | None = None) -> None:
         run_file = read_run_file(self.directory.path).with_latest(self._attempt)

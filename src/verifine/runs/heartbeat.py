@@ -23,6 +23,8 @@ from verifine.machine.disk import LOCAL_DISK, Disk, write_whole
 from verifine.runs.jsonl import rows_to_bytes
 
 INTERVAL_S = 5.0
+TRAINING = "training"
+"""The stage in which steps are taken."""
 LOST_AFTER_S = 60.0
 """A heartbeat from another host that is older than this belongs to a dead process."""
 SAME_START_S = 2.0
@@ -114,6 +116,12 @@ def read_heartbeat(path: Path) -> Heartbeat | None:
         return _HEARTBEAT.validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def read_living_heartbeat(path: Path) -> Heartbeat | None:
+    """The heartbeat of a process that is at the run; None: there is none."""
+    beat = read_heartbeat(path)
+    return beat if beat is not None and is_alive(beat, find_process_start, datetime.now(UTC)) else None
 
 
 def is_alive(heartbeat: Heartbeat, process_start: Callable[[int], float | None], now: datetime) -> bool:

@@ -89,7 +89,7 @@ class JobService:
                 processes=RecordedProcesses(build_environment(environment, shares.job)),
                 folder=jobs,
                 is_gone=is_gone,
-                now=time.time,
+                now=time.monotonic,
             )
             self._listener = opened.enter_context(listen_at(options.host, options.port, UNREAD_S))
             self._server = AppServer(build_service(parts), STOP_S)

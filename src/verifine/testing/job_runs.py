@@ -9,6 +9,7 @@ from pathlib import Path
 
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import AttemptBegan, EventSink, RunEvent, TrainingResumed, TrainingStarted
+from verifine.runs.heartbeat import HeartbeatWriter
 from verifine.runs.metrics import MetricLog
 from verifine.runs.rewind import rewind
 from verifine.runs.run_file import Attempt, Provenance, RunFile, read_run_file, write_run_file
@@ -68,6 +69,13 @@ class FakeRun:
         sink = EventSink(self.directory.events, lambda: datetime.now(UTC))
         for event in events:
             sink.emit(event)
+
+    def beat(self, stage: str, step: int) -> HeartbeatWriter:
+        """This process says what it does; the caller closes the writer, which writes when it is told."""
+        writer = HeartbeatWriter(self.directory.heartbeat, self.attempt, step, interval_s=3600)
+        writer.note(stage)
+        writer.write()
+        return writer
 
     def steps(self, first: int, last: int) -> None:
         """These steps are taken, both included."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from verifine.insights.diagnosis.diagnose import diagnose
-from verifine.runs.heartbeat import Heartbeat
+from verifine.runs.heartbeat import TRAINING, Heartbeat
 from verifine.runs.record import RunRecord
 from verifine.runs.status import RunStatus, Status
 
@@ -17,10 +17,10 @@ MakeRun = Callable[..., RunRecord]
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def running(record: RunRecord, waiting_s: float, status: Status = Status.RUNNING) -> RunRecord:
+def running(record: RunRecord, waiting_s: float, status: Status = Status.RUNNING, stage: str = TRAINING) -> RunRecord:
     since = NOW - timedelta(seconds=waiting_s)
     heartbeat = Heartbeat(
-        host="a", pid=7, process_started=0.0, attempt=1, step=3, stage="training", since=since, written=NOW
+        host="a", pid=7, process_started=0.0, attempt=1, step=3, stage=stage, since=since, written=NOW
     )
     return replace(record, status=RunStatus(status=status, heartbeat=heartbeat))
 
@@ -44,6 +44,11 @@ def test_only_a_process_that_trains_can_stall(make_run: MakeRun) -> None:
     record = make_run({"step_time": 1.0}, steps=3)
     for status in set(Status) - {Status.RUNNING}:
         assert "stalled" not in {finding.name for finding in diagnose(running(record, 9999, status), NOW)}
+
+
+def test_an_evaluation_takes_as_long_as_it_does(make_run: MakeRun) -> None:
+    record = running(make_run({"step_time": 1.0}, steps=3), 9999, stage="asking 64 held-out problems")
+    assert "stalled" not in {finding.name for finding in diagnose(record, NOW)}
 
 
 def test_a_run_without_a_step_is_not_judged(make_run: MakeRun) -> None:

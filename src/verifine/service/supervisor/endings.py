@@ -10,7 +10,7 @@ from verifine.service.jobs.states import JobState
 from verifine.service.supervisor.progress import JobProgress
 
 CRASHES = 3
-"""A job that crashes so often at one step is not started again."""
+"""A job that crashes or hangs so often at one step is not started again."""
 
 _SUCCESS = {
     Status.FINISHED: "The job has successfully completed",
@@ -18,6 +18,15 @@ _SUCCESS = {
     Status.NO_PROGRESS: "The job has successfully completed: evaluations got no better",
     Status.NO_SIGNAL: "The job has successfully completed: nearly all answers are right",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFault:
+    """What went wrong with a process that did not end by itself."""
+
+    why: str
+    is_hang: bool = False
+    """Whether it was ended because it did nothing any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +39,14 @@ class Ending:
     progress: JobProgress
 
 
-def decide_ending(run: RunStatus | None, state: JobState, progress: JobProgress, why: str) -> Ending:
+def decide_ending(run: RunStatus | None, state: JobState, progress: JobProgress, fault: ProcessFault) -> Ending:
     """What follows from the end of a process.
 
-    `run`: the status of the run, None if this process has written nothing; `state`: running, pausing or cancelling.
+    `run`: the status of the run, None if this process has written nothing; `state`: running, pausing or cancelling;
+    `fault`: what is to be told of a process that did not end by itself.
     """
     if run is None or not run.status.has_ended or run.status is Status.KILLED:
-        return _crashed(state, progress, why)
+        return _crashed(state, progress, fault)
     if run.status is Status.FAILED:
         return _failed(run.reason or "failed", run.message or "the run failed", progress)
     if run.status is Status.NO_SIGNAL and run.reason != SOLVED:
@@ -55,19 +65,20 @@ def decide_ending(run: RunStatus | None, state: JobState, progress: JobProgress,
     return Ending(to=JobState.QUEUED, news=news, progress=progress)
 
 
-def _crashed(state: JobState, progress: JobProgress, why: str) -> Ending:
+def _crashed(state: JobState, progress: JobProgress, fault: ProcessFault) -> Ending:
     if state is JobState.CANCELLING:
         return _cancelled(progress)
+    verb = "hung" if fault.is_hang else "crashed"
+    if state is JobState.PAUSING:
+        news = JobNews(message=f"Job paused at its last checkpoint: the process {verb}: {fault.why}", level="warn")
+        return Ending(to=JobState.PAUSED, news=news, progress=progress)
     count = progress.crashes + 1 if progress.crash_step == progress.step else 1
     progress = replace(progress, crashes=count, crash_step=progress.step)
-    if state is JobState.PAUSING:
-        return Ending(
-            to=JobState.PAUSED, news=JobNews(message="Job paused after a crash", level="warn"), progress=progress
-        )
     if count >= CRASHES:
-        return _failed("crashed", f"the process crashed {count} times after step {progress.step}: {why}", progress)
-    message = f"The process crashed after step {progress.step} ({count} of {CRASHES} times): {why}"
-    return Ending(to=JobState.QUEUED, news=JobNews(message=message, level="warn"), progress=progress)
+        return _failed(verb, f"the process {verb} {count} times after step {progress.step}: {fault.why}", progress)
+    message = f"The process {verb} after step {progress.step} ({count} of {CRASHES} times): {fault.why}"
+    news = JobNews(message=f"{message}; it continues from its last checkpoint", level="warn")
+    return Ending(to=JobState.QUEUED, news=news, progress=progress)
 
 
 def _failed(code: str, message: str, progress: JobProgress) -> Ending:

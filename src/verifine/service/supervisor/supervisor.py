@@ -11,20 +11,23 @@ from verifine.machine.disk import write_whole
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import EventRecord, TrainingResumed, TrainingStarted
 from verifine.runs.following import Rewound, read_events_since, read_metrics_since
+from verifine.runs.heartbeat import read_living_heartbeat
+from verifine.runs.metrics import read_metrics
 from verifine.runs.requests import RunRequest, ask_run
 from verifine.runs.run_file import read_run_file
 from verifine.runs.status import RunStatus, find_status
 from verifine.service.jobs.claims import RENEW_S, Claim, JobClaims, StaleClaimError
 from verifine.service.jobs.job import JobFailure, JobNews
 from verifine.service.jobs.states import JobState
-from verifine.service.supervisor.endings import decide_ending
+from verifine.service.supervisor.endings import ProcessFault, decide_ending
+from verifine.service.supervisor.hang import Pulse, find_hang, take_pulse
 from verifine.service.supervisor.news import news_of, tell_steps
 from verifine.service.supervisor.processes import JobProcesses
 from verifine.service.supervisor.progress import JobProgress, read_progress, write_progress
 from verifine.types import StepReport
 
-CANCEL_S = 30.0
-"""How long a run may take to end by itself when its job is cancelled."""
+CANCEL_S = 25.0
+"""How long a run may take to end by itself when its job is cancelled; after 30 s it has ended."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +40,10 @@ class HeldJob:
     """When the claim was made or renewed."""
     cancelled_at: float | None = None
     """When its cancellation was first seen; None: it is not being cancelled."""
+    pulse: Pulse | None = None
+    """None: nobody has looked yet."""
+    hang: str | None = None
+    """Why its process was ended; None: it was not."""
 
 
 class Supervisor:
@@ -51,7 +58,10 @@ class Supervisor:
         is_gone: Callable[[str], bool],
         now: Callable[[], float],
     ) -> None:
-        """`folder` has the folder of each job; `is_gone` says of another supervisor that it has ended."""
+        """`folder` has the folder of each job; `is_gone` says of another supervisor that it has ended.
+
+        `now` counts seconds, and stands still while the machine sleeps.
+        """
         self._claims, self._processes, self._folder = claims, processes, folder
         self._is_gone, self._now = is_gone, now
         self._held: dict[str, HeldJob] = {}
@@ -98,10 +108,12 @@ class Supervisor:
         is_alive = self._processes.is_alive(folder)  # before the run is read, so that its last words are not missed
         self._report(held, run)
         if is_alive:
+            self._end_hanging(held, folder, run)
             self._pass_on(held, state, folder, run)
             return
-        status = self._status_of(held, run)
-        ending = decide_ending(status, state, held.progress, self._processes.why_ended(folder))
+        why = self._processes.why_ended(folder) if held.hang is None else held.hang
+        fault = ProcessFault(why=why, is_hang=held.hang is not None)
+        ending = decide_ending(self._status_of(held, run), state, held.progress, fault)
         progress = write_progress(ending.progress)
         self._claims.release(held.claim, ending.to, ending.news, failure=ending.failure, progress=progress)
         del self._held[held.claim.job.id]
@@ -120,6 +132,12 @@ class Supervisor:
         failure = JobFailure(code="run_unreadable", message=str(error))
         news = JobNews(message=f"The job failed: {error}", level="error")
         self._claims.release(held.claim, JobState.FAILED, news, failure=failure)
+
+    def _end_hanging(self, held: HeldJob, folder: Path, run: RunDirectory) -> None:
+        held.pulse = take_pulse(held.pulse, read_living_heartbeat(run.heartbeat), self._now())
+        held.hang = find_hang(held.pulse, self._now(), lambda: read_metrics(run.metrics))
+        if held.hang is not None:
+            self._processes.kill(folder)
 
     def _pass_on(self, held: HeldJob, state: JobState, folder: Path, run: RunDirectory) -> None:
         # Asked again each time, since a run that only begins forgets what it was asked.

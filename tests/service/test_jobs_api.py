@@ -14,9 +14,12 @@ from openai.types.fine_tuning import FineTuningJob
 
 from verifine.config import load_config
 from verifine.service.http.app import ServiceParts
+from verifine.service.jobs.budget import Budget, budget_of
 from verifine.service.jobs.claims import JobClaims
 from verifine.service.jobs.file_check import check_files
+from verifine.service.jobs.states import JobState
 from verifine.service.jobs.validation import JobValidator
+from verifine.service.supervisor.progress import JobProgress, write_progress
 from verifine.testing.clock import ManualClock
 
 LINE = json.dumps({"messages": [{"role": "user", "content": "2 + 2?"}], "answer": "4"})
@@ -236,6 +239,41 @@ def test_a_running_job_is_asked_to_end(
     assert parts.jobs.find("local", job.id).state == "cancelling"
     with pytest.raises(openai.ConflictError):
         client.fine_tuning.jobs.cancel(job.id)
+
+
+def test_a_job_that_its_budget_paused_goes_on_with_a_larger_one(
+    client: openai.OpenAI, validator: JobValidator, database: Any, clock: ManualClock
+) -> None:
+    own = {"run": {"max_steps": 2}, "sampling": {"max_new_tokens": 4}}
+    job = create(client, extra_body={"verifine": own})
+    validator.validate_next()
+    claims = JobClaims(database, "supervisor", clock)
+    claim = claims.claim_next()
+    assert claim is not None
+    assert budget_of(claim.job.config) == Budget(max_steps=2)
+    claims.release(claim, JobState.PAUSED, progress=write_progress(JobProgress(ending="max_steps")))
+    paused = client.fine_tuning.jobs.retrieve(job.id)
+    assert str(paused.status) == "paused"  # which the type of the client leaves out
+    assert shown_settings(paused) == {**own, "ending": "max_steps"}
+
+    def resume(more: dict[str, Any]) -> FineTuningJob:
+        return client.fine_tuning.jobs.resume(job.id, extra_body={"verifine": {"run": more}})
+
+    for too_little in ({}, {"max_steps": 2}, {"max_minutes": 5}, {"max_steps": 0}, {"steps": 5}):
+        with pytest.raises(openai.BadRequestError) as refusal:
+            resume(too_little)
+        assert str(refusal.value.param).startswith("verifine.run.")
+    resumed = resume({"max_steps": 4})
+    assert resumed.status == "queued"
+    assert shown_settings(resumed) == {**own, "run": {"max_steps": 4}}
+    again = claims.claim_next()
+    assert again is not None
+    assert budget_of(again.job.config) == Budget(max_steps=4)
+
+
+def shown_settings(job: FineTuningJob) -> Any:
+    assert job.model_extra is not None
+    return job.model_extra["verifine"]
 
 
 def test_pages_and_metadata_find_jobs(client: openai.OpenAI, http: httpx2.Client) -> None:

@@ -11,11 +11,12 @@ from verifine.config import load_config
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import CheckpointSaved, RunEnded
 from verifine.runs.heartbeat import TRAINING, HeartbeatWriter
-from verifine.runs.status import DISK_FULL, SOLVED, Status
+from verifine.runs.status import DISK_FULL, MAX_MINUTES, MAX_STEPS, SOLVED, Status
 from verifine.service.database import Database
 from verifine.service.database.paging import PageQuery
 from verifine.service.files import FileStore
 from verifine.service.http.app import ServiceParts
+from verifine.service.jobs.budget import Budget, allow_more
 from verifine.service.jobs.claims import LEASE_S, JobClaims
 from verifine.service.jobs.file_question import FileAnswer
 from verifine.service.jobs.job import Job, JobNews
@@ -23,6 +24,7 @@ from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import NewJob
 from verifine.service.jobs.validation import JobValidator
 from verifine.service.supervisor.hang import LEAST_S, STARTING_S
+from verifine.service.supervisor.progress import read_progress
 from verifine.service.supervisor.supervisor import CANCEL_S, Supervisor
 from verifine.testing.clock import ManualClock
 from verifine.testing.job_runs import FakeProcesses, FakeRun
@@ -270,6 +272,8 @@ def test_a_process_that_dies_before_it_writes_anything_does_not_count_as_how_the
         (RunEnded(status=Status.NO_SIGNAL), JobState.FAILED, "no_signal"),
         (RunEnded(status=Status.FAILED, reason="grader", error="it broke"), JobState.FAILED, "grader"),
         (RunEnded(status=Status.PAUSED, reason=DISK_FULL), JobState.PAUSED, None),
+        (RunEnded(status=Status.PAUSED, reason=MAX_STEPS), JobState.PAUSED, None),
+        (RunEnded(status=Status.PAUSED, reason=MAX_MINUTES), JobState.PAUSED, None),
         (RunEnded(status=Status.INTERRUPTED), JobState.CANCELLED, None),
     ],
 )
@@ -282,6 +286,19 @@ def test_how_a_run_ended_decides_what_becomes_of_its_job(
     job = world.parts.jobs.find("local", world.job.id)
     assert job.state is state
     assert (None if job.failure is None else job.failure.code) == code
+    told = ended.reason or (ended.status if ended.status.is_complete else None)
+    assert read_progress(job.progress).ending == told
+
+
+def test_a_run_goes_on_with_the_budget_that_its_job_has_now(world: World) -> None:
+    start(world)
+    world.end(RunEnded(status=Status.PAUSED, reason=MAX_STEPS))
+    world.supervisor.tick()
+    paused = world.parts.jobs.find("local", world.job.id)
+    more = allow_more(paused, MAX_STEPS, Budget(max_steps=7, max_minutes=1.5))
+    world.parts.jobs.ask("local", paused.id, {JobState.QUEUED: [JobState.PAUSED]}, ASKED, more)
+    world.supervisor.tick()
+    assert world.processes.started[1][3:] == ["--max-steps", "7", "--max-minutes", "1.5"]
 
 
 def test_a_run_that_was_paused_by_a_signal_is_continued(world: World) -> None:

@@ -167,6 +167,21 @@ def test_a_run_ends_before_a_step_that_would_not_fit_its_time(tmp_path: Path) ->
     assert etas == sorted(etas, reverse=True)
 
 
+@pytest.mark.parametrize(("most", "reason"), [({"max_steps": 2}, "max_steps"), ({"max_seconds": 100.0}, "max_minutes")])
+def test_a_run_that_has_used_its_budget_pauses_with_a_checkpoint(
+    tmp_path: Path, most: dict[str, float], reason: str
+) -> None:
+    ticks = itertools.count()
+    plan = replace(SHORT_PLAN, steps=50, **most)  # type: ignore[arg-type]
+    run, watcher = scripted_run(tmp_path, plan, clock=lambda: float(next(ticks)))
+    summary = execute(run, START)
+    assert (summary.ending, summary.reason) == (Status.PAUSED, reason)
+    assert summary.progress.step == 2 if reason == "max_steps" else 3 <= summary.progress.step <= 9
+    assert (run.directory.checkpoints / f"step-{summary.progress.step:06}").is_dir()
+    assert watcher.evaluations == ["baseline"]
+    assert not run.directory.model.exists()
+
+
 def test_evaluations_and_checkpoints_come_at_their_intervals(tmp_path: Path) -> None:
     run, watcher = scripted_run(tmp_path, replace(SHORT_PLAN, steps=7, eval_interval=2), save_interval=3)
     execute(run, START)

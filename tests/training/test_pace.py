@@ -32,6 +32,14 @@ def test_before_the_first_step_its_estimate_must_fit(seconds: float, has_time: b
     assert make_pace(Clock(), seconds=seconds).has_time_for_a_step() == has_time
 
 
+@pytest.mark.parametrize(("most", "has_budget"), [(30.0, True), (29.9, False), (None, True)])
+def test_a_step_that_the_budget_does_not_allow_is_not_begun(most: float | None, has_budget: bool) -> None:
+    plan = Plan(steps=9, seconds=None, max_seconds=most, eval_interval=None, patience=None, keeps_best=False)
+    pace = Pace(plan=plan, clock=Clock(), began=90.0, first_step_s=8.0, reserve_s=lambda: 5.0)
+    pace.note(20.0)  # 10 seconds are over
+    assert pace.has_budget_for_a_step() is has_budget
+
+
 @pytest.mark.parametrize(("seconds", "has_time"), [(35.0, True), (34.9, False)])
 def test_the_slowest_recent_step_must_fit(seconds: float, has_time: bool) -> None:
     pace = make_pace(Clock(), seconds=seconds)

@@ -173,6 +173,18 @@ class RunSection(Schema):
     seed: int = Field(default=0, ge=0, description="Every random number of the run is derived from it.")
     steps: int | None = Field(default=100, ge=1, description="Training steps; null: as many as `minutes` allow.")
     minutes: float | None = Field(default=None, gt=0, description="Time limit, evaluations included; null: none.")
+    max_steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="Pause after so many steps, for whoever pays for them to decide; `verifine resume --max-steps` "
+        "continues. null: do not.",
+    )
+    max_minutes: float | None = Field(
+        default=None,
+        gt=0,
+        description="Pause before the run has taken so many minutes, as where a queue of jobs gives it a slot of time; "
+        "`verifine resume --max-minutes` continues. null: do not.",
+    )
     eval_interval: int | None = Field(
         default=None, ge=1, description="Steps between two evaluations on held-out data; null: before and after only."
     )

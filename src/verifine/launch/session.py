@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -54,7 +54,7 @@ from verifine.runs.requests import RunRequest, clear_requests, find_request
 from verifine.runs.rewind import rewind
 from verifine.runs.run_config import load_run_config, write_run_config
 from verifine.runs.run_file import read_run_file
-from verifine.runs.status import Status, find_status
+from verifine.runs.status import MAX_MINUTES, MAX_STEPS, Status, find_status
 from verifine.training.checkpointing import Saver, SavingPlan
 from verifine.training.loop import execute
 from verifine.training.recorder import Recorder
@@ -192,6 +192,8 @@ def resume(
     *,
     steps: int | None = None,
     minutes: float | None = None,
+    max_steps: int | None = None,
+    max_minutes: float | None = None,
     grader: Grader | GradeFunction | None = None,
     options: LaunchOptions = DEFAULT_OPTIONS,
 ) -> TrainedRun:
@@ -203,6 +205,8 @@ def resume(
         path: The run directory.
         steps: Total number of steps of the run; None: unchanged.
         minutes: Time limit of the whole run; None: unchanged.
+        max_steps: The step after which it pauses; None: unchanged.
+        max_minutes: The time of the whole run before which it pauses; None: unchanged.
         grader: As in `train`; needed if the run began with one.
         options: As in `train`; options of earlier sessions are not saved.
 
@@ -217,7 +221,9 @@ def resume(
     with open_attempt(directory, environment, options.listeners) as attempt:
         tell = attempt.events.emit
         _refuse_not_begun(directory)
-        config = _extended(directory, steps, minutes)
+        given = {"steps": steps, "minutes": minutes, "max_steps": max_steps, "max_minutes": max_minutes}
+        config = _extended(directory, given)
+        _refuse_spent_budget(directory, config)
         _refuse_missing_grader(directory, grader)
         found = CheckpointStore(directory.checkpoints, options.disk).newest()
         start, learned = (None, None) if found.checkpoint is None else from_checkpoint(found.checkpoint)
@@ -287,11 +293,27 @@ def _build(inputs: RunInputs, graders: RunGraders, attempt: OpenAttempt, *, chec
     return built
 
 
-def _extended(directory: RunDirectory, steps: int | None, minutes: float | None) -> RunConfig:
-    """The run's config with its new length, and its directory where it is now."""
-    given = {"run.directory": str(directory.path), "run.steps": steps, "run.minutes": minutes}
-    overrides = [f"{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
+def _extended(directory: RunDirectory, lengths: Mapping[str, float | None]) -> RunConfig:
+    """The run's config with its new lengths, and its directory where it is now."""
+    given = {"directory": str(directory.path), **lengths}
+    overrides = [f"run.{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
     return load_run_config(directory, overrides)
+
+
+def _refuse_spent_budget(directory: RunDirectory, config: RunConfig) -> None:
+    reason, before = find_status(directory).reason, load_run_config(directory).run
+    budgets: dict[str | None, tuple[float | None, float | None]] = {
+        MAX_STEPS: (before.max_steps, config.run.max_steps),
+        MAX_MINUTES: (before.max_minutes, config.run.max_minutes),
+    }
+    had, has = budgets.get(reason, (None, None))
+    if had is None or has is None or has > had:
+        return
+    option = f" --{str(reason).replace('_', '-')} {2 * had:g}"
+    raise ConfigError(
+        f"{directory.path}: this run was paused because it has used its {reason} of {had:g}; give it more, for example "
+        + command_for("resume", directory, option)
+    )
 
 
 def _environment(grader: Grader | GradeFunction | None, options: LaunchOptions) -> Environment:
@@ -342,6 +364,8 @@ def _plan(config: RunConfig) -> Plan:
     return Plan(
         steps=config.run.steps,
         seconds=None if config.run.minutes is None else 60 * config.run.minutes,
+        max_steps=config.run.max_steps,
+        max_seconds=None if config.run.max_minutes is None else 60 * config.run.max_minutes,
         eval_interval=config.run.eval_interval,
         patience=config.evaluation.patience,
         schedule=Schedule.of(config.optim),

@@ -67,6 +67,9 @@ DISK_FULL, CANCELLED, SOLVED = "disk_full", "cancelled", "solved"
 """Reasons of a run that paused because nothing more could be written, of one that was interrupted, and of one without
 signal because nearly all of its answers were right."""
 
+MAX_STEPS, MAX_MINUTES = "max_steps", "max_minutes"
+"""Reasons of a run that paused because it has used what it was allowed."""
+
 _TRAINING = ("started", "resumed")
 """The events after which an attempt trains."""
 

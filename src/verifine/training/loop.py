@@ -9,7 +9,7 @@ from verifine.errors import DiskError, StoppedError, TrainingError
 from verifine.runs.evaluations import Evaluation
 from verifine.runs.events import ModelSaved, RunEnded, StageBegan, StepDone, TrainingResumed, TrainingStarted, ended_by
 from verifine.runs.requests import RunRequest
-from verifine.runs.status import CANCELLED, SOLVED, Status
+from verifine.runs.status import CANCELLED, MAX_MINUTES, MAX_STEPS, SOLVED, Status
 from verifine.training.health import NOT_FINITE_LIMIT
 from verifine.training.pace import REPORT_S, SAVED_PARAMETERS_PER_S, Pace
 from verifine.training.run import Run, Summary
@@ -145,21 +145,31 @@ def _check_engine(run: Run, state: RunState) -> None:
         run.trainer.canary.check(engine, updates, probe=True)
 
 
+def _asked_end(request: RunRequest, updates: int) -> _End:
+    match request:
+        case RunRequest.CANCEL:
+            return _End(status=Status.INTERRUPTED, reason=CANCELLED)
+        case RunRequest.PAUSE:
+            return _End(status=Status.PAUSED)
+        case RunRequest.STOP:
+            if updates == 0:
+                raise StoppedError("stopped before anything was learned; no model was saved")
+            return _End(status=Status.INTERRUPTED)
+
+
 def _ending(run: Run, state: RunState, pace: Pace) -> _End | None:
     """Why there is no further step; None: there is one."""
     progress, request = state.progress, run.request()
-    if request is RunRequest.CANCEL:
-        return _End(status=Status.INTERRUPTED, reason=CANCELLED)
-    if request is RunRequest.PAUSE:
-        return _End(status=Status.PAUSED)
-    if request is RunRequest.STOP:
-        if progress.updates == 0:
-            raise StoppedError("stopped before anything was learned; no model was saved")
-        return _End(status=Status.INTERRUPTED)
+    if request is not None:
+        return _asked_end(request, progress.updates)
     if run.plan.steps is not None and progress.step >= run.plan.steps:
         return _End(status=Status.FINISHED)
     if state.best.is_over(run.plan.patience):
         return _End(status=Status.NO_PROGRESS)
+    if run.plan.max_steps is not None and progress.step >= run.plan.max_steps:
+        return _End(status=Status.PAUSED, reason=MAX_STEPS)
+    if not pace.has_budget_for_a_step():
+        return _End(status=Status.PAUSED, reason=MAX_MINUTES)
     if not pace.has_time_for_a_step():
         if progress.step == 0:
             raise TrainingError(

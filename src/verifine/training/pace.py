@@ -44,8 +44,12 @@ class Pace:
 
     def has_time_for_a_step(self) -> bool:
         left = self._left_s()
-        # The slowest recent step is an estimate on the safe side.
-        return left is None or max(self._recent, default=self._first_step_s) <= left
+        return left is None or self._slowest_s() <= left
+
+    def has_budget_for_a_step(self) -> bool:
+        """Whether the run need not pause before the next step, which is the time to save a checkpoint."""
+        most = self._plan.max_seconds
+        return most is None or self._clock() - self._began + self._slowest_s() <= most
 
     def share_done(self, step: int) -> float:
         """How much of the run is over after `step` steps: of its steps or of its time, whichever is more; 0 to 1."""
@@ -62,6 +66,10 @@ class Pace:
         if self._plan.steps is not None and self._recent:
             estimates.append((self._plan.steps - step) * sum(self._recent) / len(self._recent))
         return max(min(estimates), 0.0) if estimates else None
+
+    def _slowest_s(self) -> float:
+        """Of the recent steps: an estimate on the safe side."""
+        return max(self._recent, default=self._first_step_s)
 
     def _left_s(self) -> float | None:
         """What the time limit leaves for steps; None: there is no limit."""

@@ -26,6 +26,10 @@ class Plan:
     """None: until the time is over."""
     seconds: float | None
     """The time limit, which evaluations and earlier sessions count towards; None: no limit."""
+    max_steps: int | None = None
+    """After how many steps the run pauses; None: it does not."""
+    max_seconds: float | None = None
+    """The time before which it pauses, counted as `seconds`; None: it does not."""
     eval_interval: int | None
     patience: int | None
     """How many evaluations in a row without a new best end training; None: training is not ended."""

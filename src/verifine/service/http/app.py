@@ -19,6 +19,7 @@ from verifine.service.http.files import FileRoutes
 from verifine.service.http.graders import GraderRoutes, RunGrader, ValidateGrader
 from verifine.service.http.jobs import JobRoutes
 from verifine.service.http.keys import KeyCheck, hash_key
+from verifine.service.jobs.budget import ResumeJob
 from verifine.service.jobs.models import TrainableModels
 from verifine.service.jobs.request import CreateJob
 from verifine.service.jobs.store import JobStateError, JobStore, ReusedKeyError, UnknownJobError
@@ -47,7 +48,7 @@ class ServiceApp(FastAPI):
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             described = super().openapi()
-            for request in (CreateJob, RunGrader, ValidateGrader):
+            for request in (CreateJob, ResumeJob, RunGrader, ValidateGrader):
                 own = request.model_json_schema(ref_template="#/components/schemas/{model}")
                 described["components"]["schemas"] |= {**own.pop("$defs"), request.__name__: own}
         return super().openapi()

@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, JsonValue
 
 from verifine.service.jobs.job import EventLevel, EventType, Job, JobEvent
-from verifine.service.jobs.states import OPENAI_STATUS
+from verifine.service.jobs.states import OPENAI_STATUS, JobState
+from verifine.service.supervisor.progress import read_progress
 
 Status = Literal["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
 
@@ -46,7 +47,7 @@ class JobObject(BaseModel):
     user_provided_suffix: str | None
     organization_id: str
     verifine: dict[str, JsonValue]
-    """Settings of ours that came with the request."""
+    """Settings of ours that came with the request; `ending`: why it was paused or has ended, where there is a word."""
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -69,7 +70,7 @@ class JobObject(BaseModel):
             metadata=dict(job.metadata) or None,
             user_provided_suffix=request.get("suffix"),
             organization_id=f"org-{job.owner_id}",
-            verifine=request.get("verifine", {}),
+            verifine={**request.get("verifine", {}), **_ending(job)},
         )
 
 
@@ -110,6 +111,12 @@ class JobEventList(BaseModel):
     object: Literal["list"] = "list"
     data: list[JobEventObject]
     has_more: bool
+
+
+def _ending(job: Job) -> dict[str, JsonValue]:
+    ending = read_progress(job.progress).ending
+    is_told = ending is not None and (job.state is JobState.PAUSED or job.state.is_final)
+    return {"ending": ending} if is_told else {}
 
 
 def _status(job: Job) -> Status:

@@ -15,6 +15,7 @@ from verifine.service.database.paging import PageQuery
 from verifine.service.files import FileStore, UnknownFileError
 from verifine.service.http.job_objects import JobEventList, JobEventObject, JobList, JobObject
 from verifine.service.http.keys import OwnerId
+from verifine.service.jobs.budget import Budget, allow_more, read_budget
 from verifine.service.jobs.job import JobNews
 from verifine.service.jobs.mapping import check_job
 from verifine.service.jobs.models import TrainableModels, find_trainable
@@ -22,6 +23,7 @@ from verifine.service.jobs.request import MAX_SEED, CreateJob, read_job
 from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import IdempotencyKey, JobStore, NewJob
 from verifine.service.limits import ServiceLimits
+from verifine.service.supervisor.progress import read_progress
 from verifine.types import Json
 from verifine.wire.api_error import invalid_request
 from verifine.wire.body import read_body
@@ -53,7 +55,7 @@ class JobRoutes:
         router.add_api_route("/{job_id}", self.retrieve, methods=["GET"])
         router.add_api_route("/{job_id}/cancel", self.cancel, methods=["POST"])
         router.add_api_route("/{job_id}/pause", self.pause, methods=["POST"])
-        router.add_api_route("/{job_id}/resume", self.resume, methods=["POST"])
+        router.add_api_route("/{job_id}/resume", self.resume, methods=["POST"], openapi_extra=_RESUME)
         router.add_api_route("/{job_id}/events", self.events, methods=["GET"])
         return router
 
@@ -81,13 +83,21 @@ class JobRoutes:
         """Saves a checkpoint at the next step, and ends until it is resumed."""
         return JobObject.of(self._jobs.ask(owner_id, job_id, PAUSE, JobNews(message="A pause was requested")))
 
-    def resume(self, job_id: str, owner_id: OwnerId) -> JobObject:
-        """Continues a job from where it was paused, when its turn comes."""
-        return JobObject.of(self._jobs.ask(owner_id, job_id, RESUME, JobNews(message="The job waits to be continued")))
+    async def resume(self, request: Request, job_id: str, owner_id: OwnerId) -> JobObject:
+        """Continues a job from where it was paused, when its turn comes; `verifine.run.max_steps` allows it more."""
+        body = await read_body(request, self._limits.body_bytes, self._limits.body_seconds)
+        return await asyncio.to_thread(self._resume, owner_id, job_id, read_budget(body))
 
     def events(self, job_id: str, owner_id: OwnerId, after: str | None = None, limit: Limit = 20) -> JobEventList:
         page = self._jobs.list_events(owner_id, job_id, PageQuery(limit=limit, after=after))
         return JobEventList(data=[JobEventObject.of(event) for event in page.items], has_more=page.has_more)
+
+    def _resume(self, owner_id: str, job_id: str, budget: Budget) -> JobObject:
+        job, news = self._jobs.find(owner_id, job_id), JobNews(message="The job waits to be continued")
+        if job.state is not JobState.PAUSED:  # to be told so
+            return JobObject.of(self._jobs.ask(owner_id, job_id, RESUME, news))
+        resolved = allow_more(job, read_progress(job.progress).ending, budget)
+        return JobObject.of(self._jobs.ask(owner_id, job_id, RESUME, news, resolved))
 
     def _create(self, owner_id: str, body: bytes, key: str | None) -> JobObject:
         asked = read_job(body)
@@ -137,5 +147,11 @@ _CREATE = {
     "requestBody": {
         "required": True,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CreateJob"}}},
+    }
+}
+_RESUME = {
+    "requestBody": {
+        "required": False,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ResumeJob"}}},
     }
 }

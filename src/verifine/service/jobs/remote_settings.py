@@ -20,7 +20,9 @@ REMOTE: Mapping[str, frozenset[str] | None] = MappingProxyType(
         "engine": None,
         "optim": None,
         "evaluation": None,
-        "run": frozenset({"steps", "minutes", "save_interval", "keep_rollouts", "keep_last"}),
+        "run": frozenset(
+            {"steps", "minutes", "max_steps", "max_minutes", "save_interval", "keep_rollouts", "keep_last"}
+        ),
     }
 )
 """The settings of each section that may be given; None: all of them. The rest names a path, an address or a variable of

@@ -149,8 +149,17 @@ class JobStore:
         with self._database.read() as connection:
             return fetch_page(connection, JOB_EVENTS, query, scope=scope, wanted=scope, make=JobEvent.of)
 
-    def ask(self, owner_id: str, job_id: str, wishes: Mapping[JobState, Collection[JobState]], news: JobNews) -> Job:
+    def ask(
+        self,
+        owner_id: str,
+        job_id: str,
+        wishes: Mapping[JobState, Collection[JobState]],
+        news: JobNews,
+        resolved: ResolvedJob | None = None,
+    ) -> Job:
         """Changes the state as the owner wishes: to the first key whose states the job is in one of.
+
+        `resolved` is what the job is to do from then on; None: as before.
 
         Raises:
             UnknownJobError: there is no such job.
@@ -160,7 +169,9 @@ class JobStore:
         at = int(self._now())
         with self._database.write() as connection:
             has_changed = any(
-                change_state(connection, job_id, StateChange(to=to, at=at, news=news), expected=expected)
+                change_state(
+                    connection, job_id, StateChange(to=to, at=at, news=news, resolved=resolved), expected=expected
+                )
                 for to, expected in wishes.items()
             )
         job = self.find(owner_id, job_id)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from verifine.runs.status import DISK_FULL, SOLVED, RunStatus, Status
+from verifine.runs.status import DISK_FULL, MAX_MINUTES, MAX_STEPS, SOLVED, RunStatus, Status
 from verifine.service.jobs.job import JobFailure, JobNews
 from verifine.service.jobs.states import JobState
 from verifine.service.supervisor.progress import JobProgress
 
 CRASHES = 3
 """A job that crashes or hangs so often at one step is not started again."""
+
+_PAUSES = {
+    DISK_FULL: "the disk is full (disk_full)",
+    MAX_STEPS: "it has used its max_steps; resume it with more",
+    MAX_MINUTES: "it has used its max_minutes; resume it with more",
+}
 
 _SUCCESS = {
     Status.FINISHED: "The job has successfully completed",
@@ -46,7 +52,8 @@ def decide_ending(run: RunStatus | None, state: JobState, progress: JobProgress,
     `fault`: what is to be told of a process that did not end by itself.
     """
     if run is None or not run.status.has_ended or run.status is Status.KILLED:
-        return _crashed(state, progress, fault)
+        return _crashed(state, replace(progress, ending=None), fault)
+    progress = replace(progress, ending=run.reason or (run.status if run.status.is_complete else None))
     if run.status is Status.FAILED:
         return _failed(run.reason or "failed", run.message or "the run failed", progress)
     if run.status is Status.NO_SIGNAL and run.reason != SOLVED:
@@ -58,8 +65,10 @@ def decide_ending(run: RunStatus | None, state: JobState, progress: JobProgress,
         return _cancelled(progress)
     if state is JobState.PAUSING:
         return Ending(to=JobState.PAUSED, news=JobNews(message="Job paused"), progress=progress)
-    if run.reason == DISK_FULL:
-        news = JobNews(message="Job paused: the disk is full (disk_full)", level="error")
+    if run.reason in _PAUSES:
+        news = JobNews(
+            message=f"Job paused: {_PAUSES[run.reason]}", level="error" if run.reason == DISK_FULL else "info"
+        )
         return Ending(to=JobState.PAUSED, news=news, progress=progress)
     news = JobNews(message="The process was asked to end; the job waits to be continued", level="warn")
     return Ending(to=JobState.QUEUED, news=news, progress=progress)

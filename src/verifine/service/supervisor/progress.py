@@ -26,6 +26,8 @@ class JobProgress:
     crashes: int = 0
     """How often in a row it crashed at the same step."""
     crash_step: int = -1
+    ending: str | None = None
+    """Why its run paused or ended last, in a word of `runs.status` such as `disk_full`; None: it was asked to."""
 
 
 _PROGRESS = TypeAdapter(JobProgress)

@@ -16,6 +16,7 @@ from verifine.runs.metrics import read_metrics
 from verifine.runs.requests import RunRequest, ask_run
 from verifine.runs.run_file import read_run_file
 from verifine.runs.status import RunStatus, find_status
+from verifine.service.jobs.budget import Budget, budget_of
 from verifine.service.jobs.claims import RENEW_S, Claim, JobClaims, StaleClaimError
 from verifine.service.jobs.job import JobFailure, JobNews
 from verifine.service.jobs.states import JobState
@@ -95,7 +96,8 @@ class Supervisor:
 
     def _start(self, folder: Path, run: RunDirectory, claim: Claim) -> None:
         if read_run_file(run.path).has_begun:
-            self._processes.start(folder, ["resume", str(run.path), "--json"])
+            budget = budget_of(claim.job.config)
+            self._processes.start(folder, ["resume", str(run.path), "--json", *_budget_words(budget)])
             return
         config = folder / "config.yaml"
         write_whole(config, claim.job.config.encode())
@@ -186,3 +188,8 @@ def _total_steps(records: list[EventRecord], before: int | None) -> int | None:
             case TrainingStarted(steps=steps) | TrainingResumed(steps=steps):
                 return steps
     return before
+
+
+def _budget_words(budget: Budget) -> list[str]:
+    steps = [] if budget.max_steps is None else ["--max-steps", str(budget.max_steps)]
+    return [*steps, *([] if budget.max_minutes is None else ["--max-minutes", str(budget.max_minutes)])]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from verifine.config.graders import (
     PythonGraderConfig,
     WeightedGraderConfig,
 )
-from verifine.errors import ConfigError
+from verifine.errors import ConfigError, ModelError
 from verifine.launch.chat import ChatOptions, ChatSession, open_chat
 from verifine.launch.chat_grading import scores_without_row
 from verifine.launch.options import DEFAULT_OPTIONS
@@ -106,13 +107,23 @@ def test_words_that_begin_with_a_slash_are_obeyed(run: RunDirectory) -> None:
 
 def test_a_model_by_itself_is_not_scored_and_has_no_base(base: Path) -> None:
     with chat(str(base), max_tokens=3) as (session, talk, screen):
-        talk.listen(["Hi", "x" * 5000])
+        talk.listen(["Hi", "x" * 5000, "/next"])
         assert session.names == ["tiny"]
+    assert "there is no held-out row" in screen.getvalue()
     assert "score" not in screen.getvalue()
     assert "no answer: the prompt has 50" in screen.getvalue()
     with pytest.raises(ConfigError, match="base"), chat(str(base), "base"):
         pass
     with pytest.raises(ConfigError, match="itself"), chat(str(base), str(base)):
+        pass
+
+
+def test_a_base_whose_files_have_changed_is_no_base_any_more(tmp_path: Path, run: RunDirectory, base: Path) -> None:
+    changed = RunDirectory(path=Path(shutil.copytree(run.path, tmp_path / "run")))
+    other = Path(shutil.copytree(base, tmp_path / "other"))
+    (other / "generation_config.json").write_text('{"eos_token_id": 2}')
+    changed.config.write_text(changed.config.read_text().replace(str(base), str(other)))
+    with pytest.raises(ModelError, match=f"{other} has other files"), chat(str(changed.path), "base"):
         pass
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,8 @@ import pytest
 
 from verifine import train
 from verifine.checkpoints.store import CheckpointStore
-from verifine.errors import ConfigError, SetupError
+from verifine.config import dump_config
+from verifine.errors import ConfigError, ModelError, SetupError
 from verifine.launch.endpoint import Endpoint, EndpointOptions, load_target, open_endpoint, read_adapters, read_limits
 from verifine.machine.disk import LOCAL_DISK
 from verifine.runs.directory import RunDirectory
@@ -144,6 +146,48 @@ def test_a_run_its_checkpoint_and_its_adapter_give_the_same_answers(lora_run: Ru
 def test_an_adapter_needs_a_name_of_its_own(words: list[str]) -> None:
     with pytest.raises(ConfigError, match="--adapter"):
         read_adapters(words)
+
+
+def test_a_model_folder_of_a_run_is_served_under_the_name_of_the_run(lora_run: RunDirectory) -> None:
+    assert load_target(str(lora_run.model), "float32", lambda _: None).name == "run"
+
+
+@pytest.fixture
+def changed_base(lora_run: RunDirectory, tmp_path: Path) -> tuple[RunDirectory, Path]:
+    """The run, and another model of the same shape in place of the one that it began with."""
+    base = load_run_config(lora_run).model.name
+    run = RunDirectory(path=Path(shutil.copytree(lora_run.path, tmp_path / "run")))
+    other = Path(shutil.copytree(base, tmp_path / "other"))
+    (other / "generation_config.json").write_text('{"eos_token_id": 2}')
+    run.config.write_text(run.config.read_text().replace(base, str(other)))
+    return run, other
+
+
+def test_a_checkpoint_whose_base_has_changed_is_refused(changed_base: tuple[RunDirectory, Path]) -> None:
+    run, other = changed_base
+    step = CheckpointStore(run.checkpoints, LOCAL_DISK).path(3)
+    with pytest.raises(ModelError, match=f"{other} has other files"):
+        load_target(str(step), "float32", lambda _: None)
+
+
+def test_an_adapter_of_another_base_is_refused(changed_base: tuple[RunDirectory, Path]) -> None:
+    run, other = changed_base
+    with pytest.raises(ModelError, match=f"other has other files than the model that {run.path}"):
+        open_tiny(str(other), {"tuned": str(run.path)})
+
+
+def test_a_run_of_all_weights_or_a_checkpoint_is_no_adapter(lora_run: RunDirectory, tmp_path: Path) -> None:
+    step = str(CheckpointStore(lora_run.checkpoints, LOCAL_DISK).path(3))
+    run = RunDirectory(path=Path(shutil.copytree(lora_run.path, tmp_path / "run")))
+    run.config.write_text(dump_config(load_run_config(lora_run, ["model.lora=null"])))
+    base = load_run_config(lora_run).model.name
+    for model, adapter, reason in (
+        (base, str(run.path), "all weights"),
+        (base, step, "all weights"),
+        (step, str(lora_run.path), "not to a checkpoint"),
+    ):
+        with pytest.raises(ConfigError, match=reason):
+            open_tiny(model, {"tuned": adapter})
 
 
 def test_an_adapter_may_not_have_the_name_of_its_base(lora_run: RunDirectory) -> None:

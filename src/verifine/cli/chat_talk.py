@@ -46,7 +46,8 @@ class ChatTalk:
             lines.append(f"the run's {session.grading.config.type} grader scores {what} ({rows})")
         lines += [f"! {note}" for note in session.grading.notes]
         if self._is_typed:
-            lines.append("/next asks a held-out row, /reset forgets what was said, /help tells more, Ctrl-D ends")
+            asks = "/next asks a held-out row, " if session.grading.rows else ""
+            lines.append(f"{asks}/reset forgets what was said, /help tells more, Ctrl-D ends")
         for line in lines:
             self._console.print(Text(line, style="dim"), soft_wrap=True)
 
@@ -72,7 +73,8 @@ class ChatTalk:
             case "/next":
                 row = next(self._rows, None)
                 if row is None:
-                    self._note("there is no further held-out row")
+                    further = "further " if self._session.grading.rows else ""
+                    self._note(f"there is no {further}held-out row")
                 else:
                     self.ask_row(row)
             case _ if line.startswith("/") and line[1:].isalpha():

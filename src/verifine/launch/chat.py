@@ -11,19 +11,18 @@ from typing import Literal, Protocol
 
 from verifine.config.memory import Precision
 from verifine.errors import ConfigError
-from verifine.launch.build import fetch_model, load_policy, sampling_of
+from verifine.launch.build import sampling_of
 from verifine.launch.chat_grading import ChatGrading, load_chat_inputs, open_chat_grading
 from verifine.launch.endpoint import LoadedTarget, find_trained, load_target
 from verifine.launch.facts import decide_precision
 from verifine.launch.inputs import RunInputs
 from verifine.launch.options import LaunchOptions
-from verifine.launch.warm_start import find_start
+from verifine.launch.run_base import load_base
 from verifine.machine.threads import decide_threads
-from verifine.models.load import load_model
 from verifine.models.thinking import ThinkingLimit
 from verifine.models.threads import use_threads
 from verifine.runs.directory import RunDirectory
-from verifine.runs.events import Listener, StageBegan
+from verifine.runs.events import Listener
 from verifine.runs.run_config import load_run_config
 from verifine.serving import ServedModel, ServingLimits
 from verifine.serving.conversation import Conversation, Reply
@@ -201,17 +200,8 @@ def _load_models(options: ChatOptions, run: RunDirectory | None, tell: Listener)
 
 
 def _load_base(run: RunDirectory, precision: Precision, tell: Listener) -> LoadedTarget:
-    """The model that the run started from, under the switches of its chat template."""
-    config = load_run_config(run)
-    files = fetch_model(config, tell)
-    name = f"base {config.model.name.rstrip('/').rpartition('/')[2]}"
-    tell(StageBegan(text=f"loading {name}"))
-    if config.model.start_from is None:
-        return LoadedTarget(
-            name=name, model=load_model(files, precision, template_values=config.model.chat_template_kwargs)
-        )
-    model = load_policy(files, config, precision, find_start(config.model.start_from))
-    return LoadedTarget(name=name, model=model)
+    name = load_run_config(run).model.name.rstrip("/").rpartition("/")[2]
+    return LoadedTarget(name=f"base {name}", model=load_base(run, precision, tell), files=None)
 
 
 @contextmanager

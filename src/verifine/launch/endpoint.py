@@ -12,14 +12,12 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from verifine.checkpoints.manifest import MANIFEST
 from verifine.config.memory import Precision
 from verifine.config.problems import find_problems
 from verifine.errors import ConfigError
-from verifine.launch.build import fetch_model, load_policy
-from verifine.launch.export.target import ExportTarget, find_export_target
+from verifine.launch.export.target import ExportTarget, find_export_target, is_export_target
 from verifine.launch.facts import decide_precision
-from verifine.launch.warm_start import find_start
+from verifine.launch.run_base import load_checkpoint, refuse_other_base
 from verifine.machine.threads import decide_threads
 from verifine.models.adapters import with_adapter
 from verifine.models.load import LanguageModel, load_model
@@ -54,6 +52,8 @@ class LoadedTarget:
 
     name: str
     model: LanguageModel
+    files: ProvisionedModel | None
+    """What it was loaded from; None: the weights are those of a checkpoint."""
 
 
 def read_limits(words: Sequence[str]) -> ServingLimits:
@@ -78,8 +78,7 @@ def find_trained(given: str) -> ExportTarget | None:
         ConfigError: the run has not saved a model, or the checkpoint lies outside of a run.
     """
     path = Path(given).expanduser()
-    is_trained = (path / MANIFEST).is_file() or (path / "config.yaml").is_file()
-    return find_export_target(path) if is_trained else None
+    return find_export_target(path) if is_export_target(path) else None
 
 
 def load_target(given: str, precision: Precision, tell: Listener) -> LoadedTarget:
@@ -94,19 +93,18 @@ def load_target(given: str, precision: Precision, tell: Listener) -> LoadedTarge
     files = provision_model(given, cache_folder(), partial(tell_progress, tell))
     tell(StageBegan(text=f"loading {given}"))
     is_folder = Path(given).expanduser().is_dir()
-    return LoadedTarget(name=files.folder.name if is_folder else given, model=load_model(files, precision))
+    name = files.folder.resolve().name if is_folder else given
+    return LoadedTarget(name=name, model=load_model(files, precision), files=files)
 
 
 def _load_trained(target: ExportTarget, precision: Precision, tell: Listener) -> LoadedTarget:
     run = target.run.path.resolve().name
-    tell(StageBegan(text=f"loading {run}"))
     if target.checkpoint is None:
+        tell(StageBegan(text=f"loading {run}"))
         files = ProvisionedModel(name=run, folder=target.run.model, source="a run")
-        return LoadedTarget(name=run, model=load_model(files, precision))
-    config = load_run_config(target.run)
-    start = find_start(target.checkpoint)
-    model = load_policy(fetch_model(config, tell), config, precision, start)
-    return LoadedTarget(name=f"{run}:ckpt-step-{target.step}", model=model)
+        return LoadedTarget(name=run, model=load_model(files, precision), files=files)
+    model = load_checkpoint(target.run, target.checkpoint, precision, tell)
+    return LoadedTarget(name=f"{run}:ckpt-step-{target.step}", model=model, files=None)
 
 
 def read_adapters(words: Sequence[str]) -> dict[str, str]:
@@ -126,9 +124,23 @@ def read_adapters(words: Sequence[str]) -> dict[str, str]:
     return adapters
 
 
-def _adapter_folder(given: str) -> Path:
-    path = Path(given).expanduser()
-    return find_export_target(path).run.model / "adapter" if (path / "config.yaml").is_file() else path
+def _adapter_folder(given: str, base: LoadedTarget) -> Path:
+    """Where the adapter is; that of a run has to be one of `base`.
+
+    Raises:
+        ConfigError: it is a run that trained all weights.
+        ModelError: it is a run of another model.
+    """
+    trained = find_trained(given)
+    if trained is None:
+        return Path(given).expanduser()
+    run = trained.run
+    if trained.checkpoint is not None or load_run_config(run).model.lora is None:
+        raise ConfigError(f"--adapter {given}: this has all weights and no adapter; serve it by itself")
+    if base.files is None:
+        raise ConfigError(f"--adapter {given}: it belongs to the model that it was trained on, and not to a checkpoint")
+    refuse_other_base(run, base.files)
+    return run.model / "adapter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +187,7 @@ def _load_models(options: EndpointOptions, created: int, tell: Listener) -> tupl
     models = {name: loaded.model}
     for adapter, given in options.adapters.items():
         tell(StageBegan(text=f"loading {adapter}"))
-        models[adapter] = with_adapter(loaded.model, _adapter_folder(given), adapter)
+        models[adapter] = with_adapter(loaded.model, _adapter_folder(given, loaded), adapter)
     share = max(options.limits.cache_bytes // len(models), 1)
     limits = options.limits.model_copy(update={"cache_bytes": share})
     return tuple(ServedModel.of(each, model, limits, created) for each, model in models.items())

@@ -280,7 +280,7 @@ def test_a_checkpoint_of_another_base_is_refused(full_run: RunDirectory, base: P
     other = shutil.copytree(base, tmp_path / "other")
     (other / "generation_config.json").write_text('{"eos_token_id": 2}')
     run.config.write_text(run.config.read_text().replace(str(base), str(other)))
-    with pytest.raises(CheckpointError, match="has other files than when this run began"):
+    with pytest.raises(ModelError, match=f"{other} has other files than the model that {run.path} was trained from"):
         export(find_export_target(run.checkpoints / "step-000003"), ExportOptions(form="merged"))
     assert not run.exports.exists() or names(run.exports) == []
 

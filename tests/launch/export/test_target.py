@@ -7,7 +7,7 @@ import pytest
 
 from verifine import resume
 from verifine.errors import ConfigError
-from verifine.launch.export.target import find_export_target
+from verifine.launch.export.target import find_export_target, is_export_target
 from verifine.launch.options import LaunchOptions
 from verifine.runs.directory import RunDirectory
 from verifine.runs.requests import RunRequest
@@ -19,10 +19,18 @@ def run(full_run: RunDirectory, tmp_path: Path) -> RunDirectory:
     return RunDirectory(path=shutil.copytree(full_run.path, tmp_path / "run"))
 
 
-def test_a_run_and_its_model_folder_mean_its_model(run: RunDirectory) -> None:
-    for path in (run.path, run.model):
+def test_a_run_and_its_model_folder_mean_its_model(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.model)
+    for path in (run.path, run.model, Path()):
+        assert is_export_target(path)
         target = find_export_target(path)
         assert (target.run.path, target.step, target.checkpoint) == (run.path, None, None)
+
+
+def test_another_folder_of_a_run_or_called_model_is_no_target(run: RunDirectory, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    for path in (run.checkpoints, tmp_path / "model", tmp_path / "nothing"):
+        assert not is_export_target(path)
 
 
 def test_a_checkpoint_means_its_weights(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,10 +37,7 @@ def find_export_target(path: Path) -> ExportTarget:
     path = path.expanduser()
     if (path / MANIFEST).is_file():
         return _checkpoint(path.resolve())
-    run = RunDirectory(path=path)
-    if not run.config.is_file() and path.name == run.model.name and (path.parent / run.config.name).is_file():
-        run = RunDirectory(path=path.parent)
-    run = RunDirectory.open(run.path)
+    run = RunDirectory.open(_run_folder(path) or path)
     if not run.model.is_dir():
         raise ConfigError(f"{run.path}: this run has no model/ yet, which it saves at its end; {_instead(run)}")
     if _has_gone_on(run):
@@ -49,6 +46,20 @@ def find_export_target(path: Path) -> ExportTarget:
             f"{_instead(run)}"
         )
     return ExportTarget(run=run, step=None)
+
+
+def is_export_target(path: Path) -> bool:
+    """Whether something of a run lies at `path`, whether or not it can be used."""
+    return (path / MANIFEST).is_file() or _run_folder(path) is not None
+
+
+def _run_folder(path: Path) -> Path | None:
+    """`path` if it is a run, or the run whose model/ it is."""
+    if RunDirectory(path=path).config.is_file():
+        return path
+    folder = path.resolve()
+    run = RunDirectory(path=folder.parent)
+    return run.path if folder == run.model and run.config.is_file() else None
 
 
 def _checkpoint(path: Path) -> ExportTarget:
@@ -78,4 +89,4 @@ def _instead(run: RunDirectory) -> str:
     store = CheckpointStore(run.checkpoints, LOCAL_DISK)
     finish = f"let it finish ({command_for('resume', run)})"
     steps = store.steps()
-    return f"{finish}, or export a checkpoint, such as {store.path(steps[-1])}" if steps else finish
+    return f"{finish}, or take a checkpoint, such as {store.path(steps[-1])}" if steps else finish

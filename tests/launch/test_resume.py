@@ -186,20 +186,6 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(model: Path, t
 
 
 @pytest.mark.slow
-def test_a_run_that_its_budget_paused_goes_on_with_a_larger_one(model: Path, tmp_path: Path) -> None:
-    straight = train(tiny_run(tmp_path / "straight", model), grader=grade, check=False)
-    paused = train(tiny_run(tmp_path / "paused", model, run={"max_steps": 1}), grader=grade, check=False)
-    assert (paused.summary.ending, paused.summary.reason) == (Status.PAUSED, "max_steps")
-    for too_little in (None, 1):
-        with pytest.raises(ConfigError, match="its max_steps of 1; give it more, .*--max-steps 2"):
-            resume(paused.directory.path, grader=grade, max_steps=too_little)
-    again = resume(paused.directory.path, grader=grade, max_steps=2)
-    assert (again.summary.ending, again.summary.progress.step) == (Status.PAUSED, 2)
-    assert resume(paused.directory.path, grader=grade, max_steps=9).summary.ending is Status.FINISHED
-    assert hash_final_model(paused.directory.path) == hash_final_model(straight.directory.path)
-
-
-@pytest.mark.slow
 def test_a_file_called_pause_pauses_and_is_gone_when_the_run_goes_on(model: Path, tmp_path: Path) -> None:
     config = tiny_run(tmp_path, model)
     run = RunDirectory(path=tmp_path / "run")

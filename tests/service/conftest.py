@@ -27,6 +27,7 @@ from verifine.service.jobs.store import JobStore
 from verifine.service.limits import ServiceLimits
 from verifine.service.trials.grading import carry_out_trial
 from verifine.testing.clock import ManualClock
+from verifine.testing.supervised_jobs import SupervisedJob, make_supervised_job
 
 POSTGRES_URL = os.environ.get("VERIFINE_TEST_POSTGRES", "")
 """A server on which databases may be made; `tests/with_postgres.sh COMMAND` starts one."""
@@ -120,3 +121,8 @@ def http(service: RunningService) -> Iterator[httpx2.Client]:
     """A plain client, with the key."""
     with httpx2.Client(base_url=service.url, headers={"authorization": f"Bearer {KEY}"}) as client:
         yield client
+
+
+@pytest.fixture
+def world(parts: ServiceParts, database: Database, clock: ManualClock, tmp_path: Path) -> SupervisedJob:
+    return make_supervised_job(parts, database, clock, tmp_path / "jobs")

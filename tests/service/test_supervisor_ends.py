@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from verifine.runs.events import RunEnded
+from verifine.runs.heartbeat import TRAINING
+from verifine.runs.status import DISK_FULL, MAX_MINUTES, MAX_STEPS, SOLVED, Status
+from verifine.service.jobs.budget import Budget, allow_more
+from verifine.service.jobs.states import JobState
+from verifine.service.supervisor.hang import LEAST_S, STARTING_S
+from verifine.service.supervisor.progress import read_progress
+from verifine.service.supervisor.supervisor import CANCEL_S
+from verifine.testing.clock import ManualClock
+from verifine.testing.supervised_jobs import ASKED, SupervisedJob
+
+
+def test_a_job_that_crashed_is_resumed_and_no_step_is_told_twice(world: SupervisedJob) -> None:
+    world.start()
+    world.run.steps(1, 5)
+    world.supervisor.tick()
+    world.end()
+    world.supervisor.tick()
+    assert "crashed after step 5 (1 of 3 times): out of memory" in world.messages[-1]
+    assert world.processes.started[1] == ["resume", str(world.run.directory.path), "--json"]
+    world.run.begin(from_step=3)
+    world.run.steps(4, 7)
+    world.end(RunEnded(status=Status.FINISHED))
+    world.supervisor.tick()
+    assert world.state is JobState.SUCCEEDED
+    assert world.told_steps == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_job_that_always_crashes_at_one_step_fails_with_the_cause(world: SupervisedJob) -> None:
+    world.start()
+    for _ in range(3):
+        world.end()
+        world.supervisor.tick()
+    job = world.parts.jobs.find("local", world.job.id)
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert job.failure.code == "crashed"
+    assert "out of memory" in job.failure.message
+    assert len(world.processes.started) == 3
+
+
+def test_a_job_that_hangs_is_started_again_and_this_is_told(world: SupervisedJob, clock: ManualClock) -> None:
+    world.start()
+    world.run.steps(1, 5)  # of two seconds each
+    with closing(world.run.beat(TRAINING, 5)) as heartbeat:
+        world.watch(clock, LEAST_S, heartbeat)
+        assert world.processes.killed == 0
+        world.watch(clock, 1, heartbeat)
+        assert world.processes.killed == 1
+        world.supervisor.tick()
+    assert "hung after step 5 (1 of 3 times): it has been at one step for 301 s" in world.messages[-1]
+    assert "a step usually takes 2.0 s" in world.messages[-1]
+    assert world.processes.started[1][0] == "resume"
+
+
+def test_a_job_that_always_hangs_fails_with_the_cause(world: SupervisedJob, clock: ManualClock) -> None:
+    world.start()
+    for _ in range(3):
+        world.watch(clock, STARTING_S + 1)
+        world.supervisor.tick()
+    job = world.parts.jobs.find("local", world.job.id)
+    assert job.failure is not None
+    assert (job.state, job.failure.code) == (JobState.FAILED, "hung")
+    assert "no sign of life for 601 s" in job.failure.message
+
+
+def test_a_job_that_is_to_pause_and_hangs_is_paused(world: SupervisedJob, clock: ManualClock) -> None:
+    world.start()
+    world.ask(JobState.PAUSING)
+    world.watch(clock, STARTING_S + 1)
+    world.supervisor.tick()
+    assert world.state is JobState.PAUSED
+    assert "no sign of life" in world.messages[-1]
+
+
+def test_crashes_at_different_steps_are_not_one_cause(world: SupervisedJob) -> None:
+    world.start()
+    for step in range(1, 6):
+        world.run.steps(step, step)
+        world.end()
+        world.supervisor.tick()
+        world.supervisor.tick()
+        world.run.begin(from_step=step)
+    assert world.state is JobState.RUNNING
+
+
+def test_a_process_that_dies_before_it_writes_anything_does_not_count_as_how_the_run_ended_before(
+    world: SupervisedJob,
+) -> None:
+    world.start()
+    world.ask(JobState.PAUSING)
+    world.end(RunEnded(status=Status.PAUSED))
+    world.supervisor.tick()
+    world.ask(JobState.QUEUED)  # that is, it was paused
+    for _ in range(4):
+        world.supervisor.tick()
+        world.end()
+    assert world.state is JobState.FAILED
+
+
+@pytest.mark.parametrize(
+    ("ended", "state", "code"),
+    [
+        (RunEnded(status=Status.OUT_OF_TIME), JobState.SUCCEEDED, None),
+        (RunEnded(status=Status.NO_PROGRESS), JobState.SUCCEEDED, None),
+        (RunEnded(status=Status.NO_SIGNAL, reason=SOLVED), JobState.SUCCEEDED, None),
+        (RunEnded(status=Status.NO_SIGNAL), JobState.FAILED, "no_signal"),
+        (RunEnded(status=Status.FAILED, reason="grader", error="it broke"), JobState.FAILED, "grader"),
+        (RunEnded(status=Status.PAUSED, reason=DISK_FULL), JobState.PAUSED, None),
+        (RunEnded(status=Status.PAUSED, reason=MAX_STEPS), JobState.PAUSED, None),
+        (RunEnded(status=Status.PAUSED, reason=MAX_MINUTES), JobState.PAUSED, None),
+        (RunEnded(status=Status.INTERRUPTED), JobState.CANCELLED, None),
+    ],
+)
+def test_how_a_run_ended_decides_what_becomes_of_its_job(
+    world: SupervisedJob, ended: RunEnded, state: JobState, code: str | None
+) -> None:
+    world.start()
+    world.end(ended)
+    world.supervisor.tick()
+    job = world.parts.jobs.find("local", world.job.id)
+    assert job.state is state
+    assert (None if job.failure is None else job.failure.code) == code
+    told = ended.reason or (ended.status if ended.status.is_complete else None)
+    assert read_progress(job.progress).ending == told
+
+
+def test_a_run_goes_on_with_the_budget_that_its_job_has_now(world: SupervisedJob) -> None:
+    world.start()
+    world.end(RunEnded(status=Status.PAUSED, reason=MAX_STEPS))
+    world.supervisor.tick()
+    paused = world.parts.jobs.find("local", world.job.id)
+    more = allow_more(paused, MAX_STEPS, Budget(max_steps=7, max_minutes=1.5))
+    world.parts.jobs.ask("local", paused.id, {JobState.QUEUED: [JobState.PAUSED]}, ASKED, more)
+    world.supervisor.tick()
+    assert world.processes.started[1][3:] == ["--max-steps", "7", "--max-minutes", "1.5"]
+
+
+def test_a_run_that_was_paused_by_a_signal_is_continued(world: SupervisedJob) -> None:
+    world.start()
+    world.end(RunEnded(status=Status.PAUSED))
+    world.supervisor.tick()
+    assert world.state is JobState.RUNNING
+    assert world.processes.started[1][0] == "resume"
+
+
+def test_a_cancelled_run_is_asked_to_end_and_killed_when_it_does_not(world: SupervisedJob, clock: ManualClock) -> None:
+    world.start()
+    world.ask(JobState.CANCELLING)
+    world.supervisor.tick()
+    assert (world.run.directory.requests / "cancel").exists()
+    clock.advance(CANCEL_S - 1)
+    world.supervisor.tick()
+    assert world.processes.killed == 0
+    clock.advance(1)
+    world.supervisor.tick()
+    assert world.processes.killed == 1
+    world.supervisor.tick()
+    assert world.state is JobState.CANCELLED
+
+
+def test_a_run_that_has_not_begun_is_cancelled_at_once(world: SupervisedJob) -> None:
+    world.validator.validate_next()
+    world.supervisor.tick()
+    world.ask(JobState.CANCELLING)
+    world.supervisor.tick()
+    world.supervisor.tick()
+    assert (world.processes.killed, world.state) == (1, JobState.CANCELLED)
+
+
+def test_a_pause_is_asked_for_and_a_resume_continues(world: SupervisedJob) -> None:
+    world.start()
+    world.ask(JobState.PAUSING)
+    world.supervisor.tick()
+    assert (world.run.directory.requests / "pause").exists()
+    world.end(RunEnded(status=Status.PAUSED))
+    world.supervisor.tick()
+    assert world.state is JobState.PAUSED
+    world.supervisor.tick()
+    assert len(world.processes.started) == 1
+    world.ask(JobState.QUEUED)
+    world.supervisor.tick()
+    assert world.processes.started[1][0] == "resume"
+
+
+def test_a_run_that_cannot_be_read_fails_its_job_and_holds_up_no_other(world: SupervisedJob) -> None:
+    world.start()
+    with world.run.directory.events.open("a") as file:
+        file.write("no event\n")
+    world.supervisor.tick()
+    job = world.parts.jobs.find("local", world.job.id)
+    assert job.failure is not None
+    assert (job.state, job.failure.code) == (JobState.FAILED, "run_unreadable")
+    assert world.processes.alive == set()

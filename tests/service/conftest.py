@@ -6,7 +6,9 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx2
 import openai
@@ -20,13 +22,16 @@ from verifine.service.compute import build_environment
 from verifine.service.database import Database, migrate
 from verifine.service.database.connection import POSTGRES
 from verifine.service.database.owners import LOCAL, ensure_owner
+from verifine.service.endpoints.model import ServableModel
+from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.files import FileStore
 from verifine.service.http.app import ServiceParts, build_service
-from verifine.service.jobs.models import TrainableModel
+from verifine.service.jobs.models import TrainableModel, TrainableModels, find_trainable
 from verifine.service.jobs.store import JobStore
 from verifine.service.limits import ServiceLimits
 from verifine.service.trials.grading import carry_out_trial
 from verifine.testing.clock import ManualClock
+from verifine.testing.endpoint_processes import FakeEndpoints
 from verifine.testing.supervised_jobs import SupervisedJob, make_supervised_job
 
 POSTGRES_URL = os.environ.get("VERIFINE_TEST_POSTGRES", "")
@@ -85,17 +90,31 @@ class RunningService:
 
 
 @pytest.fixture
-def parts(database: Database, clock: ManualClock, tmp_path: Path) -> ServiceParts:
-    limits = ServiceLimits(file_bytes=100_000, body_bytes=20_000)
+def processes() -> Iterator[FakeEndpoints]:
+    """Of models: all are asked at the same socket, at which nobody answers yet."""
+    with TemporaryDirectory() as folder:  # its path is short
+        yield FakeEndpoints(Path(folder) / "socket")
+
+
+@pytest.fixture
+def parts(database: Database, clock: ManualClock, tmp_path: Path, processes: FakeEndpoints) -> ServiceParts:
+    limits = ServiceLimits(file_bytes=100_000, body_bytes=20_000, answer_seconds=0.5)
     tiny = TrainableModel(name="tiny", source=str(tmp_path / "tiny"), parameters=1000)
     return ServiceParts(
         files=FileStore(database, tmp_path / "files", clock),
         jobs=JobStore(database, clock),
         models={"tiny": tiny},
+        pool=EndpointPool(processes, limits, lambda: 1 << 40),
+        find_servable=partial(_find_servable, {"tiny": tiny}),
         try_grader=carry_out_trial,
         key=KEY,
         limits=limits,
     )
+
+
+def _find_servable(models: TrainableModels, _: str, name: str) -> ServableModel:
+    found = find_trainable(models, name)
+    return ServableModel(name=found.name, source=found.source, parameters=found.parameters)
 
 
 @pytest.fixture

@@ -14,3 +14,16 @@ class ServiceLimits(Schema):
     upload_seconds: float = Field(default=3600, gt=0, description="How long an upload may take.")
     body_bytes: int = Field(default=4 << 20, ge=1, description="The body of any other request.")
     body_seconds: float = Field(default=30, gt=0, description="How long that may take to arrive.")
+    endpoint_cache_bytes: int = Field(
+        default=1 << 30, ge=1, description="Memory for keys and values of a model that answers, at least of one answer."
+    )
+    endpoint_idle_seconds: float = Field(
+        default=900, gt=0, description="How long a model that nobody asks stays in memory."
+    )
+    endpoint_load_seconds: float = Field(
+        default=1800, gt=0, description="How long a model may take to be fetched and loaded."
+    )
+    answer_seconds: float = Field(default=600, gt=0, description="How long an answer may take, its wait included.")
+    waiting_requests: int = Field(
+        default=64, ge=1, description="Requests that wait for a model to be loaded; the next one is answered with 429."
+    )

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import psutil
 
+from verifine.config.memory import SAFE_SHARE
 from verifine.errors import ConfigError
 from verifine.machine.cores import read_cores
+from verifine.machine.memory import read_unused
 from verifine.models.provision.cache import cache_folder
 from verifine.runs.heartbeat import SAME_START_S, find_process_start
 from verifine.runs.lock import hold_file
@@ -23,12 +25,15 @@ from verifine.service.child import Children
 from verifine.service.compute import build_environment, share_compute
 from verifine.service.database import Database, migrate
 from verifine.service.database.owners import ensure_owner
+from verifine.service.endpoints.model import ServableModel
+from verifine.service.endpoints.pool import EndpointPool
+from verifine.service.endpoints.process import EndpointStarter
 from verifine.service.files import FileStore
 from verifine.service.http.app import ServiceParts, build_service
 from verifine.service.http.keys import local_key
 from verifine.service.jobs.claims import JobClaims
 from verifine.service.jobs.file_question import ask_child
-from verifine.service.jobs.models import catalogue_models, folder_model
+from verifine.service.jobs.models import TrainableModels, catalogue_models, find_trainable, folder_model
 from verifine.service.jobs.store import JobStore
 from verifine.service.jobs.validation import JobValidator
 from verifine.service.limits import ServiceLimits
@@ -79,14 +84,14 @@ class JobService:
             database = Database(options.database or f"sqlite:///{data / 'service.db'}")
             opened.callback(database.close)
             self._files = FileStore(database, data / "files", time.time)
-            shares = share_compute(read_cores(), environment)
-            children = Children(environment=build_environment(environment, shares.child))
-            parts = _open_parts(options, database, self._files, local_key(data / "key"), children)
+            workers = _Workers.of(opened, environment, data, options.limits)
+            parts = _open_parts(options, database, self._files, local_key(data / "key"), workers)
             jobs = data / "jobs"
-            self._validator = JobValidator(parts.jobs, parts.files, parts.models, jobs, partial(ask_child, children))
+            ask = partial(ask_child, workers.children)
+            self._validator = JobValidator(parts.jobs, parts.files, parts.models, jobs, ask)
             self._supervisor = Supervisor(
                 claims=JobClaims(database, holder_name(), time.time),
-                processes=RecordedProcesses(build_environment(environment, shares.job)),
+                processes=workers.jobs,
                 folder=jobs,
                 is_gone=is_gone,
                 now=time.monotonic,
@@ -127,21 +132,49 @@ class JobService:
         self._validator.validate_next()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Workers:
+    """What starts the processes that compute."""
+
+    jobs: RecordedProcesses
+    children: Children
+    pool: EndpointPool
+
+    @classmethod
+    def of(cls, opened: ExitStack, environment: Mapping[str, str], data: Path, limits: ServiceLimits) -> _Workers:
+        shares = share_compute(read_cores(), environment)
+        starter = EndpointStarter(data / "endpoints", build_environment(environment, shares.endpoint), limits)
+        opened.callback(starter.close)
+        return cls(
+            jobs=RecordedProcesses(build_environment(environment, shares.job)),
+            children=Children(environment=build_environment(environment, shares.child)),
+            pool=EndpointPool(starter, limits, lambda: round(SAFE_SHARE * read_unused())),
+        )
+
+
 def _open_parts(
-    options: ServeOptions, database: Database, files: FileStore, key: str, children: Children
+    options: ServeOptions, database: Database, files: FileStore, key: str, workers: _Workers
 ) -> ServiceParts:
     migrate(database)
     ensure_owner(database)
     files.remove_drafts()
     own = {name: folder_model(name, folder) for name, folder in options.folders.items()}
+    models = {**catalogue_models(), **own}
     return ServiceParts(
         files=files,
         jobs=JobStore(database, time.time),
-        models={**catalogue_models(), **own},
-        try_grader=partial(try_grader_in_child, children),
+        models=models,
+        pool=workers.pool,
+        find_servable=partial(_find_servable, models),
+        try_grader=partial(try_grader_in_child, workers.children),
         key=key,
         limits=options.limits,
     )
+
+
+def _find_servable(models: TrainableModels, _: str, name: str) -> ServableModel:
+    found = find_trainable(models, name)
+    return ServableModel(name=found.name, source=found.source, parameters=found.parameters)
 
 
 def holder_name() -> str:

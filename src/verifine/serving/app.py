@@ -19,6 +19,7 @@ from verifine.serving.endpoints import AnsweringRoute, ServerParts, read_chat_re
 from verifine.serving.engine_thread import EngineThread
 from verifine.serving.limits import ServingLimits
 from verifine.serving.metrics import ServingMetrics
+from verifine.serving.owner import TokenCheck
 from verifine.serving.responses import ModelCard, ModelList
 from verifine.serving.served_model import ServedModel, find_model
 from verifine.wire.envelope import LOCAL_HOSTS, Envelope
@@ -29,6 +30,7 @@ def build_app(
     limits: ServingLimits | None = None,
     *,
     hosts: Collection[str] = LOCAL_HOSTS,
+    token: str | None = None,
 ) -> Starlette:
     """Answers requests for `models` while its lifespan lasts.
 
@@ -37,6 +39,7 @@ def build_app(
         limits: None: the defaults.
         hosts: The names that the server may be asked by, against pages that point a name of theirs at this machine;
             empty: any.
+        token: Of the server of ours that alone may ask, and gives requests their ids. None: anybody may ask.
     """
     limits = limits or ServingLimits()
     metrics = ServingMetrics()
@@ -55,7 +58,10 @@ def build_app(
             Route("/v1/completions", AnsweringRoute(parts, read_completion_request), methods=["POST"]),
             *_small_routes(parts),
         ],
-        middleware=[Middleware(Envelope, hosts, metrics.observe)],
+        middleware=[
+            Middleware(Envelope, hosts, metrics.observe, keeps_ids=token is not None),
+            *([] if token is None else [Middleware(TokenCheck, token)]),
+        ],
         exception_handlers={HTTPException: _leave_to_envelope},
         lifespan=partial(_lifespan, parts),
     )

@@ -69,6 +69,16 @@ def too_many_requests(waiting: int, retry_after_s: int) -> ApiError:
     return ApiError(429, body, {"retry-after": str(retry_after_s)})
 
 
+def no_memory(model: str, needed: int, free: int, retry_after_s: int) -> ApiError:
+    """A model that does not fit beside what is in memory. Sizes are in bytes."""
+    message = (
+        f"the model {model} takes up to {needed / 1e9:.2g} GB, and {free / 1e9:.2g} GB are free; try again when a job "
+        "or an answer of another model has ended"
+    )
+    body = ErrorBody(message=message, type="server_error", param=None, code="insufficient_memory")
+    return ApiError(503, body, {"retry-after": str(retry_after_s)})
+
+
 def failed_request(message: str, *, status: int = 500, code: str = "server_error", retry: bool = True) -> ApiError:
     """A fault of the server. `retry`: whether the same request may succeed when it is sent again."""
     body = ErrorBody(message=message, type="server_error", param=None, code=code)

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 
+REQUEST_ID = "verifine.request_id"
+"""Where the routes find the id of a request, in its scope."""
+
 Observer = Callable[[Scope, int], None]
 """Told the status of each response."""
 
@@ -26,15 +29,25 @@ Observer = Callable[[Scope, int], None]
 class Envelope:
     """Around the routes. A failure of the server is logged with the id; the client is told the id alone."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], observe: Observer | None = None) -> None:
-        """`hosts`: the names that the server is asked by; empty: any. `observe` None: nobody counts."""
-        self._app, self._hosts, self._observe = app, hosts, observe
+    def __init__(
+        self, app: ASGIApp, hosts: Collection[str], observe: Observer | None = None, *, keeps_ids: bool = False
+    ) -> None:
+        """How the routes are kept.
+
+        Args:
+            app: The routes.
+            hosts: The names that the server is asked by; empty: any.
+            observe: None: nobody counts.
+            keeps_ids: Whether requests come from a server of ours, which has given them ids.
+        """
+        self._app, self._hosts, self._observe, self._keeps_ids = app, hosts, observe, keeps_ids
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = f"req_{uuid.uuid4().hex}"
+        given = Headers(scope=scope).get("x-request-id") if self._keeps_ids else None
+        request_id = scope[REQUEST_ID] = given or f"req_{uuid.uuid4().hex}"
         began = time.monotonic()
         has_begun = False
 

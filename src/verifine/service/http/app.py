@@ -14,7 +14,9 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
 from verifine.service.database.paging import UnknownCursorError
+from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.files import FileInUseError, FileStore, UnknownFileError
+from verifine.service.http.completions import CompletionRoutes, FindServable
 from verifine.service.http.files import FileRoutes
 from verifine.service.http.graders import GraderRoutes, RunGrader, ValidateGrader
 from verifine.service.http.jobs import JobRoutes
@@ -26,6 +28,7 @@ from verifine.service.jobs.store import JobStateError, JobStore, ReusedKeyError,
 from verifine.service.limits import ServiceLimits
 from verifine.service.trials.question import GraderTrial, TrialOutcome
 from verifine.wire.api_error import ApiError, conflict, invalid_request
+from verifine.wire.completion_requests import ChatRequest, CompletionRequest
 from verifine.wire.envelope import LOCAL_HOSTS, Envelope
 
 
@@ -36,6 +39,9 @@ class ServiceParts:
     files: FileStore
     jobs: JobStore
     models: TrainableModels
+    pool: EndpointPool
+    """Of models that answer."""
+    find_servable: FindServable
     try_grader: Callable[[GraderTrial], TrialOutcome]
     key: str = field(repr=False)
     """The local owner's."""
@@ -48,7 +54,7 @@ class ServiceApp(FastAPI):
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             described = super().openapi()
-            for request in (CreateJob, ResumeJob, RunGrader, ValidateGrader):
+            for request in (CreateJob, ResumeJob, RunGrader, ValidateGrader, ChatRequest, CompletionRequest):
                 own = request.model_json_schema(ref_template="#/components/schemas/{model}")
                 described["components"]["schemas"] |= {**own.pop("$defs"), request.__name__: own}
         return super().openapi()
@@ -65,6 +71,7 @@ def build_service(parts: ServiceParts, *, hosts: Collection[str] = LOCAL_HOSTS) 
             Middleware(Envelope, hosts),
             Middleware(KeyCheck, hash_key(parts.key)),
         ],
+        lifespan=lambda _: parts.pool.open(),
         exception_handlers={
             HTTPException: _leave_to_envelope,
             RequestValidationError: _refuse_parameter,
@@ -79,6 +86,7 @@ def build_service(parts: ServiceParts, *, hosts: Collection[str] = LOCAL_HOSTS) 
     app.include_router(FileRoutes(parts.files, parts.limits).router())
     app.include_router(GraderRoutes(parts.try_grader, parts.limits).router())
     app.include_router(JobRoutes(parts.jobs, parts.files, parts.models, parts.limits).router())
+    app.include_router(CompletionRoutes(parts.pool, parts.find_servable, parts.limits).router())
     app.add_api_route("/healthz", _health, response_class=PlainTextResponse, tags=["Health"])
     return app
 

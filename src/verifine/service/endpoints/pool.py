@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Literal
 
-from verifine.service.endpoints.endpoint import Endpoint, EndpointState
 from verifine.service.endpoints.memory import IdleEndpoint, choose_unloaded, endpoint_bytes
 from verifine.service.endpoints.model import ServableModel
+from verifine.service.endpoints.pooled_model import EndpointState, PooledModel
 from verifine.service.endpoints.process import EndpointProcess, LoadError, StartEndpoint
 from verifine.service.limits import ServiceLimits
 from verifine.wire.api_error import conflict, no_memory, too_many_requests
@@ -37,9 +37,9 @@ class EndpointPool:
         """`free_memory`: bytes that new processes may take."""
         self._start, self._limits, self._now = start, limits, now
         self.free_memory = free_memory
-        self._endpoints: dict[str, Endpoint] = {}
+        self._endpoints: dict[str, PooledModel] = {}
         """By the name of the model: those that take requests."""
-        self._ending: dict[asyncio.Task[None], Endpoint] = {}
+        self._ending: dict[asyncio.Task[None], PooledModel] = {}
         self._watching: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -62,7 +62,7 @@ class EndpointPool:
         return loaded + [self._state(each, "unloading") for each in list(self._ending.values())]
 
     @contextmanager
-    def use(self, model: ServableModel) -> Iterator[Endpoint]:
+    def use(self, model: ServableModel) -> Iterator[PooledModel]:
         """The endpoint of a model, which stays in memory while the context lasts. It is loaded if it is not there.
 
         Raises:
@@ -106,11 +106,11 @@ class EndpointPool:
             self._unload(endpoint)
         await _ended(list(self._ending))
 
-    def kill(self, endpoint: Endpoint) -> None:
+    def kill(self, endpoint: PooledModel) -> None:
         """Ends a process that does not answer any more."""
         self._unload(endpoint, at_once=True)
 
-    def _state(self, endpoint: Endpoint, state: Literal["loading", "loaded", "unloading"]) -> EndpointState:
+    def _state(self, endpoint: PooledModel, state: Literal["loading", "loaded", "unloading"]) -> EndpointState:
         return EndpointState(
             model=endpoint.model.name,
             state=state,
@@ -120,11 +120,11 @@ class EndpointPool:
             needed_bytes=endpoint.needed_bytes,
         )
 
-    def _begin(self, model: ServableModel) -> Endpoint:
+    def _begin(self, model: ServableModel) -> PooledModel:
         needed = endpoint_bytes(model.parameters, self._limits.endpoint_cache_bytes)
         for name in self._make_room(model.name, needed):
             self._unload(self._endpoints[name])
-        endpoint = Endpoint(
+        endpoint = PooledModel(
             model=model,
             needed_bytes=needed,
             loading=asyncio.create_task(self._load(model, list(self._ending))),
@@ -169,7 +169,7 @@ class EndpointPool:
             raise
         return process
 
-    async def _watch(self, endpoint: Endpoint) -> None:
+    async def _watch(self, endpoint: PooledModel) -> None:
         """Forgets an endpoint when its process has ended, so that the next call loads the model again."""
         name = endpoint.model.name
         try:
@@ -185,7 +185,7 @@ class EndpointPool:
             del self._endpoints[name]
             _LOG.warning("the model %s is gone: %s", name, why)
 
-    def _unload(self, endpoint: Endpoint, *, at_once: bool = False) -> asyncio.Task[None]:
+    def _unload(self, endpoint: PooledModel, *, at_once: bool = False) -> asyncio.Task[None]:
         if self._endpoints.get(endpoint.model.name) is endpoint:
             del self._endpoints[endpoint.model.name]
         ending = asyncio.create_task(self._end(endpoint, at_once=at_once))
@@ -193,7 +193,7 @@ class EndpointPool:
         ending.add_done_callback(self._ending.pop)
         return ending
 
-    async def _end(self, endpoint: Endpoint, *, at_once: bool) -> None:
+    async def _end(self, endpoint: PooledModel, *, at_once: bool) -> None:
         endpoint.loading.cancel()
         with suppress(asyncio.CancelledError, LoadError, OSError):
             process = await endpoint.loading

@@ -12,10 +12,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from verifine.service.endpoints.endpoint import Endpoint
 from verifine.service.endpoints.events import END, LOADING, EventCutter, error_event
 from verifine.service.endpoints.model import ServableModel
 from verifine.service.endpoints.pool import EndpointPool
+from verifine.service.endpoints.pooled_model import PooledModel
 from verifine.service.endpoints.process import EndpointAddress
 from verifine.wire.api_error import ApiError, failed_request
 from verifine.wire.connection import while_connected
@@ -57,7 +57,7 @@ class ForwardedAnswer(Response):
             except ClientDisconnect:
                 return  # the process hears of it by its connection
 
-    async def _answer(self, endpoint: Endpoint, send: Send) -> None:
+    async def _answer(self, endpoint: PooledModel, send: Send) -> None:
         if self._request.is_stream and not await endpoint.is_ready_within(FIRST_COMMENT_S):
             await self._answer_late(endpoint, send)
             return
@@ -75,7 +75,7 @@ class ForwardedAnswer(Response):
                 await _send(send, error_event(await self._explain(endpoint, error)))
             await send({"type": "http.response.body", "body": b""})
 
-    async def _answer_late(self, endpoint: Endpoint, send: Send) -> None:
+    async def _answer_late(self, endpoint: PooledModel, send: Send) -> None:
         """Keeps the client waiting; from here on all that goes wrong is an event."""
         await _begin(send, 200, {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store"})
         try:
@@ -93,7 +93,7 @@ class ForwardedAnswer(Response):
         await send({"type": "http.response.body", "body": b""})
 
     @asynccontextmanager
-    async def _asked(self, endpoint: Endpoint) -> AsyncIterator[httpx2.Response]:
+    async def _asked(self, endpoint: PooledModel) -> AsyncIterator[httpx2.Response]:
         """The beginning of the answer. Raises ApiError: the model cannot be loaded, or its process does not answer."""
         process = await endpoint.ready()
         timeout = httpx2.Timeout(None, connect=self._answer_s, read=PATIENCE * self._answer_s)
@@ -112,7 +112,7 @@ class ForwardedAnswer(Response):
         except httpx2.TransportError as error:
             raise await self._explain(endpoint, error) from error
 
-    async def _explain(self, endpoint: Endpoint, error: httpx2.TransportError) -> ApiError:
+    async def _explain(self, endpoint: PooledModel, error: httpx2.TransportError) -> ApiError:
         """What a client is told of a connection that broke off."""
         name = self._model.name
         if isinstance(error, httpx2.TimeoutException):

@@ -12,7 +12,7 @@ from verifine.wire.api_error import failed_request
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Endpoint:
+class PooledModel:
     """A model, and who asks it. It belongs to the event loop."""
 
     model: ServableModel

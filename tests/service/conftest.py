@@ -5,6 +5,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from verifine.service.http.app import ServiceParts, build_service
 from verifine.service.jobs.models import TrainableModel, TrainableModels, find_trainable
 from verifine.service.jobs.store import JobStore
 from verifine.service.limits import ServiceLimits
+from verifine.service.run_views.sources import RunSources
 from verifine.service.trials.grading import carry_out_trial
 from verifine.testing.clock import ManualClock
 from verifine.testing.endpoint_processes import FakeEndpoints
@@ -98,11 +100,13 @@ def processes() -> Iterator[FakeEndpoints]:
 
 @pytest.fixture
 def parts(database: Database, clock: ManualClock, tmp_path: Path, processes: FakeEndpoints) -> ServiceParts:
-    limits = ServiceLimits(file_bytes=100_000, body_bytes=20_000, answer_seconds=0.5)
+    limits = ServiceLimits(file_bytes=100_000, body_bytes=20_000, answer_seconds=0.5, streams=3)
     tiny = TrainableModel(name="tiny", source=str(tmp_path / "tiny"), parameters=1000)
+    jobs = JobStore(database, clock)
     return ServiceParts(
         files=FileStore(database, tmp_path / "files", clock),
-        jobs=JobStore(database, clock),
+        jobs=jobs,
+        runs=RunSources(jobs, tmp_path / "jobs"),
         models={"tiny": tiny},
         pool=EndpointPool(processes, limits, lambda: 1 << 40),
         find_servable=partial(_find_servable, {"tiny": tiny}),
@@ -117,16 +121,23 @@ def _find_servable(models: TrainableModels, _: str, name: str) -> ServableModel:
     return ServableModel(name=found.name, source=found.source, parameters=found.parameters)
 
 
-@pytest.fixture
-def service(parts: ServiceParts) -> Iterator[RunningService]:
+@contextmanager
+def serve(parts: ServiceParts) -> Iterator[str]:
+    """The address of a service of these parts."""
     config = uvicorn.Config(build_service(parts), log_config=None, access_log=False)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
-        yield RunningService(url=f"http://127.0.0.1:{listener.getsockname()[1]}", key=KEY, parts=parts)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def service(parts: ServiceParts) -> Iterator[RunningService]:
+    with serve(parts) as url:
+        yield RunningService(url=url, key=KEY, parts=parts)
 
 
 @pytest.fixture

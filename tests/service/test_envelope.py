@@ -26,12 +26,12 @@ def test_a_wrong_key_is_refused(client: openai.OpenAI, key: str) -> None:
         client.with_options(api_key="wrong").files.list()
 
 
-def test_no_route_of_openai_s_is_open_without_a_key(http: httpx2.Client) -> None:
+def test_no_route_is_open_without_a_key(http: httpx2.Client) -> None:
     paths = http.get("/openapi.json").json()["paths"]
     del http.headers["authorization"]
     asked = 0
     for path, methods in paths.items():
-        for method in methods if path.startswith("/v1/") else ():
+        for method in methods if path.startswith(("/v1/", "/api/")) else ():
             asked += 1
             assert http.request(method.upper(), path).status_code == 401, (method, path)
     assert asked >= 10
@@ -80,6 +80,13 @@ def test_the_description_of_the_api_has_every_route(http: httpx2.Client) -> None
     description = http.get("/openapi.json").json()
     paths = description["paths"]
     assert {path: sorted(methods) for path, methods in paths.items()} == {
+        "/api/jobs/{job_id}/evaluations": ["get"],
+        "/api/jobs/{job_id}/findings": ["get"],
+        "/api/jobs/{job_id}/metrics": ["get"],
+        "/api/jobs/{job_id}/rollouts": ["get"],
+        "/api/jobs/{job_id}/rollouts/{step}": ["get"],
+        "/api/jobs/{job_id}/rollouts/{step}/{group}": ["get"],
+        "/api/jobs/{job_id}/stream": ["get"],
         "/healthz": ["get"],
         "/v1/files": ["get", "post"],
         "/v1/files/{file_id}": ["delete", "get"],

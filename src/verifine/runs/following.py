@@ -58,9 +58,13 @@ def read_events_since(directory: RunDirectory, cursor: Cursor = START) -> News[E
     return News(rows=tuple(map(record_of, rows)), cursor=Cursor(attempt=attempt, offset=offset))
 
 
-def read_metrics_since(directory: RunDirectory, cursor: Cursor = START) -> News[StepReport]:
+def read_metrics_since(
+    directory: RunDirectory, cursor: Cursor = START, *, max_bytes: int | None = None
+) -> News[StepReport]:
+    """At most about `max_bytes` of them, so that a long run is read in parts; None: all."""
+
     def read(offset: int) -> tuple[list[StepReport], int]:
-        rows, end = read_rows_from(directory.metrics, offset)
+        rows, end = read_rows_from(directory.metrics, offset, max_bytes)
         return [report_of(row) for row in rows], end
 
     def end_of(step: int) -> int:
@@ -85,12 +89,15 @@ def read_rollouts_since(directory: RunDirectory, cursor: Cursor = START) -> News
     return _follow(directory, cursor, read, lambda step: step)
 
 
-def read_evaluations_since(directory: RunDirectory, cursor: Cursor = START) -> News[Evaluation]:
-    """In the order in which they were made: the baseline, those between steps, the final one."""
+def read_evaluations_since(
+    directory: RunDirectory, cursor: Cursor = START, *, limit: int | None = None
+) -> News[Evaluation]:
+    """In the order in which they were made: the baseline, those between steps, the final one. `limit` None: all."""
 
     def read(offset: int) -> tuple[list[Evaluation], int]:
         paths = sorted(directory.evaluations.glob("*.json"), key=lambda path: step_of_name(path.stem))
-        return [read_evaluation(path) for path in paths[offset:]], max(offset, len(paths))
+        new = paths[offset:] if limit is None else paths[offset : offset + limit]
+        return [read_evaluation(path) for path in new], offset + len(new)
 
     def end_of(step: int) -> int:
         return sum(belongs_to(path, step) for path in directory.evaluations.glob("*.json"))

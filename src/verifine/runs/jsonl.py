@@ -39,10 +39,11 @@ def read_rows(path: Path) -> list[dict[str, Json]]:
     return rows
 
 
-def read_rows_from(path: Path, offset: int) -> tuple[list[dict[str, Json]], int]:
+def read_rows_from(path: Path, offset: int, max_bytes: int | None = None) -> tuple[list[dict[str, Json]], int]:
     """The rows from a place in the file on, and the place after them. A last line without its end is left for later.
 
-    Nothing if there is no file, or if it ends before `offset`.
+    Nothing if there is no file, or if it ends before `offset`. Rows are read until there are `max_bytes`, and the one
+    that is reached then is the last; None: all.
 
     Raises:
         ConfigError: a line is broken.
@@ -51,7 +52,8 @@ def read_rows_from(path: Path, offset: int) -> tuple[list[dict[str, Json]], int]
         return [], offset
     with path.open("rb") as file:
         file.seek(offset)
-        whole, newline, _ = file.read().rpartition(b"\n")
+        content = file.read() if max_bytes is None else file.read(max_bytes) + file.readline()
+    whole, newline, _ = content.rpartition(b"\n")
     rows: list[dict[str, Json]] = []
     for line in whole.split(b"\n") if newline else []:
         row = _parsed(line)

@@ -27,3 +27,4 @@ class ServiceLimits(Schema):
     waiting_requests: int = Field(
         default=64, ge=1, description="Requests that wait for a model to be loaded; the next one is answered with 429."
     )
+    streams: int = Field(default=200, ge=1, description="Clients that follow jobs at the same time.")

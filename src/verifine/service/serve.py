@@ -37,6 +37,7 @@ from verifine.service.jobs.models import TrainableModels, catalogue_models, find
 from verifine.service.jobs.store import JobStore
 from verifine.service.jobs.validation import JobValidator
 from verifine.service.limits import ServiceLimits
+from verifine.service.run_views.sources import RunSources
 from verifine.service.supervisor.processes import RecordedProcesses
 from verifine.service.supervisor.supervisor import Supervisor
 from verifine.service.trials.question import try_grader_in_child
@@ -49,6 +50,8 @@ TICK_S = 0.5
 """How often the supervisor looks at its job."""
 UNREAD_S = 30.0
 """How long a client may leave an answer unread."""
+JOBS = "jobs"
+"""The folder of the folders of jobs."""
 STOP_S = 10.0
 """How long answers may still take when the service is to stop."""
 
@@ -83,11 +86,9 @@ class JobService:
             )
             database = Database(options.database or f"sqlite:///{data / 'service.db'}")
             opened.callback(database.close)
-            self._files = FileStore(database, data / "files", time.time)
             workers = _Workers.of(opened, environment, data, options.limits)
-            parts = _open_parts(options, database, self._files, local_key(data / "key"), workers)
-            jobs = data / "jobs"
-            ask = partial(ask_child, workers.children)
+            parts = _open_parts(options, database, data, workers)
+            self._files, jobs, ask = parts.files, data / JOBS, partial(ask_child, workers.children)
             self._validator = JobValidator(parts.jobs, parts.files, parts.models, jobs, ask)
             self._supervisor = Supervisor(
                 claims=JobClaims(database, holder_name(), time.time),
@@ -97,7 +98,7 @@ class JobService:
                 now=time.monotonic,
             )
             self._listener = opened.enter_context(listen_at(options.host, options.port, UNREAD_S))
-            self._server = AppServer(build_service(parts), STOP_S)
+            self._server = AppServer(build_service(parts, is_stopping=lambda: self._server.is_stopping), STOP_S)
             self._opened = opened.pop_all()
         self.key, self.address = parts.key, address_of(self._listener)
         self._stopped = threading.Event()
@@ -152,22 +153,22 @@ class _Workers:
         )
 
 
-def _open_parts(
-    options: ServeOptions, database: Database, files: FileStore, key: str, workers: _Workers
-) -> ServiceParts:
+def _open_parts(options: ServeOptions, database: Database, data: Path, workers: _Workers) -> ServiceParts:
     migrate(database)
     ensure_owner(database)
+    files, jobs = FileStore(database, data / "files", time.time), JobStore(database, time.time)
     files.remove_drafts()
     own = {name: folder_model(name, folder) for name, folder in options.folders.items()}
     models = {**catalogue_models(), **own}
     return ServiceParts(
         files=files,
-        jobs=JobStore(database, time.time),
+        jobs=jobs,
+        runs=RunSources(jobs, data / JOBS),
         models=models,
         pool=workers.pool,
         find_servable=partial(_find_servable, models),
         try_grader=partial(try_grader_in_child, workers.children),
-        key=key,
+        key=local_key(data / "key"),
         limits=options.limits,
     )
 

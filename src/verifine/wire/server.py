@@ -66,6 +66,10 @@ class AppServer:
     def has_started(self) -> bool:
         return self._server.started
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._server.should_exit
+
     def run(self, listener: socket.socket) -> None:
         """Returns when the server has stopped, also by a signal, which has had its effect then."""
         with _raised_again_for_nothing():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NoReturn
 
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
+from verifine.errors import ConfigError
 from verifine.service.database.paging import UnknownCursorError
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.files import FileInUseError, FileStore, UnknownFileError
@@ -21,11 +23,15 @@ from verifine.service.http.files import FileRoutes
 from verifine.service.http.graders import GraderRoutes, RunGrader, ValidateGrader
 from verifine.service.http.jobs import JobRoutes
 from verifine.service.http.keys import KeyCheck, hash_key
+from verifine.service.http.runs import RunRoutes
+from verifine.service.http.stream import MESSAGES, StreamRoutes
 from verifine.service.jobs.budget import ResumeJob
 from verifine.service.jobs.models import TrainableModels
 from verifine.service.jobs.request import CreateJob
 from verifine.service.jobs.store import JobStateError, JobStore, ReusedKeyError, UnknownJobError
 from verifine.service.limits import ServiceLimits
+from verifine.service.run_views.answers import UnknownRolloutsError
+from verifine.service.run_views.sources import RunSources
 from verifine.service.trials.question import GraderTrial, TrialOutcome
 from verifine.wire.api_error import ApiError, conflict, invalid_request
 from verifine.wire.completion_requests import ChatRequest, CompletionRequest
@@ -39,6 +45,7 @@ class ServiceParts:
     files: FileStore
     jobs: JobStore
     models: TrainableModels
+    runs: RunSources
     pool: EndpointPool
     """Of models that answer."""
     find_servable: FindServable
@@ -46,22 +53,32 @@ class ServiceParts:
     key: str = field(repr=False)
     """The local owner's."""
     limits: ServiceLimits = field(default_factory=ServiceLimits)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 class ServiceApp(FastAPI):
-    """Its description also has the requests that are read by our own parser."""
+    """Its description also has the requests that are read by our own parser, and the messages of streams."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             described = super().openapi()
-            for request in (CreateJob, ResumeJob, RunGrader, ValidateGrader, ChatRequest, CompletionRequest):
-                own = request.model_json_schema(ref_template="#/components/schemas/{model}")
-                described["components"]["schemas"] |= {**own.pop("$defs"), request.__name__: own}
+            requests = (CreateJob, ResumeJob, RunGrader, ValidateGrader, ChatRequest, CompletionRequest)
+            for schema in (*requests, *MESSAGES):
+                own = schema.model_json_schema(ref_template="#/components/schemas/{model}")
+                described["components"]["schemas"] |= {**own.pop("$defs", {}), schema.__name__: own}
         return super().openapi()
 
 
-def build_service(parts: ServiceParts, *, hosts: Collection[str] = LOCAL_HOSTS) -> FastAPI:
-    """The routes over these parts. `hosts`: the names that the service may be asked by; empty: any."""
+def build_service(
+    parts: ServiceParts,
+    *,
+    hosts: Collection[str] = LOCAL_HOSTS,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> FastAPI:
+    """The routes over these parts.
+
+    `hosts`: the names that the service may be asked by; empty: any. `is_stopping`: whether streams are to end.
+    """
     app = ServiceApp(
         title="Verifine",
         version=version("verifine"),
@@ -81,12 +98,16 @@ def build_service(parts: ServiceParts, *, hosts: Collection[str] = LOCAL_HOSTS) 
             UnknownJobError: _refuse_job,
             JobStateError: _refuse_state,
             ReusedKeyError: _refuse_key,
+            UnknownRolloutsError: _refuse_rollouts,
+            ConfigError: _refuse_run,
         },
     )
     app.include_router(FileRoutes(parts.files, parts.limits).router())
     app.include_router(GraderRoutes(parts.try_grader, parts.limits).router())
     app.include_router(JobRoutes(parts.jobs, parts.files, parts.models, parts.limits).router())
     app.include_router(CompletionRoutes(parts.pool, parts.find_servable, parts.limits).router())
+    app.include_router(RunRoutes(parts.runs, parts.now).router())
+    app.include_router(StreamRoutes(parts.runs, parts.jobs, parts.limits, is_stopping).router())
     app.add_api_route("/healthz", _health, response_class=PlainTextResponse, tags=["Health"])
     return app
 
@@ -130,6 +151,15 @@ def _refuse_state(_: Request, error: Exception) -> NoReturn:
 
 def _refuse_key(_: Request, error: Exception) -> NoReturn:
     raise conflict(str(error), code="idempotency_key_reused") from error
+
+
+def _refuse_rollouts(_: Request, error: Exception) -> NoReturn:
+    raise invalid_request(str(error), code="rollouts_not_found", status=404) from error
+
+
+def _refuse_run(_: Request, error: Exception) -> NoReturn:
+    message = "the files of this run cannot be read; `verifine doctor` on the service's machine says why"
+    raise conflict(message, code="run_unreadable") from error
 
 
 def _explain(error: RequestValidationError) -> ApiError:

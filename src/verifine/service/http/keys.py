@@ -35,14 +35,18 @@ def local_key(path: Path, disk: Disk = LOCAL_DISK) -> str:
         return path.read_text(encoding="ascii").strip()
 
 
+KEYED = ("/v1/", "/api/")
+"""Where these paths begin, a request needs a key."""
+
+
 class KeyCheck:
-    """Refuses requests to `/v1` without the key, and tells the routes whose it is."""
+    """Refuses requests without the key, and tells the routes whose it is."""
 
     def __init__(self, app: ASGIApp, key_sha256: bytes) -> None:
         self._app, self._key_sha256 = app, key_sha256
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+        if scope["type"] == "http" and scope["path"].startswith(KEYED):
             scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
             # As bytes of a fixed length, so that the time says nothing about the key.
             if scheme.lower() != "bearer" or not hmac.compare_digest(hash_key(key.strip()), self._key_sha256):

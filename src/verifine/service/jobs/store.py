@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, delete, insert, select
@@ -148,6 +148,12 @@ class JobStore:
         scope = rows_of(JOB_EVENTS, job_id=job_id)
         with self._database.read() as connection:
             return fetch_page(connection, JOB_EVENTS, query, scope=scope, wanted=scope, make=JobEvent.of)
+
+    def list_events_after(self, job: Job, seq: int, limit: int) -> Sequence[JobEvent]:
+        """The next events of a job, oldest first."""
+        later = rows_of(JOB_EVENTS, job_id=job.id).where(JOB_EVENTS.c.seq > seq).order_by(JOB_EVENTS.c.seq).limit(limit)
+        with self._database.read() as connection:
+            return [JobEvent.of(row) for row in connection.execute(later).mappings()]
 
     def ask(
         self,

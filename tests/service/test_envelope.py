@@ -88,6 +88,8 @@ def test_the_description_of_the_api_has_every_route(http: httpx2.Client) -> None
         "/api/jobs/{job_id}/rollouts/{step}/{group}": ["get"],
         "/api/jobs/{job_id}/stream": ["get"],
         "/healthz": ["get"],
+        "/v1/chat/completions": ["post"],
+        "/v1/completions": ["post"],
         "/v1/files": ["get", "post"],
         "/v1/files/{file_id}": ["delete", "get"],
         "/v1/files/{file_id}/content": ["get"],

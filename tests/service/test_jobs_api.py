@@ -250,7 +250,7 @@ def test_a_job_that_its_budget_paused_goes_on_with_a_larger_one(
     claims = JobClaims(database, "supervisor", clock)
     claim = claims.claim_next()
     assert claim is not None
-    assert budget_of(claim.job.config) == Budget(max_steps=2)
+    assert budget_of(claim.job.run_config()) == Budget(max_steps=2)
     claims.release(claim, JobState.PAUSED, progress=write_progress(JobProgress(ending="max_steps")))
     paused = client.fine_tuning.jobs.retrieve(job.id)
     assert str(paused.status) == "paused"  # which the type of the client leaves out
@@ -268,7 +268,7 @@ def test_a_job_that_its_budget_paused_goes_on_with_a_larger_one(
     assert shown_settings(resumed) == {**own, "run": {"max_steps": 4}}
     again = claims.claim_next()
     assert again is not None
-    assert budget_of(again.job.config) == Budget(max_steps=4)
+    assert budget_of(again.job.run_config()) == Budget(max_steps=4)
 
 
 def shown_settings(job: FineTuningJob) -> Any:

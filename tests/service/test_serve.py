@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
-import openai
 import psutil
 import pytest
 
@@ -19,46 +16,9 @@ from verifine.errors import ConfigError
 from verifine.runs.metrics import read_metrics
 from verifine.service.serve import JobService, ServeOptions, holder_name, is_gone
 from verifine.testing import save_tiny_model
+from verifine.testing.serve_command import ENDED, ServeCommand
 
-SOURCE = "def grade(sample, item):\n    return sum(map(ord, sample['output_text'])) % 7 / 6\n"
 STEPS = 8
-
-
-@dataclass(slots=True, kw_only=True)
-class ServeCommand:
-    """The command in a process, and a client of it."""
-
-    process: subprocess.Popen[str]
-    client: openai.OpenAI
-
-    @classmethod
-    def start(cls, data: Path, model: Path) -> ServeCommand:
-        command = [sys.executable, "-m", "verifine", "serve", "--port", "0", "--data", str(data)]
-        process = subprocess.Popen(
-            [*command, "--model", f"tiny={model}"],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        assert process.stdout is not None
-        _, url, key = (process.stdout.readline().strip().rpartition("=")[2] for _ in range(3))
-        return cls(process=process, client=openai.OpenAI(base_url=url, api_key=key))
-
-    def until(self, is_reached: Callable[[], bool]) -> None:
-        while not is_reached():
-            try:
-                code = self.process.wait(timeout=0.1)
-            except subprocess.TimeoutExpired:
-                continue
-            raise AssertionError(f"the service ended with {code}")
-
-    def end(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        self.client.close()
-        code = self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        return code
 
 
 @pytest.fixture
@@ -71,7 +31,7 @@ def commands(tmp_path: Path, model: Path) -> Iterator[Callable[[], ServeCommand]
     started: list[ServeCommand] = []
 
     def start() -> ServeCommand:
-        started.append(ServeCommand.start(tmp_path / "data", model))
+        started.append(ServeCommand.start(tmp_path / "data", {"tiny": model}))
         return started[-1]
 
     yield start
@@ -80,61 +40,23 @@ def commands(tmp_path: Path, model: Path) -> Iterator[Callable[[], ServeCommand]
             each.end(signal.SIGKILL)
 
 
-def create(client: openai.OpenAI) -> str:
-    def upload(numbers: range) -> str:
-        rows = [{"messages": [{"role": "user", "content": f"Largest of {n}, {2 * n}"}]} for n in numbers]
-        content = "\n".join(map(json.dumps, rows)).encode()
-        return client.files.create(file=("rows.jsonl", content), purpose="fine-tune").id
-
-    job = client.fine_tuning.jobs.create(
-        model="tiny",
-        training_file=upload(range(2 * STEPS)),
-        validation_file=upload(range(100, 102)),
-        method={
-            "type": "reinforcement",
-            "reinforcement": {
-                "grader": {"type": "python", "name": "own", "source": SOURCE},
-                "hyperparameters": {"batch_size": 2, "n_epochs": 1, "compute_multiplier": 0.5, "eval_interval": 4},
-            },
-        },
-        seed=1,
-        extra_body={
-            "verifine": {
-                "model": {"precision": "float32"},
-                "sampling": {"max_new_tokens": 4},
-                "optim": {"micro_batch_tokens": 64},
-                "run": {"save_interval": 1},
-            }
-        },
-    )
-    return job.id
-
-
-def told_steps(client: openai.OpenAI, job_id: str) -> list[int]:
-    events = [event for event in client.fine_tuning.jobs.list_events(job_id, limit=100) if event.type == "metrics"]
-    data = [dict(event.data) for event in events if isinstance(event.data, dict)]
-    return sorted(int(str(each["step"])) for each in data if "step" in each)
-
-
 @pytest.mark.slow
 def test_a_job_outlives_the_service_and_is_told_of_without_a_gap(
     commands: Callable[[], ServeCommand], tmp_path: Path
 ) -> None:
     first = commands()
-    job_id = create(first.client)
-    first.until(lambda: len(told_steps(first.client, job_id)) >= 1)
+    job_id = first.create_job("tiny", STEPS)
+    first.until(lambda: bool(first.told_steps(job_id)))
     assert first.end(signal.SIGKILL) == -signal.SIGKILL
     second = commands()
-    client = second.client
-    ended = ("succeeded", "failed", "cancelled")
-    second.until(lambda: client.fine_tuning.jobs.retrieve(job_id).status in ended)
-    job = client.fine_tuning.jobs.retrieve(job_id)
-    assert (job.status, job.error) == ("succeeded", None)
-    assert told_steps(client, job_id) == list(range(1, STEPS + 1))
+    second.until(lambda: second.job(job_id)["status"] in ENDED)
+    job = second.job(job_id)
+    assert (job["status"], job["error"]) == ("succeeded", None)
+    assert second.told_steps(job_id) == list(range(1, STEPS + 1))
     run = tmp_path / "data" / "jobs" / job_id / "run"
     assert [report.step for report in read_metrics(run / "metrics.jsonl")] == list(range(1, STEPS + 1))
     assert (run / "model" / "model.safetensors").exists()
-    messages = [event.message for event in client.fine_tuning.jobs.list_events(job_id, limit=100)]
+    messages = second.messages(job_id)
     assert messages[0] == "The job has successfully completed"
     assert messages.count("Fine-tuning job started") == 1
     assert second.end(signal.SIGTERM) == 0
@@ -143,14 +65,44 @@ def test_a_job_outlives_the_service_and_is_told_of_without_a_gap(
 @pytest.mark.slow
 def test_a_running_job_is_cancelled(commands: Callable[[], ServeCommand], tmp_path: Path) -> None:
     command = commands()
-    client = command.client
-    job_id = create(client)
-    command.until(lambda: client.fine_tuning.jobs.retrieve(job_id).status == "running")
-    client.fine_tuning.jobs.cancel(job_id)
-    command.until(lambda: client.fine_tuning.jobs.retrieve(job_id).status == "cancelled")
+    job_id = command.create_job("tiny", STEPS)
+    command.until(lambda: command.job(job_id)["status"] == "running")
+    command.act(job_id, "cancel")
+    command.until(lambda: command.job(job_id)["status"] == "cancelled")
     text = str(tmp_path / "data" / "jobs" / job_id)
     assert not [each for each in psutil.process_iter(["cmdline"]) if text in " ".join(each.info["cmdline"] or [])]
     assert command.end(signal.SIGINT) == 0
+
+
+@pytest.mark.slow
+def test_a_job_whose_disk_is_full_is_paused_and_goes_on_when_it_is_asked_to(
+    commands: Callable[[], ServeCommand], tmp_path: Path
+) -> None:
+    jobs = tmp_path / "data" / "jobs"
+    jobs.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(jobs)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("only root may mount")
+    try:
+        command = commands()
+        job_id = command.create_job("tiny", 60, sampling={"max_new_tokens": 16})
+        command.until(lambda: bool(command.told_steps(job_id)))
+        ballast = jobs / "ballast"
+        with suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        command.until(lambda: command.job(job_id)["status"] == "paused")
+        assert command.job(job_id)["verifine"]["ending"] == "disk_full"
+        assert "disk_full" in command.messages(job_id)[0]
+        command.act(job_id, "resume")
+        command.until(lambda: "The job waits: the job takes" in command.messages(job_id)[0])
+        ballast.unlink()
+        command.until(lambda: command.job(job_id)["status"] in ENDED)
+        assert command.job(job_id)["status"] == "succeeded"
+        assert command.told_steps(job_id) == list(range(1, 61))
+        command.end(signal.SIGTERM)
+    finally:
+        subprocess.run(["umount", str(jobs)], check=True)
 
 
 def test_another_service_at_the_same_folder_is_refused(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from verifine.runs.events import RunEnded
 from verifine.runs.heartbeat import TRAINING
 from verifine.runs.status import DISK_FULL, MAX_MINUTES, MAX_STEPS, SOLVED, Status
 from verifine.service.jobs.budget import Budget, allow_more
+from verifine.service.jobs.needs import Shortage
 from verifine.service.jobs.states import JobState
 from verifine.service.supervisor.hang import LEAST_S, STARTING_S
 from verifine.service.supervisor.progress import read_progress
-from verifine.service.supervisor.supervisor import CANCEL_S
+from verifine.service.supervisor.supervisor import CANCEL_S, REST_S
 from verifine.testing.clock import ManualClock
 from verifine.testing.supervised_jobs import ASKED, SupervisedJob
 
@@ -198,3 +199,35 @@ def test_a_run_that_cannot_be_read_fails_its_job_and_holds_up_no_other(world: Su
     assert job.failure is not None
     assert (job.state, job.failure.code) == (JobState.FAILED, "run_unreadable")
     assert world.processes.alive == set()
+
+
+def test_a_job_for_which_there_is_no_room_waits_and_says_so_once(world: SupervisedJob, clock: ManualClock) -> None:
+    world.validator.validate_next()
+    world.shortages.append(Shortage(code="insufficient_memory", message="5 of 4 GiB", is_final=False))
+    world.watch(clock, 3 * REST_S)
+    assert world.state is JobState.QUEUED
+    assert [each for each in world.messages if "waits" in each] == ["The job waits: 5 of 4 GiB"]
+    assert world.processes.started == []
+    world.shortages.clear()
+    world.watch(clock, REST_S)
+    assert len(world.processes.started) == 1
+
+
+def test_a_job_for_which_there_is_never_room_fails_with_the_numbers(world: SupervisedJob) -> None:
+    world.validator.validate_next()
+    world.shortages.append(Shortage(code="insufficient_disk", message="5 of 4 GiB", is_final=True))
+    world.supervisor.tick()
+    job = world.parts.jobs.find("local", world.job.id)
+    assert job.failure is not None
+    assert (job.state, job.failure.code, job.failure.message) == (JobState.FAILED, "insufficient_disk", "5 of 4 GiB")
+
+
+def test_a_job_that_is_cancelled_while_it_waits_for_room_is_cancelled(world: SupervisedJob) -> None:
+    world.validator.validate_next()
+    world.shortages.append(Shortage(code="insufficient_memory", message="5 of 4 GiB", is_final=False))
+    world.supervisor.tick()
+    world.ask(JobState.CANCELLED)
+    world.shortages.clear()
+    world.supervisor.tick()
+    assert world.state is JobState.CANCELLED
+    assert world.processes.started == []

@@ -96,9 +96,12 @@ def draft_of(path: Path) -> Path:
 
 def free_bytes(folder: Path) -> int:
     """The free space of the disk that `folder` is on, or will be on."""
-    return shutil.disk_usage(
-        next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
-    ).free
+    return shutil.disk_usage(existing_parent(folder)).free
+
+
+def existing_parent(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that there is."""
+    return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
 
 
 def write_whole(path: Path, content: bytes, disk: Disk = LOCAL_DISK) -> None:

@@ -34,6 +34,7 @@ from verifine.service.http.keys import local_key
 from verifine.service.jobs.claims import JobClaims
 from verifine.service.jobs.file_question import ask_child
 from verifine.service.jobs.models import TrainableModels, catalogue_models, find_trainable, folder_model
+from verifine.service.jobs.needs import find_job_shortage
 from verifine.service.jobs.store import JobStore
 from verifine.service.jobs.validation import JobValidator
 from verifine.service.limits import ServiceLimits
@@ -95,6 +96,7 @@ class JobService:
                 processes=workers.jobs,
                 folder=jobs,
                 is_gone=is_gone,
+                look_for_shortage=find_job_shortage,
                 now=time.monotonic,
             )
             self._listener = opened.enter_context(listen_at(options.host, options.port, UNREAD_S))

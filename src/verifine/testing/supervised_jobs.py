@@ -15,6 +15,7 @@ from verifine.service.http.app import ServiceParts
 from verifine.service.jobs.claims import LEASE_S, JobClaims
 from verifine.service.jobs.file_question import FileAnswer
 from verifine.service.jobs.job import Job, JobNews
+from verifine.service.jobs.needs import Shortage
 from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import NewJob
 from verifine.service.jobs.validation import JobValidator
@@ -51,6 +52,8 @@ class SupervisedJob:
     make: Callable[[str], Supervisor]
     supervisor: Supervisor
     validator: JobValidator
+    shortages: list[Shortage]
+    """The first is what the machine lacks, whatever the job is; empty: nothing."""
 
     @property
     def state(self) -> JobState:
@@ -102,6 +105,7 @@ def make_supervised_job(parts: ServiceParts, database: Database, clock: ManualCl
     request = {"model": "tiny", "training_file": file.id, "method": METHOD, "seed": 1}
     job = parts.jobs.create("local", NewJob(request=request, training_file=file.id))  # type: ignore[arg-type]
     processes = FakeProcesses()
+    shortages: list[Shortage] = []
     validator = JobValidator(parts.jobs, files, parts.models, folder, lambda _: FileAnswer(rows=80))
 
     def make(name: str) -> Supervisor:
@@ -110,6 +114,7 @@ def make_supervised_job(parts: ServiceParts, database: Database, clock: ManualCl
             processes=processes,
             folder=folder,
             is_gone=lambda _: False,
+            look_for_shortage=lambda *_: shortages[0] if shortages else None,
             now=clock,
         )
 
@@ -123,4 +128,5 @@ def make_supervised_job(parts: ServiceParts, database: Database, clock: ManualCl
         make=make,
         supervisor=make("first"),
         validator=validator,
+        shortages=shortages,
     )

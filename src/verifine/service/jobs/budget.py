@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 
 from pydantic import Field, JsonValue
 
-from verifine.config import RunConfig, build_config, dump_config
-from verifine.config.document import parse_document
+from verifine.config import RunConfig, dump_config
 from verifine.runs.status import MAX_MINUTES, MAX_STEPS
 from verifine.service.jobs.job import Job, ResolvedJob
 from verifine.wire.api_error import ApiError, invalid_request
@@ -54,10 +53,8 @@ def read_budget(body: bytes) -> Budget:
     return Budget(max_steps=given.max_steps, max_minutes=given.max_minutes)
 
 
-def budget_of(config: str) -> Budget:
-    """The budget in the RunConfig of a job."""
-    run = _parse(config).run
-    return Budget(max_steps=run.max_steps, max_minutes=run.max_minutes)
+def budget_of(config: RunConfig) -> Budget:
+    return Budget(max_steps=config.run.max_steps, max_minutes=config.run.max_minutes)
 
 
 def allow_more(job: Job, paused_by: str | None, given: Budget) -> ResolvedJob:
@@ -66,9 +63,9 @@ def allow_more(job: Job, paused_by: str | None, given: Budget) -> ResolvedJob:
     Raises:
         ApiError: it was paused because it has used its budget, and gets no more.
     """
-    _refuse_spent(budget_of(job.config), paused_by, given)
+    config = job.run_config()
+    _refuse_spent(budget_of(config), paused_by, given)
     more = {name: value for name, value in asdict(given).items() if value is not None}
-    config = _parse(job.config)
     run = config.run.model_copy(update=more)
     settings = _object(job.request.get("verifine", {}))
     shown = {**settings, "run": {**_object(settings.get("run", {})), **more}}
@@ -89,12 +86,6 @@ def _spent(name: str, used: float) -> ApiError:
     field = f"verifine.run.{name}"
     message = f'the job has used its {name} of {used:g}; resume it with a larger "{field}"'
     return invalid_request(message, param=field, code="budget_used")
-
-
-def _parse(config: str) -> RunConfig:
-    values = parse_document(config, "the job's config").value
-    assert isinstance(values, dict), "written by dump_config"
-    return build_config(values)
 
 
 def _object(values: JsonValue) -> dict[str, JsonValue]:

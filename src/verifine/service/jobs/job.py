@@ -8,6 +8,8 @@ from typing import Literal
 
 from sqlalchemy import RowMapping
 
+from verifine.config import RunConfig, build_config
+from verifine.config.document import parse_document
 from verifine.service.jobs.states import JobState
 from verifine.types import Json
 
@@ -55,6 +57,16 @@ class Job:
     """How often it was claimed: a write with an older number is refused."""
     progress: Json
     """How far its run was followed, as `supervisor.progress` writes it; None: there is no run."""
+
+    def run_config(self) -> RunConfig:
+        """What is in `config`.
+
+        Raises:
+            ConfigError: a version of Verifine wrote it whose settings this one does not know.
+        """
+        values = parse_document(self.config, f"the config of {self.id}").value
+        assert isinstance(values, dict), "written by dump_config"
+        return build_config(values)
 
     @classmethod
     def of(cls, row: RowMapping) -> Job:

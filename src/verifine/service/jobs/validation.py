@@ -15,6 +15,7 @@ from verifine.service.jobs.file_question import FileAnswer, FileQuestion
 from verifine.service.jobs.job import Job, JobFailure, ResolvedJob
 from verifine.service.jobs.mapping import JobPlaces, make_run_config
 from verifine.service.jobs.models import TrainableModels, find_trainable
+from verifine.service.jobs.needs import ReadRoom, estimate_needs, find_shortage, read_room
 from verifine.service.jobs.plan import JobPlan, plan_job
 from verifine.service.jobs.request import CreateJob
 from verifine.service.jobs.store import JobStore
@@ -37,9 +38,14 @@ class JobValidator:
         models: TrainableModels,
         folder: Path,
         ask: Callable[[FileQuestion], FileAnswer],
+        read: ReadRoom = read_room,
     ) -> None:
-        """`folder` gets a folder for each job; `ask` reads files, as `file_question.ask_child`."""
+        """`folder` gets a folder for each job; `ask` reads files, as `file_question.ask_child`.
+
+        `read` tells what room the machine has.
+        """
         self._jobs, self._files, self._models, self._folder, self._ask = jobs, files, models, folder, ask
+        self._read = read
 
     def validate_next(self) -> bool:
         """Validates the oldest job that waits for it; whether there was one."""
@@ -74,6 +80,10 @@ class JobValidator:
         plan = plan_job(request.method.reinforcement.hyperparameters, answer.rows)
         places = JobPlaces(train=linked["training_file"], eval=linked.get("validation_file"), run=folder / "run")
         config = make_run_config(request, model, plan, places)
+        needs = estimate_needs(config)
+        shortage = None if needs is None else find_shortage(needs, self._read(folder))
+        if shortage is not None and shortage.is_final:
+            return JobFailure(code=shortage.code, message=shortage.message, param="model")
         return ResolvedJob(request=_decided(job.request, request, plan), config=dump_config(config))
 
     def _link(self, file: OwnedFile, folder: Path, field: str) -> Path:

@@ -26,6 +26,8 @@ class JobProgress:
     crashes: int = 0
     """How often in a row it crashed at the same step."""
     crash_step: int = -1
+    waits_for: str | None = None
+    """What it has been told to wait for, in a word such as `insufficient_memory`; None: for its turn."""
     ending: str | None = None
     """Why its run paused or ended last, in a word of `runs.status` such as `disk_full`; None: it was asked to."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from verifine.errors import VerifineError
+from verifine.errors import DiskError, VerifineError
 from verifine.machine.disk import write_whole
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import EventRecord, TrainingResumed, TrainingStarted
@@ -18,7 +19,8 @@ from verifine.runs.run_file import read_run_file
 from verifine.runs.status import RunStatus, find_status
 from verifine.service.jobs.budget import Budget, budget_of
 from verifine.service.jobs.claims import RENEW_S, Claim, JobClaims, StaleClaimError
-from verifine.service.jobs.job import JobFailure, JobNews
+from verifine.service.jobs.job import Job, JobFailure, JobNews
+from verifine.service.jobs.needs import Shortage
 from verifine.service.jobs.states import JobState
 from verifine.service.supervisor.endings import ProcessFault, decide_ending
 from verifine.service.supervisor.hang import Pulse, find_hang, take_pulse
@@ -29,6 +31,9 @@ from verifine.types import StepReport
 
 CANCEL_S = 25.0
 """How long a run may take to end by itself when its job is cancelled; after 30 s it has ended."""
+
+REST_S = 15.0
+"""How long no job is started after one for which there was no room."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,14 +62,17 @@ class Supervisor:
         processes: JobProcesses,
         folder: Path,
         is_gone: Callable[[str], bool],
+        look_for_shortage: Callable[[Job, RunDirectory], Shortage | None],
         now: Callable[[], float],
     ) -> None:
         """`folder` has the folder of each job; `is_gone` says of another supervisor that it has ended.
 
-        `now` counts seconds, and stands still while the machine sleeps.
+        `look_for_shortage` says what the machine lacks for a job now, as `needs.find_job_shortage`; `now` counts
+        seconds, and stands still while the machine sleeps.
         """
         self._claims, self._processes, self._folder = claims, processes, folder
-        self._is_gone, self._now = is_gone, now
+        self._is_gone, self._look_for_shortage, self._now = is_gone, look_for_shortage, now
+        self._rests_until = -math.inf
         self._held: dict[str, HeldJob] = {}
 
     def tick(self) -> None:
@@ -79,24 +87,51 @@ class Supervisor:
                 del self._held[held.claim.job.id]
             except VerifineError as error:
                 self._give_up(held, error)
-        if not self._held:
+        if not self._held and self._now() >= self._rests_until:
             waiting = self._claims.claim_next()
             if waiting is not None:
                 self._begin(waiting)
 
     def _begin(self, claim: Claim) -> None:
-        """Starts the process of a job, from the beginning or from its last checkpoint."""
-        folder, run = self._places(claim)
-        progress = read_progress(claim.job.progress)
-        begun_with = run.events.stat().st_size if run.events.exists() else 0
-        held = HeldJob(claim=claim, progress=replace(progress, begun_with=begun_with), renewed_at=self._now())
-        self._claims.tell(claim, progress=write_progress(held.progress))
+        """Starts the process of a job, unless the machine has no room for it."""
+        run = self._places(claim)[1]
+        held = HeldJob(claim=claim, progress=read_progress(claim.job.progress), renewed_at=self._now())
         self._held[claim.job.id] = held
-        self._start(folder, run, claim)
+        try:
+            shortage = self._look_for_shortage(claim.job, run)
+            if shortage is None:
+                self._start(held, run)
+            else:
+                self._put_off(held, shortage)
+        except StaleClaimError:  # its owner has changed his mind meanwhile, which the next look sees
+            pass
+        except DiskError as error:
+            self._put_off(held, Shortage(code="insufficient_disk", message=str(error), is_final=not error.is_full))
+        except VerifineError as error:
+            self._give_up(held, error)
 
-    def _start(self, folder: Path, run: RunDirectory, claim: Claim) -> None:
+    def _put_off(self, held: HeldJob, shortage: Shortage) -> None:
+        """Puts a job back into the queue, or ends it if it can never start here."""
+        progress = write_progress(replace(held.progress, waits_for=shortage.code))
+        if shortage.is_final:
+            news = JobNews(message=f"The job failed: {shortage.message}", level="error")
+            failure = JobFailure(code=shortage.code, message=shortage.message)
+            self._claims.release(held.claim, JobState.FAILED, news, failure=failure, progress=progress)
+        else:
+            told = held.progress.waits_for == shortage.code
+            waits = None if told else JobNews(message=f"The job waits: {shortage.message}", level="warn")
+            self._claims.release(held.claim, JobState.QUEUED, waits, progress=progress)
+            self._rests_until = self._now() + REST_S
+        del self._held[held.claim.job.id]
+
+    def _start(self, held: HeldJob, run: RunDirectory) -> None:
+        """From the beginning, or from the last checkpoint."""
+        claim, folder = held.claim, run.path.parent
+        begun_with = run.events.stat().st_size if run.events.exists() else 0
+        held.progress = replace(held.progress, begun_with=begun_with, waits_for=None)
+        self._claims.tell(claim, progress=write_progress(held.progress))
         if read_run_file(run.path).has_begun:
-            budget = budget_of(claim.job.config)
+            budget = budget_of(claim.job.run_config())
             self._processes.start(folder, ["resume", str(run.path), "--json", *_budget_words(budget)])
             return
         config = folder / "config.yaml"

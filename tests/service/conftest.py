@@ -23,13 +23,14 @@ from verifine.service.compute import build_environment
 from verifine.service.database import Database, migrate
 from verifine.service.database.connection import POSTGRES
 from verifine.service.database.owners import LOCAL, ensure_owner
-from verifine.service.endpoints.model import ServableModel
+from verifine.service.endpoints.model import find_servable
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.files import FileStore
 from verifine.service.http.app import ServiceParts, build_service
-from verifine.service.jobs.models import TrainableModel, TrainableModels, find_trainable
 from verifine.service.jobs.store import JobStore
 from verifine.service.limits import ServiceLimits
+from verifine.service.models.bases import TrainableModel
+from verifine.service.models.store import ModelStore
 from verifine.service.run_views.sources import RunSources
 from verifine.service.trials.grading import carry_out_trial
 from verifine.testing.clock import ManualClock
@@ -103,22 +104,18 @@ def parts(database: Database, clock: ManualClock, tmp_path: Path, processes: Fak
     limits = ServiceLimits(file_bytes=100_000, body_bytes=20_000, answer_seconds=0.5, streams=3)
     tiny = TrainableModel(name="tiny", source=str(tmp_path / "tiny"), parameters=1000)
     jobs = JobStore(database, clock)
+    models = ModelStore(database, tmp_path, {"tiny": tiny}, clock)
     return ServiceParts(
         files=FileStore(database, tmp_path / "files", clock),
         jobs=jobs,
         runs=RunSources(jobs, tmp_path / "jobs"),
-        models={"tiny": tiny},
+        models=models,
         pool=EndpointPool(processes, limits, lambda: 1 << 40),
-        find_servable=partial(_find_servable, {"tiny": tiny}),
+        find_servable=partial(find_servable, models),
         try_grader=carry_out_trial,
         key=KEY,
         limits=limits,
     )
-
-
-def _find_servable(models: TrainableModels, _: str, name: str) -> ServableModel:
-    found = find_trainable(models, name)
-    return ServableModel(name=found.name, source=found.source, parameters=found.parameters)
 
 
 @contextmanager

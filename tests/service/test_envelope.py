@@ -101,6 +101,8 @@ def test_the_description_of_the_api_has_every_route(http: httpx2.Client) -> None
         "/v1/fine_tuning/jobs/{job_id}/events": ["get"],
         "/v1/fine_tuning/jobs/{job_id}/pause": ["post"],
         "/v1/fine_tuning/jobs/{job_id}/resume": ["post"],
+        "/v1/models": ["get"],
+        "/v1/models/{model}": ["delete", "get"],
     }
     schemas = description["components"]["schemas"]
     assert {"model", "training_file", "method"} <= set(schemas["CreateJob"]["required"])

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from verifine.config import RunConfig, dump_config, load_config
 from verifine.config.graders import JsonSchemaGraderConfig, MultiGraderConfig, WeightedGraderConfig
 from verifine.service.jobs.mapping import JobPlaces, check_job, make_run_config
-from verifine.service.jobs.models import TrainableModel, catalogue_models, find_trainable
 from verifine.service.jobs.plan import plan_job
 from verifine.service.jobs.remote_settings import ELSEWHERE, REMOTE
 from verifine.service.jobs.request import CreateJob, read_job
+from verifine.service.models.bases import TrainableModel, catalogue_models, find_trainable
 from verifine.wire.api_error import ApiError
 
 STRING_CHECK = {

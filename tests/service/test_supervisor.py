@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from verifine.config import load_config
-from verifine.runs.events import CheckpointSaved, RunEnded
+from verifine.runs.events import RunEnded
 from verifine.runs.status import Status
 from verifine.service.database.paging import PageQuery
 from verifine.service.jobs.claims import LEASE_S
@@ -19,7 +19,6 @@ def test_a_job_is_validated_started_followed_and_ended(world: SupervisedJob) -> 
     world.run.steps(1, 2)
     world.supervisor.tick()
     world.run.steps(3, 3)
-    world.run.write(CheckpointSaved(step=3))
     world.end(RunEnded(status=Status.FINISHED))
     world.supervisor.tick()
     assert world.state is JobState.SUCCEEDED
@@ -27,7 +26,6 @@ def test_a_job_is_validated_started_followed_and_ended(world: SupervisedJob) -> 
         "Fine-tuning job started",
         "Step 1/10, train mean reward=0.1",
         "Step 2/10, train mean reward=0.2",
-        "Checkpoint created at step 3",
         "Step 3/10, train mean reward=0.3",
         "The job has successfully completed",
     ]

@@ -7,6 +7,7 @@ import pytest
 
 from verifine.graders import callable_grader
 from verifine.runs.evaluations import read_evaluations
+from verifine.runs.events import CheckpointSaved, read_events
 from verifine.testing.scripted_runs import SHORT_PLAN, START, scripted_run
 from verifine.training.run import Run
 from verifine.training.state import RunState
@@ -64,6 +65,21 @@ def test_weights_that_are_better_than_all_before_are_saved_where_the_best_are_ke
         state = evaluate(scoring(run, score), replace(state, progress=Progress(step=step)), f"step-{step}")
         run.saver.finish()
     assert sorted(path.name for path in run.directory.checkpoints.glob("step-*")) == kept
+
+
+def test_evaluations_among_the_best_that_are_kept_save_their_weights(tmp_path: Path) -> None:
+    run, _ = scripted_run(tmp_path, keep_best=2)
+    state = START
+    for step, score in ((0, 0.9), (1, 0.5), (2, 0.2), (3, 0.2), (4, 0.8)):
+        state = evaluate(scoring(run, score), replace(state, progress=Progress(step=step)), f"step-{step}")
+        run.saver.finish()
+    events = [record.event for record in read_events(run.directory.events)]
+    assert [event.step for event in events if isinstance(event, CheckpointSaved)] == [1, 2, 4]
+    assert sorted(path.name for path in run.directory.checkpoints.glob("step-*")) == [
+        "step-000001",
+        "step-000002",
+        "step-000004",
+    ]
 
 
 def test_the_best_evaluation_becomes_the_final_one(tmp_path: Path) -> None:

@@ -11,5 +11,9 @@ def kept_steps(steps: Collection[int], scores: Mapping[int, float], *, last: int
     The newest is always kept, because a run without a checkpoint cannot be resumed.
     """
     newest = sorted(steps)[-max(last, 1) :]
-    scored = sorted((step for step in steps if step in scores), key=lambda step: (-scores[step], step))
-    return {*newest, *scored[:best]}
+    return {*newest, *best_steps({step: score for step, score in scores.items() if step in steps}, best)}
+
+
+def best_steps(scores: Mapping[int, float], count: int) -> list[int]:
+    """The steps with the highest scores, the best first; of equal scores, the earlier steps."""
+    return sorted(scores, key=lambda step: (-scores[step], step))[:count]

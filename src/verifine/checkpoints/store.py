@@ -9,7 +9,6 @@ and falls back to the checkpoint before.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +18,7 @@ from pathlib import Path
 from torch import Tensor
 
 from verifine.checkpoints.manifest import MANIFEST, VERSION, HashingWriter, Manifest, verify
+from verifine.checkpoints.names import checkpoint_folder, find_checkpoint_steps
 from verifine.checkpoints.tensors import TensorSnapshot, read_tensors
 from verifine.errors import CheckpointError, DiskError
 from verifine.machine.disk import Disk, draft_of, put_in_place
@@ -26,8 +26,6 @@ from verifine.types import Json
 
 SUFFIX = ".safetensors"
 FACTS = "state.json"
-
-_NAME = re.compile(r"step-([0-9]{6,})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +79,11 @@ class CheckpointStore:
         self._disk = disk
 
     def path(self, step: int) -> Path:
-        return self._folder / f"step-{step:06d}"
+        return checkpoint_folder(self._folder, step)
 
     def steps(self) -> list[int]:
         """The steps that have a checkpoint, in ascending order, damaged ones included."""
-        if not self._folder.is_dir():
-            return []
-        names = (_NAME.fullmatch(path.name) for path in self._folder.iterdir())
-        return sorted(int(name[1]) for name in names if name)
+        return find_checkpoint_steps(self._folder)
 
     def save(self, draft: Draft, records: Sequence[Path] = ()) -> None:
         """Writes a checkpoint. When this returns it is on stable storage; if it fails, nothing is left of it.

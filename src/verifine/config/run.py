@@ -201,7 +201,10 @@ class RunSection(Schema):
     )
     keep_last: int = Field(default=2, ge=1, description="How many of the newest checkpoints are kept.")
     keep_best: int = Field(
-        default=1, ge=0, description="How many of those with the best held-out result are kept as well."
+        default=1,
+        ge=0,
+        description="How many checkpoints with the best held-out results are kept as well; an evaluation during "
+        "training that is among them saves one.",
     )
 
     @model_validator(mode="after")

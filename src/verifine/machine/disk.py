@@ -120,6 +120,20 @@ def write_whole(path: Path, content: bytes, disk: Disk = LOCAL_DISK) -> None:
         raise
 
 
+def link_file(source: Path, target: Path) -> None:
+    """Gives a file a second name, which stays when the first one goes; where that cannot be, it is copied.
+
+    Raises:
+        OSError: there is no such file, or the name is taken.
+    """
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        if target.exists():
+            raise
+        shutil.copyfile(source, target)
+
+
 def put_in_place(draft: Path, target: Path, disk: Disk) -> None:
     """Gives a finished folder its final name, and removes the folder that had it.
 

@@ -25,7 +25,7 @@ from verifine.service.child import Children
 from verifine.service.compute import build_environment, share_compute
 from verifine.service.database import Database, migrate
 from verifine.service.database.owners import ensure_owner
-from verifine.service.endpoints.model import ServableModel
+from verifine.service.endpoints.model import find_servable
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.endpoints.process import EndpointStarter
 from verifine.service.files import FileStore
@@ -33,11 +33,12 @@ from verifine.service.http.app import ServiceParts, build_service
 from verifine.service.http.keys import local_key
 from verifine.service.jobs.claims import JobClaims
 from verifine.service.jobs.file_question import ask_child
-from verifine.service.jobs.models import TrainableModels, catalogue_models, find_trainable, folder_model
 from verifine.service.jobs.needs import find_job_shortage
 from verifine.service.jobs.store import JobStore
 from verifine.service.jobs.validation import JobValidator
 from verifine.service.limits import ServiceLimits
+from verifine.service.models.bases import catalogue_models, folder_model
+from verifine.service.models.store import ModelStore
 from verifine.service.run_views.sources import RunSources
 from verifine.service.supervisor.processes import RecordedProcesses
 from verifine.service.supervisor.supervisor import Supervisor
@@ -161,23 +162,19 @@ def _open_parts(options: ServeOptions, database: Database, data: Path, workers: 
     files, jobs = FileStore(database, data / "files", time.time), JobStore(database, time.time)
     files.remove_drafts()
     own = {name: folder_model(name, folder) for name, folder in options.folders.items()}
-    models = {**catalogue_models(), **own}
+    models = ModelStore(database, data, {**catalogue_models(), **own}, time.time)
+    models.remove_deleted()
     return ServiceParts(
         files=files,
         jobs=jobs,
         runs=RunSources(jobs, data / JOBS),
         models=models,
         pool=workers.pool,
-        find_servable=partial(_find_servable, models),
+        find_servable=partial(find_servable, models),
         try_grader=partial(try_grader_in_child, workers.children),
         key=local_key(data / "key"),
         limits=options.limits,
     )
-
-
-def _find_servable(models: TrainableModels, _: str, name: str) -> ServableModel:
-    found = find_trainable(models, name)
-    return ServableModel(name=found.name, source=found.source, parameters=found.parameters)
 
 
 def holder_name() -> str:

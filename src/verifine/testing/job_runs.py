@@ -7,8 +7,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import save
+
+from verifine.checkpoints.manifest import MANIFEST
+from verifine.checkpoints.names import checkpoint_folder
+from verifine.machine.disk import LOCAL_DISK
 from verifine.runs.directory import RunDirectory
-from verifine.runs.events import AttemptBegan, EventSink, RunEvent, TrainingResumed, TrainingStarted
+from verifine.runs.events import (
+    AttemptBegan,
+    CheckpointSaved,
+    EvaluationDone,
+    EventSink,
+    ModelSaved,
+    RunEvent,
+    TrainingResumed,
+    TrainingStarted,
+)
 from verifine.runs.heartbeat import HeartbeatWriter
 from verifine.runs.metrics import MetricLog
 from verifine.runs.rewind import rewind
@@ -76,6 +91,21 @@ class FakeRun:
         writer.note(stage)
         writer.write()
         return writer
+
+    def checkpoint(self, step: int) -> None:
+        """It is complete, as far as a look from outside can tell."""
+        folder = checkpoint_folder(self.directory.checkpoints, step)
+        folder.mkdir(parents=True)
+        (folder / MANIFEST).write_text(f"{step}\n")
+        self.write(CheckpointSaved(step=step))
+
+    def evaluate(self, name: str, reward: float | None, **numbers: float) -> None:
+        self.write(EvaluationDone(name=name, numbers={"reward": reward, **numbers}))
+
+    def save_model(self, step: int) -> None:
+        self.directory.model.mkdir(exist_ok=True)
+        LOCAL_DISK.write(self.directory.model / "model.safetensors", [save({"weight": np.zeros(3, dtype=np.float32)})])
+        self.write(ModelSaved(step=step))
 
     def steps(self, first: int, last: int) -> None:
         """These steps are taken, both included."""

@@ -61,6 +61,7 @@ def scripted_run(
     outcome: UpdateOutcome = UpdateOutcome.APPLIED,
     clock: Callable[[], float] = lambda: 0.0,
     save_interval: int | Literal["auto"] = "auto",
+    keep_best: int = 0,
 ) -> tuple[Run, Watcher]:
     """A run in `folder`, and a listener of its events. In each group the first answer is right, the others are not."""
     model = load_tiny_model(folder / "base")
@@ -83,7 +84,7 @@ def scripted_run(
     moments = itertools.count()
     events = EventSink(directory.events, lambda: datetime.fromtimestamp(next(moments), UTC), listeners=[watcher])
     recorder = Recorder(directory, partial(prompt_text, model), events)
-    saving = SavingPlan(interval=save_interval, keep_last=2, keep_best=0)
+    saving = SavingPlan(interval=save_interval, keep_last=2, keep_best=keep_best)
     saver = Saver(trainer.learner, CheckpointStore(directory.checkpoints, LOCAL_DISK), saving, recorder, clock)
     run = Run(
         trainer=trainer,

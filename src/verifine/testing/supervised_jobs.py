@@ -22,6 +22,7 @@ from verifine.service.jobs.validation import JobValidator
 from verifine.service.supervisor.supervisor import Supervisor
 from verifine.testing.clock import ManualClock
 from verifine.testing.job_runs import FakeProcesses, FakeRun
+from verifine.types import Json
 
 ASKED = JobNews(message="asked")
 METHOD = {
@@ -77,6 +78,14 @@ class SupervisedJob:
 
     def ask(self, to: JobState) -> None:
         self.parts.jobs.ask("local", self.job.id, {to: list(JobState)}, ASKED)
+
+    def add_job(self, **fields: Json) -> Job:
+        """Another job of the same file, with these fields of a request. It is looked at from now on."""
+        request = {**self.job.request, **fields}
+        self.job = self.parts.jobs.create("local", NewJob(request=request, training_file=self.job.training_file))
+        self.folder = self.folder.parent / self.job.id
+        self.run = FakeRun(directory=RunDirectory(path=self.folder / "run"))
+        return self.job
 
     def start(self) -> None:
         """Until its process has begun."""

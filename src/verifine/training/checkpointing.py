@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from verifine.checkpoints.retention import kept_steps
+from verifine.checkpoints.retention import best_steps, kept_steps
 from verifine.checkpoints.store import CheckpointStore, Draft
 from verifine.checkpoints.tensors import TensorSnapshot
 from verifine.learner.learner import Learner
@@ -74,6 +74,11 @@ class Saver:
         if self._plan.interval == "auto":
             return self._clock() - self._saved_at >= max(LEAST_S, self.cost_s / SHARE)
         return step % self._plan.interval == 0
+
+    def keeps(self, step: int, scores: Mapping[int, float]) -> bool:
+        """Whether a checkpoint of this step would be kept for its held-out result. Step 0 is what was begun with."""
+        trained = {each: score for each, score in scores.items() if each > 0}
+        return step in best_steps(trained, self._plan.keep_best)
 
     def save(self, state: RunState, scores: Mapping[int, float]) -> None:
         """Begins to save. `scores` are the held-out results by step that say which checkpoints are the best.

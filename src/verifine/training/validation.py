@@ -27,13 +27,14 @@ def save(run: Run, state: RunState) -> None:
 
 
 def evaluate(run: Run, state: RunState, name: str) -> RunState:
-    """The state with the result. If the best weights are to be kept, those with the best result so far are saved."""
+    """The state with the result. Weights that are among the best so far are saved if these are to be kept."""
     evaluation = evaluate_now(run, name)
     if evaluation is None:
         return state
     step = state.progress.step
     state = replace(state, best=state.best.note(evaluation, step))
-    if run.plan.keeps_best and state.best.step == step:
+    is_best = run.plan.keeps_best and state.best.step == step
+    if is_best or run.saver.keeps(step, state.best.scores):
         save(run, state)
     return state
 

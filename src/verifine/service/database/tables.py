@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -32,6 +33,7 @@ METADATA = MetaData(
 )
 
 _ID = String(64)
+_MODEL = String(400)
 
 OWNERS = Table(
     "owners",
@@ -78,6 +80,7 @@ JOBS = Table(
     Column("lease_until", Double),
     Column("fence", BigInteger, nullable=False),  # how often it was claimed
     Column("progress", JSON),  # how far its run was followed
+    Column("fine_tuned_model", _MODEL),  # it stays when the model is deleted
     UniqueConstraint("owner_id", "seq"),
     Index(None, "owner_id", "state", "seq"),
 )
@@ -112,4 +115,37 @@ JOB_EVENTS = Table(
     Column("message", Text, nullable=False),
     Column("data", JSON),
     UniqueConstraint("job_id", "seq"),
+)
+
+MODELS = Table(
+    "models",
+    METADATA,
+    Column("id", _MODEL, primary_key=True),  # the name that requests have
+    Column("owner_id", _ID, ForeignKey("owners.id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("job_id", _ID, ForeignKey("jobs.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("base", _MODEL, nullable=False),  # the name of the model that its run loaded first
+    Column("is_adapter", Boolean, nullable=False),
+    Column("folder", Text, nullable=False),  # relative to the service's folder
+    Column("deleted_at", BigInteger),
+    UniqueConstraint("owner_id", "seq"),
+    Index(None, "job_id"),
+)
+
+JOB_CHECKPOINTS = Table(
+    "job_checkpoints",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("job_id", _ID, ForeignKey("jobs.id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("model_id", _MODEL, ForeignKey("models.id"), nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("is_pause", Boolean, nullable=False),  # a pause's is kept, however good others are
+    UniqueConstraint("job_id", "seq"),
+    UniqueConstraint("job_id", "step"),
 )

@@ -23,17 +23,18 @@ from verifine.service.http.files import FileRoutes
 from verifine.service.http.graders import GraderRoutes, RunGrader, ValidateGrader
 from verifine.service.http.jobs import JobRoutes
 from verifine.service.http.keys import KeyCheck, hash_key
+from verifine.service.http.models import ModelRoutes
 from verifine.service.http.runs import RunRoutes
 from verifine.service.http.stream import MESSAGES, StreamRoutes
 from verifine.service.jobs.budget import ResumeJob
-from verifine.service.jobs.models import TrainableModels
 from verifine.service.jobs.request import CreateJob
 from verifine.service.jobs.store import JobStateError, JobStore, ReusedKeyError, UnknownJobError
 from verifine.service.limits import ServiceLimits
+from verifine.service.models.store import ModelInUseError, ModelStore, SharedModelError, UnknownModelError
 from verifine.service.run_views.answers import UnknownRolloutsError
 from verifine.service.run_views.sources import RunSources
 from verifine.service.trials.question import GraderTrial, TrialOutcome
-from verifine.wire.api_error import ApiError, conflict, invalid_request
+from verifine.wire.api_error import ApiError, ErrorBody, conflict, invalid_request
 from verifine.wire.completion_requests import ChatRequest, CompletionRequest
 from verifine.wire.envelope import LOCAL_HOSTS, Envelope
 
@@ -44,7 +45,7 @@ class ServiceParts:
 
     files: FileStore
     jobs: JobStore
-    models: TrainableModels
+    models: ModelStore
     runs: RunSources
     pool: EndpointPool
     """Of models that answer."""
@@ -100,6 +101,9 @@ def build_service(
             ReusedKeyError: _refuse_key,
             UnknownRolloutsError: _refuse_rollouts,
             ConfigError: _refuse_run,
+            UnknownModelError: _refuse_model,
+            ModelInUseError: _refuse_model_in_use,
+            SharedModelError: _refuse_shared_model,
         },
     )
     app.include_router(FileRoutes(parts.files, parts.limits).router())
@@ -108,6 +112,7 @@ def build_service(
     app.include_router(CompletionRoutes(parts.pool, parts.find_servable, parts.limits).router())
     app.include_router(RunRoutes(parts.runs, parts.now).router())
     app.include_router(StreamRoutes(parts.runs, parts.jobs, parts.limits, is_stopping).router())
+    app.include_router(ModelRoutes(parts.models).router())
     app.add_api_route("/healthz", _health, response_class=PlainTextResponse, tags=["Health"])
     return app
 
@@ -160,6 +165,19 @@ def _refuse_rollouts(_: Request, error: Exception) -> NoReturn:
 def _refuse_run(_: Request, error: Exception) -> NoReturn:
     message = "the files of this run cannot be read; `verifine doctor` on the service's machine says why"
     raise conflict(message, code="run_unreadable") from error
+
+
+def _refuse_model(_: Request, error: Exception) -> NoReturn:
+    raise invalid_request(str(error), param="model", code="model_not_found", status=404) from error
+
+
+def _refuse_model_in_use(_: Request, error: Exception) -> NoReturn:
+    raise conflict(str(error), param="model", code="model_in_use") from error
+
+
+def _refuse_shared_model(_: Request, error: Exception) -> NoReturn:
+    body = ErrorBody(message=str(error), type="permission_error", param="model", code="insufficient_permissions")
+    raise ApiError(403, body) from error
 
 
 def _explain(error: RequestValidationError) -> ApiError:

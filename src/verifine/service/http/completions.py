@@ -20,7 +20,7 @@ from verifine.wire.completion_requests import ChatRequest, CompletionRequest
 from verifine.wire.envelope import REQUEST_ID
 
 FindServable = Callable[[str, str], ServableModel]
-"""The model of an owner that has a name. Raises ApiError."""
+"""The model of an owner that has a name. Raises UnknownModelError."""
 
 
 class CompletionRoutes:

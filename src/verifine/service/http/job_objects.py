@@ -37,7 +37,7 @@ class JobObject(BaseModel):
     hyperparameters: dict[str, JsonValue] = {}
     """Those of supervised training, which this is not."""
     seed: int
-    fine_tuned_model: str | None = None
+    fine_tuned_model: str | None
     trained_tokens: int | None = None
     result_files: list[str] = []
     error: JobError | None
@@ -66,6 +66,7 @@ class JobObject(BaseModel):
             validation_file=job.validation_file,
             method=request["method"],
             seed=request["seed"],
+            fine_tuned_model=job.fine_tuned_model,
             error=error,
             metadata=dict(job.metadata) or None,
             user_provided_suffix=request.get("suffix"),

@@ -18,11 +18,12 @@ from verifine.service.http.keys import OwnerId
 from verifine.service.jobs.budget import Budget, allow_more, read_budget
 from verifine.service.jobs.job import JobNews
 from verifine.service.jobs.mapping import check_job
-from verifine.service.jobs.models import TrainableModels, find_trainable
 from verifine.service.jobs.request import MAX_SEED, CreateJob, read_job
 from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import IdempotencyKey, JobStore, NewJob
 from verifine.service.limits import ServiceLimits
+from verifine.service.models.bases import find_trainable
+from verifine.service.models.store import ModelStore
 from verifine.service.supervisor.progress import read_progress
 from verifine.types import Json
 from verifine.wire.api_error import invalid_request
@@ -45,7 +46,7 @@ _METADATA = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 class JobRoutes:
     """The routes of a store."""
 
-    def __init__(self, jobs: JobStore, files: FileStore, models: TrainableModels, limits: ServiceLimits) -> None:
+    def __init__(self, jobs: JobStore, files: FileStore, models: ModelStore, limits: ServiceLimits) -> None:
         self._jobs, self._files, self._models, self._limits = jobs, files, models, limits
 
     def router(self) -> APIRouter:
@@ -101,7 +102,7 @@ class JobRoutes:
 
     def _create(self, owner_id: str, body: bytes, key: str | None) -> JobObject:
         asked = read_job(body)
-        check_job(asked, find_trainable(self._models, asked.model))
+        check_job(asked, find_trainable(self._models.bases, asked.model))
         self._check_file(owner_id, asked.training_file, "training_file")
         if asked.validation_file is not None:
             self._check_file(owner_id, asked.validation_file, "validation_file")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, select, update
+from sqlalchemy import ColumnElement, Connection, Select, exists, select, update
 
 from verifine.errors import VerifineError
 from verifine.service.database import Database
@@ -14,6 +14,7 @@ from verifine.service.database.tables import JOBS, OWNERS
 from verifine.service.jobs.changes import StateChange, add_news, change_state
 from verifine.service.jobs.job import Job, JobNews
 from verifine.service.jobs.states import CLAIMED, JobState
+from verifine.service.models.results import RunResults, live_steps, write_results
 from verifine.types import Json
 
 LEASE_S = 30.0
@@ -116,22 +117,41 @@ class JobClaims:
             raise _stale(claim)
         return JobState(state)
 
-    def tell(self, claim: Claim, *news: JobNews, progress: Mapping[str, Json] | None = None) -> None:
-        """Adds events, and keeps how far the run was followed: both or neither.
+    def tell(
+        self,
+        claim: Claim,
+        *news: JobNews,
+        progress: Mapping[str, Json] | None = None,
+        results: RunResults | None = None,
+    ) -> set[int]:
+        """Adds events and results, and keeps how far the run was followed: all or nothing.
+
+        Returns:
+            The steps whose checkpoints are to be kept.
 
         Raises:
             StaleClaimError: the claim has ended.
         """
+        job, at = claim.job, int(self._now())
         with self._database.write() as connection:
+            _hold(connection, claim)
             for each in news:
-                if not add_news(connection, claim.job.id, each, int(self._now()), *claim.holds):
-                    raise _stale(claim)
+                add_news(connection, job.id, each, at)
             if progress is not None:
-                kept = update(JOBS).where(JOBS.c.id == claim.job.id, *claim.holds).values(progress=dict(progress))
-                if connection.execute(kept).rowcount == 0:
-                    raise _stale(claim)
+                connection.execute(update(JOBS).where(JOBS.c.id == job.id).values(progress=dict(progress)))
+            if results is not None:
+                write_results(connection, job, results, at)
+            return live_steps(connection, job.id)
 
-    def release(self, claim: Claim, to: JobState, news: JobNews | None = None, **change: Any) -> None:
+    def release(
+        self,
+        claim: Claim,
+        to: JobState,
+        news: JobNews | None = None,
+        *,
+        results: RunResults | None = None,
+        **change: Any,
+    ) -> None:
         """Ends the claim: the job goes to a state in which nobody holds it.
 
         Raises:
@@ -140,11 +160,21 @@ class JobClaims:
         assert to not in CLAIMED, "a claim ends with the state"
         moved = StateChange(to=to, at=int(self._now()), news=news, **change)
         with self._database.write() as connection:
+            _hold(connection, claim)
+            if results is not None:
+                write_results(connection, claim.job, results, moved.at)
             if not change_state(connection, claim.job.id, moved, *claim.holds):
                 raise _stale(claim)
 
     def _lease(self) -> dict[str, Any]:
         return {"holder": self._holder, "lease_until": self._now() + LEASE_S, "fence": JOBS.c.fence + 1}
+
+
+def _hold(connection: Connection, claim: Claim) -> None:
+    """Nobody else changes the job until the transaction ends. Raises StaleClaimError."""
+    held = select(JOBS.c.id).where(JOBS.c.id == claim.job.id, *claim.holds).with_for_update()
+    if connection.execute(held).first() is None:
+        raise _stale(claim)
 
 
 def _held() -> Select[Any]:

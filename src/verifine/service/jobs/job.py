@@ -57,6 +57,8 @@ class Job:
     """How often it was claimed: a write with an older number is refused."""
     progress: Json
     """How far its run was followed, as `supervisor.progress` writes it; None: there is no run."""
+    fine_tuned_model: str | None
+    """The name of the model that it has left; None: there is none yet."""
 
     def run_config(self) -> RunConfig:
         """What is in `config`.
@@ -86,6 +88,7 @@ class Job:
             failure=None if failure is None else JobFailure(**failure),
             fence=row["fence"],
             progress=row["progress"],
+            fine_tuned_model=row["fine_tuned_model"],
         )
 
 

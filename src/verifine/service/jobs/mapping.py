@@ -13,7 +13,6 @@ from verifine.config.graders import AnyGrader, MultiGraderConfig, WeightedGrader
 from verifine.config.problems import find_problems
 from verifine.config.resolve import default_learning_rate
 from verifine.config.shorthand import expand_sections
-from verifine.service.jobs.models import TrainableModel
 from verifine.service.jobs.plan import JobPlan, plan_job
 from verifine.service.jobs.remote_settings import check_remote, wire_name
 from verifine.service.jobs.request import (
@@ -24,6 +23,7 @@ from verifine.service.jobs.request import (
     ResponseForm,
     TextResponse,
 )
+from verifine.service.models.bases import TrainableModel
 from verifine.types import Json
 from verifine.wire.api_error import ApiError, invalid_request
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 from verifine.config import dump_config
 from verifine.errors import VerifineError
-from verifine.machine.disk import refuse_failure
+from verifine.machine.disk import link_file, refuse_failure
 from verifine.service.files import FileStore, OwnedFile, UnknownFileError
 from verifine.service.jobs.file_question import FileAnswer, FileQuestion
 from verifine.service.jobs.job import Job, JobFailure, ResolvedJob
 from verifine.service.jobs.mapping import JobPlaces, make_run_config
-from verifine.service.jobs.models import TrainableModels, find_trainable
 from verifine.service.jobs.needs import ReadRoom, estimate_needs, find_shortage, read_room
 from verifine.service.jobs.plan import JobPlan, plan_job
 from verifine.service.jobs.request import CreateJob
 from verifine.service.jobs.store import JobStore
+from verifine.service.models.bases import find_trainable
+from verifine.service.models.store import ModelStore
 from verifine.types import Json
 from verifine.wire.api_error import ApiError
 
@@ -35,7 +34,7 @@ class JobValidator:
         self,
         jobs: JobStore,
         files: FileStore,
-        models: TrainableModels,
+        models: ModelStore,
         folder: Path,
         ask: Callable[[FileQuestion], FileAnswer],
         read: ReadRoom = read_room,
@@ -63,7 +62,7 @@ class JobValidator:
 
     def _resolve(self, job: Job) -> ResolvedJob | JobFailure:
         request = CreateJob.model_validate(job.request)
-        model = find_trainable(self._models, request.model)
+        model = find_trainable(self._models.bases, request.model)
         files: dict[str, OwnedFile] = {}
         for field, file_id in (("training_file", job.training_file), ("validation_file", job.validation_file)):
             try:
@@ -93,10 +92,7 @@ class JobValidator:
         with refuse_failure(path):
             folder.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-            try:
-                os.link(content, path)
-            except OSError:  # another file system, or one without links
-                shutil.copyfile(content, path)
+            link_file(content, path)
         return path
 
 

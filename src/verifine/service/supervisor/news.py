@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from verifine.runs.events import (
-    CheckpointSaved,
     EvaluationDone,
     FindingRaised,
     ModelSaved,
@@ -28,8 +27,6 @@ def news_of(event: RunEvent) -> JobNews | None:
             return JobNews(message="Fine-tuning job started")
         case TrainingResumed(step=step):
             return JobNews(message=f"Fine-tuning job continued from step {step}")
-        case CheckpointSaved(step=step):
-            return JobNews(message=f"Checkpoint created at step {step}")
         case ModelSaved(step=step):
             return JobNews(message=f"The model of step {step} was saved")
         case FindingRaised(what=what, severity=severity):

@@ -6,6 +6,7 @@ from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from verifine.runs.following import Cursor
+from verifine.service.supervisor.held_out import HeldOutResults
 from verifine.types import Json
 
 
@@ -30,6 +31,7 @@ class JobProgress:
     """What it has been told to wait for, in a word such as `insufficient_memory`; None: for its turn."""
     ending: str | None = None
     """Why its run paused or ended last, in a word of `runs.status` such as `disk_full`; None: it was asked to."""
+    held_out: HeldOutResults = HeldOutResults()
 
 
 _PROGRESS = TypeAdapter(JobProgress)

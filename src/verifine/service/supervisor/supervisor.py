@@ -27,6 +27,7 @@ from verifine.service.supervisor.hang import Pulse, find_hang, take_pulse
 from verifine.service.supervisor.news import news_of, tell_steps
 from verifine.service.supervisor.processes import JobProcesses
 from verifine.service.supervisor.progress import JobProgress, read_progress, write_progress
+from verifine.service.supervisor.results import JobResults
 from verifine.types import StepReport
 
 CANCEL_S = 25.0
@@ -151,8 +152,14 @@ class Supervisor:
         why = self._processes.why_ended(folder) if held.hang is None else held.hang
         fault = ProcessFault(why=why, is_hang=held.hang is not None)
         ending = decide_ending(self._status_of(held, run), state, held.progress, fault)
-        progress = write_progress(ending.progress)
-        self._claims.release(held.claim, ending.to, ending.news, failure=ending.failure, progress=progress)
+        self._claims.release(
+            held.claim,
+            ending.to,
+            ending.news,
+            results=self._results(held.claim).finish(ending.to, ending.progress.held_out),
+            failure=ending.failure,
+            progress=write_progress(ending.progress),
+        )
         del self._held[held.claim.job.id]
 
     def _hold(self, held: HeldJob) -> JobState:
@@ -202,8 +209,17 @@ class Supervisor:
         reports = [row for row in metrics.rows if isinstance(row, StepReport) and not isinstance(row, Rewound)]
         steps, step = tell_steps(reports, progress.step, total)
         told: list[JobNews] = [news for record in records if (news := news_of(record.event)) is not None]
-        held.progress = replace(progress, events=events.cursor, metrics=metrics.cursor, step=step, total_steps=total)
-        self._claims.tell(held.claim, *told, *steps, progress=write_progress(held.progress))
+        held_out = progress.held_out
+        for record in records:
+            held_out = held_out.note(record.event)
+        held.progress = replace(
+            progress, events=events.cursor, metrics=metrics.cursor, step=step, total_steps=total, held_out=held_out
+        )
+        results = self._results(held.claim)
+        best = results.keep_best(held_out) if records else None
+        kept = self._claims.tell(held.claim, *told, *steps, progress=write_progress(held.progress), results=best)
+        if best is not None:
+            results.remove_others(kept)
 
     def _status_of(self, held: HeldJob, run: RunDirectory) -> RunStatus | None:
         """None: the latest process has written nothing."""
@@ -214,6 +230,9 @@ class Supervisor:
     def _places(self, claim: Claim) -> tuple[Path, RunDirectory]:
         folder = self._folder / claim.job.id
         return folder, RunDirectory(path=folder / "run")
+
+    def _results(self, claim: Claim) -> JobResults:
+        return JobResults(job=claim.job, data=self._folder.parent, folder=self._folder / claim.job.id)
 
 
 def _total_steps(records: list[EventRecord], before: int | None) -> int | None:

@@ -13,6 +13,9 @@ from verifine.errors import ConfigError
 from verifine.models.provision.catalogue import CATALOGUE
 from verifine.wire.api_error import unknown_model
 
+LONGEST_NAME = 200
+"""As requests have it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainableModel:
@@ -43,12 +46,20 @@ def folder_model(name: str, folder: Path) -> TrainableModel:
     Raises:
         ConfigError: there is none in it, or the name is one of the catalogue.
     """
-    if name in CATALOGUE or "/" in name:
-        raise ConfigError(f"a model in a folder cannot be called {name!r}; take a name without / that is not taken")
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
+    if name in CATALOGUE or set("/:") & set(name) or len(name) > LONGEST_NAME:
+        raise ConfigError(
+            f"a model in a folder cannot be called {name[:LONGEST_NAME]!r}; take a name that is not taken, without "
+            f"/ and :, of {LONGEST_NAME} characters at most"
+        )
+    parameters = count_parameters(folder)
+    if not parameters:
         raise ConfigError(f"{folder} holds no model; it needs *.safetensors and config.json")
-    return TrainableModel(name=name, source=str(folder), parameters=sum(map(_count_weights, files)))
+    return TrainableModel(name=name, source=str(folder), parameters=parameters)
+
+
+def count_parameters(folder: Path) -> int:
+    """The weights in the safetensors of a folder; 0: there are none."""
+    return sum(map(_count_weights, sorted(folder.glob("*.safetensors"))))
 
 
 def _count_weights(path: Path) -> int:

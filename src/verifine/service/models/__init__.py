@@ -1,0 +1,1 @@
+"""What jobs leave behind, and every model that a request may name."""

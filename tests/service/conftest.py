@@ -119,11 +119,11 @@ def parts(database: Database, clock: ManualClock, tmp_path: Path, processes: Fak
 
 
 @contextmanager
-def serve(parts: ServiceParts) -> Iterator[str]:
-    """The address of a service of these parts."""
-    config = uvicorn.Config(build_service(parts), log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def serve(parts: ServiceParts, port: int = 0) -> Iterator[str]:
+    """The address of a service of these parts; port 0: any free one."""
+    app = build_service(parts, is_stopping=lambda: server.should_exit)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    with socket.create_server(("127.0.0.1", port)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -85,7 +85,7 @@ def evaluate(run: FakeRun, step: int) -> None:
 ACTIONS = st.lists(
     st.one_of(
         st.integers(min_value=1, max_value=4).map(lambda count: ("train", count)),
-        st.integers(min_value=0, max_value=8).map(lambda step: ("resume", step)),
+        st.integers(min_value=1, max_value=8).map(lambda step: ("resume", step)),
         st.integers(min_value=0, max_value=3).map(lambda parts: ("look", parts)),
     ),
     max_size=30,

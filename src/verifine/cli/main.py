@@ -16,6 +16,7 @@ from verifine.cli.eval import eval_command
 from verifine.cli.export import export_command
 from verifine.cli.failures import Verbs, one_message_for_each_failure
 from verifine.cli.grade import app as grade
+from verifine.cli.jobs import app as jobs
 from verifine.cli.models import app as models
 from verifine.cli.quickstart import quickstart
 from verifine.cli.report import report
@@ -47,6 +48,7 @@ app.command("chat")(chat_command)
 app.command()(report)
 app.command()(compare)
 app.add_typer(grade)
+app.add_typer(jobs)
 app.add_typer(models)
 app.command()(doctor)
 

@@ -37,7 +37,7 @@ FAILED = 5
 
 
 @app.command("create")
-def create_command(
+def send_job(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A run.yaml, or a request of OpenAI's API as .json.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Values that override a run.yaml's own.")
@@ -58,7 +58,7 @@ def create_command(
 
 
 @app.command("list")
-def list_command(
+def show_jobs(
     server: _Server = None,
     data: _Data = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="The newest so many.")] = 20,
@@ -73,21 +73,21 @@ def list_command(
 
 
 @app.command("show")
-def show_command(job: _Job, server: _Server = None, data: _Data = None, as_json: _AsJson = False) -> None:
+def show_job(job: _Job, server: _Server = None, data: _Data = None, as_json: _AsJson = False) -> None:
     """Show what is known about a job."""
     with _connect(server, data) as service:
         _show(service.get(f"/v1/fine_tuning/jobs/{_id(job)}"), as_json)
 
 
 @app.command("watch")
-def watch_command(job: _Job, server: _Server = None, data: _Data = None, as_json: _AsJson = False) -> None:
+def follow_job(job: _Job, server: _Server = None, data: _Data = None, as_json: _AsJson = False) -> None:
     """Follow a job until it ends, also over a restart of the service; exit code 5 if it does not succeed."""
     with _connect(server, data) as service:
         _watch(service, _id(job), as_json)
 
 
 @app.command("logs")
-def logs_command(job: _Job, server: _Server = None, data: _Data = None, as_json: _AsJson = False) -> None:
+def print_log(job: _Job, server: _Server = None, data: _Data = None, as_json: _AsJson = False) -> None:
     """Print everything that has happened to a job so far, the oldest first."""
     from verifine.cli.jobs_text import describe_event
 
@@ -105,19 +105,19 @@ def logs_command(job: _Job, server: _Server = None, data: _Data = None, as_json:
 
 
 @app.command("cancel")
-def cancel_command(job: _Job, server: _Server = None, data: _Data = None, as_json: _AsJson = False) -> None:
+def cancel_job(job: _Job, server: _Server = None, data: _Data = None, as_json: _AsJson = False) -> None:
     """End a job; what it has saved stays."""
     _ask("cancel", job, server, data, as_json)
 
 
 @app.command("pause")
-def pause_command(job: _Job, server: _Server = None, data: _Data = None, as_json: _AsJson = False) -> None:
+def pause_job(job: _Job, server: _Server = None, data: _Data = None, as_json: _AsJson = False) -> None:
     """Save a checkpoint at the next step, and end until the job is resumed."""
     _ask("pause", job, server, data, as_json)
 
 
 @app.command("resume")
-def resume_command(
+def resume_job(
     job: _Job,
     server: _Server = None,
     data: _Data = None,

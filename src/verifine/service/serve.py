@@ -125,11 +125,12 @@ class JobService:
         self._opened.close()
 
     def _repeat(self, work: Callable[[], None]) -> None:
-        while not self._stopped.wait(TICK_S):
+        while not self._stopped.is_set():
             try:
                 work()
             except Exception:  # noqa: BLE001 - whatever one job is, the others go on
                 _LOG.exception("a part of the service failed, and tries again")
+            self._stopped.wait(TICK_S)
 
     def _tend_files(self) -> None:
         self._files.remove_expired()

@@ -60,24 +60,18 @@ class ServeCommand:
             "model": {"precision": "float32"},
             "sampling": {"max_new_tokens": 4},
             "optim": {"micro_batch_tokens": 64},
-            "run": {"save_interval": 1},
+            "run": {"save_interval": 1, "steps": steps},
         }
         for name, section in sections.items():
             own[name] = {**own.get(name, {}), **section}
-        hyperparameters = {
-            "batch_size": 2,
-            "n_epochs": 1,
-            "compute_multiplier": 0.5,
-            "eval_interval": max(1, steps // 2),
-        }
         reinforcement = {
             "grader": {"type": "python", "name": "own", "source": grader},
-            "hyperparameters": hyperparameters,
+            "hyperparameters": {"batch_size": 2, "compute_multiplier": 0.5, "eval_interval": max(1, steps // 2)},
         }
         request = {
             "model": model,
-            "training_file": self._upload(range(2 * steps)),
-            "validation_file": self._upload(range(10_000, 10_002)),
+            "training_file": self._upload(range(16)),
+            "validation_file": self._upload(range(16, 18)),
             "method": {"type": "reinforcement", "reinforcement": reinforcement},
             "seed": 1,
             "verifine": own,

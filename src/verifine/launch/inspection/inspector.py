@@ -25,7 +25,7 @@ from verifine.launch.inspection.question import (
     Trial,
     TrialQuestion,
 )
-from verifine.launch.inspection.rows import load_tokenizer, read_rows, show_row
+from verifine.launch.inspection.rows import load_tokenizer, measure_rows, show_row
 from verifine.machine.parent import end_with_parent
 from verifine.runs.events import ignore
 
@@ -50,7 +50,7 @@ def look(question: LookQuestion) -> Look:
     tokenizer = load_tokenizer(files, question.config)
     context = facts.model.context_length
     most = context - inputs.max_new_tokens(context)
-    read = read_rows(tokenizer, inputs.train, most)
+    read = measure_rows(tokenizer, inputs.train, most)
     facts = facts.with_longest_prompt(read.prompts.longest)
     shown = range(question.first, min(question.first + question.count, len(inputs.train)))
     return Look(
@@ -85,7 +85,7 @@ def _with_rows(inputs: RunInputs, question: TrialQuestion) -> RunInputs:
     return replace(inputs, config=config, held_out=[inputs.train[row] for row in question.rows])
 
 
-def main() -> None:
+def _reply() -> None:
     # Libraries print, and what is printed must be the reply alone.
     reply_to = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -96,4 +96,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     end_with_parent(int(sys.argv[1]))
-    main()
+    _reply()

@@ -25,7 +25,7 @@ from verifine.launch.inspection.question import (
     Trial,
     TrialQuestion,
 )
-from verifine.launch.inspection.rows import load_tokenizer, measure_rows, show_row
+from verifine.launch.inspection.rows import load_tokenizer, show_row, size_up_rows
 from verifine.machine.parent import end_with_parent
 from verifine.runs.events import ignore
 
@@ -50,7 +50,7 @@ def look(question: LookQuestion) -> Look:
     tokenizer = load_tokenizer(files, question.config)
     context = facts.model.context_length
     most = context - inputs.max_new_tokens(context)
-    read = measure_rows(tokenizer, inputs.train, most)
+    read = size_up_rows(tokenizer, inputs.train, most)
     facts = facts.with_longest_prompt(read.prompts.longest)
     shown = range(question.first, min(question.first + question.count, len(inputs.train)))
     return Look(

@@ -70,7 +70,7 @@ def count_tokens(tokenizer: PreTrainedTokenizerFast, example: Example, most_toke
     return tokens, None
 
 
-def measure_rows(tokenizer: PreTrainedTokenizerFast, rows: Iterable[Example], most_tokens: int) -> ReadRows:
+def size_up_rows(tokenizer: PreTrainedTokenizerFast, rows: Iterable[Example], most_tokens: int) -> ReadRows:
     """Counts the tokens of every row."""
     found = [count_tokens(tokenizer, row, most_tokens) for row in rows]
     counts: Sequence[int] = [tokens for tokens, _ in found] or [0]

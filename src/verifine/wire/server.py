@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import resource
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from verifine.errors import SetupError
+from verifine.wire.http_connection import ConnectionLimits, HttpConnection
 
 BACKLOG = 2048
 """Connections that wait to be accepted."""
+
+MOST_DESCRIPTORS = 65_536
+"""Of a server's process, if its hard limit allows them."""
 
 
 def listen_at(host: str, port: int, send_seconds: float) -> socket.socket:
@@ -47,11 +55,20 @@ def address_of(listener: socket.socket) -> str:
 class AppServer:
     """Serves an app. SIGTERM and Ctrl-C let it finish what is being answered; a second Ctrl-C does not."""
 
-    def __init__(self, app: ASGIApp, stop_seconds: float) -> None:
-        """`stop_seconds`: how long an answer may still take when the server is to stop."""
+    def __init__(self, app: ASGIApp, stop_seconds: float, limits: ConnectionLimits | None = None) -> None:
+        """How it is run.
+
+        Args:
+            app: What is served.
+            stop_seconds: How long an answer may still take when the server is to stop.
+            limits: None: half of the process's file descriptors may be connections.
+        """
+        limits = limits or ConnectionLimits(connections=_raise_descriptors() // 2)
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=cast("type[asyncio.Protocol]", partial(HttpConnection, limits)),
+            # asyncio accepts so many before it shows the first of them, and spins where it finds no descriptor.
+            backlog=min(BACKLOG, max(limits.connections // 2, 1)),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -78,6 +95,17 @@ class AppServer:
     def stop(self) -> None:
         """From another thread: as SIGTERM does."""
         self._server.should_exit = True
+
+
+def _raise_descriptors() -> int:
+    """Lets the process have more file descriptors, as servers do; returns how many it may have now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < MOST_DESCRIPTORS:
+        wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+        with suppress(OSError, ValueError):  # some systems have a lower limit than they tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
 
 
 @contextmanager

@@ -259,3 +259,14 @@ def test_weights_that_are_no_numbers_are_told_as_such(tmp_path: Path) -> None:
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelError, match="NaN"):
         load(folder)
+
+
+def test_a_loaded_model_stays_as_it_is_when_its_files_are_written_over(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path / "tiny")
+    network = load_model(ProvisionedModel(name="tiny", folder=folder, source="random"), "float32").network
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    file = folder / "model.safetensors"
+    with file.open("r+b") as weights:
+        weights.write(b"\1" * file.stat().st_size)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name]), name

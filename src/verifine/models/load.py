@@ -122,6 +122,7 @@ def load_model(
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{provisioned.name} cannot be loaded: {loading_fault(provisioned.folder, error)}") from error
     refuse_incomplete(provisioned.name, loaded)
+    _leave_files(network)
     if tokenizer.chat_template is None:
         raise ModelError(
             f"{provisioned.name} has no chat template, so it is not a chat model. Use its instruct version, or write a "
@@ -143,6 +144,12 @@ def load_model(
         has_experts=has_experts(config),
         cached_bytes_per_token=cached_bytes_per_token,
     )
+
+
+def _leave_files(network: PreTrainedModel) -> None:
+    """Gives every weight memory of its own. Until then it is that of the file, which somebody may write over."""
+    for each in (*network.parameters(), *network.buffers()):
+        each.data = each.data.clone()
 
 
 class _MeasuringAttention(TreeAttention):

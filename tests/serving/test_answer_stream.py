@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from verifine.models.thinking import ThoughtTags
 from verifine.rollout.scheduler import TokenEvent
 from verifine.serving.answer_stream import AnswerStream, Piece
 from verifine.serving.token_texts import TokenTexts
@@ -44,11 +45,9 @@ def events(token_ids: Sequence[int], last: FinishReason = FinishReason.LENGTH) -
     ]
 
 
-def pieces(
-    text: str, stops: Sequence[str] = (), *, ends_turn: bool = False, opened: str = ""
-) -> tuple[list[Piece], AnswerStream]:
+def pieces(text: str, stops: Sequence[str] = (), *, ends_turn: bool = False) -> tuple[list[Piece], AnswerStream]:
     token_ids = [*BYTES(text).input_ids, *([END] if ends_turn else [])]
-    stream = AnswerStream(BYTES, frozenset({END}), stops, opened=opened)
+    stream = AnswerStream(BYTES, frozenset({END}), stops)
     reason = FinishReason.STOP if ends_turn or stops else FinishReason.LENGTH
     return [stream.add(event) for event in events(token_ids, reason)], stream
 
@@ -113,21 +112,25 @@ def test_what_looks_like_a_stop_text_at_the_end_is_given_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "opened", "wanted"),
+    ("token_ids", "opened", "wanted"),
     [
-        ("<think>a</think>b", "", 16),
-        ("\n<think>a</think>b", "", 17),
-        ("<think>never closed", "", 19),
-        ("plain <think>a</think>", "", 0),
-        ("<thin", "", 0),
-        ("a</think>b", "<think>", 9),
-        ("ab", "<think>\n", 2),
-        ("", "", 0),
+        ([7, 1, 2, 8, 3], "", 2),
+        ([1, 7, 1, 8, 2, 7, 3], "", 2),
+        ([7, 1, 2, 3], "", 3),
+        ([1, 2, 8, 3], "<think>\n", 2),
+        ([1, 2], "<think></think>", 0),
+        ([7, 1, END], "", 2),
+        ([1, 2, 3], "", 0),
     ],
 )
-def test_the_tokens_of_thoughts_are_counted(text: str, opened: str, wanted: int) -> None:
-    _, stream = pieces(text, opened=opened)
-    assert stream.reasoning_tokens == wanted
+def test_the_tokens_inside_thoughts_are_counted_without_their_tags(
+    token_ids: list[int], opened: str, wanted: int
+) -> None:
+    for tags, count in ((ThoughtTags(opening=7, closing=8), wanted), (None, 0)):
+        stream = AnswerStream(BYTES, frozenset({END}), opened=opened, tags=tags)
+        for event in events(token_ids):
+            stream.add(event)
+        assert (stream.reasoning_tokens, stream.token_count) == (count, len(token_ids))
 
 
 def test_a_token_has_its_bytes_in_every_kind_of_tokenizer() -> None:

@@ -122,6 +122,26 @@ def test_a_body_that_is_no_json_is_refused(plain: httpx2.Client) -> None:
     assert refusal(response) == (400, "invalid_request_error", None, "invalid_json")
 
 
+def test_a_body_may_begin_with_a_byte_order_mark(plain: httpx2.Client) -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(CHAT | {"max_tokens": 1}).encode()
+    assert plain.post("/v1/chat/completions", content=body).status_code == 200
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-40, 1e-20, 1e-6])
+def test_a_temperature_next_to_none_is_greedy(plain: httpx2.Client, temperature: float) -> None:
+    def say(temperature: float) -> object:
+        asked = CHAT | {"temperature": temperature, "max_tokens": 10, "logit_bias": {"2": -100}}
+        return plain.post("/v1/chat/completions", json=asked).json()["choices"]
+
+    assert say(temperature) == say(0)
+
+
+@pytest.mark.parametrize("token", ["-1", "01", "\u0661", "1.0", "", "x"])
+def test_a_bias_for_what_is_no_id_of_a_token_is_refused(plain: httpx2.Client, token: str) -> None:
+    response = plain.post("/v1/chat/completions", json=CHAT | {"logit_bias": {token: 1}})
+    assert refusal(response) == (400, "invalid_request_error", f"logit_bias.{token}", "invalid_value")
+
+
 def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(plain: httpx2.Client) -> None:
     def parts() -> Iterator[bytes]:
         yield from [b" " * 8_000] * 100

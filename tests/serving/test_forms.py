@@ -145,6 +145,43 @@ def test_a_schema_that_refers_to_another_place_is_not_fetched(tool_model: Served
         tool_model.grammars.compile_schema({"$ref": "http://127.0.0.1:9/schema.json"})
 
 
+LOOP: dict[str, Any] = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"$ref": "#"}, "no answer follows it"),
+        (LOOP, "no answer follows it"),
+        ({"const": "x" * 70_000}, "70013 bytes"),
+        ({"anyOf": [{"multipleOf": 9_973}, {"items": [{"multipleOf": 20.001}]}]}, "add up to 29974"),
+        ({"type": "integer", "multipleOf": 999_983}, "add up to 999983"),
+        ({"x-guidance": {"lenient": True}, "not": {}}, "not"),
+    ],
+)
+def test_a_schema_that_takes_too_long_or_has_no_answer_is_refused(
+    tool_model: ServedModel, schema: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ApiError, match=reason) as caught:
+        tool_model.grammars.compile_schema(schema)
+    assert caught.value.body.param == "response_format"
+
+
+def test_what_only_looks_like_a_costly_schema_is_none(tool_model: ServedModel) -> None:
+    tool_model.grammars.compile_schema({"enum": [{"multipleOf": 999_983}, 1]})
+    tool_model.grammars.compile_schema(closed(multipleOf={"type": "number", "multipleOf": 0.01}))
+    tool_model.grammars.compile_schema({"type": "object", "properties": {f"p{n}": {} for n in range(1500)}})
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_an_answer_that_cannot_be_finished_in_its_form_is_an_error(client: openai.OpenAI, is_stream: bool) -> None:
+    schema = {**closed(x={"$ref": "#/$defs/a"}), "$defs": LOOP["$defs"]}
+    form: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    with pytest.raises(openai.APIError) as caught:
+        list(client.chat.completions.create(model="tools", messages=ASK, response_format=form, stream=is_stream))
+    assert (caught.value.param, caught.value.code) == ("response_format", "invalid_value")
+
+
 def allowed(constraint: Constraint) -> list[int]:
     tokens = constraint.allowed()
     assert tokens is not None
@@ -152,7 +189,7 @@ def allowed(constraint: Constraint) -> list[int]:
 
 
 def test_a_grammar_that_is_at_its_end_leaves_only_the_end_of_the_turn(tool_model: ServedModel) -> None:
-    constraint = tool_model.grammars.compile_schema({"const": 7})()
+    constraint = tool_model.grammars.compile_schema({"const": 7}).begin()
     (seven,) = tool_model.model.tokenizer("7").input_ids
     assert allowed(constraint) == [seven]
     branch = constraint.copy()

@@ -66,7 +66,7 @@ def test_nearly_all_answers_end_and_all_that_end_are_of_their_schema(tool_model:
                 keys=(int(name),),
                 max_new_tokens=LONGEST,
                 has_ended=reader.has_ended,
-                changes=LogitChanges(constrain=tool_model.grammars.compile_schema(schema)),
+                changes=LogitChanges(constrain=tool_model.grammars.compile_schema(schema).begin),
             )
         )
     written: dict[str, list[int]] = {name: [] for name in schemas}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
 
-from verifine.data.thoughts import CLOSING, OPENING
 from verifine.models.answer_text import decode_answer, find_stop_end
+from verifine.models.thinking import ThoughtTags
 from verifine.rollout.scheduler import ModelLogprobs, TokenEvent
 from verifine.types import FinishReason
 
@@ -50,9 +50,19 @@ class AnswerStream:
         stops: Sequence[str] = (),
         *,
         opened: str = "",
+        tags: ThoughtTags | None = None,
         keeps_stop: bool = False,
     ) -> None:
-        """`opened`: see `Prompt.opened`. `keeps_stop`: the answer ends with the stop text, not before it."""
+        """How the answer is read.
+
+        Args:
+            tokenizer: That of the model.
+            stop_token_ids: Tokens that end a turn.
+            stops: Texts that end the answer.
+            opened: See `Prompt.opened`.
+            tags: Of thoughts; None: they are not counted.
+            keeps_stop: The answer ends with the stop text, not before it.
+        """
         self._stop_token_ids = stop_token_ids
         self._stops = tuple(stops)
         self._keeps_stop = keeps_stop
@@ -63,25 +73,29 @@ class AnswerStream:
         """How much of it is given out."""
         self._held: deque[tuple[WrittenToken, int]] = deque()
         """Tokens that are not given out, and where their text ends."""
-        self._thoughts = _Thoughts(opened)
-        self.token_count = 0
+        self._opened = opened
+        self._tags = tags
+        self._token_ids: list[int] = []
+
+    @property
+    def token_count(self) -> int:
         """Tokens so far, the one that ends a turn included."""
+        return len(self._token_ids)
 
     @property
     def reasoning_tokens(self) -> int:
-        """Tokens up to the end of `</think>`, of an answer that begins with `<think>`."""
-        return self._thoughts.tokens
+        """Those inside thoughts, counted as in training."""
+        return 0 if self._tags is None else self._tags.count(self._opened, self._token_ids)
 
     def add(self, event: TokenEvent) -> Piece:
         """The piece of the answer's next token."""
-        self.token_count += 1
+        self._token_ids.append(event.token_id)
         is_end_of_turn = event.token_id in self._stop_token_ids
         if not is_end_of_turn:
             start = len(self._text)
             self._text += self._decoder.add(event.token_id)
             written = WrittenToken(token_id=event.token_id, model=event.model, start=start)
             self._held.append((written, len(self._text)))
-            self._thoughts.hear(self._text)
         if event.finish_reason is None:
             return self._give(len(self._text) - self._held_back(), None)
         self._text += self._decoder.finish()
@@ -146,30 +160,3 @@ class _Decoder:
     def _untold(self) -> str:
         told = decode_answer(self._tokenizer, self._token_ids[self._start : self._told])
         return decode_answer(self._tokenizer, self._token_ids[self._start :])[len(told) :]
-
-
-class _Thoughts:
-    """Counts the tokens of an answer's thoughts."""
-
-    def __init__(self, opened: str) -> None:
-        self._is_opened = opened.startswith(OPENING)
-        self._is_over = False
-        self._heard = 0
-        self._counted = 0
-
-    @property
-    def tokens(self) -> int:
-        return self._counted if self._is_opened else 0
-
-    def hear(self, text: str) -> None:
-        """`text`: the answer so far, with one more token."""
-        if self._is_over:
-            return
-        self._counted += 1
-        if not self._is_opened:
-            begun = text.lstrip()
-            self._is_opened = begun.startswith(OPENING)
-            self._is_over = not OPENING.startswith(begun[: len(OPENING)])
-        if CLOSING in text[max(self._heard - len(CLOSING), 0) :]:
-            self._is_over = True
-        self._heard = len(text)

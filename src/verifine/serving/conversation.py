@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from verifine.data.thoughts import find_answer
 from verifine.models.thinking import ThinkingLimit, thinks_apart
-from verifine.rollout.native.thinking import ThinkingConstraint
 from verifine.serving.engine_thread import EngineThread
 from verifine.serving.limits import ServingLimits
 from verifine.serving.prompts import read_example
@@ -70,13 +68,12 @@ class Conversation:
         """
         messages = (*self._messages, message)
         prompt = read_example(self._served, Example(id="chat", messages=messages, item={}, tools=self._tools))
-        limit = self._thinking
         settings = AnswerSettings(
             prompt_field="messages",
             max_tokens=None,  # as long as the model's own limit
             max_tokens_field="max_tokens",
             top_logprobs=None,
-            constrain=None if limit is None else partial(ThinkingConstraint, limit, limit.begin(prompt.opened)),
+            thinking=self._thinking,
             kept_stops=self._stops,
         )
         question = make_question(self._served, self._sampling, [prompt], settings, self._limits)

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from verifine.serving.answer_stream import Piece
 from verifine.serving.chat import ChatAnswers
 from verifine.serving.completions import TextAnswers
+from verifine.serving.effort import read_thinking_limit
 from verifine.serving.engine_thread import EngineThread
 from verifine.serving.exchange import send_events, within
 from verifine.serving.forms import answer_form, tool_names
@@ -109,12 +110,14 @@ def read_chat_request(parts: ServerParts, body: bytes) -> ReadRequest:
     request = parse_request(body, ChatRequest)
     served = find_model(parts.models, request.model)
     prompt = read_chat(served, request)
+    longest = min(request.longest_answer or served.capacity.own_tokens, served.context_tokens - len(prompt.token_ids))
     settings = AnswerSettings(
         prompt_field="messages",
         max_tokens=request.longest_answer,
         max_tokens_field="max_tokens" if request.max_completion_tokens is None else "max_completion_tokens",
         top_logprobs=request.top_logprobs if request.logprobs else None,
-        constrain=answer_form(served, request, prompt.tools),
+        form=answer_form(served, request, prompt.tools),
+        thinking=read_thinking_limit(served, request, longest),
     )
     question = make_question(served, request, [prompt], settings, parts.limits)
     answers = ChatAnswers(request, tool_names(prompt.tools), question, int(parts.now()))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from verifine.rollout.scheduler import Constraint
+from verifine.serving.answer_form import AnswerForm
 from verifine.serving.grammar import CallForm
 from verifine.serving.served_model import ServedModel
 from verifine.types import Json
@@ -18,9 +18,7 @@ def tool_names(tools: Sequence[Mapping[str, Json]]) -> list[str]:
     return [str(function["name"]) for function in functions if isinstance(function, dict)]
 
 
-def answer_form(
-    served: ServedModel, request: ChatRequest, tools: Sequence[Mapping[str, Json]]
-) -> Callable[[], Constraint] | None:
+def answer_form(served: ServedModel, request: ChatRequest, tools: Sequence[Mapping[str, Json]]) -> AnswerForm | None:
     """What `response_format` or `tool_choice` ask for; None: any text.
 
     Raises:

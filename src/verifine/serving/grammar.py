@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
-from typing import Self
 
-import numpy as np
-import torch
-from jaxtyping import Bool
-from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
-from torch import Tensor
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 from transformers import PreTrainedTokenizerFast
 
 from verifine.models.load import LanguageModel
-from verifine.rollout.scheduler import Constraint
+from verifine.serving.answer_form import AnswerForm, not_enforceable, short_reason
 from verifine.serving.call_reader import CLOSING, OPENING
 from verifine.serving.token_texts import TokenTexts
 from verifine.types import Json
 from verifine.wire.api_error import invalid_request
-
-logger = logging.getLogger(__name__)
 
 WHITESPACE = r"( |\n {0,16})?"
 """Between the parts of JSON: one blank, or a new line with its indentation. More would let an answer never end."""
 
 MORE_CALLS = 7
 """That may follow the first one in the same answer."""
+
+MOST_ALTERNATIVES = 20_000
+"""What may be next in an answer: four for each optional field of an object. The library allows 2000 by default."""
+
+MOST_REMAINDERS = 20_000
+"""The sum of all different `multipleOf`: a grammar follows all remainders, and 100,000 take seconds."""
+
+_LITERALS = ("const", "enum", "default", "examples")
+"""Keywords whose values are no schemas."""
+
+_LIBRARY_OPTIONS = "x-guidance"
+"""With it, a schema could turn keywords that cannot be enforced into ones that are ignored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,29 +50,35 @@ class CallForm:
 
 
 class GrammarCompiler:
-    """Makes constraints for the answers of one model. What is compiled once is used for all answers of a request."""
+    """Makes the forms of answers of one model."""
 
-    def __init__(self, model: LanguageModel, token_texts: TokenTexts) -> None:
+    def __init__(self, model: LanguageModel, token_texts: TokenTexts, schema_bytes: int) -> None:
+        """`schema_bytes`: see `ServingLimits`."""
         self._model = model
         self._token_texts = token_texts
+        self._schema_bytes = schema_bytes
 
-    def compile_schema(self, schema: Mapping[str, Json]) -> Callable[[], Constraint]:
+    def compile_schema(self, schema: Mapping[str, Json]) -> AnswerForm:
         """Answers that are JSON of a schema.
 
         Raises:
             ApiError: the schema says something that cannot be enforced.
         """
         options = {"whitespace_pattern": WHITESPACE}
-        grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=options)  # type: ignore[arg-type]
+        text = json.dumps({name: value for name, value in schema.items() if name != _LIBRARY_OPTIONS})
+        self._refuse_costly([schema], len(text), "response_format")
+        grammar = LLMatcher.grammar_from_json_schema(text, overrides=options)  # type: ignore[arg-type]
         return self._compile(grammar, "response_format")
 
-    def compile_calls(self, form: CallForm) -> Callable[[], Constraint]:
+    def compile_calls(self, form: CallForm) -> AnswerForm:
         """Answers that call one of the tools.
 
         Raises:
             ApiError: the schema of a tool's parameters says something that cannot be enforced.
         """
-        return self._compile(LLMatcher.grammar_from_lark(self._call_grammar(form)), "tools")
+        grammar = self._call_grammar(form)
+        self._refuse_costly(form.tools, len(grammar), "tools")
+        return self._compile(LLMatcher.grammar_from_lark(grammar), "tools")
 
     def _call_grammar(self, form: CallForm) -> str:
         schema = json.dumps({"anyOf": [_call_schema(tool, is_tagged=form.is_tagged) for tool in form.tools]})
@@ -83,13 +94,31 @@ class GrammarCompiler:
         added = self._model.tokenizer.added_tokens_decoder
         return f"<[{token_id}]>" if token_id in added else json.dumps(tag)
 
-    def _compile(self, grammar: str, param: str) -> Callable[[], Constraint]:
-        matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
+    def _refuse_costly(self, schemas: Sequence[Mapping[str, Json]], length: int, param: str) -> None:
+        """Refuses what would keep other requests waiting."""
+        if length > self._schema_bytes:
+            raise invalid_request(
+                f'"{param}" has a schema of {length} bytes; this server takes at most {self._schema_bytes}', param=param
+            )
+        remainders = sum({each for schema in schemas for each in _remainders(schema)})
+        if remainders > MOST_REMAINDERS:
+            raise invalid_request(
+                f'"{param}" has a schema that cannot be enforced: its numbers in "multipleOf" add up to {remainders}; '
+                f"give at most {MOST_REMAINDERS}",
+                param=param,
+            )
+
+    def _compile(self, grammar: str, param: str) -> AnswerForm:
+        limits = LLParserLimits(max_items_in_row=MOST_ALTERNATIVES, verbose_errors=False)
+        matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=limits)
         if matcher.is_error():
-            reason = " ".join(matcher.get_error().split())[:300]
-            raise invalid_request(f'"{param}" has a schema that cannot be enforced: {reason}', param=param)
-        rows, stops = len(self._model.head.weight), self._model.stop_token_ids
-        return lambda: GrammarConstraint(matcher.deep_copy(), rows, stops)
+            raise not_enforceable(short_reason(matcher), param)
+        form = AnswerForm(
+            matcher=matcher, rows=len(self._model.head.weight), stop_token_ids=self._model.stop_token_ids, param=param
+        )
+        if not form.begin().has_next():
+            raise not_enforceable("no answer follows it", param)
+        return form
 
     @cached_property
     def _tokenizer(self) -> LLTokenizer:
@@ -99,32 +128,17 @@ class GrammarCompiler:
         return LLTokenizer(TokenizerWrapper(vocabulary), eos_token=sorted(model.stop_token_ids))
 
 
-class GrammarConstraint:
-    """Follows one answer through a grammar. Where the grammar ends, only the end of the turn is left."""
-
-    def __init__(self, matcher: LLMatcher, rows: int, stop_token_ids: frozenset[int]) -> None:
-        """`rows`: of the vocabulary, its padding included."""
-        self._matcher = matcher
-        self._rows = rows
-        self._stop_token_ids = stop_token_ids
-
-    def allowed(self) -> Bool[Tensor, " V"]:
-        allowed = np.zeros(self._rows, dtype=np.bool_)
-        if not self._matcher.is_error():
-            bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-            known = np.unpackbits(bits, bitorder="little", count=min(8 * len(bits), self._rows))
-            allowed[: len(known)] = known
-        if not allowed.any():
-            if self._matcher.is_error():
-                logger.warning("a grammar ended early: %s", self._matcher.get_error())
-            allowed[list(self._stop_token_ids)] = True
-        return torch.from_numpy(allowed)
-
-    def accept(self, token_id: int) -> None:
-        self._matcher.consume_token(token_id)
-
-    def copy(self) -> Self:
-        return type(self)(self._matcher.deep_copy(), self._rows, self._stop_token_ids)
+def _remainders(schema: Json | Mapping[str, Json]) -> Iterator[int]:
+    """The digits of each `multipleOf` in a schema, as a whole number."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from _remainders(each)
+    elif isinstance(schema, Mapping):
+        for name, value in schema.items():
+            if name == "multipleOf" and isinstance(value, int | float):
+                yield int("".join(map(str, Decimal(str(value)).normalize().as_tuple().digits)))
+            elif name not in _LITERALS:
+                yield from _remainders(value)
 
 
 class _ByteVocabulary:

@@ -29,6 +29,9 @@ class ServingLimits(Schema):
     waiting_requests: int = Field(
         default=64, ge=0, description="Requests that wait for a place; the next one is answered with 429."
     )
+    schema_bytes: int = Field(
+        default=65536, ge=1, description="The JSON schema of an answer, or of all tools of which one has to be called."
+    )
     body_bytes: int = Field(default=4 << 20, ge=1, description="The body of a request.")
     body_seconds: float = Field(default=30, gt=0, description="How long the body of a request may take to arrive.")
     request_seconds: float = Field(

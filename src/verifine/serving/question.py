@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from verifine.models.answer_text import AnswerText
+from verifine.models.thinking import ThinkingLimit
+from verifine.rollout.native.thinking import ThinkingConstraint
 from verifine.rollout.native.uniforms import rollout_key
 from verifine.rollout.scheduler import Constraint, LogitChanges, Request, TokenEvent
+from verifine.serving.answer_form import AnswerForm
 from verifine.serving.answer_stream import AnswerStream, Piece
 from verifine.serving.engine_thread import EngineThread
 from verifine.serving.limits import ServingLimits
@@ -19,6 +23,9 @@ from verifine.serving.responses import AnswerUsage
 from verifine.serving.served_model import ServedModel
 from verifine.wire.api_error import invalid_request
 from verifine.wire.completion_requests import SamplingFields
+
+GREEDY_BELOW = 1e-5
+"""Divided by a smaller temperature, logits may exceed what float32 can hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +37,10 @@ class AnswerSettings:
     max_tokens_field: str
     top_logprobs: int | None
     """None: no log-probabilities."""
-    constrain: Callable[[], Constraint] | None = None
+    form: AnswerForm | None = None
     """None: answers have any form."""
+    thinking: ThinkingLimit | None = None
+    """The budget of thoughts; None: there is none. An answer with a form has no thought."""
     kept_stops: tuple[str, ...] = ()
     """Stop texts in place of the request's. Answers end with one, as graders see them; else before it, as at OpenAI."""
 
@@ -47,6 +56,7 @@ class ServedQuestion:
     answers: tuple[AnswerStream, ...]
     index_of: dict[tuple[str, int], int] = field(repr=False)
     """The index of the answer of a request's sample."""
+    form: AnswerForm | None
 
     @property
     def usage(self) -> AnswerUsage:
@@ -64,6 +74,8 @@ class ServedQuestion:
 
     async def _pieces(self, events: AsyncIterator[TokenEvent]) -> AsyncIterator[tuple[int, Piece]]:
         async for event in events:
+            if event.finish_reason is not None and self.form is not None:
+                self.form.refuse_unfinished()
             index = self.index_of[event.request_id, event.sample]
             yield index, self.answers[index].add(event)
 
@@ -86,7 +98,7 @@ def make_question(
     longest = _longest_answer(served, prompts, settings)
     answer_text = AnswerText(served.model.tokenizer, served.model.stop_token_ids, settings.kept_stops or fields.stops)
     seed = secrets.randbits(63) if fields.seed is None else fields.seed
-    changes = _changes(served, fields, settings.constrain)
+    bias = _read_bias(served, fields)
     name = uuid.uuid4().hex
     requests = tuple(
         Request(
@@ -95,9 +107,9 @@ def make_question(
             keys=tuple(rollout_key(seed, 0, "", sample) for sample in range(fields.n)),
             max_new_tokens=min(longest, served.context_tokens - len(prompt.token_ids)),
             has_ended=answer_text.has_ended,
-            temperature=fields.temperature,
+            temperature=fields.temperature if fields.temperature >= GREEDY_BELOW else 0.0,
             top_p=fields.top_p,
-            changes=changes,
+            changes=_changes(fields, bias, _constrain(settings, prompt)),
             top_logprobs=settings.top_logprobs,
         )
         for place, prompt in enumerate(prompts)
@@ -116,11 +128,13 @@ def make_question(
                 served.model.stop_token_ids,
                 answer_text.stops,
                 opened=prompt.opened,
+                tags=served.thought_tags,
                 keeps_stop=bool(settings.kept_stops),
             )
             for prompt, _, _ in samples
         ),
         index_of={(request_id, sample): index for index, (_, request_id, sample) in enumerate(samples)},
+        form=settings.form,
     )
 
 
@@ -141,12 +155,23 @@ def _longest_answer(served: ServedModel, prompts: Sequence[ReadPrompt], settings
     return longest if asked is None else asked
 
 
-def _changes(
-    served: ServedModel, fields: SamplingFields, constrain: Callable[[], Constraint] | None
-) -> LogitChanges | None:
+def _read_bias(served: ServedModel, fields: SamplingFields) -> dict[int, float]:
     bias = {int(token): value for token, value in fields.logit_bias.items()}
     if unknown := [token for token in bias if token not in served.model.vocabulary]:
         raise invalid_request(f"{served.name} has no token with the id {unknown[0]}", param="logit_bias")
+    return bias
+
+
+def _constrain(settings: AnswerSettings, prompt: ReadPrompt) -> Callable[[], Constraint] | None:
+    if settings.form is not None:
+        return settings.form.begin
+    limit = settings.thinking
+    return None if limit is None else partial(ThinkingConstraint, limit, limit.begin(prompt.opened))
+
+
+def _changes(
+    fields: SamplingFields, bias: Mapping[int, float], constrain: Callable[[], Constraint] | None
+) -> LogitChanges | None:
     if not (bias or fields.presence_penalty or fields.frequency_penalty or constrain):
         return None
     return LogitChanges(

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from verifine.models.fingerprint import take_fingerprint
 from verifine.models.load import LanguageModel
+from verifine.models.thinking import ThoughtTags
 from verifine.rollout.native.cache import Capacity
 from verifine.rollout.native.model_runner import OwnWeightsRunner
 from verifine.rollout.native.native_scheduler import NativeScheduler
@@ -37,6 +38,8 @@ class ServedModel:
     renderer: PreTrainedTokenizerFast
     """A tokenizer of its own for the thread that renders prompts."""
     token_texts: TokenTexts
+    thought_tags: ThoughtTags | None
+    """None: the model has no tokens around its thoughts."""
     grammars: GrammarCompiler
     make_scheduler: Callable[[], Scheduler]
     """Of its answers."""
@@ -54,7 +57,8 @@ class ServedModel:
             fingerprint=f"fp_{zlib.crc32(repr(sorted(digests.items())).encode()):08x}",
             renderer=copy.deepcopy(model.tokenizer),
             token_texts=token_texts,
-            grammars=GrammarCompiler(model, token_texts),
+            thought_tags=ThoughtTags.of(model.tokenizer),
+            grammars=GrammarCompiler(model, token_texts, limits.schema_bytes),
             make_scheduler=lambda: NativeScheduler(OwnWeightsRunner(model), capacity, model.device),
         )
 

@@ -11,6 +11,7 @@ from verifine.wire.api_request import ApiRequest
 SEED_LIMIT = 2**63
 
 NonEmpty = Annotated[str, Field(min_length=1)]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 TokenId = Annotated[int, Field(ge=0)]
 
 
@@ -34,9 +35,9 @@ class SamplingFields(ApiRequest):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
-    logit_bias: dict[Annotated[str, Field(pattern=r"^\d{1,9}$")], Annotated[float, Field(ge=-100, le=100)]] = Field(
-        default_factory=dict
-    )
+    logit_bias: dict[
+        Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})$")], Annotated[float, Field(ge=-100, le=100)]
+    ] = Field(default_factory=dict)
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
     user: str | None = None
@@ -110,10 +111,12 @@ class ChatRequest(SamplingFields):
     """None: auto where there are tools."""
     parallel_tool_calls: bool = True
     modalities: list[Literal["text"]] = Field(default_factory=list)
+    reasoning_effort: Effort | None = None
+    thinking_token_budget: Annotated[int, Field(ge=0)] | None = None
+    """The most tokens of thought. Not OpenAI's; vLLM's name."""
     metadata: dict[str, str] | None = None
     """Taken and ignored, as all fields below."""
     store: bool | None = None
-    reasoning_effort: str | None = None
     verbosity: str | None = None
     service_tier: str | None = None
     prediction: JsonValue = None
@@ -130,6 +133,8 @@ class ChatRequest(SamplingFields):
     def _fields_agree(self) -> Self:
         if self.top_logprobs and not self.logprobs:
             raise ValueError("`top_logprobs` needs logprobs: true")
+        if self.thinking_token_budget is not None and self.reasoning_effort is not None:
+            raise ValueError("`reasoning_effort` and thinking_token_budget both bound the thought; give one of them")
         if self.max_completion_tokens is not None and self.max_tokens is not None:
             raise ValueError("`max_tokens` is an older name of max_completion_tokens; give one of them")
         return self

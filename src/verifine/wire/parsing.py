@@ -33,7 +33,7 @@ def read_fields(body: bytes) -> dict[str, Json]:
         ApiError: it is none.
     """
     try:
-        value = parse_json(body.decode())
+        value = parse_json(body.decode("utf-8-sig"))  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
         raise invalid_request("the body is not UTF-8", code="invalid_json") from error
     except JsonError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,9 +15,13 @@ import httpx2
 import openai
 import pytest
 from tests.serving.conftest import LIMITS
+from transformers import PreTrainedTokenizerFast
 
 from verifine.serving import ServedModel, ServingLimits
+from verifine.serving.prompts import read_chat, read_texts
 from verifine.testing.servers import RunningServer, running_server
+from verifine.wire.api_error import ApiError
+from verifine.wire.completion_requests import ChatRequest, CompletionRequest
 
 USER = {"role": "user", "content": "Hi"}
 CHAT: dict[str, Any] = {"model": "tiny", "messages": [USER]}
@@ -107,6 +113,34 @@ def test_a_prompt_longer_than_the_context_is_told_with_both_numbers(
     message = response.json()["error"]["message"]
     assert f"{characters + 7} tokens" in message
     assert f"{LONGEST_PROMPT} tokens" in message
+
+
+class MeasuringTokenizer(PreTrainedTokenizerFast):  # type: ignore[misc]
+    """Remembers the longest text that it was given."""
+
+    longest = 0
+
+    def __call__(self, text: Any, *args: Any, **kwargs: Any) -> Any:
+        type(self).longest = max(self.longest, len(text))
+        return super().__call__(text, *args, **kwargs)
+
+
+def test_a_text_of_megabytes_is_refused_before_all_of_it_is_read(served: ServedModel) -> None:
+    measuring = copy.deepcopy(served.renderer)
+    measuring.__class__ = MeasuringTokenizer
+    place = replace(served, renderer=measuring)
+    text = "x" * 4_000_000
+    chat = ChatRequest(model="tiny", messages=[{"role": "user", "content": text}])
+    completion = CompletionRequest(model="tiny", prompt=["a", text])
+    reads: dict[str, Callable[[], object]] = {
+        "messages": lambda: read_chat(place, chat),
+        "prompt": lambda: read_texts(place, completion),
+    }
+    for param, read in reads.items():
+        with pytest.raises(ApiError, match=f"more than {2 * LONGEST_PROMPT} tokens") as caught:
+            read()
+        assert (caught.value.body.param, caught.value.body.code) == (param, "context_length_exceeded")
+    assert 0 < MeasuringTokenizer.longest <= 32 * LONGEST_PROMPT
 
 
 @pytest.mark.parametrize(

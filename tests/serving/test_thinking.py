@@ -90,7 +90,8 @@ def test_an_effort_means_nothing_to_a_model_that_has_no_thoughts(both: openai.Op
 def test_an_effort_does_nothing_where_the_end_of_a_thought_would_be_the_whole_answer(both: openai.OpenAI) -> None:
     def say(**fields: Any) -> str | None:
         done = both.chat.completions.create(model="thinker", messages=ASK, max_tokens=2, temperature=0, **fields)
-        return done.choices[0].message.content
+        text: str | None = done.choices[0].message.content
+        return text
 
     assert say(reasoning_effort="none") == say()
 

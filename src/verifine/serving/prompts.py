@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 from verifine.data.messages import parse_messages
 from verifine.data.rows import RowError
 from verifine.data.tools import parse_tools
 from verifine.models.chat.opened import opened_text
 from verifine.models.chat.template import TemplateRefusalError, render_text, render_tokens
+from verifine.serving.context import context_exceeded, refuse_long_text
 from verifine.serving.served_model import ServedModel
 from verifine.types import Example, Json
 from verifine.wire.api_error import invalid_request
@@ -46,11 +46,13 @@ def read_example(served: ServedModel, example: Example) -> ReadPrompt:
     """Renders a chat with the model's chat template, up to the start of the answer.
 
     Raises:
-        ApiError: the template does not take it.
+        ApiError: the template does not take it, or it is far longer than the context.
     """
     try:
+        text = render_text(served.renderer, example)
+        refuse_long_text(served, text, "messages")
         token_ids = render_tokens(served.renderer, example)
-        ignores_tools = bool(example.tools) and _text(served, example) == _text(served, replace(example, tools=()))
+        ignores_tools = bool(example.tools) and text == render_text(served.renderer, replace(example, tools=()))
         opened = opened_text(served.renderer, example, token_ids)
     except TemplateRefusalError as error:
         message = f"the chat template of {served.name} does not take these messages: {error}"
@@ -65,12 +67,15 @@ def read_texts(served: ServedModel, request: CompletionRequest) -> list[ReadProm
     """The prompts of a completion, each as it is.
 
     Raises:
-        ApiError: there is none, or one is empty or has an id that no token has.
+        ApiError: there is none, or one is empty, longer than the context, or has an id that no token has.
     """
     prompts: list[ReadPrompt] = []
     for given in request.prompts:
-        is_text = isinstance(given, str)
-        token_ids = served.renderer(given).input_ids if is_text else cast("list[int]", given)
+        if isinstance(given, str):
+            refuse_long_text(served, given, "prompt")
+        token_ids = served.renderer(given, verbose=False).input_ids if isinstance(given, str) else given
+        if len(token_ids) > served.context_tokens:
+            raise context_exceeded(served, len(token_ids), request.max_tokens, "prompt")
         text = given if isinstance(given, str) else served.renderer.decode(token_ids)
         prompts.append(ReadPrompt(token_ids=_known(served, token_ids, "prompt"), text=str(text)))
     if not prompts or not all(prompt.token_ids for prompt in prompts):
@@ -109,10 +114,6 @@ def _refuse_last_answer(messages: Sequence[Json]) -> None:
     if isinstance(last, dict) and last.get("role") == "assistant":
         message = f'"messages[{len(messages) - 1}]" is the assistant\'s; the last message must be one to answer'
         raise invalid_request(message, param="messages")
-
-
-def _text(served: ServedModel, example: Example) -> str:
-    return render_text(served.renderer, example)
 
 
 def _known(served: ServedModel, token_ids: Sequence[int], param: str) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from verifine.rollout.native.uniforms import rollout_key
 from verifine.rollout.scheduler import Constraint, LogitChanges, Request, TokenEvent
 from verifine.serving.answer_form import AnswerForm
 from verifine.serving.answer_stream import AnswerStream, Piece
+from verifine.serving.context import context_exceeded
 from verifine.serving.engine_thread import EngineThread
 from verifine.serving.limits import ServingLimits
 from verifine.serving.prompts import ReadPrompt
@@ -147,11 +148,7 @@ def _longest_answer(served: ServedModel, prompts: Sequence[ReadPrompt], settings
     for prompt in prompts:
         count = len(prompt.token_ids)
         if count + (asked or 1) > context:
-            answer = "" if asked is None else f" and asks for up to {asked} more"
-            message = (
-                f"the prompt has {count} tokens{answer}, and the context of {served.name} ends at {context} tokens"
-            )
-            raise invalid_request(message, param=settings.prompt_field, code="context_length_exceeded")
+            raise context_exceeded(served, count, asked, settings.prompt_field)
     return longest if asked is None else asked
 
 

@@ -98,6 +98,7 @@ def test_the_description_of_the_api_has_every_route(http: httpx2.Client) -> None
         "/v1/fine_tuning/jobs": ["get", "post"],
         "/v1/fine_tuning/jobs/{job_id}": ["get"],
         "/v1/fine_tuning/jobs/{job_id}/cancel": ["post"],
+        "/v1/fine_tuning/jobs/{job_id}/checkpoints": ["get"],
         "/v1/fine_tuning/jobs/{job_id}/events": ["get"],
         "/v1/fine_tuning/jobs/{job_id}/pause": ["post"],
         "/v1/fine_tuning/jobs/{job_id}/resume": ["post"],

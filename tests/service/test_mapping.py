@@ -13,7 +13,7 @@ from verifine.service.jobs.mapping import JobPlaces, check_job, make_run_config
 from verifine.service.jobs.plan import plan_job
 from verifine.service.jobs.remote_settings import ELSEWHERE, REMOTE
 from verifine.service.jobs.request import CreateJob, read_job
-from verifine.service.models.bases import TrainableModel, catalogue_models, find_trainable
+from verifine.service.models.bases import TrainableModel, catalogue_models
 from verifine.wire.api_error import ApiError
 
 STRING_CHECK = {
@@ -307,6 +307,3 @@ def test_models_are_those_of_the_catalogue_by_short_names() -> None:
     models = catalogue_models()
     assert models["SmolLM2-135M-Instruct"].parameters == 134_515_008
     assert not [name for name in models if "/" in name]
-    with pytest.raises(ApiError) as refused:
-        find_trainable(models, "../../etc")
-    assert (refused.value.status, refused.value.body.code) == (404, "model_not_found")

@@ -105,6 +105,35 @@ def test_a_job_whose_disk_is_full_is_paused_and_goes_on_when_it_is_asked_to(
         subprocess.run(["umount", str(jobs)], check=True)
 
 
+@pytest.mark.slow
+def test_jobs_go_on_from_a_checkpoint_and_from_a_tuned_model_and_all_of_them_answer(
+    commands: Callable[[], ServeCommand], tmp_path: Path
+) -> None:
+    command = commands()
+
+    def finish(job_id: str) -> str:
+        command.until(lambda: command.job(job_id)["status"] in ENDED)
+        job = command.job(job_id)
+        assert (job["status"], job["error"]) == ("succeeded", None)
+        return str(job["fine_tuned_model"])
+
+    first_id = command.create_job("tiny", STEPS, model={"lora": {"rank": 2}})
+    first = finish(first_id)
+    checkpoints = command.client.get(f"/fine_tuning/jobs/{first_id}/checkpoints").json()["data"]
+    assert [each["step_number"] for each in checkpoints] == [STEPS, STEPS // 2]
+    middle = checkpoints[1]["fine_tuned_model_checkpoint"]
+    second_id = command.create_job(middle, 2)
+    second = finish(second_id)
+    assert (tmp_path / "data" / "jobs" / second_id / "run" / "model" / "adapter").is_dir()
+    third = finish(command.create_job(second, 2))
+    for model in (first, middle, third):
+        messages = [{"role": "user", "content": "Largest of 1, 2"}]
+        answer = command.client.post(
+            "/chat/completions", json={"model": model, "messages": messages, "max_completion_tokens": 3}
+        )
+        assert (answer.status_code, answer.json()["model"]) == (200, model)
+
+
 def test_another_service_at_the_same_folder_is_refused(tmp_path: Path) -> None:
     options = ServeOptions(port=0, data=tmp_path)
     service = JobService(options, os.environ)

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Header, Query, Request
 
 from verifine.service.database.paging import PageQuery
 from verifine.service.files import FileStore, UnknownFileError
+from verifine.service.http.job_checkpoints import JobCheckpointList
 from verifine.service.http.job_objects import JobEventList, JobEventObject, JobList, JobObject
 from verifine.service.http.keys import OwnerId
 from verifine.service.jobs.budget import Budget, allow_more, read_budget
@@ -22,7 +23,6 @@ from verifine.service.jobs.request import MAX_SEED, CreateJob, read_job
 from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import IdempotencyKey, JobStore, NewJob
 from verifine.service.limits import ServiceLimits
-from verifine.service.models.bases import find_trainable
 from verifine.service.models.store import ModelStore
 from verifine.service.supervisor.progress import read_progress
 from verifine.types import Json
@@ -58,6 +58,7 @@ class JobRoutes:
         router.add_api_route("/{job_id}/pause", self.pause, methods=["POST"])
         router.add_api_route("/{job_id}/resume", self.resume, methods=["POST"], openapi_extra=_RESUME)
         router.add_api_route("/{job_id}/events", self.events, methods=["GET"])
+        router.add_api_route("/{job_id}/checkpoints", self.checkpoints, methods=["GET"])
         return router
 
     async def create(
@@ -93,6 +94,13 @@ class JobRoutes:
         page = self._jobs.list_events(owner_id, job_id, PageQuery(limit=limit, after=after))
         return JobEventList(data=[JobEventObject.of(event) for event in page.items], has_more=page.has_more)
 
+    def checkpoints(
+        self, job_id: str, owner_id: OwnerId, after: str | None = None, limit: Limit = 10
+    ) -> JobCheckpointList:
+        """The best by held-out data and those of pauses, newest first; each may be named as a model."""
+        self._jobs.find(owner_id, job_id)
+        return JobCheckpointList.of(self._models.list_checkpoints(job_id, PageQuery(limit=limit, after=after)))
+
     def _resume(self, owner_id: str, job_id: str, budget: Budget) -> JobObject:
         job, news = self._jobs.find(owner_id, job_id), JobNews(message="The job waits to be continued")
         if job.state is not JobState.PAUSED:  # to be told so
@@ -102,7 +110,7 @@ class JobRoutes:
 
     def _create(self, owner_id: str, body: bytes, key: str | None) -> JobObject:
         asked = read_job(body)
-        check_job(asked, find_trainable(self._models.bases, asked.model))
+        check_job(asked, self._models.find_start(owner_id, asked.model))
         self._check_file(owner_id, asked.training_file, "training_file")
         if asked.validation_file is not None:
             self._check_file(owner_id, asked.validation_file, "validation_file")

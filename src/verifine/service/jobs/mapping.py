@@ -13,13 +13,13 @@ from verifine.config.graders import AnyGrader, MultiGraderConfig, WeightedGrader
 from verifine.config.problems import find_problems
 from verifine.config.resolve import default_learning_rate
 from verifine.config.shorthand import expand_sections
+from verifine.service.jobs.model_section import check_adapters, model_section
 from verifine.service.jobs.plan import JobPlan, plan_job
 from verifine.service.jobs.remote_settings import check_remote, wire_name
 from verifine.service.jobs.request import (
     CreateJob,
     JsonObjectResponse,
     JsonSchemaResponse,
-    Reinforcement,
     ResponseForm,
     TextResponse,
 )
@@ -97,7 +97,7 @@ def make_run_config(request: CreateJob, model: TrainableModel, plan: JobPlan, pl
     learning_rate = _learning_rate(plan, model, given)
     grader, has_form = _with_form(reinforcement.grader, reinforcement.response_format)
     values: dict[str, dict[str, object]] = {
-        "model": {"name": model.source, "chat_template_kwargs": _template_values(reinforcement, given)},
+        "model": model_section(model, reinforcement.hyperparameters.reasoning_effort, given.get("model", {})),
         "data": {"train": places.train, "eval": places.eval},
         "algorithm": _given(name=reinforcement.hyperparameters.algorithm),
         "sampling": {"prompts_per_step": plan.batch_size, "group_size": plan.group_size},
@@ -113,29 +113,24 @@ def make_run_config(request: CreateJob, model: TrainableModel, plan: JobPlan, pl
         },
     }
     for section, own in given.items():
-        own = {name: value for name, value in own.items() if name != "chat_template_kwargs"}
-        values[section] = {**values.get(section, {}), **own}
+        if section != "model":
+            values[section] = {**values.get(section, {}), **own}
     try:
-        return RunConfig.model_validate(expand_sections({**values, "grader": grader}))
+        config = RunConfig.model_validate(expand_sections({**values, "grader": grader}))
     except ValidationError as error:
         problem = find_problems(error)[0]
         raise invalid_request(problem.text, param=wire_name(problem.path)) from error
+    check_adapters(config, model)
+    return config
 
 
 def _learning_rate(plan: JobPlan, model: TrainableModel, given: Mapping[str, Mapping[str, Json]]) -> float | str:
     """The rate that "auto" stands for times the multiplier; "auto" itself where that is 1."""
     if plan.learning_rate_multiplier == 1:
         return "auto"
-    has_lora = given.get("model", {}).get("lora") is not None
+    inherited = None if model.checkpoint is None else model.checkpoint.trained.lora
+    has_lora = given.get("model", {}).get("lora", inherited) is not None
     return default_learning_rate(model.parameters, lora=has_lora) * plan.learning_rate_multiplier
-
-
-def _template_values(reinforcement: Reinforcement, given: Mapping[str, Mapping[str, Json]]) -> dict[str, Json]:
-    """What the chat template is told: the reasoning effort, for models that have one, and what the request sets."""
-    effort = reinforcement.hyperparameters.reasoning_effort
-    own = given.get("model", {}).get("chat_template_kwargs")
-    values: dict[str, Json] = {} if effort == "default" else {"reasoning_effort": effort}
-    return values | own if isinstance(own, dict) else values
 
 
 def _with_form(grader: AnyGrader, form: ResponseForm | None) -> tuple[object, bool]:

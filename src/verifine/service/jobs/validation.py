@@ -16,8 +16,7 @@ from verifine.service.jobs.needs import ReadRoom, estimate_needs, find_shortage,
 from verifine.service.jobs.plan import JobPlan, plan_job
 from verifine.service.jobs.request import CreateJob
 from verifine.service.jobs.store import JobStore
-from verifine.service.models.bases import find_trainable
-from verifine.service.models.store import ModelStore
+from verifine.service.models.store import ModelStore, UnknownModelError
 from verifine.types import Json
 from verifine.wire.api_error import ApiError
 
@@ -55,6 +54,8 @@ class JobValidator:
             result: ResolvedJob | JobFailure = self._resolve(job)
         except ApiError as error:
             result = JobFailure(code=error.body.code or "invalid_value", message=str(error), param=error.body.param)
+        except UnknownModelError as error:
+            result = JobFailure(code="model_not_found", message=str(error), param="model")
         except VerifineError as error:
             result = JobFailure(code="server_error", message=f"the job could not be prepared: {error}")
         self._jobs.finish_validation(job, result)
@@ -62,7 +63,7 @@ class JobValidator:
 
     def _resolve(self, job: Job) -> ResolvedJob | JobFailure:
         request = CreateJob.model_validate(job.request)
-        model = find_trainable(self._models.bases, request.model)
+        model = self._models.find_start(job.owner_id, request.model)
         files: dict[str, OwnedFile] = {}
         for field, file_id in (("training_file", job.training_file), ("validation_file", job.validation_file)):
             try:

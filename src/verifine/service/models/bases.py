@@ -8,13 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from verifine.data.suggestion import did_you_mean
+from verifine.config.run import ModelConfig
 from verifine.errors import ConfigError
 from verifine.models.provision.catalogue import CATALOGUE
-from verifine.wire.api_error import unknown_model
 
 LONGEST_NAME = 200
 """As requests have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartingCheckpoint:
+    """Weights that a job begins with in place of those of its base."""
+
+    folder: Path
+    trained: ModelConfig
+    """How they were trained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +34,8 @@ class TrainableModel:
     source: str
     """As `model.name` of a RunConfig has it: it may be a folder, which no request can name."""
     parameters: int
+    checkpoint: StartingCheckpoint | None = None
+    """None: training begins with the weights of `source`."""
 
 
 TrainableModels = Mapping[str, TrainableModel]
@@ -67,10 +77,3 @@ def _count_weights(path: Path) -> int:
     with path.open("rb") as file:
         table = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     return sum(math.prod(entry["shape"]) for key, entry in table.items() if key != "__metadata__")
-
-
-def find_trainable(models: TrainableModels, name: str) -> TrainableModel:
-    """Raises ApiError: there is none of this name."""
-    if name not in models:
-        raise unknown_model(name, f"{', '.join(models)}{did_you_mean(name, models)}")
-    return models[name]

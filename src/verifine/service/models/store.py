@@ -13,8 +13,9 @@ from verifine.machine.disk import LOCAL_DISK, Disk
 from verifine.service.database import Database
 from verifine.service.database.owners import next_seq
 from verifine.service.database.paging import Page, PageQuery, fetch_page, rows_of
-from verifine.service.database.tables import JOB_CHECKPOINTS, MODELS
-from verifine.service.models.bases import TrainableModels, count_parameters
+from verifine.service.database.tables import JOB_CHECKPOINTS, JOBS, MODELS
+from verifine.service.jobs.job import Job
+from verifine.service.models.bases import StartingCheckpoint, TrainableModel, TrainableModels, count_parameters
 from verifine.service.models.model import JobCheckpoint, ModelKind, NamedModel, OwnedModel
 from verifine.service.models.names import root_of
 from verifine.service.models.usage import find_user
@@ -57,6 +58,24 @@ class ModelStore:
             return _shared(name, self.bases)
         with self._database.read() as connection:
             return self._resolve(connection, self._find(connection, owner_id, name))
+
+    def find_start(self, owner_id: str, name: str) -> TrainableModel:
+        """The same, as a job starts from it.
+
+        Raises:
+            UnknownModelError: there is none of this name that the owner can use.
+            ConfigError: a checkpoint is of a job that this version of Verifine cannot read.
+        """
+        if name in self.bases:
+            return self.bases[name]
+        with self._database.read() as connection:
+            model = self._find(connection, owner_id, name)
+            found = self._resolve(connection, model)
+            job = Job.of(connection.execute(rows_of(JOBS, id=model.job_id)).mappings().one())
+        if found.checkpoint is None:
+            return TrainableModel(name=name, source=found.source, parameters=found.parameters)
+        checkpoint = StartingCheckpoint(folder=found.checkpoint, trained=job.run_config().model)
+        return TrainableModel(name=name, source=found.base, parameters=found.parameters, checkpoint=checkpoint)
 
     def list(self, owner_id: str) -> list[NamedModel]:
         """The service's own, then the owner's, newest first."""

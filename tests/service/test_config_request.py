@@ -13,7 +13,7 @@ from verifine.service.client.config_request import HYPERPARAMETERS, OWN, TOLD, r
 from verifine.service.jobs.mapping import check_job
 from verifine.service.jobs.remote_settings import ELSEWHERE
 from verifine.service.jobs.request import CreateJob
-from verifine.service.models.bases import catalogue_models, find_trainable
+from verifine.service.models.bases import catalogue_models
 
 CONFIG = """\
 model: {name: SmolLM2-135M-Instruct, lora: {rank: 8}}
@@ -58,7 +58,7 @@ def test_the_service_takes_what_is_sent(tmp_path: Path) -> None:
     request = request_job(load_config(write(tmp_path, CONFIG)))
     body: dict[str, Any] = {**request.body, "training_file": "file-1", "validation_file": "file-2"}
     asked = CreateJob.model_validate(body)
-    check_job(asked, find_trainable(catalogue_models(), asked.model))
+    check_job(asked, catalogue_models()[asked.model])
 
 
 def test_what_is_elsewhere_on_the_wire_is_sent_there() -> None:

@@ -44,9 +44,15 @@ def test_the_numbers_of_a_step_have_openai_s_names(world: SupervisedJob) -> None
     assert event.data == {
         "step": 1,
         "total_steps": 10,
-        "scores": {"train_reward_mean": 0.1},
+        "scores": {
+            "train_reward_mean": 0.1,
+            "graders": [{"name": "exact", "type": "string_check", "train_reward_mean": 0.1}],
+        },
+        "usage": {"samples": {"train_reasoning_tokens_mean": None}},
         "timing": {"step": {"full_iteration": 2.0}},
         "train_mean_reward": 0.1,
+        "mean_unresponsive_rewards": None,
+        "reasoning_tokens_mean": None,
         "completion_tokens_mean": None,
         "verifine": {"reward": 0.1, "step_time": 2.0},
     }

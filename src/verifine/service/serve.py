@@ -95,6 +95,7 @@ class JobService:
             self._supervisor = Supervisor(
                 claims=JobClaims(database, holder_name(), time.time),
                 processes=workers.jobs,
+                files=parts.files,
                 folder=jobs,
                 is_gone=is_gone,
                 look_for_shortage=find_job_shortage,

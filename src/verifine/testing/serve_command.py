@@ -54,7 +54,7 @@ class ServeCommand:
             self.process.stdout.close()
         return code
 
-    def create_job(self, model: str, steps: int, *, grader: str = SOURCE, **sections: dict[str, object]) -> str:
+    def create_job(self, model: str, steps: int, /, *, grader: str = SOURCE, **sections: dict[str, object]) -> str:
         """A job of so many steps, of two prompts each; its id. `sections` are settings of ours."""
         own: dict[str, dict[str, object]] = {
             "model": {"precision": "float32"},
@@ -102,7 +102,7 @@ class ServeCommand:
     def told_steps(self, job_id: str) -> list[int]:
         """The steps that events tell of, in the order in which they were told."""
         data = [event["data"] for event in self.events(job_id) if event["data"]]
-        return [int(each["step"]) for each in reversed(data) if "step" in each]
+        return [int(each["step"]) for each in reversed(data) if "total_steps" in each]
 
     def _upload(self, numbers: range) -> str:
         rows = [{"messages": [{"role": "user", "content": f"Largest of {n}, {2 * n}"}]} for n in numbers]

@@ -68,7 +68,11 @@ class SupervisedJob:
     @property
     def told_steps(self) -> list[int]:
         page = self.parts.jobs.list_events("local", self.job.id, PageQuery(limit=100, is_ascending=True))
-        return [int(str(event.data["step"])) for event in page.items if event.data is not None and "step" in event.data]
+        return [
+            int(str(event.data["step"]))
+            for event in page.items
+            if event.data is not None and "total_steps" in event.data
+        ]
 
     def end(self, event: RunEnded | None = None) -> None:
         """The process ends; None: it was killed."""
@@ -121,6 +125,7 @@ def make_supervised_job(parts: ServiceParts, database: Database, clock: ManualCl
         return Supervisor(
             claims=JobClaims(database, name, clock),
             processes=processes,
+            files=files,
             folder=folder,
             is_gone=lambda _: False,
             look_for_shortage=lambda *_: shortages[0] if shortages else None,

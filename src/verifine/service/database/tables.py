@@ -81,6 +81,7 @@ JOBS = Table(
     Column("fence", BigInteger, nullable=False),  # how often it was claimed
     Column("progress", JSON),  # how far its run was followed
     Column("fine_tuned_model", _MODEL),  # it stays when the model is deleted
+    Column("result_files", JSON),  # their ids; NULL: it has not ended
     UniqueConstraint("owner_id", "seq"),
     Index(None, "owner_id", "state", "seq"),
 )

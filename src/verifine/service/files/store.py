@@ -55,23 +55,36 @@ class FileStore:
             DiskError: it cannot be brought to stable storage; then there is no file.
         """
         draft.finish()
-        at = int(self._now())
         with self._database.write() as connection:
-            row = {
-                "id": new_id("file-"),
-                "owner_id": owner_id,
-                "seq": next_seq(connection, owner_id),
-                "created_at": at,
-                "filename": filename,
-                "purpose": purpose,
-                "bytes": draft.bytes,
-                "sha256": draft.sha256,
-                "expires_at": None if lasts_s is None else at + lasts_s,
-            }
-            stored = connection.execute(insert(FILES).values(row).returning(FILES)).mappings().one()
-            content = self._content(owner_id, draft.sha256)
-            content.parent.mkdir(parents=True, exist_ok=True)
-            self._disk.rename(draft.path, content)
+            return self.insert(connection, owner_id, draft, filename=filename, purpose=purpose, lasts_s=lasts_s)
+
+    def insert(
+        self,
+        connection: Connection,
+        owner_id: str,
+        draft: FileDraft,
+        *,
+        filename: str,
+        purpose: Purpose,
+        lasts_s: int | None = None,
+    ) -> OwnedFile:
+        """The same within a transaction, of a draft that is finished."""
+        at = int(self._now())
+        row = {
+            "id": new_id("file-"),
+            "owner_id": owner_id,
+            "seq": next_seq(connection, owner_id),
+            "created_at": at,
+            "filename": filename,
+            "purpose": purpose,
+            "bytes": draft.bytes,
+            "sha256": draft.sha256,
+            "expires_at": None if lasts_s is None else at + lasts_s,
+        }
+        stored = connection.execute(insert(FILES).values(row).returning(FILES)).mappings().one()
+        content = self._content(owner_id, draft.sha256)
+        content.parent.mkdir(parents=True, exist_ok=True)
+        self._disk.rename(draft.path, content)
         return OwnedFile.of(stored)
 
     def find(self, owner_id: str, file_id: str) -> OwnedFile:

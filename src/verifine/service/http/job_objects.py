@@ -38,10 +38,11 @@ class JobObject(BaseModel):
     """Those of supervised training, which this is not."""
     seed: int
     fine_tuned_model: str | None
-    trained_tokens: int | None = None
-    result_files: list[str] = []
+    trained_tokens: int | None
+    """Tokens of the answers that it learned from, once it has ended."""
+    result_files: list[str]
     error: JobError | None
-    estimated_finish: int | None = None
+    estimated_finish: int | None
     integrations: list[JsonValue] | None = None
     metadata: dict[str, str] | None
     user_provided_suffix: str | None
@@ -52,7 +53,7 @@ class JobObject(BaseModel):
     @classmethod
     def of(cls, job: Job) -> Self:
         request: dict[str, Any] = dict(job.request)
-        failure = job.failure
+        failure, progress = job.failure, read_progress(job.progress)
         error = None
         if failure is not None:
             error = JobError(code=failure.code, message=failure.message, param=failure.param)
@@ -67,6 +68,9 @@ class JobObject(BaseModel):
             method=request["method"],
             seed=request["seed"],
             fine_tuned_model=job.fine_tuned_model,
+            trained_tokens=progress.trained_tokens if job.state.is_final else None,
+            result_files=list(job.result_files),
+            estimated_finish=progress.estimated_finish if job.state is JobState.RUNNING else None,
             error=error,
             metadata=dict(job.metadata) or None,
             user_provided_suffix=request.get("suffix"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,6 +59,8 @@ class Job:
     """How far its run was followed, as `supervisor.progress` writes it; None: there is no run."""
     fine_tuned_model: str | None
     """The name of the model that it has left; None: there is none yet."""
+    result_files: Sequence[str]
+    """The files that it has left."""
 
     def run_config(self) -> RunConfig:
         """What is in `config`.
@@ -89,6 +91,7 @@ class Job:
             fence=row["fence"],
             progress=row["progress"],
             fine_tuned_model=row["fine_tuned_model"],
+            result_files=row["result_files"] or (),
         )
 
 

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, insert, select, update
 from verifine.service.database.owners import next_seq
 from verifine.service.database.paging import rows_of
 from verifine.service.database.tables import JOB_CHECKPOINTS, JOBS, MODELS
+from verifine.service.files import FileStore
+from verifine.service.files.draft import FileDraft
 from verifine.service.identifiers import new_id
 from verifine.service.jobs.changes import add_news
 from verifine.service.jobs.job import Job, JobNews
@@ -38,6 +40,20 @@ class NewTuned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewResultFile:
+    """A file that is written, and gets its place in the transaction."""
+
+    filename: str
+    draft: FileDraft
+    store: FileStore
+
+    def insert(self, connection: Connection, owner_id: str) -> str:
+        """Its id. Raises DiskError."""
+        added = self.store.insert(connection, owner_id, self.draft, filename=self.filename, purpose="fine-tune-results")
+        return added.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResults:
     """What is to be written down of a run. What is written already stays as it is."""
 
@@ -47,6 +63,7 @@ class RunResults:
     before."""
     paused: NewCheckpoint | None = None
     tuned: NewTuned | None = None
+    files: tuple[NewResultFile, ...] = ()
 
 
 def write_results(connection: Connection, job: Job, results: RunResults, at: int) -> None:
@@ -74,6 +91,9 @@ def write_results(connection: Connection, job: Job, results: RunResults, at: int
         _add_model(connection, {**row, "id": tuned, "kind": ModelKind.TUNED, **_place(results.tuned)})
         connection.execute(update(JOBS).where(JOBS.c.id == job.id).values(fine_tuned_model=tuned))
         add_news(connection, job.id, JobNews(message=f"New fine-tuned model created: {tuned}"), at)
+    if results.files:
+        ids = [file.insert(connection, job.owner_id) for file in results.files]
+        connection.execute(update(JOBS).where(JOBS.c.id == job.id).values(result_files=ids))
 
 
 def live_steps(connection: Connection, job_id: str) -> set[int]:

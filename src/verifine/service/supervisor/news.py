@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from verifine.runs.evaluations import step_of_name
 from verifine.runs.events import (
     EvaluationDone,
     FindingRaised,
@@ -14,6 +15,7 @@ from verifine.runs.events import (
 )
 from verifine.runs.jsonl import finite
 from verifine.service.jobs.job import JobNews
+from verifine.service.supervisor.held_out import FINAL
 from verifine.types import Json, StepReport
 
 _TIMES = {"sampling": "timing/generate_s", "training": "timing/update_s", "full_iteration": "step_time"}
@@ -36,28 +38,48 @@ def news_of(event: RunEvent) -> JobNews | None:
     return None
 
 
-def news_of_step(report: StepReport, total_steps: int | None) -> JobNews:
-    """The numbers of a step, under OpenAI's names where it has them, and all of them under ours."""
+def grader_types(grader: Json) -> dict[str, str]:
+    """The type of each grader of a job by its name; of one that combines others, those of its parts."""
+    if not isinstance(grader, dict):
+        return {}
+    parts = grader.get("graders")
+    if isinstance(parts, list):
+        parts = {str(part["name"]): part for part in parts if isinstance(part, dict)}
+    found = parts if isinstance(parts, dict) else {str(grader.get("name", grader["type"])): grader}
+    return {name: str(part["type"]) for name, part in found.items() if isinstance(part, dict)}
+
+
+def news_of_step(report: StepReport, total_steps: int | None, graders: Mapping[str, str]) -> JobNews:
+    """The numbers of a step, under OpenAI's names where it has them, and all of them under ours.
+
+    `graders`: as `grader_types`.
+    """
     reward = report.metrics.get("reward")
+    thoughts = report.metrics.get("completions/reasoning_tokens")
     of = "" if total_steps is None else f"/{total_steps}"
     told = "" if reward is None else f", train mean reward={reward:.4g}"
     times = {name: report.metrics[ours] for name, ours in _TIMES.items() if ours in report.metrics}
     data: dict[str, Json] = {
         "step": report.step,
         "total_steps": total_steps,
-        "scores": {"train_reward_mean": reward},
+        "scores": {"train_reward_mean": reward, "graders": _grader_scores(report.metrics, graders)},
+        "usage": {"samples": {"train_reasoning_tokens_mean": thoughts}},
         "timing": {"step": _numbers(times)},
         "train_mean_reward": reward,
+        "mean_unresponsive_rewards": report.metrics.get("grader/timeout_rate"),
+        "reasoning_tokens_mean": thoughts,
         "completion_tokens_mean": report.metrics.get("completions/mean_length"),
         "verifine": _numbers(report.metrics),
     }
     return JobNews(message=f"Step {report.step}{of}{told}", type="metrics", data=data)
 
 
-def tell_steps(reports: Sequence[StepReport], told: int, total_steps: int | None) -> tuple[list[JobNews], int]:
+def tell_steps(
+    reports: Sequence[StepReport], told: int, total_steps: int | None, graders: Mapping[str, str]
+) -> tuple[list[JobNews], int]:
     """The news of steps after `told`, and the last step that is told then."""
     new = [report for report in reports if report.step > told]
-    return [news_of_step(report, total_steps) for report in new], max([told, *(report.step for report in new)])
+    return [news_of_step(report, total_steps, graders) for report in new], max([told, *(report.step for report in new)])
 
 
 def _evaluated(name: str, numbers: Mapping[str, object]) -> JobNews:
@@ -66,10 +88,21 @@ def _evaluated(name: str, numbers: Mapping[str, object]) -> JobNews:
     value = float(reward) if isinstance(reward, int | float) else None
     data: dict[str, Json] = {
         "evaluation": name,
+        "step": None if name == FINAL else step_of_name(name),
         "scores": {"valid_reward_mean": value},
         "full_valid_mean_reward": value,
     }
     return JobNews(message=f"Evaluation {name}: {told}", type="metrics", data=data)
+
+
+def _grader_scores(metrics: Mapping[str, float], graders: Mapping[str, str]) -> list[Json]:
+    """The mean of each; null: the step has none."""
+    alone = metrics.get("reward") if len(graders) == 1 else None
+    scores: list[Json] = []
+    for name, kind in graders.items():
+        mean = metrics.get(f"rewards/{name}", alone)
+        scores.append({"name": name, "type": kind, "train_reward_mean": None if finite(mean) is None else mean})
+    return scores
 
 
 def _numbers(values: Mapping[str, float]) -> dict[str, Json]:

@@ -32,6 +32,12 @@ class JobProgress:
     ending: str | None = None
     """Why its run paused or ended last, in a word of `runs.status` such as `disk_full`; None: it was asked to."""
     held_out: HeldOutResults = HeldOutResults()
+    trained_tokens: int | None = None
+    """None: not known yet."""
+    step_s: float | None = None
+    """How long a step takes, by those that were told last; None: none was."""
+    estimated_finish: int | None = None
+    """When the run will be over, in seconds since 1970, if its steps go on as they do; None: it cannot be said."""
 
 
 _PROGRESS = TypeAdapter(JobProgress)

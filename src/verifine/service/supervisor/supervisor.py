@@ -17,6 +17,7 @@ from verifine.runs.metrics import read_metrics
 from verifine.runs.requests import RunRequest, ask_run
 from verifine.runs.run_file import read_run_file
 from verifine.runs.status import RunStatus, find_status
+from verifine.service.files import FileStore
 from verifine.service.jobs.budget import Budget, budget_of
 from verifine.service.jobs.claims import RENEW_S, Claim, JobClaims, StaleClaimError
 from verifine.service.jobs.job import Job, JobFailure, JobNews
@@ -24,7 +25,8 @@ from verifine.service.jobs.needs import Shortage
 from verifine.service.jobs.states import JobState
 from verifine.service.supervisor.endings import ProcessFault, decide_ending
 from verifine.service.supervisor.hang import Pulse, find_hang, take_pulse
-from verifine.service.supervisor.news import news_of, tell_steps
+from verifine.service.supervisor.news import grader_types, news_of, tell_steps
+from verifine.service.supervisor.pace import note_pace
 from verifine.service.supervisor.processes import JobProcesses
 from verifine.service.supervisor.progress import JobProgress, read_progress, write_progress
 from verifine.service.supervisor.results import JobResults
@@ -61,6 +63,7 @@ class Supervisor:
         *,
         claims: JobClaims,
         processes: JobProcesses,
+        files: FileStore,
         folder: Path,
         is_gone: Callable[[str], bool],
         look_for_shortage: Callable[[Job, RunDirectory], Shortage | None],
@@ -71,7 +74,7 @@ class Supervisor:
         `look_for_shortage` says what the machine lacks for a job now, as `needs.find_job_shortage`; `now` counts
         seconds, and stands still while the machine sleeps.
         """
-        self._claims, self._processes, self._folder = claims, processes, folder
+        self._claims, self._processes, self._files, self._folder = claims, processes, files, folder
         self._is_gone, self._look_for_shortage, self._now = is_gone, look_for_shortage, now
         self._rests_until = -math.inf
         self._held: dict[str, HeldJob] = {}
@@ -152,14 +155,19 @@ class Supervisor:
         why = self._processes.why_ended(folder) if held.hang is None else held.hang
         fault = ProcessFault(why=why, is_hang=held.hang is not None)
         ending = decide_ending(self._status_of(held, run), state, held.progress, fault)
-        self._claims.release(
-            held.claim,
-            ending.to,
-            ending.news,
-            results=self._results(held.claim).finish(ending.to, ending.progress.held_out),
-            failure=ending.failure,
-            progress=write_progress(ending.progress),
-        )
+        results = self._results(held.claim).finish(ending.to, ending.progress.held_out)
+        try:
+            self._claims.release(
+                held.claim,
+                ending.to,
+                ending.news,
+                results=results,
+                failure=ending.failure,
+                progress=write_progress(ending.progress),
+            )
+        finally:
+            for file in () if results is None else results.files:
+                file.draft.discard()
         del self._held[held.claim.job.id]
 
     def _hold(self, held: HeldJob) -> JobState:
@@ -207,14 +215,15 @@ class Supervisor:
         records = [row for row in events.rows if isinstance(row, EventRecord)]
         total = _total_steps(records, progress.total_steps)
         reports = [row for row in metrics.rows if isinstance(row, StepReport) and not isinstance(row, Rewound)]
-        steps, step = tell_steps(reports, progress.step, total)
+        steps, step = tell_steps(reports, progress.step, total, _graders_of(held.claim.job))
         told: list[JobNews] = [news for record in records if (news := news_of(record.event)) is not None]
         held_out = progress.held_out
         for record in records:
             held_out = held_out.note(record.event)
-        held.progress = replace(
+        progress = replace(
             progress, events=events.cursor, metrics=metrics.cursor, step=step, total_steps=total, held_out=held_out
         )
+        held.progress = note_pace(progress, reports, run.metrics.stat().st_mtime) if reports else progress
         results = self._results(held.claim)
         best = results.keep_best(held_out) if records else None
         kept = self._claims.tell(held.claim, *told, *steps, progress=write_progress(held.progress), results=best)
@@ -232,7 +241,15 @@ class Supervisor:
         return folder, RunDirectory(path=folder / "run")
 
     def _results(self, claim: Claim) -> JobResults:
-        return JobResults(job=claim.job, data=self._folder.parent, folder=self._folder / claim.job.id)
+        return JobResults(
+            job=claim.job, data=self._folder.parent, folder=self._folder / claim.job.id, files=self._files
+        )
+
+
+def _graders_of(job: Job) -> dict[str, str]:
+    method = job.request["method"]
+    reinforcement = method.get("reinforcement") if isinstance(method, dict) else None
+    return grader_types(reinforcement.get("grader") if isinstance(reinforcement, dict) else None)
 
 
 def _total_steps(records: list[EventRecord], before: int | None) -> int | None:

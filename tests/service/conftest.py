@@ -31,6 +31,8 @@ from verifine.service.jobs.store import JobStore
 from verifine.service.limits import ServiceLimits
 from verifine.service.models.bases import TrainableModel
 from verifine.service.models.store import ModelStore
+from verifine.service.run_views.marks import MarkStore
+from verifine.service.run_views.run_index import RunIndex
 from verifine.service.run_views.sources import RunSources
 from verifine.service.trials.grading import carry_out_trial
 from verifine.testing.clock import ManualClock
@@ -108,7 +110,9 @@ def parts(database: Database, clock: ManualClock, tmp_path: Path, processes: Fak
     return ServiceParts(
         files=FileStore(database, tmp_path / "files", clock),
         jobs=jobs,
-        runs=RunSources(jobs, tmp_path / "jobs"),
+        runs=RunSources(jobs, tmp_path / "jobs", RunIndex(tmp_path / "runs")),
+        marks=MarkStore(database, clock),
+        folder=tmp_path,
         models=models,
         pool=EndpointPool(processes, limits, lambda: 1 << 40),
         find_servable=partial(find_servable, models),

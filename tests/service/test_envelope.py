@@ -31,7 +31,7 @@ def test_no_route_is_open_without_a_key(http: httpx2.Client) -> None:
     del http.headers["authorization"]
     asked = 0
     for path, methods in paths.items():
-        for method in methods if path.startswith(("/v1/", "/api/")) else ():
+        for method in methods if path.startswith(("/v1/", "/api/", "/metrics")) else ():
             asked += 1
             assert http.request(method.upper(), path).status_code == 401, (method, path)
     assert asked >= 10
@@ -80,14 +80,24 @@ def test_the_description_of_the_api_has_every_route(http: httpx2.Client) -> None
     description = http.get("/openapi.json").json()
     paths = description["paths"]
     assert {path: sorted(methods) for path, methods in paths.items()} == {
+        "/api/endpoints": ["get"],
+        "/api/endpoints/{model}/load": ["post"],
+        "/api/endpoints/{model}/unload": ["post"],
         "/api/jobs/{job_id}/evaluations": ["get"],
         "/api/jobs/{job_id}/findings": ["get"],
+        "/api/jobs/{job_id}/marks": ["get", "put"],
+        "/api/jobs/{job_id}/marks.jsonl": ["get"],
+        "/api/jobs/{job_id}/marks/{mark_id}": ["delete"],
         "/api/jobs/{job_id}/metrics": ["get"],
         "/api/jobs/{job_id}/rollouts": ["get"],
         "/api/jobs/{job_id}/rollouts/{step}": ["get"],
         "/api/jobs/{job_id}/rollouts/{step}/{group}": ["get"],
         "/api/jobs/{job_id}/stream": ["get"],
+        "/api/machine": ["get"],
+        "/api/runs": ["get"],
         "/healthz": ["get"],
+        "/metrics": ["get"],
+        "/readyz": ["get"],
         "/v1/chat/completions": ["post"],
         "/v1/completions": ["post"],
         "/v1/files": ["get", "post"],

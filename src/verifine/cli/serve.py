@@ -19,6 +19,9 @@ def serve_command(
     database: Annotated[
         str | None, typer.Option(help="postgresql://USER@HOST/NAME, or sqlite:///PATH; SQLite in --data if not given.")
     ] = None,
+    runs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Show the runs of the command line in this folder as well.")
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=FOLDER", help="A model that jobs may name, beside the catalogue's; repeatable."),
@@ -37,7 +40,8 @@ def serve_command(
         if not equals or not name or not folder:
             raise ConfigError(f"--model {each}: write NAME=FOLDER")
         folders[name] = Path(folder).absolute()
-    service = JobService(ServeOptions(host=host, port=port, data=data, database=database, folders=folders), os.environ)
+    options = ServeOptions(host=host, port=port, data=data, database=database, folders=folders, runs=runs)
+    service = JobService(options, os.environ)
     print(f"Serving at {service.address}")
     print(f"export OPENAI_BASE_URL={service.address}/v1")
     print(f"export OPENAI_API_KEY={service.key}", flush=True)

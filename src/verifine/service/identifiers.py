@@ -6,7 +6,7 @@ import secrets
 import string
 from typing import Literal
 
-Prefix = Literal["file-", "ftjob-", "ftevent-", "ftckpt_"]
+Prefix = Literal["file-", "ftjob-", "ftevent-", "ftckpt_", "mark-"]
 
 _ALPHABET = string.ascii_letters + string.digits
 _LENGTH = 24

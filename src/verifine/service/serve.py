@@ -39,6 +39,8 @@ from verifine.service.jobs.validation import JobValidator
 from verifine.service.limits import ServiceLimits
 from verifine.service.models.bases import catalogue_models, folder_model
 from verifine.service.models.store import ModelStore
+from verifine.service.run_views.marks import MarkStore
+from verifine.service.run_views.run_index import RunIndex
 from verifine.service.run_views.sources import RunSources
 from verifine.service.supervisor.processes import RecordedProcesses
 from verifine.service.supervisor.supervisor import Supervisor
@@ -70,6 +72,8 @@ class ServeOptions:
     """None: SQLite in `data`."""
     folders: Mapping[str, Path] = field(default_factory=dict)
     """Models beside those of the catalogue, by their names."""
+    runs: Path | None = None
+    """A folder with runs of the command line, to be shown as well; None: only jobs are."""
     limits: ServiceLimits = field(default_factory=ServiceLimits)
 
 
@@ -169,7 +173,9 @@ def _open_parts(options: ServeOptions, database: Database, data: Path, workers: 
     return ServiceParts(
         files=files,
         jobs=jobs,
-        runs=RunSources(jobs, data / JOBS),
+        runs=RunSources(jobs, data / JOBS, None if options.runs is None else RunIndex(options.runs.absolute())),
+        marks=MarkStore(database, time.time),
+        folder=data,
         models=models,
         pool=workers.pool,
         find_servable=partial(find_servable, models),

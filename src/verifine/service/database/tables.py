@@ -150,3 +150,21 @@ JOB_CHECKPOINTS = Table(
     UniqueConstraint("job_id", "seq"),
     UniqueConstraint("job_id", "step"),
 )
+
+MARKS = Table(
+    "marks",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("owner_id", _ID, ForeignKey("owners.id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("run_id", _ID, nullable=False),  # a job's id, or that of a run of the command line
+    Column("step", Integer, nullable=False),
+    Column("group_index", Integer, nullable=False),
+    Column("sample", Integer, nullable=False),
+    Column("is_flagged", Boolean, nullable=False),
+    Column("note", JSON, nullable=False),  # PostgreSQL's text holds no NUL
+    Column("answer", JSON, nullable=False),  # its prompt, text and score, which the run may not keep
+    UniqueConstraint("owner_id", "seq"),
+    UniqueConstraint("owner_id", "run_id", "step", "group_index", "sample"),
+)

@@ -6,24 +6,29 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NoReturn
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
 
 from verifine.errors import ConfigError
 from verifine.service.database.paging import UnknownCursorError
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.files import FileInUseError, FileStore, UnknownFileError
 from verifine.service.http.completions import CompletionRoutes, FindServable
+from verifine.service.http.endpoints import EndpointRoutes
 from verifine.service.http.files import FileRoutes
 from verifine.service.http.graders import GraderRoutes, RunGrader, ValidateGrader
 from verifine.service.http.jobs import JobRoutes
 from verifine.service.http.keys import KeyCheck, hash_key
+from verifine.service.http.machine import MachineRoutes
+from verifine.service.http.marks import MarkRoutes, PutMark
 from verifine.service.http.models import ModelRoutes
+from verifine.service.http.monitoring import Monitoring
 from verifine.service.http.runs import RunRoutes
 from verifine.service.http.stream import MESSAGES, StreamRoutes
 from verifine.service.jobs.budget import ResumeJob
@@ -32,6 +37,7 @@ from verifine.service.jobs.store import JobStateError, JobStore, ReusedKeyError,
 from verifine.service.limits import ServiceLimits
 from verifine.service.models.store import ModelInUseError, ModelStore, SharedModelError, UnknownModelError
 from verifine.service.run_views.answers import UnknownRolloutsError
+from verifine.service.run_views.marks import MarkStore, UnknownMarkError
 from verifine.service.run_views.sources import RunSources
 from verifine.service.trials.question import GraderTrial, TrialOutcome
 from verifine.wire.api_error import ApiError, ErrorBody, conflict, invalid_request
@@ -47,10 +53,13 @@ class ServiceParts:
     jobs: JobStore
     models: ModelStore
     runs: RunSources
+    marks: MarkStore
     pool: EndpointPool
     """Of models that answer."""
     find_servable: FindServable
     try_grader: Callable[[GraderTrial], TrialOutcome]
+    folder: Path
+    """Of jobs and files."""
     key: str = field(repr=False)
     """The local owner's."""
     limits: ServiceLimits = field(default_factory=ServiceLimits)
@@ -63,7 +72,7 @@ class ServiceApp(FastAPI):
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             described = super().openapi()
-            requests = (CreateJob, ResumeJob, RunGrader, ValidateGrader, ChatRequest, CompletionRequest)
+            requests = (CreateJob, ResumeJob, PutMark, RunGrader, ValidateGrader, ChatRequest, CompletionRequest)
             for schema in (*requests, *MESSAGES):
                 own = schema.model_json_schema(ref_template="#/components/schemas/{model}")
                 described["components"]["schemas"] |= {**own.pop("$defs", {}), schema.__name__: own}
@@ -80,13 +89,14 @@ def build_service(
 
     `hosts`: the names that the service may be asked by; empty: any. `is_stopping`: whether streams are to end.
     """
+    monitoring = Monitoring(parts.jobs, parts.pool, lambda: parts.now().timestamp())
     app = ServiceApp(
         title="Verifine",
         version=version("verifine"),
         docs_url=None,  # its pages would load scripts from other hosts
         redoc_url=None,
         middleware=[
-            Middleware(Envelope, hosts),
+            Middleware(Envelope, hosts, monitoring.observe),
             Middleware(KeyCheck, hash_key(parts.key)),
         ],
         lifespan=lambda _: parts.pool.open(),
@@ -101,6 +111,8 @@ def build_service(
             ReusedKeyError: _refuse_key,
             UnknownRolloutsError: _refuse_rollouts,
             ConfigError: _refuse_run,
+            UnknownMarkError: _refuse_mark,
+            DataError: _refuse_text,
             UnknownModelError: _refuse_model,
             ModelInUseError: _refuse_model_in_use,
             SharedModelError: _refuse_shared_model,
@@ -113,12 +125,11 @@ def build_service(
     app.include_router(RunRoutes(parts.runs, parts.now).router())
     app.include_router(StreamRoutes(parts.runs, parts.jobs, parts.limits, is_stopping).router())
     app.include_router(ModelRoutes(parts.models).router())
-    app.add_api_route("/healthz", _health, response_class=PlainTextResponse, tags=["Health"])
+    app.include_router(MarkRoutes(parts.marks, parts.runs, parts.limits).router())
+    app.include_router(EndpointRoutes(parts.pool, parts.find_servable).router())
+    app.include_router(MachineRoutes(parts.folder).router())
+    app.include_router(monitoring.router())
     return app
-
-
-def _health() -> PlainTextResponse:
-    return PlainTextResponse("ok\n")
 
 
 # What these raise reaches the envelope, which is around them.
@@ -160,6 +171,14 @@ def _refuse_key(_: Request, error: Exception) -> NoReturn:
 
 def _refuse_rollouts(_: Request, error: Exception) -> NoReturn:
     raise invalid_request(str(error), code="rollouts_not_found", status=404) from error
+
+
+def _refuse_mark(_: Request, error: Exception) -> NoReturn:
+    raise invalid_request(str(error), param="mark_id", code="mark_not_found", status=404) from error
+
+
+def _refuse_text(_: Request, error: Exception) -> NoReturn:
+    raise invalid_request("a text of the request holds NUL, or a number is too large to be stored") from error
 
 
 def _refuse_run(_: Request, error: Exception) -> NoReturn:

@@ -35,8 +35,8 @@ def local_key(path: Path, disk: Disk = LOCAL_DISK) -> str:
         return path.read_text(encoding="ascii").strip()
 
 
-KEYED = ("/v1/", "/api/")
-"""Where these paths begin, a request needs a key."""
+KEYED = ("/v1/", "/api/", "/metrics")
+"""A request needs a key where its path begins so."""
 
 
 class KeyCheck:

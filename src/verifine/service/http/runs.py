@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
@@ -15,6 +15,7 @@ from verifine.runs.evaluations import read_evaluations, step_of_name
 from verifine.runs.jsonl import finite
 from verifine.runs.metrics import read_metrics
 from verifine.runs.record import read_run
+from verifine.runs.status import Status
 from verifine.service.http.keys import OwnerId
 from verifine.service.http.stream import EvaluationView
 from verifine.service.run_views.answers import (
@@ -26,6 +27,7 @@ from verifine.service.run_views.answers import (
     view_group,
 )
 from verifine.service.run_views.metric_columns import MetricColumns, reduce_metrics
+from verifine.service.run_views.run_index import IndexedRun
 from verifine.service.run_views.sources import RunSources
 
 MOST_STEPS = 10**9
@@ -60,6 +62,43 @@ class EvaluationList(BaseModel):
     evaluations: list[EvaluationView]
 
 
+class RunSummary(BaseModel):
+    """A run of the command line; its id stands for a job's in the addresses under `/api/jobs`."""
+
+    id: str
+    name: str
+    """Its folder, from the folder of all runs."""
+    status: Status | None
+    """null: its files cannot be read."""
+    reason: str | None
+    model: str | None
+    """null: training has not begun."""
+    began_at: int | None
+    step: int
+    """Its last step; 0: it has taken none."""
+    reward: float | None
+    """Of that step."""
+
+    @classmethod
+    def of(cls, run: IndexedRun) -> Self:
+        return cls(
+            id=run.id,
+            name=run.name.encode(errors="replace").decode(),
+            status=None if run.status is None else run.status.status,
+            reason=None if run.status is None else run.status.reason,
+            model=run.model,
+            began_at=None if run.began is None else int(run.began.timestamp()),
+            step=0 if run.last is None else run.last.step,
+            reward=None if run.last is None else run.last.metrics.get("reward"),
+        )
+
+
+class RunList(BaseModel):
+    """The runs of the command line, those that began last first."""
+
+    runs: list[RunSummary]
+
+
 class RunRoutes:
     """The routes over the runs of jobs."""
 
@@ -67,6 +106,8 @@ class RunRoutes:
         self._sources, self._now = sources, now
 
     def router(self) -> APIRouter:
+        runs = APIRouter(prefix="/api/runs", tags=["Runs"])
+        runs.add_api_route("", self.runs, methods=["GET"])
         router = APIRouter(prefix="/api/jobs/{job_id}", tags=["Runs"])
         router.add_api_route("/metrics", self.metrics, methods=["GET"])
         router.add_api_route("/evaluations", self.evaluations, methods=["GET"])
@@ -74,7 +115,14 @@ class RunRoutes:
         router.add_api_route("/rollouts", self.saved_steps, methods=["GET"])
         router.add_api_route("/rollouts/{step}", self.groups, methods=["GET"])
         router.add_api_route("/rollouts/{step}/{group}", self.group, methods=["GET"])
-        return router
+        both = APIRouter()
+        both.include_router(runs)
+        both.include_router(router)
+        return both
+
+    def runs(self, owner_id: OwnerId) -> RunList:
+        """The runs of the command line in the folder that `verifine serve --runs` names."""
+        return RunList(runs=[RunSummary.of(run) for run in self._sources.list_runs(owner_id)])
 
     def metrics(
         self,

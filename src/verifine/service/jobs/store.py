@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from verifine.errors import VerifineError
 from verifine.service.database import Database
@@ -184,6 +184,19 @@ class JobStore:
         if not has_changed:
             raise JobStateError(f"the job is {job.state}", job.state)
         return job
+
+    def count_by_state(self) -> Mapping[JobState, int]:
+        """The jobs of all owners; a state without any is left out."""
+        counted = select(JOBS.c.state, func.count()).group_by(JOBS.c.state)
+        with self._database.read() as connection:
+            return {JobState(state): count for state, count in connection.execute(counted)}
+
+    def oldest_waiting(self) -> int | None:
+        """When the oldest job was made that waits for its turn; None: none waits."""
+        oldest = select(func.min(JOBS.c.created_at)).where(JOBS.c.state == JobState.QUEUED)
+        with self._database.read() as connection:
+            found: int | None = connection.execute(oldest).scalar()
+        return found
 
     def next_to_validate(self) -> Job | None:
         """The oldest job with files that nobody has looked at; None: there is none."""

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verifine.runs.directory import RunDirectory
+from verifine.service.database.owners import LOCAL
 from verifine.service.jobs.job import Job
 from verifine.service.jobs.store import JobStore
+from verifine.service.run_views.run_index import PREFIX, IndexedRun, RunIndex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +26,19 @@ class FoundRun:
 class RunSources:
     """The runs of all owners; each method looks at those of one."""
 
-    def __init__(self, jobs: JobStore, folder: Path) -> None:
-        """`folder` has the folder of each job."""
-        self._jobs, self._folder = jobs, folder
+    def __init__(self, jobs: JobStore, folder: Path, index: RunIndex | None = None) -> None:
+        """`folder` has the folder of each job; `index` the runs of the command line, for the local owner."""
+        self._jobs, self._folder, self._index = jobs, folder, index
+
+    def list_runs(self, owner_id: str) -> list[IndexedRun]:
+        """The runs of the command line."""
+        return [] if self._index is None or owner_id != LOCAL else self._index.list()
 
     def find(self, owner_id: str, run_id: str) -> FoundRun:
         """Raises UnknownJobError."""
+        if self._index is not None and owner_id == LOCAL and run_id.startswith(PREFIX):
+            directory = self._index.find(run_id)
+            if directory is not None:
+                return FoundRun(id=run_id, job=None, directory=directory)
         job = self._jobs.find(owner_id, run_id)
         return FoundRun(id=job.id, job=job, directory=RunDirectory(path=self._folder / job.id / "run"))

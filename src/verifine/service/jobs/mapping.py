@@ -13,7 +13,7 @@ from verifine.config.graders import AnyGrader, MultiGraderConfig, WeightedGrader
 from verifine.config.problems import find_problems
 from verifine.config.resolve import default_learning_rate
 from verifine.config.shorthand import expand_sections
-from verifine.service.jobs.model_section import check_adapters, model_section
+from verifine.service.jobs.model_section import model_section, refuse_other_adapters
 from verifine.service.jobs.plan import JobPlan, plan_job
 from verifine.service.jobs.remote_settings import check_remote, wire_name
 from verifine.service.jobs.request import (
@@ -120,7 +120,7 @@ def make_run_config(request: CreateJob, model: TrainableModel, plan: JobPlan, pl
     except ValidationError as error:
         problem = find_problems(error)[0]
         raise invalid_request(problem.text, param=wire_name(problem.path)) from error
-    check_adapters(config, model)
+    refuse_other_adapters(config, model)
     return config
 
 

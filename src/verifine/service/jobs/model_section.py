@@ -30,7 +30,7 @@ def model_section(model: TrainableModel, effort: ReasoningEffort, own: Mapping[s
     return {**values, "name": model.source}
 
 
-def check_adapters(config: RunConfig, model: TrainableModel) -> None:
+def refuse_other_adapters(config: RunConfig, model: TrainableModel) -> None:
     """Refuses to train other weights than a checkpoint has.
 
     Raises:

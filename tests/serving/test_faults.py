@@ -31,7 +31,7 @@ class Held:
             self.schedulers.append(StepwiseScheduler(1, self.steps))
             return self.schedulers[-1]
 
-        capacity = Capacity(groups=1, rows=1, prompt_tokens=100, own_tokens=100)
+        capacity = Capacity(rows=1, tokens=256, prompt_tokens=100, own_tokens=100)
         self.served = replace(served, make_scheduler=make, capacity=capacity)
 
     @contextmanager

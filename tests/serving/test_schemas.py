@@ -55,7 +55,7 @@ def make_schema(chance: random.Random, depth: int = 0) -> dict[str, Any]:
 def test_nearly_all_answers_end_and_all_that_end_are_of_their_schema(tool_model: ServedModel) -> None:
     model = tool_model.model
     schemas = {f"{place}": make_schema(random.Random(place)) for place in range(COUNT)}
-    capacity = Capacity(groups=32, rows=32, prompt_tokens=8, own_tokens=LONGEST)
+    capacity = Capacity(rows=32, tokens=1 << 16, prompt_tokens=8, own_tokens=LONGEST)
     scheduler = NativeScheduler(OwnWeightsRunner(model), capacity, model.device)
     reader = AnswerText(model.tokenizer, model.stop_token_ids, ())
     for name, schema in schemas.items():

@@ -58,6 +58,11 @@ class LanguageModel:
     """Bytes of one token's keys and values, over all layers, in float32."""
 
     @property
+    def token_bytes(self) -> int:
+        """As `cached_bytes_per_token`, in the type of the matrix products, in which the engine keeps them."""
+        return self.cached_bytes_per_token * self.compute_dtype.itemsize // torch.float32.itemsize
+
+    @property
     def device(self) -> torch.device:
         device: torch.device = self.network.device
         return device

@@ -19,10 +19,12 @@ class ServingLimits(Schema):
         default=1024, ge=1, description="Tokens of an answer. It is also the length of those that ask for none."
     )
     concurrent_answers: int = Field(
-        default=32, ge=1, description="Answers that are written at the same time; fewer if cache_bytes holds fewer."
+        default=32, ge=1, description="Answers that are written at the same time, as far as cache_bytes holds them."
     )
     cache_bytes: int = Field(
-        default=2 << 30, ge=1, description="Memory for keys and values of all answers, but at least that of one answer."
+        default=2 << 30,
+        ge=1,
+        description="Memory for keys and values, which are kept as answers grow; at least that of one answer.",
     )
     choices: int = Field(default=8, ge=1, le=128, description="Answers to one prompt (`n`).")
     prompts: int = Field(default=32, ge=1, description="Prompts of one request for completions.")

@@ -93,7 +93,7 @@ def make_question(
     Raises:
         ApiError: a value is above its limit, or a prompt leaves no space for its answer.
     """
-    most = min(limits.choices, served.capacity.rows)
+    most = min(limits.choices, served.capacity.samples)
     if fields.n > most:
         raise invalid_request(f'"n" is {fields.n}; this server gives at most {most} answers', param="n")
     longest = _longest_answer(served, prompts, settings)

@@ -15,6 +15,7 @@ from verifine.models.thinking import ThoughtTags
 from verifine.rollout.native.cache import Capacity
 from verifine.rollout.native.model_runner import OwnWeightsRunner
 from verifine.rollout.native.native_scheduler import NativeScheduler
+from verifine.rollout.native.places import place_tokens
 from verifine.rollout.scheduler import Scheduler
 from verifine.serving.call_reader import OPENING
 from verifine.serving.engine_thread import Places
@@ -78,12 +79,15 @@ class ServedModel:
 
 
 def serving_capacity(model: LanguageModel, limits: ServingLimits) -> Capacity:
-    """As many answers at a time as the limits and their memory allow, but at least one."""
-    prompt_tokens = max(min(limits.context_tokens, model.context_length) - 1, 1)
-    own_tokens = min(limits.answer_tokens, prompt_tokens)
-    answer_bytes = model.cached_bytes_per_token * (prompt_tokens + own_tokens)
-    rows = max(min(limits.concurrent_answers, limits.cache_bytes // answer_bytes), 1)
-    return Capacity(groups=rows, rows=rows, prompt_tokens=prompt_tokens, own_tokens=own_tokens)
+    """The memory of the limits, but at least that of one answer."""
+    context_tokens = max(min(limits.context_tokens, model.context_length), 2)
+    own_tokens = min(limits.answer_tokens, context_tokens - 1)
+    return Capacity(
+        rows=limits.concurrent_answers,
+        tokens=max(limits.cache_bytes // model.token_bytes, place_tokens(context_tokens)),
+        prompt_tokens=context_tokens - 1,
+        own_tokens=own_tokens,
+    )
 
 
 def find_model(models: Mapping[str, ServedModel], name: str) -> ServedModel:

@@ -35,7 +35,7 @@ def decode(kind: type[Decoding | StaticDecoding], model: LanguageModel, groups: 
 
     longest = max(len(prompt.token_ids) for prompt in prompts(model))
     capacity = Capacity(
-        groups=2 * groups, rows=groups * SAMPLING.group_size, prompt_tokens=longest, own_tokens=SAMPLING.max_new_tokens
+        rows=groups * SAMPLING.group_size, tokens=4096, prompt_tokens=longest, own_tokens=SAMPLING.max_new_tokens
     )
     decoding = kind(OwnWeightsRunner(model), SAMPLING, capacity, AnswerRules(has_ended=has_ended), model.device)
     samples = [range(SAMPLING.group_size)] * len(TEXTS)

@@ -36,7 +36,7 @@ def make_request(model: LanguageModel, changes: LogitChanges | None = None, **se
 
 
 def answer(model: LanguageModel, *requests: Request) -> dict[tuple[str, int], list[TokenEvent]]:
-    capacity = Capacity(groups=4, rows=16, prompt_tokens=12, own_tokens=TOKENS)
+    capacity = Capacity(rows=16, tokens=2048, prompt_tokens=12, own_tokens=TOKENS)
     scheduler = NativeScheduler(OwnWeightsRunner(model), capacity, model.device)
     for request in requests:
         scheduler.add(request)

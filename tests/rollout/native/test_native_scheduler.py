@@ -17,7 +17,7 @@ from verifine.rollout.scheduler import Request, TokenEvent
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.types import FinishReason
 
-CAPACITY = Capacity(groups=6, rows=8, prompt_tokens=12, own_tokens=10)
+CAPACITY = Capacity(rows=8, tokens=1024, prompt_tokens=12, own_tokens=10)
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
@@ -61,7 +61,7 @@ def run(scheduler: NativeScheduler, requests: Sequence[Request]) -> Answers:
     return answers
 
 
-def tokens(answers: Answers) -> dict[tuple[str, int], list[int]]:
+def tokens_of(answers: Answers) -> dict[tuple[str, int], list[int]]:
     return {key: [event.token_id for event in events] for key, events in answers.items()}
 
 
@@ -88,7 +88,7 @@ def test_each_answer_is_the_one_it_would_have_alone(model: LanguageModel) -> Non
 
 def test_requests_join_at_the_next_token_and_change_no_other_answer(model: LanguageModel) -> None:
     first, second, third = various(model)[0], various(model)[3], various(model)[2]
-    wanted = tokens(run(make_scheduler(model), [first])) | tokens(run(make_scheduler(model), [second]))
+    wanted = tokens_of(run(make_scheduler(model), [first])) | tokens_of(run(make_scheduler(model), [second]))
     scheduler = make_scheduler(model)
     answers: Answers = {}
     scheduler.add(first)
@@ -100,8 +100,8 @@ def test_requests_join_at_the_next_token_and_change_no_other_answer(model: Langu
     assert {event.request_id for event in joined} == {first.id, second.id}
     while not scheduler.is_idle:
         collect(scheduler.step(), answers)
-    assert tokens(answers) == wanted
-    assert tokens(run(scheduler, [third])) == tokens(run(make_scheduler(model), [third])), "it can be used again"
+    assert tokens_of(answers) == wanted
+    assert tokens_of(run(scheduler, [third])) == tokens_of(run(make_scheduler(model), [third])), "it can be used again"
 
 
 def test_each_request_ends_by_its_own_rules(model: LanguageModel) -> None:
@@ -135,8 +135,8 @@ def test_a_cancelled_request_writes_no_more_and_frees_its_place(model: LanguageM
     collect(events, answers)
     while not scheduler.is_idle:
         collect(scheduler.step(), answers)
-    wanted = tokens(run(make_scheduler(model), [going])) | tokens(run(make_scheduler(model), [waiting]))
-    assert {key: ids for key, ids in tokens(answers).items() if key[0] != dropped.id} == wanted
+    wanted = tokens_of(run(make_scheduler(model), [going])) | tokens_of(run(make_scheduler(model), [waiting]))
+    assert {key: ids for key, ids in tokens_of(answers).items() if key[0] != dropped.id} == wanted
     assert {len(events) for key, events in answers.items() if key[0] == dropped.id} == {3}
 
 
@@ -155,7 +155,7 @@ def test_the_last_request_can_be_cancelled(model: LanguageModel) -> None:
     scheduler.cancel("abc")
     assert scheduler.is_idle
     request = various(model)[0]
-    assert tokens(run(scheduler, [request])) == tokens(run(make_scheduler(model), [request]))
+    assert tokens_of(run(scheduler, [request])) == tokens_of(run(make_scheduler(model), [request]))
 
 
 def test_requests_wait_their_turn(model: LanguageModel) -> None:
@@ -168,6 +168,62 @@ def test_requests_wait_their_turn(model: LanguageModel) -> None:
 def test_what_would_not_fit_alone_is_refused(settings: dict[str, Any], model: LanguageModel) -> None:
     with pytest.raises(EngineError, match="request abc does not fit"):
         make_scheduler(model).add(make_request("abc", model, **settings))
+
+
+def long_requests(model: LanguageModel) -> list[Request]:
+    """Of one sample and of several, whose answers outgrow their first places."""
+    settings = {"max_new_tokens": 70, "has_ended": lambda ids: ids[-1] % 101 == 0}
+    return [
+        make_request("abc", model, samples=3, **settings),
+        make_request("Say 1", model, samples=1, **settings),
+        make_request("zz", model, samples=1, **settings, top_p=0.9),
+        make_request("What?", model, samples=2, **settings),
+        make_request("abcd", model, samples=1, **settings, temperature=0.0),
+    ]
+
+
+LEAST_TOKENS = 12 + 3 * 70
+"""What the first of them needs alone."""
+
+
+@pytest.mark.parametrize("tokens", [LEAST_TOKENS, 600, 5000])
+def test_answers_are_the_same_in_little_memory_which_is_not_exceeded(model: LanguageModel, tokens: int) -> None:
+    capacity = Capacity(rows=8, tokens=tokens, prompt_tokens=12, own_tokens=70)
+    scheduler, answers = make_scheduler(model, capacity), Answers()
+    for request in long_requests(model):
+        scheduler.add(request)
+    most, count = 0, 0
+    while not scheduler.is_idle:
+        collect(scheduler.step(), answers)
+        most, count = max(most, scheduler.allocated_tokens), count + 1
+    assert 0 < most <= tokens
+    alone = make_scheduler(model, Capacity(rows=8, tokens=5000, prompt_tokens=12, own_tokens=70))
+    wanted: Answers = {}
+    for request in long_requests(model):
+        wanted |= run(alone, [request])
+    assert tokens_of(answers) == tokens_of(wanted)
+    for key, events in wanted.items():
+        assert [each.logprob for each in answers[key]] == pytest.approx([each.logprob for each in events], abs=1e-4)
+    assert max(len(events) for events in answers.values()) > 40, "they outgrow a place"
+
+
+def test_the_youngest_request_is_set_aside_and_can_be_cancelled(model: LanguageModel) -> None:
+    first, second = (
+        make_request(name, model, samples=2, max_new_tokens=70, has_ended=lambda _: False) for name in ("abc", "zz")
+    )
+    capacity = Capacity(rows=8, tokens=2 * (12 + 2 * 64), prompt_tokens=12, own_tokens=70)
+    scheduler, answers = make_scheduler(model, capacity), Answers()
+    scheduler.add(first)
+    scheduler.add(second)
+    for _ in range(66):
+        collect(scheduler.step(), answers)
+    lengths = {key: len(events) for key, events in answers.items()}
+    assert lengths == {("abc", 0): 66, ("abc", 1): 66, ("zz", 0): 65, ("zz", 1): 65}, "zz has no larger place"
+    scheduler.cancel(second.id)
+    while not scheduler.is_idle:
+        collect(scheduler.step(), answers)
+    assert len(answers["abc", 0]) == 70
+    assert len(answers["zz", 0]) == 65
 
 
 def test_bfloat16_answers_do_not_depend_on_their_neighbours_but_for_rounding(tmp_path: Path) -> None:

@@ -3,70 +3,85 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from verifine.rollout.native.shared_prompt import Grouping, KeyValues, attend_in_parts, attend_to
+from verifine.rollout.native.shared_prompt import Grouping, KeyValues, attend_part, attend_to
 
 CPU = torch.device("cpu")
-GROUPS = st.lists(st.integers(0, 3), min_size=1, max_size=8).map(lambda g: [sorted(set(g)).index(each) for each in g])
-"""Which group each row belongs to; every group has a row."""
+SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=4)
+"""How many rows each group has."""
 
 
-@given(groups=GROUPS)
-def test_by_row_undoes_by_group(groups: list[int]) -> None:
-    grouping = Grouping.of(groups, max(groups) + 1, CPU)
-    rows = torch.arange(len(groups) * 12.0).view(len(groups), 2, 2, 3)
-    assert torch.equal(grouping.by_row(grouping.by_group(rows)), rows)
+def members(sizes: list[int], order: list[int]) -> list[list[int]]:
+    """The rows of each group, if rows lie in this order."""
+    lying = iter(order)
+    return [[next(lying) for _ in range(size)] for size in sizes]
 
 
-@given(groups=GROUPS, seed=st.integers(0, 99))
-def test_each_row_attends_to_its_prompt_and_its_own_tokens(groups: list[int], seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    rows, count = len(groups), max(groups) + 1
+@given(sizes=SIZES, data=st.data())
+def test_every_row_is_at_its_place_of_the_grid(sizes: list[int], data: st.DataObject) -> None:
+    own = members(sizes, data.draw(st.permutations(range(sum(sizes)))))
+    grouping = Grouping.of(own, sum(sizes), CPU)
+    rows = torch.arange(sum(sizes) * 12.0).view(-1, 2, 2, 3)
+    given_back = grouping.by_row(grouping.by_group(rows))
+    for group, of_group in enumerate(own):
+        for rank, row in enumerate(of_group):
+            assert torch.equal(given_back[group * max(sizes) + rank], rows[row])
 
-    def draw(*shape: int) -> torch.Tensor:
+
+def attention(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """Of one query to keys [K, D]."""
+    return (keys @ query + bias).softmax(dim=0) @ values
+
+
+def test_each_row_attends_to_its_prompt_and_its_own_tokens() -> None:
+    generator = torch.Generator().manual_seed(1)
+
+    def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
-    # Two key-value heads with two query heads each, five tokens of prompt and three of their own.
+    # Three groups of two rows, two key-value heads with two query heads each, five tokens of prompt and three own.
     key_values = KeyValues(
-        prompt_keys=draw(count, 2, 5, 4),
-        prompt_values=draw(count, 2, 5, 4),
-        own_keys=draw(rows, 2, 3, 4),
-        own_values=draw(rows, 2, 3, 4),
+        prompt_keys=draw(3, 2, 5, 4),
+        prompt_values=draw(3, 2, 5, 4),
+        own_keys=draw(6, 2, 3, 4),
+        own_values=draw(6, 2, 3, 4),
     )
-    queries = draw(4, rows, 4)
-    bias = draw(rows, 1, 1, 8)
-    found = attend_to(key_values, queries, Grouping.of(groups, count, CPU), bias)
-    for row, group in enumerate(groups):
+    queries, bias = draw(4, 6, 4), draw(6, 1, 1, 8)
+    found = attend_to(key_values, queries, Grouping(shape=(3, 2)), bias)
+    for row in range(6):
         for head in range(4):
-            keys = torch.cat((key_values.prompt_keys[group, head // 2], key_values.own_keys[row, head // 2]))
-            values = torch.cat((key_values.prompt_values[group, head // 2], key_values.own_values[row, head // 2]))
-            weights = (keys @ queries[head, row] + bias[row, 0, 0]).softmax(dim=0)
-            torch.testing.assert_close(found[head, row], weights @ values)
+            keys = torch.cat((key_values.prompt_keys[row // 2, head // 2], key_values.own_keys[row, head // 2]))
+            values = torch.cat((key_values.prompt_values[row // 2, head // 2], key_values.own_values[row, head // 2]))
+            torch.testing.assert_close(found[head, row], attention(queries[head, row], keys, values, bias[row, 0, 0]))
 
 
-@given(groups=GROUPS, seed=st.integers(0, 99), masked=st.booleans())
-def test_attention_in_parts_is_attention_to_both_at_once(groups: list[int], seed: int, masked: bool) -> None:
+@given(seed=st.integers(0, 99), masked=st.booleans(), first_sees_none=st.booleans())
+def test_parts_that_are_merged_are_attention_to_both_at_once(seed: int, masked: bool, first_sees_none: bool) -> None:
     generator = torch.Generator().manual_seed(seed)
-    rows, count = len(groups), max(groups) + 1
 
-    def draw(*shape: int) -> torch.Tensor:
+    def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
-    def hide(count: int, tokens: int) -> torch.Tensor:
-        """All tokens behind a length of at least one."""
-        lengths = torch.randint(1, tokens + 1, (count, 1), generator=generator)
-        return torch.zeros(count, tokens, dtype=torch.float64).masked_fill(torch.arange(tokens) >= lengths, -torch.inf)
+    def hide(tokens: int, least: int) -> Tensor:
+        """All tokens behind a length."""
+        lengths = torch.randint(least, tokens + 1, (3, 1, 1, 1), generator=generator)
+        hidden = torch.arange(tokens) >= (lengths if masked else tokens)
+        return torch.zeros(3, 1, 1, tokens, dtype=torch.float64).masked_fill(hidden, -torch.inf)
 
-    key_values = KeyValues(
-        prompt_keys=draw(count, 2, 5, 4),
-        prompt_values=draw(count, 2, 5, 4),
-        own_keys=draw(rows, 2, 3, 4),
-        own_values=draw(rows, 2, 3, 4),
-    )
-    queries, grouping = draw(4, rows, 4), Grouping.of(groups, count, CPU)
-    on_prompt, on_own = (hide(count, 5), hide(rows, 3)) if masked else (torch.zeros(count, 5), torch.zeros(rows, 3))
-    at_once = attend_to(
-        key_values, 0.7 * queries, grouping, torch.cat((on_prompt[groups], on_own), dim=1)[:, None, None]
-    )
-    biases = (on_prompt[:, None, None], on_own[:, None, None]) if masked else (None, None)
-    torch.testing.assert_close(attend_in_parts(key_values, queries, grouping, biases, 0.7), at_once)
+    query, scale = draw(3, 2, 3, 4), 0.7
+    keys, values = [draw(3, 2, 5, 4), draw(3, 2, 6, 4)], [draw(3, 2, 5, 4), draw(3, 2, 6, 4)]
+    biases = [hide(5, 0 if first_sees_none else 1), hide(6, 1)]
+    given = biases if masked else [None, None]
+    first = attend_part(query, keys[0], values[0], given[0], scale, may_see_none=first_sees_none)
+    merged = first.merge(attend_part(query, keys[1], values[1], given[1], scale))
+    for row in range(3):
+        for head in range(2):
+            for place in range(3):
+                wanted = attention(
+                    scale * query[row, head, place],
+                    torch.cat([each[row, head] for each in keys]),
+                    torch.cat([each[row, head] for each in values]),
+                    torch.cat([each[row, 0, 0] for each in biases]),
+                )
+                torch.testing.assert_close(merged[row, head, place], wanted)

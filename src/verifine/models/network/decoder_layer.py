@@ -32,8 +32,13 @@ from verifine.models.network.projection import PackedProjection, Projection, add
 class Angles:
     """The angles that the positions of T tokens turn queries and keys by."""
 
-    cos: Float[Tensor, "T 1 D/2"]
+    cos: Float[Tensor, "T 1 D"]
     sin: Float[Tensor, "T 1 D/2"]
+
+    @classmethod
+    def of(cls, cos: Float[Tensor, "T D"], sin: Float[Tensor, "T D"]) -> Angles:
+        """As transformers gives them: each twice."""
+        return cls(cos=cos[:, None], sin=sin[:, None, : sin.shape[-1] // 2])
 
 
 class LayerProducts:
@@ -50,6 +55,11 @@ class LayerProducts:
     @property
     def projections(self) -> tuple[Projection, ...]:
         return self.attention_inputs, self.output, self.gate_up, self.down
+
+    def refresh(self) -> None:
+        """Makes the copies of weights that have changed again."""
+        for projection in self.projections:
+            projection.refresh()
 
     @property
     def parameters_before(self) -> list[Tensor]:
@@ -80,6 +90,16 @@ class PackedLayer:
     @property
     def projections(self) -> tuple[PackedProjection, ...]:
         return self._attention_inputs, self._output, self._gate, self._up, self._down
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """What copies are made of."""
+        return [parameter for projection in self.projections for parameter in projection.parameters]
+
+    def refresh(self) -> None:
+        """Packs the weights that have changed again."""
+        for projection in self.projections:
+            projection.refresh()
 
     def run(self, hidden: Float[Tensor, "T H"], angles: Angles, attention: Attention) -> Float[Tensor, "T H"]:
         """The hidden states behind the layer, in the place of those before it."""
@@ -128,14 +148,15 @@ def _turned_heads(
     projected: Float[Tensor, "T O"], layer: DecoderLayer, angles: Angles
 ) -> tuple[Float[Tensor, "Hq T D"], Float[Tensor, "Hk T D"], Float[Tensor, "Hk T D"]]:
     """Queries, keys and values as attention reads them."""
-    query, key, value = _split_heads(projected, layer)
+    both = layer.query_heads + layer.key_heads
+    heads = projected.view(len(projected), both + layer.key_heads, -1)
+    query_key, value = heads[:, :both], heads[:, both:]
     if layer.query_norm is not None and layer.key_norm is not None:
-        query, key = _normalise_heads(query, layer.query_norm), _normalise_heads(key, layer.key_norm)
-        query, key = (rotate(each, angles.cos, angles.sin).to(value.dtype) for each in (query, key))
-    else:
-        both = projected.view(len(projected), -1, value.shape[-1])[:, : -layer.key_heads]
-        turned = rotate(both, angles.cos, angles.sin).to(value.dtype)
-        query, key = turned.split((layer.query_heads, layer.key_heads), dim=1)
+        query, key = query_key.split((layer.query_heads, layer.key_heads), dim=1)
+        normalised = _normalise_heads(query, layer.query_norm), _normalise_heads(key, layer.key_norm)
+        query_key = torch.cat(normalised, dim=1)
+    turned = rotate(query_key, angles.cos, angles.sin).to(value.dtype)
+    query, key = turned[:, : layer.query_heads], turned[:, layer.query_heads :]
     return query.transpose(0, 1), key.transpose(0, 1), value.transpose(0, 1)
 
 

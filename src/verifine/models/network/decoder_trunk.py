@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -12,7 +10,7 @@ from transformers import PreTrainedModel
 from verifine.models.network.attention import Attention
 from verifine.models.network.decoder import Decoder, find_decoder
 from verifine.models.network.decoder_layer import Angles, LayerProducts, PackedLayer, run_layer
-from verifine.models.network.projection import can_pack
+from verifine.models.network.projection import can_pack, versions_of
 from verifine.models.network.recompute import recomputing
 from verifine.models.network.tree import Branch, Tree, grow_tree
 from verifine.models.network.tree_attention import TreeAttention
@@ -43,7 +41,9 @@ class DecoderTrunk:
         *,
         recompute: bool = False,
     ) -> Float[Tensor, "T H"]:
-        hidden, angles = _begin(self._decoder, self._layers, token_ids, position_ids)
+        for layer in self._layers:
+            layer.refresh()
+        hidden, angles = _begin(self._decoder, token_ids, position_ids)
         run = recomputing(run_layer) if recompute else run_layer
         for layer in self._layers:
             hidden = run(layer, hidden, angles, attention)
@@ -62,6 +62,8 @@ class PackedTrunk:
         self.compute_dtype = dtype
         self._decoder = decoder
         self._layers = [PackedLayer(layer, dtype) for layer in decoder.layers]
+        self._parameters = [each for layer in self._layers for each in layer.parameters]
+        self._versions: list[tuple[int, int]] = []
 
     @property
     def network(self) -> PreTrainedModel:
@@ -81,7 +83,11 @@ class PackedTrunk:
         *,
         recompute: bool = False,  # noqa: ARG002 - there is no backward pass
     ) -> Float[Tensor, "T H"]:
-        hidden, angles = _begin(self._decoder, self._layers, token_ids, position_ids)
+        if (versions := versions_of(self._parameters)) != self._versions:
+            self._versions = versions
+            for layer in self._layers:
+                layer.refresh()
+        hidden, angles = _begin(self._decoder, token_ids, position_ids)
         for layer in self._layers:
             hidden = layer.run(hidden, angles, attention)
         normalised: Tensor = self._decoder.norm(hidden)
@@ -92,19 +98,12 @@ class PackedTrunk:
 
 
 def _begin(
-    decoder: Decoder,
-    layers: Sequence[LayerProducts] | Sequence[PackedLayer],
-    token_ids: Int[Tensor, " T"],
-    position_ids: Int[Tensor, " T"],
+    decoder: Decoder, token_ids: Int[Tensor, " T"], position_ids: Int[Tensor, " T"]
 ) -> tuple[Float[Tensor, "T H"], Angles]:
-    """What goes into the first layer, after the copies of all weights have been made again if these have changed."""
-    for layer in layers:
-        for projection in layer.projections:
-            projection.refresh()
+    """What goes into the first layer."""
     hidden: Tensor = decoder.embedding(token_ids)
     cos, sin = decoder.rotary(hidden[None], position_ids[None])
-    half = cos.shape[-1] // 2
-    return hidden, Angles(cos=cos[0, :, None, :half], sin=sin[0, :, None, :half])
+    return hidden, Angles.of(cos[0], sin[0])
 
 
 def make_trunk(network: PreTrainedModel, dtype: torch.dtype) -> Trunk:

@@ -44,19 +44,18 @@ def rms_norm_gradients(
 
 
 def rotate(
-    heads: Float[Tensor, "T heads D"], cos: Float[Tensor, "T 1 D/2"], sin: Float[Tensor, "T 1 D/2"]
+    heads: Float[Tensor, "T heads D"], cos: Float[Tensor, "T 1 D"], sin: Float[Tensor, "T 1 D/2"]
 ) -> Float[Tensor, "T heads D"]:
     """Turns the pair (d, d + D/2) of each head by the angle of its position (RoPE, arXiv:2104.09864).
 
-    Turning by the opposite angle, `rotate(gradient, cos, -sin)`, is its gradient.
+    `cos` has each cosine twice, as both of a pair are multiplied by it. Turning by the opposite angle,
+    `rotate(gradient, cos, -sin)`, is its gradient.
     """
-    first, second = heads.to(cos.dtype).chunk(2, dim=-1)
-    turned = torch.empty(heads.shape, dtype=cos.dtype, device=heads.device)
-    first_turned, second_turned = turned.chunk(2, dim=-1)
-    torch.mul(first, cos, out=first_turned)
-    first_turned.addcmul_(second, sin, value=-1)
-    torch.mul(second, cos, out=second_turned)
-    second_turned.addcmul_(first, sin)
+    exact = heads.to(cos.dtype)
+    turned = exact * cos
+    half = sin.shape[-1]
+    turned[..., :half].addcmul_(exact[..., half:], sin, value=-1)
+    turned[..., half:].addcmul_(exact[..., :half], sin)
     return turned
 
 

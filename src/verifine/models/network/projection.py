@@ -59,8 +59,7 @@ class _Layers:
         return [*own, *(each for adapter in self.adapters for each in (adapter.down, adapter.up))]
 
     def versions(self) -> list[tuple[int, int]]:
-        """Differs from what it was if a parameter has changed since."""
-        return [(each.data_ptr(), each._version) for each in self.parameters]
+        return versions_of(self.parameters)
 
     def copy_weight(self, target: Float[Tensor, "O I"]) -> None:
         for base, outputs in zip(self.bases, self.outputs, strict=True):
@@ -214,6 +213,11 @@ class PackedProjection:
         self._versions: list[tuple[int, int]] = []
 
     @property
+    def parameters(self) -> list[Tensor]:
+        """What the result depends on."""
+        return self._layers.parameters
+
+    @property
     def resident_bytes(self) -> int:
         """What the copy takes."""
         return sum(base.weight.numel() for base in self._layers.bases) * self._dtype.itemsize
@@ -245,6 +249,11 @@ class PackedProjection:
         activated = _multiply_packed(rows, gate._weight, gate._bias, "swish", [], "")
         result: Tensor = _multiply_packed.binary(rows, activated, up._weight, up._bias, "mul")
         return result
+
+
+def versions_of(parameters: Sequence[Tensor]) -> list[tuple[int, int]]:
+    """Differs from what it was if a parameter has changed since."""
+    return [(each.data_ptr(), each._version) for each in parameters]
 
 
 def can_pack(device: torch.device, dtype: torch.dtype) -> bool:

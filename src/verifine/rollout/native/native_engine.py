@@ -31,6 +31,10 @@ INT8_ROUNDING_NATS = 0.6
 LOGITS_BYTES = 1 << 28
 """Memory for the float32 logits of one token of every sample."""
 
+USUAL_TOKENS = 256
+"""How long answers are thought to become when groups are counted that are answered at the same time. Where many become
+longer and memory ends, the youngest are set aside."""
+
 SCORED_ROWS = 64
 """Tokens whose logits `logprobs` holds at a time."""
 
@@ -154,22 +158,22 @@ class NativeEngine:
         return self._quantized
 
     def _capacity(self, prompts: Sequence[Prompt], sampling: Sampling, cache_bytes: int) -> Capacity:
-        """As many groups at a time as fit into `cache_bytes`, but at least one."""
+        """As many groups at a time as fit with answers of usual length, and memory for one group of any length."""
         longest = max(len(prompt.token_ids) for prompt in prompts)
         size = sampling.group_size
         by_logits = LOGITS_BYTES // (4 * len(self._model.head.weight) * size)
         groups = min(max(min(cache_bytes // self._group_bytes(prompts, sampling), by_logits), 1), len(prompts))
         return Capacity(
-            groups=min(2 * groups, len(prompts)),
             rows=groups * size,
+            tokens=max(cache_bytes // self._model.token_bytes, longest + size * sampling.max_new_tokens),
             prompt_tokens=longest,
             own_tokens=sampling.max_new_tokens,
         )
 
     def _group_bytes(self, prompts: Sequence[Prompt], sampling: Sampling) -> int:
         longest = max(len(prompt.token_ids) for prompt in prompts)
-        # As samples end, the rows belong to more and more groups, so there are places for twice as many prompts.
-        return self._model.cached_bytes_per_token * (2 * longest + sampling.group_size * sampling.max_new_tokens)
+        answer = min(sampling.max_new_tokens, USUAL_TOKENS)
+        return self._model.token_bytes * (longest + sampling.group_size * answer)
 
     def _smaller(self, prompts: Sequence[Prompt], sampling: Sampling, cache_bytes: int) -> int:
         """The bytes that half as many groups at a time take."""

@@ -12,31 +12,29 @@ from torch import Tensor
 
 from verifine.errors import EngineError
 from verifine.models.network.tree import Branch, grow_tree
-from verifine.rollout.native.cache import Capacity, SharedRowCache
+from verifine.rollout.native.cache import Capacity, Joining, SharedRowCache
 from verifine.rollout.native.choose import Draws, RowSettings, choose_tokens_by_row
 from verifine.rollout.native.logits import OwnDistribution, change_logits, own_distributions
 from verifine.rollout.native.model_runner import ModelRunner
 from verifine.rollout.native.prefill import Prefill
-from verifine.rollout.native.shared_rows import (
-    Arrangement,
-    SharedRow,
-    arrange_in_order,
-    arrange_with_fewest_copies,
-    split,
-)
+from verifine.rollout.native.shared_rows import SharedRow, split
 from verifine.rollout.native.uniforms import uniforms
 from verifine.rollout.scheduler import Request, TokenEvent
 from verifine.types import FinishReason
 
-EARLY_TOKENS = 8
-"""Up to this length, moving a row's keys and values costs next to nothing."""
+AHEAD_TOKENS = 64
+"""What joins leaves room for so many more tokens of everything that is being answered."""
 
 
 class NativeScheduler:
     """Samples of a request that have the same tokens so far share a row (`shared_rows`).
 
-    Requests are admitted in the order in which they were added, while their samples have rows. `refill_share`: only
-    when this share of the rows is free, since prefilling many prompts at a time is faster; 0: as soon as one fits.
+    Requests are admitted in the order in which they were added, while there are rows for their samples and there is
+    memory for what has been written and a little more. When answers outgrow the memory, the youngest request is set
+    aside; it is read again when there is room, before new ones, and goes on with the tokens that it would have had.
+
+    `refill_share`: requests are only admitted when this share of the rows is free, since prefilling many prompts at a
+    time is faster; 0: as soon as one fits.
     """
 
     def __init__(
@@ -48,29 +46,42 @@ class NativeScheduler:
         self._device = device
         self._cache = SharedRowCache(capacity, device)
         self._waiting: deque[Request] = deque()
+        self._set_aside: deque[list[SharedRow]] = deque()
+        """The unfinished rows of requests, the oldest request first."""
         self._rows: list[SharedRow] = []
         """In the order of the cache."""
+        self._age: dict[str, int] = {}
+        """When each request was admitted, for those with rows."""
+        self._admitted = 0
 
     @property
     def is_idle(self) -> bool:
-        return not self._waiting and not self._rows
+        return not self._waiting and not self._rows and not self._set_aside
+
+    @property
+    def allocated_tokens(self) -> int:
+        """Tokens of the places that there are, whether they are written or not."""
+        return self._cache.allocated_tokens
 
     def add(self, request: Request) -> None:
         capacity = self._capacity
+        prompt, answer, samples = len(request.token_ids), request.max_new_tokens, len(request.keys)
         if (
-            len(request.token_ids) > capacity.prompt_tokens
-            or request.max_new_tokens > capacity.own_tokens
-            or len(request.keys) > capacity.rows
+            prompt > capacity.prompt_tokens
+            or answer > capacity.own_tokens
+            or samples > capacity.rows
+            or capacity.tokens_of(prompt, [answer] * samples, is_shared=samples > 1) > capacity.tokens
         ):
             raise EngineError(
-                f"request {request.id} does not fit: it has {len(request.token_ids)} tokens and asks for "
-                f"{len(request.keys)} answers of up to {request.max_new_tokens}, and there is room for "
-                f"{capacity.prompt_tokens}, {capacity.rows} and {capacity.own_tokens}."
+                f"request {request.id} does not fit: it has {prompt} tokens and asks for {samples} answers of up to "
+                f"{answer}, and there is room for {capacity.prompt_tokens}, {capacity.rows} and {capacity.own_tokens}, "
+                f"and for {capacity.tokens} in all."
             )
         self._waiting.append(request)
 
     @torch.no_grad()
     def step(self) -> list[TokenEvent]:
+        self._resume()
         parts = [self._read()] if self._rows else []
         if admitted := self._admissible():
             parts.append(self._admit(admitted))
@@ -80,24 +91,28 @@ class NativeScheduler:
 
     def cancel(self, request_id: str) -> None:
         self._waiting = deque(request for request in self._waiting if request.id != request_id)
+        self._set_aside = deque(rows for rows in self._set_aside if rows[0].request.id != request_id)
         kept = [place for place, row in enumerate(self._rows) if row.request.id != request_id]
         if len(kept) < len(self._rows):
             self._keep([self._rows[place] for place in kept], kept)
 
-    @property
-    def _unfinished(self) -> int:
-        return sum(len(row.samples) for row in self._rows)
-
     def _admissible(self) -> list[Request]:
         """The waiting requests that are admitted now: each of their samples may come to need a row of its own."""
-        free = self._capacity.rows - self._unfinished
-        if self._rows and free < self._refill_share * self._capacity.rows:
+        capacity = self._capacity
+        free = capacity.rows - sum(len(row.samples) for row in self._rows)
+        if self._set_aside or (self._rows and free < self._refill_share * capacity.rows):
             return []
         admitted: list[Request] = []
-        places = self._capacity.groups - self._cache.held_groups
-        while self._waiting and len(self._waiting[0].keys) <= free and len(admitted) < places:
+        held = self._tokens_of(self._rows, AHEAD_TOKENS)
+        while self._waiting and len(self._waiting[0].keys) <= free:
+            request = self._waiting[0]
+            ahead = min(AHEAD_TOKENS, request.max_new_tokens)
+            samples = len(request.keys)
+            held += capacity.tokens_of(len(request.token_ids), [ahead] * samples, is_shared=samples > 1)
+            if held > capacity.tokens and (self._rows or admitted):
+                break
             admitted.append(self._waiting.popleft())
-            free -= len(admitted[-1].keys)
+            free -= samples
         return admitted
 
     def _admit(self, requests: Sequence[Request]) -> Float[Tensor, "P V"]:
@@ -105,9 +120,52 @@ class NativeScheduler:
         tree = grow_tree([Branch(prompt=request.token_ids) for request in requests], self._device)
         prefill = Prefill(tree)
         hidden = prefill.read(self._runner.trunk)
-        self._cache.admit(prefill, tree)
+        nothing = torch.empty(0, dtype=torch.long, device=self._device)
+        self._cache.admit(
+            prefill,
+            [
+                Joining(prompt=where, written=[nothing], is_shared=len(request.keys) > 1)
+                for request, where in zip(requests, tree.prompts, strict=True)
+            ],
+        )
         self._rows += [SharedRow.begin(request) for request in requests]
+        self._count_in(requests)
         return self._runner.logits(hidden)
+
+    def _resume(self) -> None:
+        """Reads what was set aside again, the oldest request first, while it fits."""
+        resumed: list[list[SharedRow]] = []
+        held = self._tokens_of(self._rows, AHEAD_TOKENS)
+        while self._set_aside:
+            held += self._tokens_of(self._set_aside[0], AHEAD_TOKENS)
+            if held > self._capacity.tokens and (self._rows or resumed):
+                break
+            resumed.append(self._set_aside.popleft())
+        if not resumed:
+            return
+        # The last token of a row is read with those of all others.
+        tree = grow_tree(
+            [Branch(prompt=row.request.token_ids + tuple(row.token_ids[:-1])) for rows in resumed for row in rows],
+            self._device,
+        )
+        prefill = Prefill(tree)
+        prefill.read(self._runner.trunk)
+        paths = iter(tree.prompts)
+        joining = []
+        for rows in resumed:
+            length, own = len(rows[0].request.token_ids), [next(paths) for _ in rows]
+            is_shared = len(rows[0].request.keys) > 1
+            written = [path[length:] for path in own]
+            joining.append(Joining(prompt=own[0][:length], written=written, is_shared=is_shared))
+        self._cache.admit(prefill, joining)
+        self._count_in([rows[0].request for rows in resumed])
+        rows = [*self._rows, *(row for rows in resumed for row in rows)]
+        self._keep(rows, range(len(rows)))
+
+    def _count_in(self, requests: Sequence[Request]) -> None:
+        for request in requests:
+            self._age[request.id] = self._admitted
+            self._admitted += 1
 
     def _read(self) -> Float[Tensor, "R V"]:
         """Runs the rows' last tokens through the model; returns the logits of their next ones."""
@@ -137,10 +195,28 @@ class NativeScheduler:
         return events
 
     def _keep(self, rows: Sequence[SharedRow], parents: Sequence[int]) -> None:
-        """Replaces the rows: each continues the old row `parents[i]`."""
-        arrangement = _arrange(rows, parents)
-        self._cache.rearrange(arrangement, parents)
-        self._rows = [rows[index] for index in arrangement.order]
+        """Replaces the rows, each of which continues the old row `parents[i]`; sets aside what has no room."""
+        self._age = {row.request.id: self._age[row.request.id] for row in rows}
+        continuing = list(zip(rows, parents, strict=True))
+        while self._tokens_of([row for row, _ in continuing], 0) > self._capacity.tokens and len(self._age) > 1:
+            youngest = max(self._age, key=self._age.__getitem__)
+            del self._age[youngest]
+            self._set_aside.appendleft([row for row, _ in continuing if row.request.id == youngest])
+            continuing = [pair for pair in continuing if pair[0].request.id != youngest]
+        order = self._cache.rearrange([parent for _, parent in continuing])
+        self._rows = [continuing[index][0] for index in order]
+
+    def _tokens_of(self, rows: Sequence[SharedRow], ahead: int) -> int:
+        """The tokens of the places of these rows and their prompts, once each has written `ahead` tokens more."""
+        answers: dict[str, list[SharedRow]] = {}
+        for row in rows:
+            answers.setdefault(row.request.id, []).append(row)
+        total = 0
+        for own in answers.values():
+            request = own[0].request
+            written = [min(len(row.token_ids) + ahead, request.max_new_tokens) for row in own]
+            total += self._capacity.tokens_of(len(request.token_ids), written, is_shared=len(request.keys) > 1)
+        return total
 
     def _draws(self) -> Draws:
         places = [place for place, row in enumerate(self._rows) for _ in row.samples]
@@ -172,9 +248,3 @@ def _events(row: SharedRow, reason: FinishReason | None, own: OwnDistribution | 
         )
         for sample in row.samples
     ]
-
-
-def _arrange(rows: Sequence[SharedRow], parents: Sequence[int]) -> Arrangement:
-    """While rows are short, those of a group stand together: multiplying with their prompt is faster then."""
-    is_early = max((len(row.token_ids) for row in rows), default=0) <= EARLY_TOKENS
-    return arrange_in_order(parents) if is_early else arrange_with_fewest_copies(parents)

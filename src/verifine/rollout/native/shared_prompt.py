@@ -24,27 +24,14 @@ class Grouping:
     """A and J."""
     grid: Int[Tensor, "A J"] | None = None
     """The rows of each group; a smaller group repeats its first row. None: the rows lie in that order already."""
-    place: Int[Tensor, " R"] | None = None
-    """Where in the grid each row is. None where `grid` is None."""
 
     @classmethod
-    def of(cls, groups: Sequence[int], count: int, device: torch.device) -> Grouping:
-        """Groups rows: row r belongs to `groups[r]`, one of `count` groups, each of which has at least one row."""
-        members: list[list[int]] = [[] for _ in range(count)]
-        ranks = []
-        for row, group in enumerate(groups):
-            ranks.append(len(members[group]))
-            members[group].append(row)
-        most = max(map(len, members), default=0)
-        grid = [[*rows, *rows[:1] * (most - len(rows))] for rows in members]
-        if [row for rows in grid for row in rows] == list(range(len(groups))):
-            return cls(shape=(count, most))
-        place = [group * most + rank for group, rank in zip(groups, ranks, strict=True)]
-        return cls(
-            shape=(count, most),
-            grid=torch.tensor(grid, device=device),
-            place=torch.tensor(place, device=device),
-        )
+    def of(cls, members: Sequence[list[int]], rows: int, device: torch.device) -> Grouping:
+        """`members`: the rows of each group, of `rows` rows; each group has at least one."""
+        most = max(map(len, members))
+        grid = [[*own, *own[:1] * (most - len(own))] for own in members]
+        is_in_order = [row for own in grid for row in own] == list(range(rows))
+        return cls(shape=(len(grid), most), grid=None if is_in_order else torch.tensor(grid, device=device))
 
     def by_group(self, rows: Float[Tensor, "R Hk shared X"]) -> Float[Tensor, "A Hk J*shared X"]:
         """Brings the rows of each group together, to be multiplied with the keys or values of its prompt."""
@@ -52,10 +39,10 @@ class Grouping:
         grouped: Tensor = placed.unflatten(0, self.shape).transpose(1, 2).flatten(2, 3)
         return grouped
 
-    def by_row(self, grouped: Float[Tensor, "A Hk J*shared X"]) -> Float[Tensor, "R Hk shared X"]:
-        """Undoes `by_group`."""
+    def by_row(self, grouped: Float[Tensor, "A Hk J*shared X"]) -> Float[Tensor, "A*J Hk shared X"]:
+        """Undoes `by_group`, but gives a line for each place of the grid."""
         placed: Tensor = grouped.unflatten(2, (self.shape[1], -1)).transpose(1, 2).flatten(0, 1)
-        return placed if self.place is None else placed[self.place]
+        return placed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +63,8 @@ def attend_to(
 ) -> Float[Tensor, "Hq R D"]:
     """Softmax attention of one new token per row; `queries` are already scaled, `bias` is added to each row's scores.
 
-    A prompt's keys are multiplied with the queries of its whole group at once and never copied.
+    Rows lie in the order of their groups, which are equally large. A prompt's keys are multiplied with the queries of
+    its whole group at once and never copied.
     """
     query = queries.transpose(0, 1).unflatten(1, (key_values.own_keys.shape[1], -1))
     to_prompt = grouping.by_row(grouping.by_group(query) @ key_values.prompt_keys.transpose(-1, -2))
@@ -91,29 +79,40 @@ def attend_to(
     return on_both.flatten(1, 2).transpose(0, 1)
 
 
-def attend_in_parts(
-    key_values: KeyValues,
-    queries: Float[Tensor, "Hq R D"],
-    grouping: Grouping,
-    biases: tuple[Float[Tensor, "A 1 1 S"] | None, Float[Tensor, "R 1 1 M"] | None],
-    scale: float,
-) -> Float[Tensor, "Hq R D"]:
-    """The same as `attend_to` in fewer and faster operations: torch's flash attention for CPUs, to each part alone.
+@dataclass(frozen=True, slots=True)
+class PartialAttention:
+    """Softmax attention to some of the keys that a row sees. B rows or groups, Q queries of each."""
 
-    With o and l the output and the log of the sum of exponentials of each part, the result is
-    sigmoid(l_prompt - l_own) o_prompt + sigmoid(l_own - l_prompt) o_own. `biases` are those of prompts and of rows; a
-    row must see a token of its prompt. `queries` are not scaled yet.
-    """
-    query = queries.transpose(0, 1).unflatten(1, (key_values.own_keys.shape[1], -1))
-    on_prompt, prompt_total = FLASH(
-        grouping.by_group(query),
-        key_values.prompt_keys,
-        key_values.prompt_values,
-        attn_mask=biases[0],
-        scale=scale,
-    )
-    on_own, own_total = FLASH(query, key_values.own_keys, key_values.own_values, attn_mask=biases[1], scale=scale)
-    share = torch.sigmoid_(grouping.by_row(prompt_total.unsqueeze(-1)) - own_total.unsqueeze(-1))
-    exact = share.dtype
-    on_both = torch.lerp(on_own.to(exact), grouping.by_row(on_prompt).to(exact), share).to(queries.dtype)
-    return on_both.flatten(1, 2).transpose(0, 1)
+    output: Float[Tensor, "B Hk Q D"]
+    total: Float[Tensor, "B Hk Q"]
+    """The log of the sum of the exponentials of the scores; minus infinity where no key is seen."""
+
+    def at(self, places: Int[Tensor, " X"]) -> PartialAttention:
+        return PartialAttention(self.output[places], self.total[places])
+
+    def merge(self, other: PartialAttention) -> Float[Tensor, "B Hk Q D"]:
+        """Attention to the keys of both: sigmoid(l - l') o + sigmoid(l' - l) o' of outputs o and totals l."""
+        share = torch.sigmoid_(other.total.unsqueeze(-1) - self.total.unsqueeze(-1))
+        exact = share.dtype
+        return torch.lerp(self.output.to(exact), other.output.to(exact), share).to(self.output.dtype)
+
+
+def attend_part(
+    query: Float[Tensor, "B Hk Q D"],
+    keys: Float[Tensor, "B Hk K D"],
+    values: Float[Tensor, "B Hk K D"],
+    bias: Float[Tensor, "B 1 Q|1 K"] | None,
+    scale: float,
+    *,
+    may_see_none: bool = False,
+) -> PartialAttention:
+    """Attends with queries that are not scaled yet. `may_see_none`: a query may see none of these keys."""
+    if query.device.type == "cpu" and not may_see_none:
+        output, total = FLASH(query, keys, values, attn_mask=bias, scale=scale)
+        return PartialAttention(output, total)
+    scores = ((query * scale) @ keys.transpose(-1, -2)).to(torch.promote_types(query.dtype, torch.float32))
+    if bias is not None:
+        scores += bias
+    total = scores.logsumexp(dim=-1)
+    shares = torch.exp(scores - total.clamp(min=torch.finfo(total.dtype).min).unsqueeze(-1))
+    return PartialAttention(shares.to(values.dtype) @ values, total)

@@ -69,41 +69,22 @@ def _continued(constraint: Constraint | None, token_id: int) -> Constraint | Non
     return copied
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrangement:
-    """Where items are placed so that there are no gaps, and which contents must be copied for that."""
+def places_with_fewest_copies(old: Sequence[int | None]) -> list[int]:
+    """A place for each item, without gaps, so that as few as possible change it.
 
-    order: list[int]
-    """For each new place, the index of the item that goes there."""
-    sources: list[int]
-    targets: list[int]
-    """The contents of old place `sources[i]` are copied to new place `targets[i]`, all at once."""
-
-
-def arrange_in_order(parents: Sequence[int]) -> Arrangement:
-    """Places items in the given order, so that neighbours stay neighbours, however much is copied."""
-    return Arrangement(
-        order=list(range(len(parents))),
-        sources=[parent for place, parent in enumerate(parents) if place != parent],
-        targets=[place for place, parent in enumerate(parents) if place != parent],
-    )
-
-
-def arrange_with_fewest_copies(parents: Sequence[int]) -> Arrangement:
-    """Places items, each of which continues the contents of old place `parents[i]`, with as few copies as possible."""
-    places: list[int | None] = [None] * len(parents)
+    `old`: where its contents are now; several items may continue the same. None: it comes from elsewhere.
+    """
+    places: list[int | None] = [None] * len(old)
     waiting: list[int] = []
-    for index, parent in enumerate(parents):
-        if parent < len(places) and places[parent] is None:
-            places[parent] = index
+    taken: set[int] = set()
+    for item, place in enumerate(old):
+        if place is not None and place < len(old) and place not in taken:
+            taken.add(place)
+            places[item] = place
         else:
-            waiting.append(index)
+            waiting.append(item)
     # A place that is still free belonged to something without a continuation, so overwriting it loses nothing.
-    free = [place for place, index in enumerate(places) if index is None]
-    for place, index in zip(free, waiting, strict=True):
-        places[place] = index
-    return Arrangement(
-        order=[index for index in places if index is not None],
-        sources=[parents[index] for index in waiting],
-        targets=free,
-    )
+    free = iter(place for place in range(len(old)) if place not in taken)
+    for item in waiting:
+        places[item] = next(free)
+    return [place for place in places if place is not None]

@@ -6,6 +6,8 @@ computed in float32, or in float64 where that is given, and rounded once at the 
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,7 +16,14 @@ from torch import Tensor
 def reciprocal_rms(rows: Float[Tensor, "*T H"], epsilon: float) -> Float[Tensor, "*T 1"]:
     """1 / sqrt(mean of squares + epsilon) of each row (RMSNorm, arXiv:1910.07467)."""
     norms: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    return norms.square_().div_(rows.shape[-1]).add_(epsilon).rsqrt_()
+    added = _constant(epsilon, norms.dtype, norms.device)
+    return torch.addcmul(added, norms, norms, value=1 / rows.shape[-1]).rsqrt_()
+
+
+@cache
+def _constant(number: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A tensor that is made once, as every layer of every step needs it."""
+    return torch.tensor(number, dtype=dtype, device=device)
 
 
 def rms_norm(

@@ -103,6 +103,25 @@ def test_a_forced_call_names_a_tool_and_has_its_arguments(client: openai.OpenAI,
     assert choice == "required" or call.function.name == "add"
 
 
+def test_parameters_that_refer_to_definitions_of_their_own_are_followed(client: openai.OpenAI) -> None:
+    class Point(BaseModel):
+        x: Literal["left", "right"]
+
+    class Move(BaseModel):
+        start: Point
+        end: Point
+
+    tools: Any = [LOG, openai.pydantic_function_tool(Move, name="move")]
+    assert "$defs" in json.dumps(tools)
+    done = client.chat.completions.create(
+        model="tools", messages=ASK, tools=tools, seed=2, parallel_tool_calls=False,
+        tool_choice={"type": "function", "function": {"name": "move"}},
+    )  # fmt: skip
+    (call,) = done.choices[0].message.tool_calls or []
+    assert call.type == "function"
+    Move.model_validate_json(call.function.arguments)
+
+
 def test_several_calls_may_be_forced_in_parallel(client: openai.OpenAI) -> None:
     done = client.chat.completions.create(
         model="tools", messages=ASK, tools=TOOLS, tool_choice="required", n=8, seed=1, temperature=2

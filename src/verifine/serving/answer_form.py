@@ -87,4 +87,5 @@ def not_enforceable(reason: str, param: str) -> ApiError:
 
 def short_reason(matcher: LLMatcher) -> str:
     """Why the library has given up, on one line; empty: it has not."""
-    return " ".join(matcher.get_error().removesuffix("<non-verbose/>").split())[:300]
+    reason = matcher.get_error().removesuffix("<non-verbose/>").partition("\n1 | ")[0]  # the grammar follows
+    return " ".join(reason.split())[:300]

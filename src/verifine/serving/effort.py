@@ -13,7 +13,7 @@ from verifine.wire.api_error import invalid_request
 from verifine.wire.completion_requests import ChatRequest, Effort
 
 SHARES: Mapping[Effort, float | None] = MappingProxyType(
-    {"none": 0.0, "minimal": 0.125, "low": 0.25, "medium": 0.5, "high": None, "xhigh": None}
+    {"none": 0.0, "minimal": 0.125, "low": 0.25, "medium": 0.5, "high": None, "xhigh": None, "max": None}
 )
 """Of the longest answer, that thoughts may have. None: there is no budget."""
 

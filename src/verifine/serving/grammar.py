@@ -81,7 +81,8 @@ class GrammarCompiler:
         return self._compile(LLMatcher.grammar_from_lark(grammar), "tools")
 
     def _call_grammar(self, form: CallForm) -> str:
-        schema = json.dumps({"anyOf": [_call_schema(tool, is_tagged=form.is_tagged) for tool in form.tools]})
+        arguments = "arguments" if form.is_tagged else "parameters"
+        schema = json.dumps({"anyOf": [_call_schema(tool, place, arguments) for place, tool in enumerate(form.tools)]})
         if not form.is_tagged:
             return f"start: %json {schema}\n"
         more = f'("\\n"? call){{0,{MORE_CALLS}}}' if form.several else ""
@@ -157,17 +158,32 @@ class _ByteVocabulary:
         return token_ids
 
 
-def _call_schema(tool: Mapping[str, Json], *, is_tagged: bool) -> dict[str, Json]:
+def _call_schema(tool: Mapping[str, Json], place: int, arguments: str) -> dict[str, Json]:
+    """The schema of a call of the tool at `place`. `arguments`: the name of the field that has them."""
     function = tool["function"]
     assert isinstance(function, dict), "parsed"
-    arguments = "arguments" if is_tagged else "parameters"
+    parameters = function.get("parameters") or {"type": "object", "properties": {}, "additionalProperties": False}
     return {
         "type": "object",
         "properties": {
             "name": {"const": function["name"]},
-            arguments: function.get("parameters")
-            or {"type": "object", "properties": {}, "additionalProperties": False},
+            arguments: _relocate(parameters, f"#/anyOf/{place}/properties/{arguments}"),
         },
         "required": ["name", arguments],
         "additionalProperties": False,
     }
+
+
+def _relocate(schema: Json, root: str) -> Json:
+    """The schema with references that are still right when it stands at `root` of another one."""
+    if isinstance(schema, list):
+        return [_relocate(each, root) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    moved: dict[str, Json] = {}
+    for name, value in schema.items():
+        if name == "$ref" and isinstance(value, str) and value.startswith("#"):
+            moved[name] = f"{root}{value[1:]}"
+        else:
+            moved[name] = value if name in _LITERALS else _relocate(value, root)
+    return moved

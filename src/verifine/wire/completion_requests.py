@@ -11,7 +11,7 @@ from verifine.wire.api_request import ApiRequest
 SEED_LIMIT = 2**63
 
 NonEmpty = Annotated[str, Field(min_length=1)]
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 TokenId = Annotated[int, Field(ge=0)]
 
 

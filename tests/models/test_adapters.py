@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from verifine.errors import ModelError
-from verifine.models.adapters import with_adapter
+from verifine.models.adapters import with_adapter, with_own_template
 from verifine.models.load import LanguageModel
 from verifine.models.network.lora import attach_lora, save_adapter
 from verifine.models.network.tree import Branch, grow_tree
@@ -96,3 +96,12 @@ def test_a_folder_that_is_no_adapter_is_refused(base: LanguageModel, tmp_path: P
     (folder / "adapter_model.safetensors").write_bytes(b"broken")
     with pytest.raises(ModelError, match=r"adapter_model\.safetensors"):
         with_adapter(base, folder, "x")
+
+
+def test_an_adapter_may_have_a_chat_template_of_its_own(base: LanguageModel, tmp_path: Path) -> None:
+    adapted = with_adapter(base, make_adapter(base, tmp_path / "one", seed=1), "one")
+    assert with_own_template(adapted, None) is adapted
+    assert with_own_template(adapted, str(base.tokenizer.chat_template)) is adapted
+    own = with_own_template(adapted, "{{ messages[0].content }}")
+    assert own.tokenizer.chat_template == "{{ messages[0].content }}"
+    assert base.tokenizer.chat_template != own.tokenizer.chat_template

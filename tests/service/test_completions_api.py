@@ -242,6 +242,24 @@ def assert_that(is_true: bool) -> None:
     assert is_true
 
 
+def test_a_process_that_has_ended_unnoticed_is_replaced_within_the_call(
+    client: openai.OpenAI, model: PlayedModel, processes: FakeEndpoints
+) -> None:
+    model.parts = [json.dumps({"id": "1", "object": "chat.completion", "choices": []}).encode()]
+    place, processes.socket = processes.socket, processes.socket.with_name("nobody")
+
+    def come_back() -> None:
+        until(lambda: bool(processes.started))
+        processes.socket = place
+
+    coming = threading.Thread(target=come_back)
+    coming.start()
+    assert client.chat.completions.create(model="tiny", messages=ASK).id == "1"
+    coming.join()
+    assert processes.names == ["tiny", "tiny"]
+    assert processes.started[0].has_ended
+
+
 def test_nobody_at_the_socket_is_told_without_its_address(http: httpx2.Client, processes: FakeEndpoints) -> None:
     response = http.post("/v1/chat/completions", json=CHAT)
     assert response.status_code == 503

@@ -20,7 +20,7 @@ from verifine.launch.serving_order import PROCESS
 from verifine.models.provision.shipped import SHIPPED
 from verifine.testing import save_tiny_model
 from verifine.testing.models import CHAT_TEMPLATE, with_chat_template
-from verifine.testing.serve_command import ServeCommand
+from verifine.testing.serve_command import ENDED, ServeCommand
 
 pytestmark = pytest.mark.slow
 
@@ -262,4 +262,25 @@ def test_nobody_else_reaches_a_loaded_model(command: ServeCommand, client: opena
     assert folder.stat().st_mode & 0o777 == 0o700
     with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(next(folder.iterdir())))) as stranger:
         refused = stranger.post("http://localhost/v1/completions", json={"model": "pico", "prompt": "1"})
-    assert refused.status_code == 401
+    assert refused.status_code == 403
+
+
+def test_what_a_job_with_adapters_leaves_answers_in_the_process_of_its_base(
+    command: ServeCommand, client: openai.OpenAI
+) -> None:
+    job_id = command.create_job("tiny", 2, model={"lora": {"rank": 2}}, optim={"learning_rate": 0.5})
+    chat(client, "tiny")
+    loaded = len(endpoints_of(command))
+    command.until(lambda: command.job(job_id)["status"] in ENDED)
+    tuned = command.job(job_id)["fine_tuned_model"]
+    settings = {"temperature": 0, "logit_bias": GO_ON}
+    assert chat(client, tuned, **settings) != chat(client, "tiny", **settings)
+    assert len(endpoints_of(command)) == loaded
+    (checkpoint, *_) = client.fine_tuning.jobs.checkpoints.list(job_id)
+    assert checkpoint.step_number == 2
+    answer = chat(client, checkpoint.fine_tuned_model_checkpoint, **settings)
+    assert answer == chat(client, tuned, **settings)
+    client.models.delete(checkpoint.fine_tuned_model_checkpoint)
+    with pytest.raises(openai.NotFoundError) as caught:
+        chat(client, checkpoint.fine_tuned_model_checkpoint)
+    assert caught.value.code == "model_not_found"

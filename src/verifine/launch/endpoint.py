@@ -17,9 +17,10 @@ from verifine.config.problems import find_problems
 from verifine.errors import ConfigError
 from verifine.launch.export.target import ExportTarget, find_export_target, is_export_target
 from verifine.launch.facts import decide_precision
+from verifine.launch.models.inspect import read_chat_template
 from verifine.launch.run_base import load_checkpoint, refuse_other_base
 from verifine.machine.threads import decide_threads
-from verifine.models.adapters import with_adapter
+from verifine.models.adapters import with_adapter, with_own_template
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.provision.cache import cache_folder
 from verifine.models.provision.stored import ProvisionedModel, provision_model
@@ -124,23 +125,25 @@ def read_adapters(words: Sequence[str]) -> dict[str, str]:
     return adapters
 
 
-def _adapter_folder(given: str, base: LoadedTarget) -> Path:
-    """Where the adapter is; that of a run has to be one of `base`.
+def load_adapter(base: LoadedTarget, given: str, name: str) -> LanguageModel:
+    """The model with an adapter beside its weights: a run that trained it, or a folder in peft's format.
+
+    A run's switches of the chat template come with it.
 
     Raises:
         ConfigError: it is a run that trained all weights.
-        ModelError: it is a run of another model.
+        ModelError: it is no adapter, or one of another model.
     """
     trained = find_trained(given)
     if trained is None:
-        return Path(given).expanduser()
+        return with_adapter(base.model, Path(given).expanduser(), name)
     run = trained.run
     if trained.checkpoint is not None or load_run_config(run).model.lora is None:
         raise ConfigError(f"--adapter {given}: this has all weights and no adapter; serve it by itself")
     if base.files is None:
         raise ConfigError(f"--adapter {given}: it belongs to the model that it was trained on, and not to a checkpoint")
     refuse_other_base(run, base.files)
-    return run.model / "adapter"
+    return with_own_template(with_adapter(base.model, run.model / "adapter", name), read_chat_template(run.model))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +190,7 @@ def _load_models(options: EndpointOptions, created: int, tell: Listener) -> tupl
     models = {name: loaded.model}
     for adapter, given in options.adapters.items():
         tell(StageBegan(text=f"loading {adapter}"))
-        models[adapter] = with_adapter(loaded.model, _adapter_folder(given, loaded), adapter)
+        models[adapter] = load_adapter(loaded, given, adapter)
     share = max(options.limits.cache_bytes // len(models), 1)
     limits = options.limits.model_copy(update={"cache_bytes": share})
     return tuple(ServedModel.of(each, model, limits, created) for each, model in models.items())

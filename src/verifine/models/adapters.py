@@ -75,6 +75,15 @@ def with_adapter(base: LanguageModel, folder: Path, name: str) -> LanguageModel:
     return adapted
 
 
+def with_own_template(model: LanguageModel, template: str | None) -> LanguageModel:
+    """The same model with a chat template of its own; None: with the one that it has."""
+    if template is None or template == model.tokenizer.chat_template:
+        return model
+    tokenizer = copy.deepcopy(model.tokenizer)
+    tokenizer.chat_template = template
+    return replace(model, tokenizer=tokenizer)
+
+
 def _sharing_tensors(network: PreTrainedModel) -> PreTrainedModel:
     """Other modules with the same parameters and buffers."""
     tensors = [*network.parameters(), *network.buffers()]

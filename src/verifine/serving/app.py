@@ -19,7 +19,7 @@ from verifine.serving.endpoints import AnsweringRoute, ServerParts, read_chat_re
 from verifine.serving.engine_thread import EngineThread
 from verifine.serving.limits import ServingLimits
 from verifine.serving.metrics import ServingMetrics
-from verifine.serving.owner import TokenCheck
+from verifine.serving.owner import ServerOwner, TokenCheck, owner_routes
 from verifine.serving.responses import ModelCard, ModelList
 from verifine.serving.served_model import ServedModel, find_model
 from verifine.wire.envelope import LOCAL_HOSTS, Envelope
@@ -30,7 +30,7 @@ def build_app(
     limits: ServingLimits | None = None,
     *,
     hosts: Collection[str] = LOCAL_HOSTS,
-    token: str | None = None,
+    owner: ServerOwner | None = None,
 ) -> Starlette:
     """Answers requests for `models` while its lifespan lasts.
 
@@ -39,7 +39,8 @@ def build_app(
         limits: None: the defaults.
         hosts: The names that the server may be asked by, against pages that point a name of theirs at this machine;
             empty: any.
-        token: Of the server of ours that alone may ask, and gives requests their ids. None: anybody may ask.
+        owner: The server of ours that alone may ask, gives requests their ids, and adds and removes adapters. None:
+            anybody may ask.
     """
     limits = limits or ServingLimits()
     metrics = ServingMetrics()
@@ -57,10 +58,11 @@ def build_app(
             Route("/v1/chat/completions", AnsweringRoute(parts, read_chat_request), methods=["POST"]),
             Route("/v1/completions", AnsweringRoute(parts, read_completion_request), methods=["POST"]),
             *_small_routes(parts),
+            *([] if owner is None else owner_routes(owner, parts)),
         ],
         middleware=[
-            Middleware(Envelope, hosts, metrics.observe, keeps_ids=token is not None),
-            *([] if token is None else [Middleware(TokenCheck, token)]),
+            Middleware(Envelope, hosts, metrics.observe, keeps_ids=owner is not None),
+            *([] if owner is None else [Middleware(TokenCheck, owner.token)]),
         ],
         exception_handlers={HTTPException: _leave_to_envelope},
         lifespan=partial(_lifespan, parts),
@@ -83,17 +85,15 @@ async def _leave_to_envelope(_: Request, error: Exception) -> Response:
 
 def _small_routes(parts: ServerParts) -> list[Route]:
     """Models, health and metrics."""
-    cards = {
-        name: ModelCard(id=name, object="model", created=served.created, owned_by="verifine")
-        for name, served in parts.models.items()
-    }
+
+    def card(served: ServedModel) -> ModelCard:
+        return ModelCard(id=served.name, object="model", created=served.created, owned_by="verifine")
 
     async def list_models(_: Request) -> Response:
-        return _json(ModelList(object="list", data=list(cards.values())).as_json())
+        return _json(ModelList(object="list", data=[card(each) for each in parts.models.values()]).as_json())
 
     async def retrieve_model(request: Request) -> Response:
-        served = find_model(parts.models, request.path_params["model"])
-        return _json(cards[served.name].as_json())
+        return _json(card(find_model(parts.models, request.path_params["model"])).as_json())
 
     async def health(_: Request) -> Response:
         return Response("ok\n", media_type="text/plain")

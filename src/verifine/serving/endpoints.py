@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -38,13 +38,24 @@ DEFAULT_COMPLETION_TOKENS = 16
 class ServerParts:
     """What the routes share."""
 
-    models: Mapping[str, ServedModel]
+    models: dict[str, ServedModel]
     engine: EngineThread
     limits: ServingLimits
     metrics: ServingMetrics
     reader: ThreadPoolExecutor
     """Reads requests, one at a time, so that a long one holds up no answer."""
     now: Callable[[], float] = time.time
+
+    def add_model(self, served: ServedModel) -> None:
+        """In place of one of that name, if there is one."""
+        self.remove_model(served.name)
+        self.models[served.name] = served
+        self.engine.add_model(served.name, served.places)
+
+    def remove_model(self, name: str) -> None:
+        """What is asked of it is dropped. Nothing happens if there is none of that name."""
+        if self.models.pop(name, None) is not None:
+            self.engine.remove_model(name)
 
 
 class Answers(Protocol):

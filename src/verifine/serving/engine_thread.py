@@ -56,7 +56,8 @@ class _Order:
     """Something for the engine's thread to do between two tokens."""
 
     model: str
-    act: Callable[[Scheduler], None]
+    act: Callable[[Scheduler], None] | None
+    """None: the model is not served any more."""
 
 
 class EngineThread:
@@ -66,7 +67,7 @@ class EngineThread:
         self, models: Mapping[str, Places], waiting_requests: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """`waiting_requests`: those that may wait for a place at the same time."""
-        self._models = models
+        self._models = dict(models)
         self._waiting_requests = waiting_requests
         self._clock = clock
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
@@ -101,6 +102,16 @@ class EngineThread:
         """Ends the thread after the token that it is computing; what is not finished is dropped."""
         self._orders.put(None)
         self._thread.join()
+
+    def add_model(self, name: str, places: Places) -> None:
+        """From here on it may be asked; none of that name may be served."""
+        self._models[name] = places
+
+    def remove_model(self, name: str) -> None:
+        """Drops what is asked of it."""
+        del self._models[name]
+        self._fail_model(name)
+        self._orders.put(_Order(model=name, act=None))
 
     def refuse_if_full(self) -> None:
         """Before a request is read.
@@ -180,11 +191,15 @@ class EngineThread:
     # In the engine's thread:
 
     def _run(self) -> None:
-        schedulers = {name: places.make_scheduler() for name, places in self._models.items()}
+        schedulers: dict[str, Scheduler] = {}
+        """Each from the first request on."""
         while (orders := self._take_orders(schedulers.values())) is not None:
             for order in orders:
-                self._guard(schedulers, order.model, order.act)
-            for name in schedulers:
+                if order.act is None:
+                    schedulers.pop(order.model, None)
+                elif order.model in self._models:
+                    self._guard(schedulers, order.model, order.act)
+            for name in list(schedulers):
                 if not schedulers[name].is_idle:
                     self._guard(schedulers, name, self._step)
 
@@ -203,10 +218,12 @@ class EngineThread:
 
     def _guard(self, schedulers: dict[str, Scheduler], model: str, act: Callable[[Scheduler], None]) -> None:
         try:
+            if model not in schedulers:
+                schedulers[model] = self._models[model].make_scheduler()
             act(schedulers[model])
         except Exception:
             logger.exception("the engine of %s failed; its answers are dropped, and it starts afresh", model)
-            schedulers[model] = self._models[model].make_scheduler()
+            schedulers.pop(model, None)
             self._tell(self._fail_model, model)
 
     def _step(self, scheduler: Scheduler) -> None:

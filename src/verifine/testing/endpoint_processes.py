@@ -19,6 +19,8 @@ class FakeEndpoint:
         self.resident_bytes = resident_bytes
         self.may_load = asyncio.Event()
         self.problem: str | None = None
+        """Why it, or the next adapter, cannot be loaded."""
+        self.adapters: list[str] = []
         self.loop = asyncio.get_running_loop()
         self._end: asyncio.Future[str] = self.loop.create_future()
 
@@ -34,6 +36,14 @@ class FakeEndpoint:
         await self.may_load.wait()
         if self.problem is not None:
             raise LoadError(self.problem)
+
+    async def add_adapter(self, model: ServableModel) -> None:
+        if self.problem is not None:
+            raise LoadError(self.problem)
+        self.adapters.append(model.name)
+
+    async def remove_adapter(self, name: str) -> None:
+        self.adapters.remove(name)
 
     async def ended(self) -> str:
         return await asyncio.shield(self._end)

@@ -26,12 +26,12 @@ class ServeCommand:
     client: httpx2.Client
 
     @classmethod
-    def start(cls, data: Path, models: dict[str, Path]) -> ServeCommand:
-        """Returns when it has said its address."""
+    def start(cls, data: Path, models: dict[str, Path], threads: int | None = 1) -> ServeCommand:
+        """Returns when it has said its address. `threads`: of each process at most; None: as many as it takes."""
         command = [sys.executable, "-m", "verifine", "serve", "--port", "0", "--data", str(data)]
         for name, folder in models.items():
             command += ["--model", f"{name}={folder}"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **({} if threads is None else {"OMP_NUM_THREADS": str(threads)})}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - ours
         assert process.stdout is not None
         _, url, key = (process.stdout.readline().strip().rpartition("=")[2] for _ in range(3))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from verifine.serving import ServedModel, ServingLimits, build_app
+from verifine.serving.owner import ServerOwner
 from verifine.wire.server import AppServer, address_of, listen_at
 
 
@@ -21,10 +22,12 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(*models: ServedModel, limits: ServingLimits | None = None) -> Iterator[RunningServer]:
+def running_server(
+    *models: ServedModel, limits: ServingLimits | None = None, owner: ServerOwner | None = None
+) -> Iterator[RunningServer]:
     """Serves `models` while the context lasts, and then finishes what is being answered."""
     limits = limits or ServingLimits()
-    server = AppServer(build_app(models, limits), limits.request_seconds)
+    server = AppServer(build_app(models, limits, owner=owner), limits.request_seconds)
     listener = listen_at("127.0.0.1", 0, limits.send_seconds)
     thread = threading.Thread(target=server.run, args=(listener,), name="server")
     thread.start()

@@ -53,6 +53,11 @@ def conflict(message: str, *, code: str, param: str | None = None) -> ApiError:
     return ApiError(409, body, NO_RETRY)
 
 
+def forbidden(message: str) -> ApiError:
+    body = ErrorBody(message=message, type="permission_error", param=None, code="insufficient_permissions")
+    return ApiError(403, body)
+
+
 def unknown_model(name: str, served: str) -> ApiError:
     """`served`: the names of the models that there are."""
     return invalid_request(
@@ -67,16 +72,6 @@ def too_many_requests(waiting: int, retry_after_s: int) -> ApiError:
     message = f"{waiting} requests wait already; try again in {retry_after_s} s"
     body = ErrorBody(message=message, type="requests", param=None, code="rate_limit_exceeded")
     return ApiError(429, body, {"retry-after": str(retry_after_s)})
-
-
-def no_memory(model: str, needed: int, free: int, retry_after_s: int) -> ApiError:
-    """A model that does not fit beside what is in memory. Sizes are in bytes."""
-    message = (
-        f"the model {model} takes up to {needed / 1e9:.2g} GB, and {free / 1e9:.2g} GB are free; try again when a job "
-        "or an answer of another model has ended"
-    )
-    body = ErrorBody(message=message, type="server_error", param=None, code="insufficient_memory")
-    return ApiError(503, body, {"retry-after": str(retry_after_s)})
 
 
 def failed_request(message: str, *, status: int = 500, code: str = "server_error", retry: bool = True) -> ApiError:

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from verifine.wire.api_error import ApiError, ErrorBody, failed_request, invalid_request
+from verifine.wire.api_error import ApiError, failed_request, forbidden, invalid_request
 from verifine.wire.body import send_json
 
 logger = logging.getLogger(__name__)
@@ -78,17 +78,11 @@ class Envelope:
             asked = urlsplit(f"//{host}").hostname
             is_own = origin is None or urlsplit(origin).netloc == host
         except ValueError:
-            raise _forbidden("the host or origin of the request is no address") from None
+            raise forbidden("the host or origin of the request is no address") from None
         if self._hosts and asked not in self._hosts:
-            raise _forbidden(f'this server is not called "{asked}"')
+            raise forbidden(f'this server is not called "{asked}"')
         if not is_own or headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-            raise _forbidden("pages of other sites may not use this server")
-
-
-def _forbidden(message: str) -> ApiError:
-    return ApiError(
-        403, ErrorBody(message=message, type="permission_error", param=None, code="insufficient_permissions")
-    )
+            raise forbidden("pages of other sites may not use this server")
 
 
 def _as_api_error(error: Exception, request_id: str) -> ApiError:

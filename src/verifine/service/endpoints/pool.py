@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Literal
 
-from verifine.service.endpoints.memory import IdleEndpoint, choose_unloaded, endpoint_bytes
+from verifine.service.endpoints.memory import IdleEndpoint, adapter_bytes, choose_unloaded, endpoint_bytes, no_memory
 from verifine.service.endpoints.model import ServableModel
 from verifine.service.endpoints.pooled_model import EndpointState, PooledModel
 from verifine.service.endpoints.process import EndpointProcess, LoadError, StartEndpoint
 from verifine.service.limits import ServiceLimits
-from verifine.wire.api_error import conflict, no_memory, too_many_requests
+from verifine.wire.api_error import conflict, too_many_requests
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,33 +50,45 @@ class EndpointPool:
             yield
         finally:
             tending.cancel()
-            for endpoint in list(self._endpoints.values()):
-                self._unload(endpoint)
+            for pooled in list(self._endpoints.values()):
+                self._unload(pooled)
             await _ended(list(self._ending))
 
     def states(self) -> list[EndpointState]:
         """What is in memory, and what comes and goes. It may be called by any thread."""
-        loaded = [
-            self._state(each, "loaded" if each.is_loaded else "loading") for each in list(self._endpoints.values())
-        ]
+        loaded = [self._state(each, "loaded" if each.is_loaded else "loading") for each in self._all()]
         return loaded + [self._state(each, "unloading") for each in list(self._ending.values())]
 
     @contextmanager
     def use(self, model: ServableModel) -> Iterator[PooledModel]:
-        """The endpoint of a model, which stays in memory while the context lasts. It is loaded if it is not there.
+        """A model, which stays in memory while the context lasts. It is loaded if it is not there.
 
         Raises:
             ApiError: there is no memory for it, or too many wait for it.
         """
-        endpoint = self._endpoints.get(model.name) or self._begin(model)
-        if not endpoint.is_loaded and endpoint.users >= self._limits.waiting_requests:
-            raise too_many_requests(endpoint.users, RETRY_S)
-        endpoint.users += 1
+        if model.base is None:
+            with self._hold(self._endpoints.get(model.name) or self._begin(model)) as held:
+                yield held
+            return
+        pooled = self._endpoints.get(model.base.name)
+        adapter = None if pooled is None else pooled.adapters.get(model.name)
+        if adapter is None:
+            pooled = pooled or self._begin(model.base, beside=self._bytes_of(model))
+            adapter = self._begin_adapter(pooled, model)
+        assert adapter.base is not None, "made by _begin_adapter"
+        with self._hold(adapter.base), self._hold(adapter):
+            yield adapter
+
+    @contextmanager
+    def _hold(self, pooled: PooledModel) -> Iterator[PooledModel]:
+        if not pooled.is_loaded and pooled.users >= self._limits.waiting_requests:
+            raise too_many_requests(pooled.users, RETRY_S)
+        pooled.users += 1
         try:
-            yield endpoint
+            yield pooled
         finally:
-            endpoint.users -= 1
-            endpoint.used_at = self._now()
+            pooled.users -= 1
+            pooled.used_at = self._now()
 
     async def load(self, model: ServableModel) -> None:
         """Loads a model before anybody asks it. Raises ApiError."""
@@ -84,78 +96,97 @@ class EndpointPool:
             await endpoint.ready()
 
     async def unload(self, name: str) -> bool:
-        """Whether it was there.
+        """Whether it was there. Its adapters go with it.
 
         Raises:
             ApiError: it is being asked.
         """
-        endpoint = self._endpoints.get(name)
-        if endpoint is None:
+        pooled = next((each for each in self._all() if each.model.name == name), None)
+        if pooled is None:
             return False
-        if endpoint.users:
-            message = f"the model {name} is being asked; unload it when its {endpoint.users} requests are answered"
+        if pooled.users:
+            message = f"the model {name} is being asked; unload it when its {pooled.users} requests are answered"
             raise conflict(message, code="model_in_use")
-        await self._unload(endpoint)
+        await self._unload(pooled)
         return True
 
     async def unload_idle(self) -> None:
-        """Unloads the models that nobody has asked for long."""
+        """Unloads the models and adapters that nobody has asked for long."""
         long_ago = self._now() - self._limits.endpoint_idle_seconds
-        idle = [each for each in self._endpoints.values() if each.is_idle and each.used_at <= long_ago]
-        for endpoint in idle:
-            self._unload(endpoint)
+        for pooled in self._all():
+            if pooled.is_idle and pooled.used_at <= long_ago:
+                self._unload(pooled)
         await _ended(list(self._ending))
 
-    def kill(self, endpoint: PooledModel) -> None:
+    def kill(self, pooled: PooledModel) -> None:
         """Ends a process that does not answer any more."""
-        self._unload(endpoint, at_once=True)
+        self._unload(pooled.base or pooled, at_once=True)
 
-    def _state(self, endpoint: PooledModel, state: Literal["loading", "loaded", "unloading"]) -> EndpointState:
+    def _all(self) -> list[PooledModel]:
+        """Models, each before its adapters."""
+        return [each for pooled in list(self._endpoints.values()) for each in (pooled, *pooled.adapters.values())]
+
+    def _state(self, pooled: PooledModel, state: Literal["loading", "loaded", "unloading"]) -> EndpointState:
         return EndpointState(
-            model=endpoint.model.name,
+            model=pooled.model.name,
+            base=None if pooled.base is None else pooled.base.model.name,
             state=state,
-            requests=endpoint.users,
-            idle_seconds=0.0 if endpoint.users else max(self._now() - endpoint.used_at, 0.0),
-            resident_bytes=endpoint.resident_bytes,
-            needed_bytes=endpoint.needed_bytes,
+            requests=pooled.users,
+            idle_seconds=0.0 if pooled.users else max(self._now() - pooled.used_at, 0.0),
+            resident_bytes=pooled.resident_bytes,
+            needed_bytes=pooled.needed_bytes,
         )
 
-    def _begin(self, model: ServableModel) -> PooledModel:
-        needed = endpoint_bytes(model.parameters, self._limits.endpoint_cache_bytes)
-        for name in self._make_room(model.name, needed):
-            self._unload(self._endpoints[name])
-        endpoint = PooledModel(
-            model=model,
-            needed_bytes=needed,
-            loading=asyncio.create_task(self._load(model, list(self._ending))),
-            used_at=self._now(),
-        )
-        self._endpoints[model.name] = endpoint
-        watching = asyncio.create_task(self._watch(endpoint))
-        self._watching.add(watching)
-        watching.add_done_callback(self._watching.discard)
-        return endpoint
+    def _bytes_of(self, model: ServableModel) -> int:
+        take = endpoint_bytes if model.base is None else adapter_bytes
+        return take(model.parameters, self._limits.endpoint_cache_bytes)
 
-    def _make_room(self, name: str, needed: int) -> list[str]:
-        """The models to unload for one that needs so many bytes. Raises ApiError: it cannot have them."""
+    def _begin(self, model: ServableModel, beside: int = 0) -> PooledModel:
+        """Loads a model, in a process that will take so many bytes `beside` it. Raises ApiError."""
+        needed = self._bytes_of(model)
+        self._make_room(model, needed + beside)
+        loading = asyncio.create_task(self._load(model, list(self._ending)))
+        pooled = PooledModel(model=model, own_bytes=needed, loading=loading, used_at=self._now())
+        self._endpoints[model.name] = pooled
+        self._watch(pooled)
+        return pooled
+
+    def _begin_adapter(self, base: PooledModel, model: ServableModel) -> PooledModel:
+        """Loads an adapter beside its base. Raises ApiError."""
+        needed = self._bytes_of(model)
+        self._make_room(model, needed)
+        loading = asyncio.create_task(self._load_adapter(base, model, list(self._ending)))
+        adapter = PooledModel(model=model, own_bytes=needed, loading=loading, used_at=self._now(), base=base)
+        base.adapters[model.name] = adapter
+        self._watch(adapter)
+        return adapter
+
+    def _make_room(self, model: ServableModel, needed: int) -> None:
+        """Unloads idle models for one that needs so many bytes. Raises ApiError: it cannot have them."""
         free = self.free_memory() + sum(each.resident_bytes for each in self._ending.values())
         free -= sum(each.promised_bytes for each in self._endpoints.values())
-        idle = [
-            IdleEndpoint(name=each.model.name, used_at=each.used_at, freed_bytes=each.held_bytes)
-            for each in self._endpoints.values()
-            if each.is_idle
+        base = None if model.base is None else model.base.name
+        idle = {
+            each.model.name: IdleEndpoint(name=each.model.name, used_at=each.used_at, freed_bytes=each.held_bytes)
+            for each in self._all()
+            if each.is_idle and each.model.name != base
+        }
+        whole = [
+            idle[each.model.name] for each in self._all() if each.model.name in idle and not _goes_with(each, idle)
         ]
-        chosen = choose_unloaded(needed, free, idle)
+        chosen = choose_unloaded(needed, free, whole)
         if chosen is None:
-            raise no_memory(name, needed, max(free + sum(each.freed_bytes for each in idle), 0), RETRY_S)
-        return chosen
+            raise no_memory(model.name, needed, max(free + sum(each.freed_bytes for each in whole), 0), RETRY_S)
+        for pooled in self._all():
+            if pooled.model.name in chosen:
+                self._unload(pooled)
 
     async def _load(self, model: ServableModel, ending: Collection[asyncio.Task[None]]) -> EndpointProcess:
         """Loads a model when those that are `ending` have gone, since their memory is for this one."""
         await _ended(ending)
-        endpoint = self._endpoints[model.name]
+        pooled = self._endpoints[model.name]
         try:
-            process = endpoint.process = await self._start(model)
+            process = pooled.process = await self._start(model)
         except OSError as error:
             raise LoadError(f"its process could not be started ({error.strerror})") from error
         try:
@@ -169,11 +200,24 @@ class EndpointPool:
             raise
         return process
 
-    async def _watch(self, endpoint: PooledModel) -> None:
-        """Forgets an endpoint when its process has ended, so that the next call loads the model again."""
-        name = endpoint.model.name
+    async def _load_adapter(
+        self, base: PooledModel, model: ServableModel, ending: Collection[asyncio.Task[None]]
+    ) -> EndpointProcess:
+        await _ended(ending)
+        process = await asyncio.shield(base.loading)
+        await process.add_adapter(model)
+        return process
+
+    def _watch(self, pooled: PooledModel) -> None:
+        watching = asyncio.create_task(self._forget_at_end(pooled))
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
+
+    async def _forget_at_end(self, pooled: PooledModel) -> None:
+        """Forgets a model when its process has ended, so that the next call loads it again."""
+        name = pooled.model.name
         try:
-            process = await endpoint.loading
+            process = await pooled.loading
         except LoadError as error:
             why = str(error)
         except asyncio.CancelledError:
@@ -181,23 +225,33 @@ class EndpointPool:
         else:
             _LOG.info("the model %s is loaded", name)
             why = await process.ended()
-        if self._endpoints.get(name) is endpoint:
-            del self._endpoints[name]
+        if self._forget(pooled):
             _LOG.warning("the model %s is gone: %s", name, why)
 
-    def _unload(self, endpoint: PooledModel, *, at_once: bool = False) -> asyncio.Task[None]:
-        if self._endpoints.get(endpoint.model.name) is endpoint:
-            del self._endpoints[endpoint.model.name]
-        ending = asyncio.create_task(self._end(endpoint, at_once=at_once))
-        self._ending[ending] = endpoint
+    def _forget(self, pooled: PooledModel) -> bool:
+        """Whether requests found it until now."""
+        home = self._endpoints if pooled.base is None else pooled.base.adapters
+        if home.get(pooled.model.name) is not pooled:
+            return False
+        del home[pooled.model.name]
+        return True
+
+    def _unload(self, pooled: PooledModel, *, at_once: bool = False) -> asyncio.Task[None]:
+        self._forget(pooled)
+        ending = asyncio.create_task(self._end(pooled, at_once=at_once))
+        self._ending[ending] = pooled
         ending.add_done_callback(self._ending.pop)
         return ending
 
-    async def _end(self, endpoint: PooledModel, *, at_once: bool) -> None:
-        endpoint.loading.cancel()
+    async def _end(self, pooled: PooledModel, *, at_once: bool) -> None:
+        for each in (*pooled.adapters.values(), pooled):
+            each.loading.cancel()
         with suppress(asyncio.CancelledError, LoadError, OSError):
-            process = await endpoint.loading
-            await process.end(at_once=at_once)
+            process = await pooled.loading
+            if pooled.base is None:
+                await process.end(at_once=at_once)
+            else:
+                await process.remove_adapter(pooled.model.name)
 
     async def _tend(self) -> None:
         while True:
@@ -208,3 +262,8 @@ class EndpointPool:
 async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
     if tasks:
         await asyncio.wait(tasks)
+
+
+def _goes_with(adapter: PooledModel, idle: Collection[str]) -> bool:
+    """Whether it is an adapter whose base is idle too, and unloads it."""
+    return adapter.base is not None and adapter.base.model.name in idle

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from verifine.service.endpoints.model import ServableModel
@@ -16,15 +16,19 @@ class PooledModel:
     """A model, and who asks it. It belongs to the event loop."""
 
     model: ServableModel
-    needed_bytes: int
-    """The most that it takes."""
+    own_bytes: int
+    """The most that it takes, without its adapters."""
     loading: asyncio.Task[EndpointProcess]
     used_at: float
-    """When it was last asked."""
+    """When it, or an adapter of it, was last asked."""
+    base: PooledModel | None = None
+    """The model in whose process it is; None: it has its own."""
     users: int = 0
-    """Requests that are being answered, or wait."""
+    """Requests that are being answered, or wait, those of its adapters too."""
+    adapters: dict[str, PooledModel] = field(default_factory=dict)
+    """In the process of this one, by name."""
     process: EndpointProcess | None = None
-    """None: it has not been started yet."""
+    """None: it has not been started yet, or it is another model's."""
 
     @property
     def is_loaded(self) -> bool:
@@ -33,6 +37,11 @@ class PooledModel:
     @property
     def is_idle(self) -> bool:
         return self.is_loaded and self.users == 0
+
+    @property
+    def needed_bytes(self) -> int:
+        """The most that it takes, with its adapters."""
+        return self.own_bytes + sum(each.own_bytes for each in self.adapters.values())
 
     @property
     def resident_bytes(self) -> int:
@@ -67,11 +76,14 @@ class EndpointState:
     """An endpoint, for people and programs."""
 
     model: str
+    base: str | None
+    """The model in whose process it is, as an adapter; None: it has its own."""
     state: Literal["loading", "loaded", "unloading"]
     requests: int
     """That are being answered, or wait."""
     idle_seconds: float
     """How long nobody has asked it."""
     resident_bytes: int
+    """Of its process; 0 for an adapter."""
     needed_bytes: int
-    """The most that it takes."""
+    """The most that it takes, with its adapters."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
+import httpx2
 import psutil
 from pydantic import ValidationError
 
@@ -25,6 +26,7 @@ from verifine.launch.serving_order import ORDER, PROCESS, REPLY, ServingOrder
 from verifine.launch.sweep.process import explain_end
 from verifine.service.endpoints.model import ServableModel
 from verifine.service.limits import ServiceLimits
+from verifine.types import Json
 from verifine.wire.server import BACKLOG
 
 END_S = 10.0
@@ -60,6 +62,14 @@ class EndpointProcess(Protocol):
 
     async def ready(self) -> None:
         """Returns when the model is loaded. Raises LoadError."""
+        ...
+
+    async def add_adapter(self, model: ServableModel) -> None:
+        """Returns when the adapter is loaded beside the model. Raises LoadError."""
+        ...
+
+    async def remove_adapter(self, name: str) -> None:
+        """Unloads it; one that is not there is no error."""
         ...
 
     async def ended(self) -> str:
@@ -162,6 +172,23 @@ class LocalEndpoint:
         if reply.problem is not None:
             raise LoadError(reply.problem)
 
+    async def add_adapter(self, model: ServableModel) -> None:
+        await self._tell("PUT", model.name, {"source": model.source})
+
+    async def remove_adapter(self, name: str) -> None:
+        with suppress(LoadError):
+            await self._tell("DELETE", name)
+
+    async def _tell(self, method: str, adapter: str, body: dict[str, Json] | None = None) -> None:
+        """Raises LoadError: it is refused."""
+        async with open_client(self._address, httpx2.Timeout(None)) as client:
+            try:
+                answer = await client.request(method, f"/adapters/{quote(adapter)}", json=body)
+            except httpx2.TransportError as error:
+                raise LoadError("its process has ended") from error
+        if answer.is_error:
+            raise LoadError(answer.json()["error"]["message"])
+
     async def ended(self) -> str:
         code = await self._process.wait()
         self._address.socket.unlink(missing_ok=True)
@@ -178,6 +205,17 @@ class LocalEndpoint:
                 self._process.kill()
             await self._process.wait()
         self._address.socket.unlink(missing_ok=True)
+
+
+def open_client(address: EndpointAddress, timeout: httpx2.Timeout) -> httpx2.AsyncClient:
+    """A client of a process, for one request: the process closes connections that wait for a next one."""
+    return httpx2.AsyncClient(
+        transport=httpx2.AsyncHTTPTransport(uds=str(address.socket)),
+        base_url="http://localhost",
+        headers={"authorization": f"Bearer {address.token}"},
+        timeout=timeout,
+        trust_env=False,
+    )
 
 
 def _listen(path: Path) -> socket.socket:

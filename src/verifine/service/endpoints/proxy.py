@@ -16,7 +16,7 @@ from verifine.service.endpoints.events import END, LOADING, EventCutter, error_e
 from verifine.service.endpoints.model import ServableModel
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.endpoints.pooled_model import PooledModel
-from verifine.service.endpoints.process import EndpointAddress
+from verifine.service.endpoints.process import open_client
 from verifine.wire.api_error import ApiError, failed_request
 from verifine.wire.connection import while_connected
 
@@ -29,6 +29,8 @@ COMMENT_S = 5.0
 """How often a stream that waits is kept alive."""
 PATIENCE = 1.1
 """A process that is silent for so many times longer than an answer may take is ended."""
+TRIES = 2
+"""How often a model is loaded for one request."""
 NOTICE_S = 0.5
 """How long to wait for the end of a process that has broken off."""
 
@@ -49,19 +51,30 @@ class ForwardedAnswer(Response):
     def __init__(self, pool: EndpointPool, model: ServableModel, request: ForwardedRequest, answer_s: float) -> None:
         super().__init__()
         self._pool, self._model, self._request, self._answer_s = pool, model, request, answer_s
+        self._has_begun = False
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        with self._pool.use(self._model) as endpoint:
-            try:
-                await while_connected(receive, self._answer(endpoint, send))
-            except ClientDisconnect:
-                return  # the process hears of it by its connection
+        for _try in range(TRIES):
+            with self._pool.use(self._model) as pooled:
+                try:
+                    await while_connected(receive, self._answer(pooled, send))
+                except ClientDisconnect:
+                    return  # the process hears of it by its connection
+                except httpx2.ConnectError:  # it has ended, and nobody has noticed yet
+                    self._pool.kill(pooled)
+                else:
+                    return
+        error = failed_request(f"the model {self._model.name} ends as soon as it is loaded", status=503)
+        if not self._has_begun:
+            raise error
+        await _end(send, error_event(error))
 
-    async def _answer(self, endpoint: PooledModel, send: Send) -> None:
-        if self._request.is_stream and not await endpoint.is_ready_within(FIRST_COMMENT_S):
-            await self._answer_late(endpoint, send)
+    async def _answer(self, pooled: PooledModel, send: Send) -> None:
+        """Raises httpx2.ConnectError: the process has ended, and has not been asked."""
+        if self._has_begun or (self._request.is_stream and not await pooled.is_ready_within(FIRST_COMMENT_S)):
+            await self._answer_late(pooled, send)
             return
-        async with self._asked(endpoint) as answer:
+        async with self._asked(pooled) as answer:
             parts = _whole_events(answer)
             first = await anext(parts, b"")  # before the status is told: a process may end while it writes
             await _begin(send, answer.status_code, _headers(answer))
@@ -72,17 +85,20 @@ class ForwardedAnswer(Response):
             except httpx2.TransportError as error:
                 if not self._request.is_stream:  # the connection breaks off, which is the truth
                     raise
-                await _send(send, error_event(await self._explain(endpoint, error)))
-            await send({"type": "http.response.body", "body": b""})
+                await _end(send, error_event(await self._explain(pooled, error)))
+            else:
+                await _end(send)
 
-    async def _answer_late(self, endpoint: PooledModel, send: Send) -> None:
+    async def _answer_late(self, pooled: PooledModel, send: Send) -> None:
         """Keeps the client waiting; from here on all that goes wrong is an event."""
-        await _begin(send, 200, {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store"})
-        try:
+        if not self._has_begun:
+            self._has_begun = True
+            await _begin(send, 200, {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store"})
             await _send(send, LOADING)
-            while not await endpoint.is_ready_within(COMMENT_S):
+        try:
+            while not await pooled.is_ready_within(COMMENT_S):
                 await _send(send, LOADING)
-            async with self._asked(endpoint) as answer:
+            async with self._asked(pooled) as answer:
                 if answer.status_code == httpx2.codes.OK:
                     async for part in _whole_events(answer):
                         await _send(send, part)
@@ -90,17 +106,17 @@ class ForwardedAnswer(Response):
                     await _send(send, b"data: " + await answer.aread() + END)
         except ApiError as error:
             await _send(send, error_event(error))
-        await send({"type": "http.response.body", "body": b""})
+        await _end(send)
 
     @asynccontextmanager
-    async def _asked(self, endpoint: PooledModel) -> AsyncIterator[httpx2.Response]:
+    async def _asked(self, pooled: PooledModel) -> AsyncIterator[httpx2.Response]:
         """The beginning of the answer. Raises ApiError: the model cannot be loaded, or its process does not answer."""
-        process = await endpoint.ready()
+        process = await pooled.ready()
         timeout = httpx2.Timeout(None, connect=self._answer_s, read=PATIENCE * self._answer_s)
         request = self._request
         try:
             async with (
-                _client(process.address, timeout) as client,
+                open_client(process.address, timeout) as client,
                 client.stream(
                     "POST",
                     request.path,
@@ -109,32 +125,25 @@ class ForwardedAnswer(Response):
                 ) as answer,
             ):
                 yield answer
+        except httpx2.ConnectError:
+            raise
         except httpx2.TransportError as error:
-            raise await self._explain(endpoint, error) from error
+            raise await self._explain(pooled, error) from error
 
-    async def _explain(self, endpoint: PooledModel, error: httpx2.TransportError) -> ApiError:
+    async def _explain(self, pooled: PooledModel, error: httpx2.TransportError) -> ApiError:
         """What a client is told of a connection that broke off."""
         name = self._model.name
         if isinstance(error, httpx2.TimeoutException):
-            self._pool.kill(endpoint)
+            self._pool.kill(pooled)
             return failed_request(
                 f"the model {name} did not answer in time, and is loaded again when it is asked", status=503
             )
-        process = await endpoint.ready()
+        process = await pooled.ready()
         try:
             why = await asyncio.wait_for(process.ended(), NOTICE_S)
         except TimeoutError:
             why = "its process broke off"
         return failed_request(f"the model {name} ended while it answered: {why}; send the request again", status=503)
-
-
-def _client(address: EndpointAddress, timeout: httpx2.Timeout) -> httpx2.AsyncClient:
-    # A connection is used once: the process closes those that wait for a next request.
-    transport = httpx2.AsyncHTTPTransport(uds=str(address.socket))
-    headers = {"authorization": f"Bearer {address.token}"}
-    return httpx2.AsyncClient(
-        transport=transport, base_url="http://localhost", timeout=timeout, headers=headers, trust_env=False
-    )
 
 
 async def _whole_events(answer: httpx2.Response) -> AsyncIterator[bytes]:
@@ -160,3 +169,7 @@ async def _begin(send: Send, status: int, headers: Mapping[str, str]) -> None:
 
 async def _send(send: Send, part: bytes) -> None:
     await send({"type": "http.response.body", "body": part, "more_body": True})
+
+
+async def _end(send: Send, part: bytes = b"") -> None:
+    await send({"type": "http.response.body", "body": part})

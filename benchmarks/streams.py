@@ -6,7 +6,7 @@ import asyncio
 import json
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from random import Random
@@ -111,22 +111,27 @@ def summarize(
     )
 
 
-def ask_all(url: str, requests: Sequence[dict[str, Any]], streams: int) -> tuple[list[StreamedAnswer], float]:
+def ask_all(
+    url: str, requests: Iterable[dict[str, Any]], streams: int, key: str = "unused"
+) -> tuple[list[StreamedAnswer], float]:
     """The answers, stream by stream, and how many seconds all took.
 
-    Each stream asks the next request as soon as its answer has ended.
+    Each stream asks the next request as soon as its answer has ended. `key` is that of the server's API.
 
     Raises:
         StreamError: a request failed.
     """
-    return asyncio.run(_ask_all(url, iter(requests), streams))
+    return asyncio.run(_ask_all(url, iter(requests), streams, key))
 
 
-async def _ask_all(url: str, requests: Iterator[dict[str, Any]], streams: int) -> tuple[list[StreamedAnswer], float]:
+async def _ask_all(
+    url: str, requests: Iterator[dict[str, Any]], streams: int, key: str
+) -> tuple[list[StreamedAnswer], float]:
     async def stream() -> list[StreamedAnswer]:
         return [await ask(client, body) for body in requests]
 
-    async with httpx2.AsyncClient(base_url=url, timeout=httpx2.Timeout(WAIT_S)) as client:
+    headers = {"authorization": f"Bearer {key}"}
+    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=httpx2.Timeout(WAIT_S)) as client:
         begun = time.perf_counter()
         answers = await asyncio.gather(*(stream() for _ in range(streams)))
         return list(chain.from_iterable(answers)), time.perf_counter() - begun

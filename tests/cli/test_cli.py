@@ -157,6 +157,14 @@ def test_quickstart_runs_from_end_to_end(verifine: Command, model: Path, tmp_pat
     assert (tmp_path / "run" / "report.html").is_file()
 
 
+@pytest.mark.slow
+def test_quickstart_ends_with_how_to_talk_to_the_model(verifine: Command, model: Path, tmp_path: Path) -> None:
+    words = ["--model", model, "--minutes", 1000, "--steps", 1, "--task", "add", "--skip-check", "--no-open"]
+    code, out, _ = verifine("quickstart", *words, "--run-dir", tmp_path / "my run")
+    assert code == 0
+    assert f"verifine chat '{tmp_path / 'my run'}' --vs base" in out
+
+
 def test_a_time_limit_without_time_for_a_step_is_refused(verifine: Command, model: Path, tmp_path: Path) -> None:
     words = ["--model", model, "--minutes", "0.001", "--skip-check"]
     code, _, err = verifine("quickstart", *words, "--run-dir", tmp_path / "run")

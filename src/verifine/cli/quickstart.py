@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -51,6 +52,8 @@ def quickstart(
     display.note(describe_machine())
     trained = carry_out(display, lambda options: train(config, check=not skip_check, started=started, options=options))
     tell_outcome(trained, display)
+    if trained.directory.model.is_dir():
+        display.note(f"Talk    verifine chat {shlex.quote(str(trained.directory.path))} --vs base")
     display.note(f"Next    verifine quickstart --task add --algorithm {_other(config.algorithm.name)}")
     display.note("        verifine train --dataset yours.jsonl --grader answer_exact --model " + model)
     names = {"task": task, "model": model, "algorithm": config.algorithm.name}

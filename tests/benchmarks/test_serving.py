@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import forms
 import httpx2
 import pytest
 from served_folder import make_served_folder
@@ -211,3 +212,12 @@ def test_transformers_is_asked_what_verifine_is(name: str, tmp_path: Path) -> No
     speeds = serving.measure(name, SERVERS[name](asked, port), asked, serving.QUICK, port)
     assert [(speed.streams, speed.requests, speed.prompt_tokens) for speed in speeds] == [(1, 2, 80), (2, 4, 176)]
     assert all(0 < speed.tokens <= speed.requests * serving.QUICK.new_tokens for speed in speeds)
+
+
+def test_forms_are_timed_for_every_token(tmp_path: Path) -> None:
+    served = ServedModel.of("tiny", load_tiny_model(tmp_path), ServingLimits(), created=1)
+    cost = forms.measure(served, 3)
+    assert cost.schemas == 3
+    assert cost.tokens >= 3
+    assert 0 < cost.token_us_median <= cost.token_us_p95
+    assert "compile ms p95" in forms.describe(cost)

@@ -68,7 +68,7 @@ class AppServer:
             app,
             http=cast("type[asyncio.Protocol]", partial(HttpConnection, limits)),
             # asyncio accepts so many before it shows the first of them, and spins where it finds no descriptor.
-            backlog=min(BACKLOG, max(limits.connections // 2, 1)),
+            backlog=min(BACKLOG, max(limits.connections // 4, 1)),
             ws="none",
             lifespan="on",
             log_config=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 import signal
 import socket
@@ -89,12 +90,23 @@ class AppServer:
 
     def run(self, listener: socket.socket) -> None:
         """Returns when the server has stopped, also by a signal, which has had its effect then."""
-        with _raised_again_for_nothing():
-            self._server.run(sockets=[listener])
+        errors = logging.getLogger("uvicorn.error")
+        errors.addFilter(_is_no_cancellation)
+        try:
+            with _raised_again_for_nothing():
+                self._server.run(sockets=[listener])
+        finally:
+            errors.removeFilter(_is_no_cancellation)
 
     def stop(self) -> None:
         """From another thread: as SIGTERM does."""
         self._server.should_exit = True
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """A second Ctrl-C cancels what is being answered, which is no failure of the app."""
+    error = None if record.exc_info is None else record.exc_info[1]
+    return not (isinstance(error, asyncio.CancelledError) or record.getMessage().rstrip().endswith("CancelledError"))
 
 
 def _raise_descriptors() -> int:

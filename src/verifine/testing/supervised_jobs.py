@@ -86,10 +86,14 @@ class SupervisedJob:
     def add_job(self, **fields: Json) -> Job:
         """Another job of the same file, with these fields of a request. It is looked at from now on."""
         request = {**self.job.request, **fields}
-        self.job = self.parts.jobs.create("local", NewJob(request=request, training_file=self.job.training_file))
-        self.folder = self.folder.parent / self.job.id
+        job = self.parts.jobs.create("local", NewJob(request=request, training_file=self.job.training_file))
+        self.look_at(job)
+        return job
+
+    def look_at(self, job: Job) -> None:
+        """This job, whose run has not begun."""
+        self.job, self.folder = job, self.folder.parent / job.id
         self.run = FakeRun(directory=RunDirectory(path=self.folder / "run"))
-        return self.job
 
     def start(self) -> None:
         """Until its process has begun."""

@@ -91,6 +91,20 @@ def test_two_recorders_are_never_at_one_job(tmp_path: Path, processes: RecordedP
     with (tmp_path / recorder.LOCK).open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         processes.start(tmp_path, ["--version"])
-        recorder_of(tmp_path).wait()
-        assert not processes.is_alive(tmp_path)
+        assert processes.is_alive(tmp_path)
+        assert not [each for each in psutil.Process().children() if str(tmp_path) in each.cmdline()]
+    assert not processes.is_alive(tmp_path)
     assert not (tmp_path / recorder.LOG).exists()
+
+
+def test_a_process_is_alive_for_another_service_from_the_moment_it_is_started(
+    tmp_path: Path, processes: RecordedProcesses
+) -> None:
+    processes.start(tmp_path, ["--version"])
+    later = RecordedProcesses(os.environ)  # as if the first service had been killed at once
+    assert later.is_alive(tmp_path)
+    later.start(tmp_path, ["--version"])
+    recorder_of(tmp_path).wait()
+    assert not processes.is_alive(tmp_path)
+    assert not later.is_alive(tmp_path)
+    assert (tmp_path / recorder.LOG).read_text().count("verifine ") == 1

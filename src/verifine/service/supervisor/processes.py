@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import psutil
 from pydantic import TypeAdapter, ValidationError
@@ -66,20 +67,27 @@ class RecordedProcesses:
         self._started: dict[Path, subprocess.Popen[bytes]] = {}
 
     def start(self, folder: Path, words: Sequence[str]) -> None:
-        (folder / recorder.PROCESS).unlink(missing_ok=True)
-        self._started[folder] = subprocess.Popen(
-            [sys.executable, "-m", recorder.__name__, str(folder), *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env=self._environment,
-        )
+        """Does nothing if a recorder is at the folder, which only just started when this service did."""
+        with (folder / recorder.LOCK).open("ab") as lock:
+            if not _take(lock):
+                return
+            (folder / recorder.PROCESS).unlink(missing_ok=True)
+            self._started[folder] = subprocess.Popen(
+                [sys.executable, "-m", recorder.__name__, str(folder), str(lock.fileno()), *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                pass_fds=[lock.fileno()],  # held from before it starts until it ends
+                env=self._environment,
+            )
 
     def is_alive(self, folder: Path) -> bool:
         own = self._started.get(folder)
+        if (own is not None and own.poll() is None) or _has_recorder(folder):
+            return True
         # It may have been killed while what it started lives.
-        return (own is not None and own.poll() is None) or self._find_group(folder) is not None
+        return self._find_group(folder) is not None
 
     def kill(self, folder: Path) -> None:
         own, group = self._started.get(folder), self._find_group(folder)
@@ -108,6 +116,23 @@ class RecordedProcesses:
         if started is not None and abs(started - process.started) >= SAME_START_S:
             return None  # the pid belongs to another process now
         return process.pid if any(_is_in(process.pid, each) for each in psutil.process_iter()) else None
+
+
+def _take(lock: IO[bytes]) -> bool:
+    """Whether nobody else has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _has_recorder(folder: Path) -> bool:
+    try:
+        with (folder / recorder.LOCK).open("rb") as lock:
+            return not _take(lock)
+    except FileNotFoundError:
+        return False
 
 
 def _is_in(group: int, process: psutil.Process) -> bool:

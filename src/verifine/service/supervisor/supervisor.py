@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -194,13 +195,15 @@ class Supervisor:
     def _pass_on(self, held: HeldJob, state: JobState, folder: Path, run: RunDirectory) -> None:
         # Asked again each time, since a run that only begins forgets what it was asked.
         if state is JobState.PAUSING and run.path.exists():
-            ask_run(run, RunRequest.PAUSE)
+            with suppress(OSError):  # the disk is full, which pauses it as well
+                ask_run(run, RunRequest.PAUSE)
         if state is not JobState.CANCELLING:
             return
         if held.cancelled_at is None:
             held.cancelled_at = self._now()
         if run.path.exists() and self._now() - held.cancelled_at < CANCEL_S:
-            ask_run(run, RunRequest.CANCEL)
+            with suppress(OSError):
+                ask_run(run, RunRequest.CANCEL)
         else:
             self._processes.kill(folder)
 

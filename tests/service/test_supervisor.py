@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from verifine.config import load_config
 from verifine.runs.events import RunEnded
 from verifine.runs.status import Status
@@ -7,6 +9,7 @@ from verifine.service.database.paging import PageQuery
 from verifine.service.jobs.claims import LEASE_S
 from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import NewJob
+from verifine.testing import save_tiny_model
 from verifine.testing.clock import ManualClock
 from verifine.testing.supervised_jobs import SupervisedJob
 
@@ -115,3 +118,18 @@ def test_one_job_runs_at_a_time(world: SupervisedJob) -> None:
     world.end(RunEnded(status=Status.FINISHED))
     world.supervisor.tick()
     assert world.parts.jobs.find("local", second.id).state is JobState.RUNNING
+
+
+def test_a_job_is_promised_the_memory_that_it_has_not_taken_yet(world: SupervisedJob, tmp_path: Path) -> None:
+    save_tiny_model(tmp_path / "tiny")
+    assert world.supervisor.expected_bytes() == 0
+    world.start()
+    promised = world.supervisor.expected_bytes()
+    world.processes.resident = promised // 4
+    assert world.supervisor.expected_bytes() == promised - promised // 4
+    world.processes.resident = 2 * promised
+    assert world.supervisor.expected_bytes() == 0
+    world.end(RunEnded(status=Status.FINISHED))
+    world.supervisor.tick()
+    world.processes.resident = 0
+    assert world.supervisor.expected_bytes() == 0

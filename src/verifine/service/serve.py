@@ -92,7 +92,7 @@ class JobService:
             )
             database = Database(options.database or f"sqlite:///{data / 'service.db'}")
             opened.callback(database.close)
-            workers = _Workers.of(opened, environment, data, options.limits)
+            workers = _Workers.of(opened, environment, data, options.limits, self._free_bytes)
             parts = _open_parts(options, database, data, workers)
             self._files, jobs, ask = parts.files, data / JOBS, partial(ask_child, workers.children)
             self._validator = JobValidator(parts.jobs, parts.files, parts.models, jobs, ask)
@@ -129,6 +129,10 @@ class JobService:
         """In place of `run`."""
         self._opened.close()
 
+    def _free_bytes(self) -> int:
+        """What an endpoint may take of the memory: what a job has been promised is not free."""
+        return max(0, round(SAFE_SHARE * read_unused()) - self._supervisor.expected_bytes())
+
     def _repeat(self, work: Callable[[], None]) -> None:
         while not self._stopped.is_set():
             try:
@@ -151,14 +155,21 @@ class _Workers:
     pool: EndpointPool
 
     @classmethod
-    def of(cls, opened: ExitStack, environment: Mapping[str, str], data: Path, limits: ServiceLimits) -> _Workers:
+    def of(
+        cls,
+        opened: ExitStack,
+        environment: Mapping[str, str],
+        data: Path,
+        limits: ServiceLimits,
+        free_bytes: Callable[[], int],
+    ) -> _Workers:
         shares = share_compute(read_cores(), environment)
         starter = EndpointStarter(data / "endpoints", build_environment(environment, shares.endpoint), limits)
         opened.callback(starter.close)
         return cls(
             jobs=RecordedProcesses(build_environment(environment, shares.job)),
             children=Children(environment=build_environment(environment, shares.child)),
-            pool=EndpointPool(starter, limits, lambda: round(SAFE_SHARE * read_unused())),
+            pool=EndpointPool(starter, limits, free_bytes),
         )
 
 

@@ -38,6 +38,8 @@ class FakeProcesses:
     started: list[list[str]] = field(default_factory=list)
     alive: set[Path] = field(default_factory=set)
     killed: int = 0
+    resident: int = 0
+    """What each has of the memory."""
 
     def start(self, folder: Path, words: Sequence[str]) -> None:
         assert folder not in self.alive, "two processes of one job"
@@ -50,6 +52,9 @@ class FakeProcesses:
     def kill(self, folder: Path) -> None:
         self.killed += 1
         self.alive.discard(folder)
+
+    def resident_bytes(self, folder: Path) -> int:
+        return self.resident if folder in self.alive else 0
 
     def why_ended(self, folder: Path) -> str:  # noqa: ARG002
         return "out of memory"

@@ -34,6 +34,10 @@ class JobProcesses(Protocol):
         """Ends it at once, with all that it has started."""
         ...
 
+    def resident_bytes(self, folder: Path) -> int:
+        """The memory that all of it has now."""
+        ...
+
     def why_ended(self, folder: Path) -> str:
         """What is known of the end of the last one, in words."""
         ...
@@ -99,6 +103,10 @@ class RecordedProcesses:
         if own is not None:
             own.wait()
 
+    def resident_bytes(self, folder: Path) -> int:
+        group = self._find_group(folder)
+        return sum(_resident(each) for each in psutil.process_iter() if group is not None and _is_in(group, each))
+
     def why_ended(self, folder: Path) -> str:
         try:
             end = _END.validate_json((folder / recorder.END).read_bytes())
@@ -116,6 +124,13 @@ class RecordedProcesses:
         if started is not None and abs(started - process.started) >= SAME_START_S:
             return None  # the pid belongs to another process now
         return process.pid if any(_is_in(process.pid, each) for each in psutil.process_iter()) else None
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 def _take(lock: IO[bytes]) -> bool:

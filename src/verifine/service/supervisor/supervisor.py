@@ -22,7 +22,7 @@ from verifine.service.files import FileStore
 from verifine.service.jobs.budget import Budget, budget_of
 from verifine.service.jobs.claims import RENEW_S, Claim, JobClaims, StaleClaimError
 from verifine.service.jobs.job import Job, JobFailure, JobNews
-from verifine.service.jobs.needs import Shortage
+from verifine.service.jobs.needs import Shortage, estimate_needs
 from verifine.service.jobs.states import JobState
 from verifine.service.supervisor.endings import ProcessFault, decide_ending
 from verifine.service.supervisor.hang import Pulse, find_hang, take_pulse
@@ -96,6 +96,15 @@ class Supervisor:
             waiting = self._claims.claim_next()
             if waiting is not None:
                 self._begin(waiting)
+
+    def expected_bytes(self) -> int:
+        """What the jobs that run will still take of the memory, by what is known of them; any thread may ask."""
+        return sum(self._expected_bytes(held) for held in list(self._held.values()))
+
+    def _expected_bytes(self, held: HeldJob) -> int:
+        needs = estimate_needs(held.claim.job.run_config())
+        has = self._processes.resident_bytes(self._places(held.claim)[0])
+        return 0 if needs is None else max(0, needs.memory - has)
 
     def _begin(self, claim: Claim) -> None:
         """Starts the process of a job, unless the machine has no room for it."""

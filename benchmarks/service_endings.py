@@ -58,18 +58,36 @@ class LiveJob:
     def run(self) -> RunDirectory:
         return RunDirectory(path=self.folder / "run")
 
-    def until(self, is_reached: Callable[[], bool], poll_s: float = 0.05) -> None:
+    def until(self, is_reached: Callable[[], bool]) -> None:
+        looked = 0.0
         while not is_reached():
-            status = self.service.job(self.job_id)["status"] if poll_s >= 0.05 else ""
-            if status in ENDED:
-                raise SystemExit(f"the job has {status}: {self.service.messages(self.job_id)[:3]}")
-            time.sleep(poll_s)
+            if time.monotonic() - looked > 0.2:
+                looked, status = time.monotonic(), self.service.job(self.job_id)["status"]
+                if status in ENDED:
+                    raise SystemExit(f"the job has {status}: {self.service.messages(self.job_id)[:3]}")
+            time.sleep(0.001)
+
+    def clear(self) -> None:
+        """Ends it, if it has not."""
+        if self.service.job(self.job_id)["status"] not in ENDED:
+            with suppress(AssertionError):  # it is being cancelled already
+                self.service.act(self.job_id, "cancel")
+            while self.service.job(self.job_id)["status"] not in ENDED:
+                time.sleep(0.1)
 
     def group(self) -> int | None:
         """The process group that all of it is in; None: it has not begun."""
         with suppress(OSError, ValueError):
             return int(json.loads((self.folder / recorder.PROCESS).read_bytes())["pid"])
         return None
+
+    def processes(self) -> list[psutil.Process]:
+        """All that belong to it, sandboxes as well."""
+        group = self.group()
+        if group is None or not psutil.pid_exists(group):
+            return []
+        above = psutil.Process(group)
+        return [above, *above.children(recursive=True)]
 
     def stop(self) -> None:
         """Lets all of it stand still, so that it heeds no signal but SIGKILL."""
@@ -78,81 +96,62 @@ class LiveJob:
         os.killpg(group, signal.SIGSTOP)
 
 
-def begin(service: ServeCommand, data: Path, *, steps: int = MANY, grader: str = SOURCE) -> LiveJob:
-    job_id = service.create_job(
-        "toy", steps, grader=grader, sampling={"max_new_tokens": 8}, run={"steps": steps, "save_interval": 5}
-    )
-    return LiveJob(service=service, job_id=job_id, folder=data / "jobs" / job_id)
+def in_a_step(job: LiveJob) -> None:
+    job.until(lambda: bool(job.service.told_steps(job.job_id)))
 
 
-def in_a_step(service: ServeCommand, data: Path) -> LiveJob:
-    job = begin(service, data)
-    job.until(lambda: bool(service.told_steps(job.job_id)))
-    return job
-
-
-def standing_still(service: ServeCommand, data: Path) -> LiveJob:
-    job = in_a_step(service, data)
+def standing_still(job: LiveJob) -> None:
+    in_a_step(job)
     job.stop()
-    return job
 
 
-def starting(service: ServeCommand, data: Path) -> LiveJob:
-    job = begin(service, data)
+def starting(job: LiveJob) -> None:
     job.until(lambda: job.group() is not None)
-    return job
 
 
-def loading(service: ServeCommand, data: Path) -> LiveJob:
-    job = begin(service, data)
+def loading(job: LiveJob) -> None:
     job.until(job.run.events.exists)
-    return job
 
 
-def in_a_grader(service: ServeCommand, data: Path) -> LiveJob:
-    job = begin(service, data, grader=STUCK)
-    job.until(lambda: "Fine-tuning job started" in service.messages(job.job_id))
-    return job
+def in_a_grader(job: LiveJob) -> None:
+    job.until(lambda: "Fine-tuning job started" in job.service.messages(job.job_id))
 
 
-def saving(service: ServeCommand, data: Path) -> LiveJob:
+def saving(job: LiveJob) -> None:
     """Its model is half written, and it goes no further."""
-    job = begin(service, data, steps=3)
-    draft = draft_of(job.run.model)
-    job.until(draft.exists, poll_s=0.0)
+    job.until(draft_of(job.run.model).exists)
     job.stop()
-    return job
 
 
-MOMENTS: dict[str, Callable[[ServeCommand, Path], LiveJob]] = {
+STUCK_MOMENT, SAVING_MOMENT = "in a grader", "the model is half written"
+MOMENTS: dict[str, Callable[[LiveJob], None]] = {
     "in a step": in_a_step,
     "its process starts": starting,
     "it loads the model": loading,
-    "in a grader": in_a_grader,
+    STUCK_MOMENT: in_a_grader,
     "all of it stands still": standing_still,
-    "the model is half written": saving,
+    SAVING_MOMENT: saving,
 }
 
 
+def begin(service: ServeCommand, data: Path, moment: str) -> LiveJob:
+    """A job for the moment; all but one are longer than anybody waits."""
+    steps, grader = (3 if moment == SAVING_MOMENT else MANY), (STUCK if moment == STUCK_MOMENT else SOURCE)
+    own: dict[str, dict[str, object]] = {"sampling": {"max_new_tokens": 8}, "run": {"steps": steps, "save_interval": 5}}
+    job_id = service.create_job("toy", steps, grader=grader, **own)
+    return LiveJob(service=service, job_id=job_id, folder=data / "jobs" / job_id)
+
+
 def end(job: LiveJob, moment: str, verb: str) -> Ending:
-    began, wanted = time.monotonic(), "cancelled" if verb == "cancel" else "paused"
-    group = job.group()
+    belonging = job.processes()
+    began = time.monotonic()
     job.service.act(job.job_id, verb)
     while (status := job.service.job(job.job_id)["status"]) not in (*ENDED, "paused"):
         time.sleep(0.05)
     seconds = time.monotonic() - began
-    if status != wanted:
-        print(f"{moment}, {verb}: {status}")
-    left = [each for each in psutil.process_iter() if group is not None and in_group(each, group)]
+    _, left = psutil.wait_procs(belonging, timeout=1)
     said = job.service.messages(job.job_id)[0]
     return Ending(moment=moment, asked=verb, seconds=seconds, status=status, said=said, left=len(left))
-
-
-def in_group(process: psutil.Process, group: int) -> bool:
-    try:
-        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
-    except (ProcessLookupError, psutil.Error):
-        return False
 
 
 def main() -> None:
@@ -162,17 +161,20 @@ def main() -> None:
     add_json_option(parser)
     options = parser.parse_args()
     endings: list[Ending] = []
+    begun: list[LiveJob] = []
     with tempfile.TemporaryDirectory(prefix="verifine-") as folder:
         data = Path(folder)
         service = ServeCommand.start(data, {"toy": SHIPPED["pico"].folder})
         try:
             for verb in options.verb or ("cancel", "pause"):
                 for moment in options.only or MOMENTS:
-                    job = MOMENTS[moment](service, data)
-                    endings.append(end(job, moment, verb))
-                    if endings[-1].status == "paused":
-                        service.act(job.job_id, "cancel")
+                    begun.append(begin(service, data, moment))
+                    MOMENTS[moment](begun[-1])
+                    endings.append(end(begun[-1], moment, verb))
+                    begun[-1].clear()
         finally:
+            for job in begun:
+                job.clear()
             service.end(signal.SIGTERM)
     header = ("moment", "asked", "s", "status", "it says", "processes left")
     rows = [(each.moment, each.asked, each.seconds, each.status, each.said, each.left) for each in endings]

@@ -29,9 +29,9 @@ from verifine.config.memory import MemoryPlan, peak_bytes, resident_bytes
 from verifine.config.memory import Workload as Lengths
 from verifine.config.resolve import DataFacts
 from verifine.launch.build import RunModels, assemble_trainer
-from verifine.launch.facts import RunFacts, describe_model, find_machine_facts
+from verifine.launch.facts import RunFacts, find_machine_facts, read_model_facts
 from verifine.launch.inputs import RunInputs
-from verifine.models.network.lora import attach_lora
+from verifine.models.network.lora import attach_lora, hold_frozen_weights
 
 LEAST = MemoryPlan(micro_batch_tokens=1, cache_bytes=1, recompute=True)
 PROMPTS, GROUP, ANSWER = 2, 4, 16
@@ -73,10 +73,11 @@ def configure(mode: Mode, precision: str) -> RunConfig:
 def measure(name: str, mode: Mode, precision: str, manner: Manner, steps: int, device: torch.device) -> MemoryRow:
     """Trains in this process."""
     config = configure(mode, precision)
-    model = load(model_folder(name), precision, device)
-    lora = config.model.lora
-    model_facts = describe_model(model.network.config, model.name, lora)
+    folder, lora = model_folder(name), config.model.lora
+    model_facts = read_model_facts(folder, folder.name, lora)
+    model = load(folder, precision, device)
     policy = model if lora is None else attach_lora(model, lora.rank, lora.alpha, lora.targets, seed=0)
+    hold_frozen_weights(policy)
     policy = replace(policy, stop_token_ids=frozenset())
     examples = WORK.examples(PROMPTS)
     inputs = RunInputs(config=config, train=examples, held_out=[], grader=None, answer_tokens=ANSWER)

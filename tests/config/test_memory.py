@@ -104,7 +104,7 @@ def test_where_nothing_fits_the_plan_is_the_least_there_can_be(layers: int) -> N
 
 def test_adapters_leave_room_that_full_training_does_not() -> None:
     shape = replace(LARGE, trainable=41_943_040)
-    assert plan(make_config(lora={}), shape, 500, accelerator(80)).micro_batch_tokens == 2048
+    assert plan(make_config(lora={}), shape, 500, accelerator(80)).micro_batch_tokens == 4096
     full = plan(make_config(), LARGE, 500, accelerator(80))
     assert (full.micro_batch_tokens, full.recompute, full.cache_bytes) == (756, True, 1)
 
@@ -114,7 +114,7 @@ def test_a_critic_of_its_own_takes_from_the_room() -> None:
     critic = build_config({**config.model_dump(), "algorithm": {"name": "ppo", "critic": {"kind": "model"}}})
     alone, beside = (plan(each, SMALL, 100, main_memory(8)) for each in (config, critic))
     # 2 GiB for its weights, gradients and moments, and as many activations again.
-    assert (alone.micro_batch_tokens, beside.micro_batch_tokens) == (2048, 512)
+    assert (alone.micro_batch_tokens, beside.micro_batch_tokens) == (4096, 512)
     assert not beside.recompute
 
 
@@ -157,3 +157,22 @@ def test_a_plan_with_room_for_it_fits(gib: float, prompt: int, on_gpu: bool) -> 
         planned = peak_bytes(needs_of(config, SMALL), Workload(prompt=prompt, answer=256), budget)
         assert lasting + planned <= SAFE_SHARE * available.size + 1
     assert budget.micro_batch_tokens >= prompt + 256
+
+
+def test_frozen_weights_that_are_stored_in_bfloat16_are_held_once_and_in_it() -> None:
+    shape = replace(SMALL, parameters=139_400_448, trainable=4_884_480, frozen_linear=106_168_320, is_bfloat16=True)
+    config = make_config(lora={})
+    exact = MemoryNeeds.of(config, shape, precision="bfloat16", max_new_tokens=256)
+    bytes_of = resident_bytes(exact, is_main=False)
+    assert bytes_of["weights"] == 4 * 139_400_448 - 2 * 106_168_320
+    assert bytes_of["bfloat16 copies"] == 2 * (139_400_448 - 106_168_320)
+    # The engine has a copy of its own on a processor.
+    assert resident_bytes(exact, is_main=True)["bfloat16 copies"] == 2 * (2 * 139_400_448 - 106_168_320)
+    others = (
+        replace(exact, precision="float32"),
+        replace(exact, shape=replace(shape, is_bfloat16=False)),
+        replace(exact, shape=replace(shape, is_known_decoder=False)),
+        replace(exact, engine_copy_bytes=139_400_448),
+    )
+    for needs in others:
+        assert resident_bytes(needs, is_main=False)["weights"] == 4 * 139_400_448

@@ -27,7 +27,7 @@ from verifine.learner.reference import FrozenModel, Reference, WithoutAdapters
 from verifine.models.chat.prompt import prompt_tokens, render_prompt
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.memory.oom import OomCounter
-from verifine.models.network.lora import attach_lora
+from verifine.models.network.lora import attach_lora, hold_frozen_weights
 from verifine.models.network.quantized import QuantizedCopy
 from verifine.models.policy import ModelPolicy
 from verifine.models.provision.cache import cache_folder
@@ -173,6 +173,8 @@ def load_policy(
     lora = config.model.lora
     if lora is not None:
         model = attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed)
+        if config.engine.is_exact:  # a quantised copy is made of what transformers runs
+            hold_frozen_weights(model)
     if start is not None:
         load_start_weights(model.network, start)
     return model

@@ -13,7 +13,7 @@ from verifine.models.provision.catalogue import CATALOGUE
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_the_sizes_of_an_entry_give_the_shape_that_transformers_would_build(name: str) -> None:
     sizes = CATALOGUE[name].sizes
-    config = AutoConfig.for_model(**asdict(sizes))
+    config = AutoConfig.for_model(**asdict(sizes), dtype="bfloat16")
     for lora in (None, LoraConfig(), LoraConfig(rank=3, targets=("q_proj", "down_proj"))):
         assert sizes.shape(lora) == shape_of_config(config, lora)
     assert tuple(sizes.linear_layers()) == linear_names(config)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -15,8 +16,10 @@ from verifine.errors import ModelError
 from verifine.models.export import save_model
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.network.forward import tree_logprobs
-from verifine.models.network.lora import adapters_off, attach_lora
+from verifine.models.network.lora import adapters_off, attach_lora, hold_frozen_weights, merged_weights
 from verifine.models.network.tree import Branch, grow_tree
+from verifine.models.network.tree_attention import TreeAttention
+from verifine.models.network.trunk import Trunk
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
@@ -233,3 +236,66 @@ def test_what_was_trained_goes_into_a_fresh_model(tmp_path: Path) -> None:
     other = adapted(tmp_path, seed=9)
     NativeEngine(other).load_weights(model.network.state_dict(keep_vars=True), version=1)
     assert torch.equal(logprobs(other), logprobs(model))
+
+
+def stored_in_bfloat16(model: LanguageModel) -> LanguageModel:
+    """As if its files were."""
+    with torch.no_grad():
+        for parameter in model.network.parameters():
+            parameter.copy_(parameter.to(torch.bfloat16))
+    return model
+
+
+def linear_dtypes(model: LanguageModel) -> set[torch.dtype]:
+    return {weight.dtype for name, weight in model.network.named_parameters() if ".base_layer." in name}
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("targets", ["all-linear", ["k_proj", "down_proj"]])
+def test_frozen_weights_held_in_bfloat16_change_nothing_to_the_bit(
+    architecture: Architecture, targets: list[str] | Literal["all-linear"], tmp_path: Path
+) -> None:
+    def make() -> LanguageModel:
+        base = stored_in_bfloat16(load_tiny_model(tmp_path, architecture)).with_compute_dtype(torch.bfloat16)
+        return moved(attach_lora(base, 4, 8, targets, seed=0))
+
+    plain, held = make(), make()
+    wanted = merged_weights(plain.network)
+    hold_frozen_weights(held)
+    assert linear_dtypes(held) == {torch.bfloat16}
+    assert torch.equal(logprobs(held), logprobs(plain))
+    with adapters_off(held.network), adapters_off(plain.network):
+        assert torch.equal(logprobs(held), logprobs(plain))
+    for model in (plain, held):
+        tree_logprobs(model.trunk, model.head, TREE, 1.0)[0].sum().backward()
+    gradients = {name: parameter.grad for name, parameter in trained(held).items()}
+    for name, parameter in trained(plain).items():
+        torch.testing.assert_close(gradients[name], parameter.grad, rtol=0, atol=0)
+    found = merged_weights(held.network)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name]) and found[name].dtype == torch.float32 for name in wanted)
+    packed, other = held.trunk.for_inference(), plain.trunk.for_inference()
+    assert torch.equal(run_trunk(packed), run_trunk(other))
+    engine = NativeEngine(held)
+    assert engine.fingerprint() == NativeEngine(plain).fingerprint()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_that_bfloat16_lacks_are_kept_in_float32(dtype: torch.dtype, tmp_path: Path) -> None:
+    base = load_tiny_model(tmp_path)
+    if dtype == torch.float32:  # bfloat16 has the weights, but the products are not in it
+        stored_in_bfloat16(base)
+    model = attach_lora(base.with_compute_dtype(dtype), 4, 8, "all-linear", seed=0)
+    hold_frozen_weights(model)
+    assert linear_dtypes(model) == {torch.float32}
+
+
+def test_only_frozen_weights_are_held_in_bfloat16(tmp_path: Path) -> None:
+    model = stored_in_bfloat16(load_tiny_model(tmp_path)).with_compute_dtype(torch.bfloat16)
+    hold_frozen_weights(model)
+    assert {parameter.dtype for parameter in model.network.parameters()} == {torch.float32}
+
+
+@torch.no_grad()
+def run_trunk(trunk: Trunk) -> Tensor:
+    return trunk.hidden_states(TREE.token_ids, TREE.position_ids, TreeAttention(TREE))

@@ -59,6 +59,8 @@ def shape_of(network: PreTrainedModel, lora: LoraConfig | None) -> ModelShape:
         layers=len(find_layers(network)),
         is_known_decoder=is_known_decoder(network),
         width=network.get_input_embeddings().weight.shape[1],
+        frozen_linear=0 if lora is None else sum(layer.weight.numel() for _, layer in linear),
+        is_bfloat16=network.config.dtype == torch.bfloat16,
     )
 
 

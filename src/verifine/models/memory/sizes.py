@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 from verifine.config import LoraConfig
@@ -48,7 +49,10 @@ class DecoderSizes:
         }
 
     def shape(self, lora: LoraConfig | None) -> ModelShape:
-        """What `shape_of_config` gives for the same config, with the adapters that `lora` would give the model."""
+        """What `shape_of_config` gives for the same config, with the adapters that `lora` would give the model.
+
+        Weights are taken to be stored in bfloat16.
+        """
         linear = self.linear_layers()
         head = self.vocab_size * self.hidden_size
         layer = sum(inputs * outputs for inputs, outputs in linear.values()) + self._biases() + self._norms()
@@ -68,6 +72,8 @@ class DecoderSizes:
             layers=self.num_hidden_layers,
             width=self.hidden_size,
             is_known_decoder=self.model_type in _RUN_BY_VERIFINE,
+            frozen_linear=0 if lora is None else self.num_hidden_layers * sum(map(prod, linear.values())),
+            is_bfloat16=True,
         )
 
     def _biases(self) -> int:

@@ -54,6 +54,10 @@ class DecoderLayer:
     scale: float
     window: int | None
 
+    @property
+    def has_head_norms(self) -> bool:
+        return self.query_norm is not None
+
     def heads(
         self, query: Float[Tensor, "Hq T D"], key: Float[Tensor, "Hk T D"], value: Float[Tensor, "Hk T D"]
     ) -> Heads:

@@ -131,7 +131,6 @@ def run_layer(
 class _BeforeResult(NamedTuple):
     heads: tuple[Tensor, Tensor, Tensor]
     """Queries, keys and values."""
-    normalised: Float[Tensor, "T H"]
     reciprocal: Float[Tensor, "T 1"]
     projected: Float[Tensor, "T O"]
 
@@ -139,9 +138,8 @@ class _BeforeResult(NamedTuple):
 def _before(products: LayerProducts, hidden: Float[Tensor, "T H"], angles: Angles) -> _BeforeResult:
     layer = products.layer
     reciprocal = reciprocal_rms(hidden, layer.input_norm.epsilon)
-    normalised = rms_norm(hidden, reciprocal, layer.input_norm.gain, products.dtype)
-    projected = products.attention_inputs(normalised)
-    return _BeforeResult(_turned_heads(projected, layer, angles), normalised, reciprocal, projected)
+    projected = products.attention_inputs(rms_norm(hidden, reciprocal, layer.input_norm.gain, products.dtype))
+    return _BeforeResult(_turned_heads(projected, layer, angles), reciprocal, projected)
 
 
 def _turned_heads(
@@ -164,40 +162,52 @@ class _Before(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, products: LayerProducts, angles: Angles, *_: Tensor) -> tuple[Tensor, ...]:
         result = _before(products, hidden, angles)
-        ctx.save_for_backward(hidden, result.normalised, result.reciprocal, result.projected)
         ctx.products, ctx.angles = products, angles
-        return result.heads
+        if products.layer.has_head_norms:
+            ctx.save_for_backward(hidden, result.reciprocal, result.projected)
+            return result.heads
+        ctx.save_for_backward(hidden, result.reciprocal, None)
+        query, key, value = result.heads
+        # The values are a view, which would keep the projected queries and keys as well.
+        return query, key, value.transpose(0, 1).contiguous().transpose(0, 1)
 
     @staticmethod
     def backward(ctx: Any, *grad_heads: Tensor) -> tuple[Tensor | None, ...]:
-        hidden, normalised, reciprocal, projected = ctx.saved_tensors
+        hidden, reciprocal, projected = ctx.saved_tensors
         products: LayerProducts = ctx.products
+        norm = products.layer.input_norm
         returned: list[Tensor | None] = []
-        incoming = _projected_gradient(products.layer, projected, grad_heads, ctx.angles, returned)
+        incoming = _projected_gradient(products, projected, grad_heads, ctx.angles, returned)
         grad_normalised = products.attention_inputs.input_gradient(incoming)
-        grad_hidden = _norm_gradient(grad_normalised, hidden, reciprocal, products.layer.input_norm, returned)
+        grad_hidden = _norm_gradient(grad_normalised, hidden, reciprocal, norm, returned)
+        normalised = rms_norm(hidden, reciprocal, norm.gain, products.dtype)
         returned += products.attention_inputs.add_gradients(incoming, normalised)
         return grad_hidden, None, None, *returned
 
 
 def _projected_gradient(
-    layer: DecoderLayer,
-    projected: Float[Tensor, "T O"],
+    products: LayerProducts,
+    projected: Float[Tensor, "T O"] | None,
     grad_heads: Sequence[Tensor],
     angles: Angles,
     returned: list[Tensor | None],
 ) -> Float[Tensor, "T O"]:
-    """The gradient of what the projection gave, from those of queries, keys and values; see `_norm_gradient`."""
-    gradient = torch.empty_like(projected)
+    """The gradient of what the projection gave, from those of queries, keys and values; see `_norm_gradient`.
+
+    `projected` is read by the norms of heads alone.
+    """
+    layer = products.layer
     grad_query, grad_key, grad_value = (each.transpose(0, 1) for each in grad_heads)
+    outputs = sum(each.shape[1] * each.shape[2] for each in (grad_query, grad_key, grad_value))
+    gradient = torch.empty(len(grad_query), outputs, dtype=products.dtype, device=grad_query.device)
     to_query, to_key, to_value = _split_heads(gradient, layer)
-    query, key, _ = _split_heads(projected, layer)
+    query, key = (None, None) if projected is None else _split_heads(projected, layer)[:2]
     for incoming, target, heads, norm in (
         (grad_query, to_query, query, layer.query_norm),
         (grad_key, to_key, key, layer.key_norm),
     ):
         turned = rotate(incoming, angles.cos, -angles.sin)
-        if norm is not None:
+        if norm is not None and heads is not None:
             exact = heads.to(turned.dtype)
             turned = _norm_gradient(turned, exact, reciprocal_rms(exact, norm.epsilon), norm, returned)
         target.copy_(turned)
@@ -211,7 +221,6 @@ class _AfterResult(NamedTuple):
     middle: Float[Tensor, "T H"]
     """The hidden states between attention and the feed-forward network."""
     reciprocal: Float[Tensor, "T 1"]
-    normalised: Float[Tensor, "T H"]
     gate_up: Float[Tensor, "T 2*I"]
 
 
@@ -220,10 +229,9 @@ def _after(products: LayerProducts, hidden: Float[Tensor, "T H"], heads: Float[T
     attended = heads.transpose(0, 1).flatten(1)
     middle = hidden + products.output(attended)
     reciprocal = reciprocal_rms(middle, norm.epsilon)
-    normalised = rms_norm(middle, reciprocal, norm.gain, products.dtype)
-    gate_up = products.gate_up(normalised)
+    gate_up = products.gate_up(rms_norm(middle, reciprocal, norm.gain, products.dtype))
     behind = middle + products.down(swiglu(gate_up))
-    return _AfterResult(behind, attended, middle, reciprocal, normalised, gate_up)
+    return _AfterResult(behind, attended, middle, reciprocal, gate_up)
 
 
 class _After(torch.autograd.Function):
@@ -236,14 +244,15 @@ class _After(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, incoming: Tensor) -> tuple[Tensor | None, ...]:
-        attended, middle, reciprocal, normalised, gate_up = ctx.saved_tensors
+        attended, middle, reciprocal, gate_up = ctx.saved_tensors
         products: LayerProducts = ctx.products
+        norm = products.layer.middle_norm
         rounded = incoming.to(products.dtype)
         activated, grad_gate_up = swiglu_gradient(products.down.input_gradient(rounded), gate_up)
         returned = products.down.add_gradients(rounded, activated)
+        normalised = rms_norm(middle, reciprocal, norm.gain, products.dtype)
         returned += products.gate_up.add_gradients(grad_gate_up, normalised)
         grad_normalised = products.gate_up.input_gradient(grad_gate_up)
-        norm = products.layer.middle_norm
         grad_hidden = _norm_gradient(grad_normalised, middle, reciprocal, norm, returned).add_(incoming)
         rounded = grad_hidden.to(products.dtype)
         returned += products.output.add_gradients(rounded, attended)

@@ -50,6 +50,12 @@ class DecoderTrunk:
         normalised: Tensor = self._decoder.norm(hidden)
         return normalised
 
+    def hold_frozen(self) -> None:
+        """Keeps frozen linear layers in the type of the products only, where that loses nothing."""
+        for layer in self._layers:
+            for projection in layer.projections:
+                projection.hold_frozen()
+
     def for_inference(self) -> DecoderTrunk | PackedTrunk:
         packs = can_pack(self.network.device, self.compute_dtype)
         return PackedTrunk(self._decoder, self.compute_dtype) if packs else self

@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 from verifine.errors import ModelError
 from verifine.models.load import LanguageModel
 from verifine.models.network.adapter_layers import ADAPTER
-from verifine.models.network.decoder_trunk import make_trunk
+from verifine.models.network.decoder_trunk import DecoderTrunk, make_trunk
 
 
 def attach_lora(
@@ -63,6 +63,16 @@ def attach_lora(
     return replace(model, trunk=make_trunk(network, model.compute_dtype))
 
 
+def hold_frozen_weights(model: LanguageModel) -> None:
+    """Keeps the frozen linear layers in the type of the products only, where that loses nothing, for less memory.
+
+    What the model computes stays the same to the bit. From then on only its trunk can run the network, and not
+    transformers.
+    """
+    if isinstance(model.trunk, DecoderTrunk):
+        model.trunk.hold_frozen()
+
+
 def has_adapters(network: PreTrainedModel) -> bool:
     return bool(_lora_layers(network))
 
@@ -83,14 +93,18 @@ def adapters_off(network: PreTrainedModel) -> Iterator[None]:
 
 @torch.no_grad()
 def merged_weights(network: PreTrainedModel) -> dict[str, Tensor]:
-    """The weights of a plain model that computes the same as `network`, with a plain model's names.
+    """The weights of a plain model that computes the same as `network`, in float32, with a plain model's names.
 
-    Weights that an adapter changes are new tensors, the others are the network's own.
+    Weights that an adapter changes are new tensors, the others are the network's own where these are float32.
     """
-    weights = base_weights(network)
+    weights = {name: _exact(tensor) for name, tensor in base_weights(network).items()}
     for path, layer in _lora_layers(network).items():
         weights[f"{path}.weight"] = weights[f"{path}.weight"] + layer.get_delta_weight(ADAPTER)
     return weights
+
+
+def _exact(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32)) if tensor.is_floating_point() else tensor
 
 
 def base_weights(network: PreTrainedModel) -> dict[str, Tensor]:

@@ -127,6 +127,24 @@ class Projection:
             self._layers.copy_weight(self._weight)
             self._bias = self._layers.bias(self._dtype)
 
+    @torch.no_grad()
+    def hold_frozen(self) -> None:
+        """Keeps frozen weights in the type of the products only, if that has each of their numbers exactly.
+
+        They are then parts of one matrix, and transformers cannot run the layers any more.
+        """
+        frozen = [each for base in self._layers.bases for each in (base.weight, base.bias) if each is not None]
+        if not self._copies_weight or not all(_is_frozen_in(self._dtype, each) for each in frozen):
+            return
+        self._weight = self._layers.empty_weight(self._dtype)
+        self._layers.copy_weight(self._weight)
+        self._bias = self._layers.bias(self._dtype)
+        self._copies_weight = False
+        for base, outputs in zip(self._layers.bases, self._layers.outputs, strict=True):
+            base.weight = Parameter(self._weight[outputs], requires_grad=False)
+            if base.bias is not None:
+                base.bias = Parameter(base.bias.to(self._dtype), requires_grad=False)
+
     def __call__(self, rows: Float[Tensor, "T I"]) -> Float[Tensor, "T O"]:
         result = self._multiply(rows)
         if (matrices := self._adapters) is not None:
@@ -288,6 +306,11 @@ def add_product_to(total: Tensor, left: Tensor, right: Tensor) -> None:
         total.addmm_(left, right)
     else:
         total.add_(left @ right)
+
+
+def _is_frozen_in(dtype: torch.dtype, parameter: Tensor) -> bool:
+    """Whether a parameter does not learn, and `dtype` has each of its numbers."""
+    return not parameter.requires_grad and torch.equal(parameter.to(dtype).to(parameter.dtype), parameter)
 
 
 def _consecutive(sizes: Sequence[int]) -> list[slice]:

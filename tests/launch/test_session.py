@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from verifine import RunConfig, TrainedRun, resume, train
+from verifine.checkpoints.store import CheckpointStore
 from verifine.config import LoraConfig, build_config, load_config
 from verifine.config.recipes import RECIPES
 from verifine.errors import ConfigError, DataError, ModelError
@@ -17,6 +18,7 @@ from verifine.launch.checking import dry_run
 from verifine.launch.input_facts import find_hub_id, find_input_facts, find_licence
 from verifine.launch.inputs import load_inputs
 from verifine.launch.options import LaunchOptions
+from verifine.machine.disk import LOCAL_DISK
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.runs.directory import RunDirectory
 from verifine.runs.record import read_run
@@ -170,6 +172,11 @@ def test_a_lora_run_saves_the_merged_model_and_its_adapter(tmp_path: Path) -> No
     run = train(config, grader=count_vowels)
     assert "learning_rate: 0.0001\n" in run.directory.config.read_text()
     assert (run.directory.model / "adapter" / "adapter_model.safetensors").is_file()
+    saved = CheckpointStore(run.directory.checkpoints, LOCAL_DISK).newest().checkpoint
+    assert saved is not None
+    policy = [name for name in saved.tensors if name.startswith("policy/")]
+    assert policy, "a checkpoint has the adapters"
+    assert all(".lora_" in name for name in policy), "and nothing of the base"
     again = train(
         own_data(tmp_path, model={"name": str(run.directory.model)}, run={"directory": str(tmp_path / "again")}),
         grader=count_vowels,

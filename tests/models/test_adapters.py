@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from verifine.errors import ModelError
 from verifine.models.adapters import with_adapter, with_own_template
 from verifine.models.load import LanguageModel
-from verifine.models.network.lora import attach_lora, save_adapter
+from verifine.models.network.lora import AdapterBase, attach_lora, save_adapter
 from verifine.models.network.tree import Branch, grow_tree
 from verifine.rollout.native.prefill import Prefill
 from verifine.testing import load_tiny_model, save_tiny_model
@@ -23,15 +23,18 @@ def base(tmp_path: Path) -> LanguageModel:
     return load_tiny_model(tmp_path / "base", "qwen3")
 
 
-def make_adapter(base: LanguageModel, folder: Path, seed: int, targets: str = "all-linear") -> Path:
+def make_adapter(
+    base: LanguageModel, folder: Path, seed: int, targets: str = "all-linear", *, rslora: bool = False
+) -> Path:
     """A random adapter, saved as training saves one."""
-    adapted = attach_lora(base.copy(), 4, 8, targets if targets == "all-linear" else [targets], seed)
+    names = targets if targets == "all-linear" else [targets]
+    adapted = attach_lora(base.copy(), 4, 8, names, seed, rslora=rslora)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in adapted.network.named_parameters():
             if ".lora_" in name:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4)
-    save_adapter(adapted.network, folder)
+    save_adapter(adapted.network, folder, AdapterBase(name=base.name, revision=None))
     return folder
 
 
@@ -41,9 +44,11 @@ def logits(model: LanguageModel) -> Tensor:
     return model.head.logits(Prefill(tree).read(model.trunk.for_inference()))[0]
 
 
-@pytest.mark.parametrize("targets", ["all-linear", "q_proj"])
-def test_an_adapter_computes_what_peft_computes(base: LanguageModel, tmp_path: Path, targets: str) -> None:
-    folder = make_adapter(base, tmp_path / "adapter", seed=1, targets=targets)
+@pytest.mark.parametrize(("targets", "rslora"), [("all-linear", False), ("q_proj", False), ("all-linear", True)])
+def test_an_adapter_computes_what_peft_computes(
+    base: LanguageModel, tmp_path: Path, targets: str, rslora: bool
+) -> None:
+    folder = make_adapter(base, tmp_path / "adapter", seed=1, targets=targets, rslora=rslora)
     adapted = with_adapter(base, folder, "one")
     plain = AutoModelForCausalLM.from_pretrained(base.network.name_or_path)
     with torch.no_grad():

@@ -35,6 +35,11 @@ class LoraConfig(Schema):
         default=16, ge=1, description="Rank of a layer's update: more learns more, and takes more memory."
     )
     alpha: int = Field(default=32, ge=1, description="A layer's update is scaled by alpha / rank.")
+    rslora: bool = Field(
+        default=False,
+        description="Scale by alpha / sqrt(rank) instead, for those who raise the rank: otherwise a higher one learns "
+        "more slowly (rsLoRA, arXiv:2312.03732).",
+    )
     targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         default="all-linear",
         description="Which layers learn: names such as [q_proj, v_proj], or all-linear for every linear layer but the "

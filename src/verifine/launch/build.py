@@ -172,7 +172,7 @@ def load_policy(
     model = load_model(files, precision, template_values=config.model.chat_template_kwargs)
     lora = config.model.lora
     if lora is not None:
-        model = attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed)
+        model = attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed, rslora=lora.rslora)
         if config.engine.is_exact:  # a quantised copy is made of what transformers runs
             hold_frozen_weights(model)
     if start is not None:

@@ -49,7 +49,6 @@ _PLAIN = {
     "peft_type": "LORA",
     "bias": "none",
     "use_dora": False,
-    "use_rslora": False,
     "rank_pattern": {},
     "alpha_pattern": {},
     "modules_to_save": None,
@@ -70,7 +69,7 @@ def with_adapter(base: LanguageModel, folder: Path, name: str) -> LanguageModel:
     tensors = _read_tensors(folder)
     network = _sharing_tensors(base.network)
     clone = replace(base, name=name, trunk=make_trunk(network, base.compute_dtype))
-    adapted = attach_lora(clone, config.r, config.lora_alpha, config.target_modules, seed=0)
+    adapted = attach_lora(clone, config.r, config.lora_alpha, config.target_modules, seed=0, rslora=config.use_rslora)
     _load(adapted.network, tensors, folder, base.name)
     return adapted
 

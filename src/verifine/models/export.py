@@ -15,7 +15,15 @@ from verifine.errors import DiskError, ModelError
 from verifine.machine.disk import LOCAL_DISK, Disk, draft_of, put_in_place, refuse_failure
 from verifine.models.generation import without_idle_flags
 from verifine.models.load import LanguageModel
-from verifine.models.network.lora import base_weights, has_adapters, merged_weights, save_adapter, save_adapter_config
+from verifine.models.network.lora import (
+    AdapterBase,
+    base_weights,
+    has_adapters,
+    merged_weights,
+    save_adapter,
+    save_adapter_config,
+)
+from verifine.models.provision.cache import read_origin
 from verifine.models.quiet import no_progress_bars
 
 _FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
@@ -72,7 +80,7 @@ def _write_model(model: LanguageModel, folder: Path) -> None:
         network.save_pretrained(folder, state_dict=merged_weights(network))
     if has_adapters(network):
         with _refuse_unsavable(model, folder, "adapter_model.safetensors"):
-            save_adapter(network, folder / "adapter")
+            save_adapter(network, folder / "adapter", _base_of(model))
 
 
 def _rehearse_model(model: LanguageModel, folder: Path) -> None:
@@ -85,7 +93,16 @@ def _rehearse_model(model: LanguageModel, folder: Path) -> None:
         network.save_pretrained(folder, state_dict=weights, is_main_process=False)
     if has_adapters(network):
         with _refuse_unsavable(model, folder, "adapter_config.json"):
-            save_adapter_config(network, folder / "adapter")
+            save_adapter_config(network, folder / "adapter", _base_of(model))
+
+
+def _base_of(model: LanguageModel) -> AdapterBase:
+    """The hub id of a model that was fetched from there, else its folder."""
+    folder = model.network.name_or_path
+    origin = read_origin(Path(folder))
+    if origin is None:
+        return AdapterBase(name=folder, revision=None)
+    return AdapterBase(name=origin.hub_id, revision=origin.revision)
 
 
 def _write_settings(model: LanguageModel, folder: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from verifine.models.network.lora import adapters_off, attach_lora, hold_frozen_
 from verifine.models.network.tree import Branch, grow_tree
 from verifine.models.network.tree_attention import TreeAttention
 from verifine.models.network.trunk import Trunk
+from verifine.models.provision.cache import ORIGIN_FILE, Origin, origin_content
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
@@ -236,6 +238,28 @@ def test_what_was_trained_goes_into_a_fresh_model(tmp_path: Path) -> None:
     other = adapted(tmp_path, seed=9)
     NativeEngine(other).load_weights(model.network.state_dict(keep_vars=True), version=1)
     assert torch.equal(logprobs(other), logprobs(model))
+
+
+def test_rank_stabilised_updates_are_scaled_by_the_root_of_the_rank(tmp_path: Path) -> None:
+    plain = moved(attach_lora(load_tiny_model(tmp_path), 4, 8, "all-linear", seed=0))
+    stabilised = moved(attach_lora(load_tiny_model(tmp_path), 4, 8, "all-linear", seed=0, rslora=True))
+    start = load_tiny_model(tmp_path).network.state_dict()
+    one, other = merged_weights(plain.network), merged_weights(stabilised.network)
+    name = "model.layers.1.mlp.down_proj.weight"
+    # 8 / sqrt(4) in place of 8 / 4.
+    torch.testing.assert_close(other[name] - start[name], 2 * (one[name] - start[name]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("revision", [None, "c0ffee"])
+def test_a_saved_adapter_names_its_base_as_the_hub_does(revision: str | None, tmp_path: Path) -> None:
+    model = adapted(tmp_path / "base")
+    origin = Origin(
+        hub_id="someone/tiny", source="hub", revision=revision, licence=None, fetched=datetime(2026, 11, 30, tzinfo=UTC)
+    )
+    (tmp_path / "base" / ORIGIN_FILE).write_bytes(origin_content(origin))
+    save_model(model, tmp_path / "out")
+    config = json.loads((tmp_path / "out" / "adapter" / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == ("someone/tiny", revision)
 
 
 def stored_in_bfloat16(model: LanguageModel) -> LanguageModel:

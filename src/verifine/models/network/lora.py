@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +28,13 @@ from verifine.models.network.decoder_trunk import DecoderTrunk, make_trunk
 
 
 def attach_lora(
-    model: LanguageModel, rank: int, alpha: int, targets: Literal["all-linear"] | Sequence[str], seed: int
+    model: LanguageModel,
+    rank: int,
+    alpha: int,
+    targets: Literal["all-linear"] | Sequence[str],
+    seed: int,
+    *,
+    rslora: bool = False,
 ) -> LanguageModel:
     """Freezes the model's weights and adds adapters, in place. The output is unchanged until the adapters are trained.
 
@@ -40,6 +46,7 @@ def attach_lora(
         alpha: The update is scaled by alpha / rank.
         targets: Names of linear layers; all-linear: every linear layer except the vocabulary head.
         seed: Decides the initial values.
+        rslora: The update is scaled by alpha / sqrt(rank) instead (arXiv:2312.03732).
 
     Raises:
         ModelError: the model has no linear layer of a name in `targets`.
@@ -53,7 +60,13 @@ def attach_lora(
             f"It has {', '.join(names)}; all-linear adapts all of them."
         )
     config = LoraConfig(
-        r=rank, lora_alpha=alpha, target_modules=wanted, lora_dropout=0.0, bias="none", task_type="CAUSAL_LM"
+        r=rank,
+        lora_alpha=alpha,
+        use_rslora=rslora,
+        target_modules=wanted,
+        lora_dropout=0.0,
+        bias="none",
+        task_type="CAUSAL_LM",
     )
     # peft draws A on the CPU, from torch's own generator.
     with torch.random.fork_rng(devices=[]):
@@ -120,20 +133,30 @@ def base_weights(network: PreTrainedModel) -> dict[str, Tensor]:
     return weights
 
 
-def save_adapter(network: PreTrainedModel, folder: Path) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterBase:
+    """The model that adapters belong to, as peft is told."""
+
+    name: str
+    """A hub id or a folder."""
+    revision: str | None
+    """The commit on the hub; None: it is not known."""
+
+
+def save_adapter(network: PreTrainedModel, folder: Path, base: AdapterBase) -> None:
     """Writes the adapters alone, in peft's format: `PeftModel.from_pretrained(base, folder)` loads them."""
     folder.mkdir(parents=True, exist_ok=True)
     state = get_peft_model_state_dict(network, adapter_name=ADAPTER, save_embedding_layers=False)
     tensors = {f"base_model.model.{name}": tensor.contiguous() for name, tensor in state.items()}
     save_file(tensors, folder / SAFETENSORS_WEIGHTS_NAME, metadata={"format": "pt"})
-    save_adapter_config(network, folder)
+    save_adapter_config(network, folder, base)
 
 
-def save_adapter_config(network: PreTrainedModel, folder: Path) -> None:
+def save_adapter_config(network: PreTrainedModel, folder: Path, base: AdapterBase) -> None:
     """Writes peft's `adapter_config.json`, which names the model that the adapters belong to."""
     folder.mkdir(parents=True, exist_ok=True)
     config = copy.copy(network.peft_config[ADAPTER])
-    config.base_model_name_or_path = network.name_or_path
+    config.base_model_name_or_path, config.revision = base.name, base.revision
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules)
     config.save_pretrained(folder)

@@ -106,6 +106,24 @@ def test_a_model_is_not_pulled_by_a_name_that_no_hub_has(verifine: Command) -> N
     assert "Qwen3-4B" in err
 
 
+def test_pulling_a_model_of_the_catalogue_needs_no_torch() -> None:
+    heavy = ("torch", "transformers")
+    code = f"import sys, verifine.models.provision.stored; print([name for name in {heavy} if name in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("lacking", ["model.safetensors", "tokenizer.json"])
+def test_a_folder_that_cannot_be_trained_is_not_shown_as_if_it_could(
+    lacking: str, verifine: Command, tmp_path: Path
+) -> None:
+    folder = save_tiny_model(tmp_path / "mine")
+    (folder / lacking).unlink()
+    code, out, err = verifine("models", "show", str(folder))
+    assert (code, out) == (3, "")
+    assert lacking.partition(".")[2 if lacking.startswith("model") else 0] in err
+
+
 @pytest.mark.slow
 def test_a_model_is_pulled_with_its_revision_and_then_shown(tmp_path: Path, models: Path) -> None:
     repository = HubRepository.of_folder(save_tiny_model(tmp_path / "mine"))

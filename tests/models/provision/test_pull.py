@@ -13,9 +13,9 @@ from huggingface_hub.constants import DOWNLOAD_CHUNK_SIZE
 
 from verifine.errors import DiskError, ModelError
 from verifine.machine.disk import Disk
-from verifine.models.provision.cache import ORIGIN_FILE, ModelCache, StoredModel, read_origin
+from verifine.models.provision.cache import ORIGIN_FILE, ModelCache, Origin, StoredModel, read_origin
 from verifine.models.provision.folder import hash_model_folder
-from verifine.models.provision.hub import HubFile, HubModel
+from verifine.models.provision.hub import HubFile, HubModel, InterruptedDownloadError
 from verifine.models.provision.pull import HubSource, pull_model
 from verifine.models.provision.transfer import Transfer
 from verifine.testing import save_tiny_model
@@ -61,7 +61,7 @@ def pull(
     source = HubSource(
         hub=server.hub(token), hub_id=name, revision=revision, timeout_s=10, cache=cache, progress=progress
     )
-    return pull_model(name, cache, [source], progress, again=again)
+    return pull_model(name, cache, [source], progress, commit=source.find().revision if again else None)
 
 
 def weights_of(server: HubServer) -> bytes:
@@ -113,6 +113,48 @@ def test_another_revision_takes_the_place_of_the_one_that_is_here(server: HubSer
     found = cache.find(NAME)
     assert found is not None
     assert found.revision == "b" * 40
+
+
+def test_a_pull_that_was_killed_between_the_two_renames_is_completed_without_another_fetch(
+    server: HubServer, cache: ModelCache, tmp_path: Path
+) -> None:
+    pull(server, cache)
+    server.repositories[NAME].revision = "b" * 40
+    pull(server, cache, revision="main", again=True)
+    cache.place_of(NAME).rename(cache.partial_of(NAME))  # as if the second rename had not happened
+    (cache.models / f".{cache.place_of(NAME).name}.old.tmp").mkdir()
+    before = len(server.requests)
+    assert pull(server, cache).revision == "b" * 40
+    assert len(server.requests) == before
+    found = cache.find(NAME)
+    assert found is not None
+    assert found.revision == "b" * 40
+
+
+def test_one_that_has_waited_for_the_same_commit_does_not_fetch_it_again(server: HubServer, cache: ModelCache) -> None:
+    source = HubSource(
+        hub=server.hub(), hub_id=NAME, revision="main", timeout_s=10, cache=cache, progress=lambda *_: None
+    )
+    server.repositories[NAME].revision = "b" * 40
+    commit = source.find().revision
+    pull(server, cache, revision="main")  # by the process that was waited for
+    assert pull_model(NAME, cache, [source], lambda *_: None, commit=commit).revision == commit
+    assert server.fetched(WEIGHTS) == [0]
+
+
+def test_an_interrupted_download_is_kept_and_no_other_source_is_asked(server: HubServer, cache: ModelCache) -> None:
+    def broken(folder: Path) -> Origin:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / WEIGHTS).write_bytes(b"half")
+        raise InterruptedDownloadError("the download of it was interrupted")
+
+    def other(folder: Path) -> Origin:
+        raise AssertionError(f"asked to fill {folder}")
+
+    with pytest.raises(ModelError, match="interrupted"):
+        pull_model(NAME, cache, [broken, other], lambda *_: None)
+    assert (cache.partial_of(NAME) / WEIGHTS).read_bytes() == b"half"
+    assert nothing_is_there(cache)
 
 
 def parts_of(server: HubServer, cache: ModelCache, disk: Disk, count: int) -> Callable[[], object]:

@@ -87,6 +87,14 @@ def test_a_hub_that_does_not_answer_is_given_up_in_time() -> None:
             hub.find("owner/name", None, 0.1)
 
 
+def test_a_hub_that_cannot_be_reached_is_named_with_its_address() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    hub = Hub(api=HfApi(endpoint=address), token=None, is_offline=False)
+    with pytest.raises(ModelError, match=f"the hub at {address} cannot be reached"):
+        hub.find("owner/name", None, 5)
+
+
 def test_a_model_of_the_hub_is_fetched_once_and_then_found(tmp_path: Path) -> None:
     folder = save_tiny_model(tmp_path / "mine")
     with serve_hub({"someone/tiny": HubRepository.of_folder(folder)}) as server:

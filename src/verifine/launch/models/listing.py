@@ -10,6 +10,7 @@ from verifine.errors import ModelError
 from verifine.launch.models.summary import ModelSummary, summarize_entry, summarize_shipped
 from verifine.models.provision.cache import ModelCache, StoredModel
 from verifine.models.provision.catalogue import CATALOGUE, find_entry, is_hub_id, nearest_names
+from verifine.models.provision.folder import check_folder, check_tokenizer
 from verifine.models.provision.shipped import SHIPPED, find_shipped
 
 
@@ -43,10 +44,12 @@ def find_summary(name: str, cache: ModelCache) -> ModelSummary:
     """What is known of a shipped or a catalogue name, a stored hub id, or a folder.
 
     Raises:
-        ModelError: there is none of that name, or its files do not say what it is.
+        ModelError: there is none of that name, or its files are no model that can be trained.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
+        check_folder(folder)
+        check_tokenizer(folder, name)
         return _inspect(name, folder, None, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
     shipped = find_shipped(name)
     if shipped is not None:

@@ -136,6 +136,15 @@ class ModelCache:
         put_in_place(partial, place, self.disk)
         return StoredModel(hub_id=hub_id, folder=place, origin=read_origin(place))
 
+    def finish(self, hub_id: str) -> StoredModel | None:
+        """Stores a model that was complete when its process was killed; None: there is none.
+
+        Raises:
+            DiskError: it failed.
+        """
+        is_complete = (self.partial_of(hub_id) / ORIGIN_FILE).is_file()
+        return self.store(hub_id) if is_complete and self.find(hub_id) is None else None
+
     def remove(self, hub_id: str) -> None:
         """Removes a model, and what an interrupted download left of it. No part of it is ever taken for a model.
 

@@ -14,6 +14,9 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 """Files that hold a tokenizer; transformers needs one of them."""
 
+_FOR_READERS = (".md", ".png", ".jpg", ".svg")
+"""Endings of files that no program reads: cards and their pictures."""
+
 PICKLE_HINT = (
     "other weight formats can run code when loaded and are refused. "
     "Convert it with save_pretrained(..., safe_serialization=True)."
@@ -67,10 +70,14 @@ def check_tokenizer(folder: Path, name: str) -> None:
         )
 
 
+def _is_of_model(path: Path) -> bool:
+    return not path.name.startswith(".") and path.suffix.lower() not in _FOR_READERS
+
+
 def hash_model_folder(folder: Path) -> str:
-    """The sha256 of the names and contents of all files in a model's folder."""
+    """The sha256 of the names and contents of all files in a model's folder, without its card and pictures."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and _is_of_model(path)):
         digest.update(path.name.encode() + b"\0")
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -30,6 +30,10 @@ _NEIGHBOURS = 200
 Answer = TypeVar("Answer")
 
 
+class InterruptedDownloadError(ModelError):
+    """The hub has the model, and what was fetched of it is kept for the next attempt."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubFile:
     """A file of a repository."""
@@ -97,14 +101,14 @@ class Hub:
         except VerifineError:
             raise
         except Exception as error:
-            raise ModelError(f"the hub cannot be reached ({type(error).__name__}).") from error
+            raise ModelError(f"the hub at {self.api.endpoint} cannot be reached ({type(error).__name__}).") from error
         return _describe(hub_id, info)
 
     def read(self, model: HubModel, file: HubFile, sink: BinaryIO, done: int) -> None:
         """Writes a file to `sink`, which has its first `done` bytes already. Broken connections are taken up again.
 
         Raises:
-            ModelError: it cannot be read.
+            InterruptedDownloadError: it cannot be read to its end.
             DiskError: it cannot be written.
         """
         url = hf_hub_url(model.hub_id, file.name, revision=model.revision, endpoint=self.api.endpoint)
@@ -118,7 +122,7 @@ class Hub:
             raise
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise ModelError(
+            raise InterruptedDownloadError(
                 f"the download of {file.name} was interrupted ({reason}). Try again; it continues where it stopped."
             ) from error
 

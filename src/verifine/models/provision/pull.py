@@ -18,7 +18,7 @@ from verifine.models.provision.cache import (
     read_origin,
 )
 from verifine.models.provision.folder import PICKLE_HINT, check_config, check_tokenizer
-from verifine.models.provision.hub import Hub, HubFile, HubModel
+from verifine.models.provision.hub import Hub, HubFile, HubModel, InterruptedDownloadError
 from verifine.models.provision.transfer import Progress, Transfer
 
 WEIGHTS = "*.safetensors"
@@ -97,17 +97,17 @@ class HubSource:
 
 
 def pull_model(
-    hub_id: str, cache: ModelCache, sources: Sequence[Source], progress: Progress, *, again: bool = False
+    hub_id: str, cache: ModelCache, sources: Sequence[Source], progress: Progress, *, commit: str | None = None
 ) -> StoredModel:
-    """The model in the cache, fetched if it is not there, or `again`.
+    """The model in the cache, fetched if it is not there, or not at `commit`; None: any will do.
 
     Raises:
         ModelError: no source has it; the message has the reason of each.
         DiskError: it cannot be stored.
     """
     with cache.hold(hub_id, lambda: progress(f"waiting for another process that is fetching {hub_id}", 0, 0)):
-        stored = cache.find(hub_id)
-        if stored is not None and not again:
+        stored = cache.find(hub_id) or cache.finish(hub_id)
+        if stored is not None and commit in (None, stored.revision):
             return stored
         partial = cache.partial_of(hub_id)
         origin = _ask_in_turn(hub_id, cache, sources)
@@ -127,6 +127,8 @@ def _ask_in_turn(hub_id: str, cache: ModelCache, sources: Sequence[Source]) -> O
             return source(partial)
         except ModelError as error:
             failures.append(error)
+            if isinstance(error, InterruptedDownloadError):
+                break  # another source would begin anew, and be of another commit
     reasons = " ".join(f"{str(failure).rstrip('.')}." for failure in failures)
     raise ModelError(f"cannot fetch {hub_id}: {reasons} Or give a local folder that holds the model.") from failures[-1]
 

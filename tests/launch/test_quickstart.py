@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from verifine.config import build_config
+from verifine.config import LoraConfig, build_config
 from verifine.config.recipes import RECIPES
 from verifine.launch.quickstart import quickstart_settings, usual_minutes
 from verifine.models.provision.shipped import SHIPPED
@@ -15,6 +15,21 @@ def test_every_algorithm_has_settings_that_it_takes(algorithm: str) -> None:
     # A step has as many answers, whatever the algorithm.
     assert config.sampling.prompts_per_step * config.sampling.group_size == 64
     assert (config.reward.batch_baseline > 0) == (config.sampling.group_size == 2)
+
+
+@pytest.mark.parametrize("model", ["SmolLM2-135M-Instruct", "pico"])
+@pytest.mark.parametrize("algorithm", ["grpo", "dapo"])
+def test_adapters_are_taught_with_a_rate_of_their_own_and_else_alike(model: str, algorithm: str) -> None:
+    full, lora = (quickstart_settings("add", model, algorithm=algorithm, lora=lora) for lora in (False, True))
+    slow, fast = (build_config(settings) for settings in (full, lora))
+    assert (slow.model.lora, fast.model.lora) == (None, LoraConfig())
+    assert isinstance(slow.optim.learning_rate, float)
+    assert isinstance(fast.optim.learning_rate, float)
+    assert slow.optim.learning_rate < fast.optim.learning_rate
+    for settings in (full, lora):
+        del settings["optim"]["learning_rate"]
+    assert full.pop("model") != lora.pop("model")
+    assert full == lora
 
 
 def test_settings_can_be_changed_without_changing_those_of_the_next() -> None:

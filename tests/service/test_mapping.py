@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 
 from verifine.config import RunConfig, dump_config, load_config
 from verifine.config.graders import JsonSchemaGraderConfig, MultiGraderConfig, WeightedGraderConfig
+from verifine.models.provision.shipped import SHIPPED
 from verifine.service.jobs.mapping import JobPlaces, check_job, make_run_config
 from verifine.service.jobs.plan import plan_job
 from verifine.service.jobs.remote_settings import ELSEWHERE, REMOTE
@@ -104,6 +106,13 @@ def test_the_learning_rate_is_that_of_the_model_times_the_multiplier() -> None:
     assert config_of(read(reinforcement=hyperparameters)).optim.learning_rate == pytest.approx(0.5 * 1e-5)
     with_lora = read(reinforcement=hyperparameters, verifine={"model": {"lora": {}}})
     assert config_of(with_lora).optim.learning_rate == pytest.approx(0.5 * 1e-4)
+
+
+def test_the_learning_rate_of_a_model_that_comes_with_verifine_is_its_own() -> None:
+    request = read(reinforcement={"hyperparameters": {"learning_rate_multiplier": 2}})
+    plan = plan_job(request.method.reinforcement.hyperparameters, 400)
+    config = make_run_config(request, replace(TINY, source="pico"), plan, PLACES)
+    assert config.optim.learning_rate == pytest.approx(2 * SHIPPED["pico"].auto_rate)
 
 
 def test_reasoning_effort_reaches_the_chat_template_beside_other_switches() -> None:

@@ -19,6 +19,7 @@ def quickstart(
         str, typer.Option(help="grpo, dr_grpo, dapo, rloo, reinforce_pp, reinforce_pp_baseline, ppo, gspo or cispo.")
     ] = ALGORITHM,
     model: Annotated[str, typer.Option(help="A catalogue name, a hub id or a folder.")] = MODEL,
+    lora: Annotated[bool, typer.Option("--lora", help="Train LoRA adapters alone, not every weight.")] = False,
     minutes: Annotated[
         float | None,
         typer.Option(help=f"Time limit, evaluations included; if not given, {MINUTES:g}, and half a minute for pico."),
@@ -42,12 +43,12 @@ def quickstart(
     from verifine.launch.session import train
 
     limit = usual_minutes(model) if minutes is None else minutes
-    settings = quickstart_settings(task, model, limit, algorithm)
+    settings = quickstart_settings(task, model, limit, algorithm, lora=lora)
     settings["run"] |= {"directory": run_dir, "seed": seed, "steps": steps}
     config = build_config(settings)
     display = make_display(sys.stdout, as_json=as_json)
     display.note(
-        f"Verifine quickstart: {config.algorithm.name.upper()} teaches {model} the task {task!r} in {limit:g} minute{'' if limit == 1 else 's'}"
+        f"Verifine quickstart: {config.algorithm.name.upper()} teaches {model}{' with adapters' if lora else ''} the task {task!r} in {limit:g} minute{'' if limit == 1 else 's'}"
     )
     display.note(describe_machine())
     trained = carry_out(display, lambda options: train(config, check=not skip_check, started=started, options=options))

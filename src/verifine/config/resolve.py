@@ -37,6 +37,8 @@ class ModelFacts:
     """Tokens that the model reads."""
     has_experts: bool = False
     """Whether it is a mixture of experts, which is trained in float32 only: rounding would change a token's experts."""
+    learning_rate: float | None = None
+    """What `optim.learning_rate: auto` means for it; None: it follows from the model's size."""
     start_from: Path | None = None
     """The checkpoint that was found at `model.start_from`; None: none was looked for."""
 
@@ -212,6 +214,8 @@ def default_learning_rate(parameters: int, *, lora: bool) -> float:
 def _learning_rate(config: RunConfig, model: ModelFacts) -> float:
     if config.optim.learning_rate != "auto":
         return config.optim.learning_rate
+    if model.learning_rate is not None:
+        return model.learning_rate
     return default_learning_rate(model.shape.own_parameters, lora=config.model.lora is not None)
 
 

@@ -21,6 +21,7 @@ from verifine.models.architectures import has_experts, read_config, usable_conte
 from verifine.models.load import fastest_dtype
 from verifine.models.memory.available import available_memory
 from verifine.models.memory.shape import shape_of_config
+from verifine.models.provision.shipped import shipped_rate
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.models.threads import use_threads
 
@@ -56,8 +57,9 @@ def find_facts(inputs: RunInputs, files: ProvisionedModel) -> RunFacts:
     use_threads(decide_threads(), os.environ)
     config = inputs.config
     model = read_model_facts(files.folder, files.name, config.model.lora)
+    rate = shipped_rate(config.model.name, lora=config.model.lora is not None)
     return RunFacts(
-        model=replace(model, name=_absolute_folder(config.model.name)),
+        model=replace(model, name=_absolute_folder(config.model.name), learning_rate=rate),
         machine=find_machine_facts(precision=config.model.precision),
         data=DataFacts(answer_tokens=inputs.answer_tokens, longest_prompt=0),
     )

@@ -28,6 +28,9 @@ NARROW: dict[str, dict[str, object]] = {
 """For algorithms with a baseline of their own. Without the bonus, entropy collapses within ten steps, and most groups
 have no signal."""
 
+WIDE_LORA_RATE, NARROW_LORA_RATE = 1e-3, 2e-4
+"""With adapters. At 2e-3, the first forgot within ten steps how to answer (docs/results/lora.md)."""
+
 
 def usual_minutes(model: str) -> float:
     """How long a quickstart of this model takes, unless the user says."""
@@ -36,7 +39,7 @@ def usual_minutes(model: str) -> float:
 
 
 def quickstart_settings(
-    task: str, model: str = MODEL, minutes: float = MINUTES, algorithm: str = ALGORITHM
+    task: str, model: str = MODEL, minutes: float = MINUTES, algorithm: str = ALGORITHM, *, lora: bool = False
 ) -> dict[str, dict[str, object]]:
     """The settings, section by section. An algorithm that there is not is left to the config to refuse."""
     from verifine.config.recipes import RECIPES, find_recipe_name  # not above: `--help` shows the constants
@@ -45,9 +48,12 @@ def quickstart_settings(
     is_wide = row is not None and row.scaling is not None and row.group_filter is None
     chosen = WIDE if is_wide else NARROW
     shipped = find_shipped(model)
-    own = {} if shipped is None else {"learning_rate": shipped.learning_rate, "warmup_steps": shipped.warmup_steps}
+    own: dict[str, object] = {"learning_rate": WIDE_LORA_RATE if is_wide else NARROW_LORA_RATE} if lora else {}
+    if shipped is not None:
+        rate = shipped.lora_rate if lora else shipped.learning_rate
+        own = {"learning_rate": rate, "warmup_steps": shipped.warmup_steps}
     return {
-        "model": {"name": model},
+        "model": {"name": model, "lora": {} if lora else None},
         "data": {"task": task},
         **{section: dict(values) for section, values in chosen.items()},
         "optim": {**chosen["optim"], **own},

@@ -56,8 +56,12 @@ def test_a_shipped_model_is_described_as_its_folder_would_be(name: str) -> None:
     summary = summarize_shipped(name, SHIPPED[name])
     folder = SHIPPED[name].folder
     inspected = summarize_folder(name, folder, None, sum(path.stat().st_size for path in folder.iterdir()))
-    # Its licence is in its card, and its origin is Verifine: neither needs a file beside it.
-    assert summary == replace(inspected, licence=SHIPPED[name].licence, gated=False, is_shipped=True)
+    # Its licence is in its card, and its origin is Verifine: neither needs a file beside it. Its rates were measured.
+    full = replace(inspected.full, learning_rate=SHIPPED[name].auto_rate)
+    lora = replace(inspected.lora, learning_rate=SHIPPED[name].lora_rate)
+    assert summary == replace(
+        inspected, licence=SHIPPED[name].licence, gated=False, is_shipped=True, full=full, lora=lora
+    )
 
 
 def test_the_row_for_programs_is_json() -> None:

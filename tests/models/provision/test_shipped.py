@@ -11,7 +11,7 @@ from verifine.launch.input_facts import find_licence
 from verifine.models.chat.prompt import render_prompt
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.network.decoder_trunk import DecoderTrunk
-from verifine.models.provision.shipped import SHIPPED, find_shipped
+from verifine.models.provision.shipped import SHIPPED, find_shipped, shipped_rate
 from verifine.models.provision.stored import provision_model
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.tasks import load_task
@@ -68,3 +68,15 @@ def test_plain_transformers_loads_it_and_answers_alike(pico: LanguageModel) -> N
 def test_any_text_can_be_asked(pico: LanguageModel) -> None:
     text = "Grüße, 世界! 12345"
     assert pico.tokenizer.decode(pico.tokenizer(text).input_ids) == text
+
+
+def test_a_model_that_comes_with_verifine_has_rates_of_its_own_unless_a_folder_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pico = SHIPPED["pico"]
+    assert shipped_rate("Pico", lora=False) == pico.auto_rate
+    assert shipped_rate("pico", lora=True) == pico.lora_rate
+    assert shipped_rate("Qwen3-4B", lora=False) is None
+    (tmp_path / "pico").mkdir()
+    assert shipped_rate("pico", lora=False) is None

@@ -120,8 +120,8 @@ def summarize_shipped(name: str, model: ShippedModel) -> ModelSummary:
         stop_tokens=(tokenizer["eos_token"],),
         thinking_switch=None,
         lora_targets=tuple(sizes.linear_layers()),
-        full=training_mode(sizes.shape, None),
-        lora=training_mode(sizes.shape, LoraConfig()),
+        full=replace(training_mode(sizes.shape, None), learning_rate=model.auto_rate),
+        lora=replace(training_mode(sizes.shape, LoraConfig()), learning_rate=model.lora_rate),
         has_chat_template=True,
         is_shipped=True,
     )

@@ -18,6 +18,10 @@ class ShippedModel:
     """As the hub abbreviates it: that of Verifine."""
     learning_rate: float
     """The rate that `verifine quickstart` teaches it with."""
+    auto_rate: float
+    """What `optim.learning_rate: auto` means for it: groups of eight answers take less."""
+    lora_rate: float
+    """For adapters, in both."""
     warmup_steps: int
     """Likewise."""
     minutes: float
@@ -26,7 +30,13 @@ class ShippedModel:
 
 SHIPPED: Mapping[str, ShippedModel] = {
     "pico": ShippedModel(
-        folder=_MODELS / "pico", licence="apache-2.0", learning_rate=1e-3, warmup_steps=3, minutes=0.5
+        folder=_MODELS / "pico",
+        licence="apache-2.0",
+        learning_rate=1e-3,
+        auto_rate=3e-4,
+        lora_rate=3e-3,
+        warmup_steps=3,
+        minutes=0.5,
     ),
 }
 
@@ -34,3 +44,14 @@ SHIPPED: Mapping[str, ShippedModel] = {
 def find_shipped(name: str) -> ShippedModel | None:
     """The model of a name (in any case); None: none of that name comes with Verifine."""
     return SHIPPED.get(name.lower())
+
+
+def shipped_rate(name: str, *, lora: bool) -> float | None:
+    """What `optim.learning_rate: auto` means for a model that comes with Verifine.
+
+    None: it does not, or a folder here has its name.
+    """
+    shipped = None if Path(name).is_dir() else find_shipped(name)
+    if shipped is None:
+        return None
+    return shipped.lora_rate if lora else shipped.auto_rate

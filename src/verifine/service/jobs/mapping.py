@@ -13,6 +13,7 @@ from verifine.config.graders import AnyGrader, MultiGraderConfig, WeightedGrader
 from verifine.config.problems import find_problems
 from verifine.config.resolve import default_learning_rate
 from verifine.config.shorthand import expand_sections
+from verifine.models.provision.shipped import shipped_rate
 from verifine.service.jobs.model_section import model_section, refuse_other_adapters
 from verifine.service.jobs.plan import JobPlan, plan_job
 from verifine.service.jobs.remote_settings import check_remote, wire_name
@@ -130,7 +131,9 @@ def _learning_rate(plan: JobPlan, model: TrainableModel, given: Mapping[str, Map
         return "auto"
     inherited = None if model.checkpoint is None else model.checkpoint.trained.lora
     has_lora = given.get("model", {}).get("lora", inherited) is not None
-    return default_learning_rate(model.parameters, lora=has_lora) * plan.learning_rate_multiplier
+    own = shipped_rate(model.source, lora=has_lora)
+    rate = default_learning_rate(model.parameters, lora=has_lora) if own is None else own
+    return rate * plan.learning_rate_multiplier
 
 
 def _with_form(grader: AnyGrader, form: ResponseForm | None) -> tuple[object, bool]:

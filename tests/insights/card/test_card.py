@@ -139,6 +139,18 @@ def test_nothing_a_model_or_a_user_wrote_is_markup(record: RunRecord) -> None:
     assert quoted.count(evil.replace("\udcff", "\\udcff") + "\n") == 4, "the prompt of each of four examples"
 
 
+def test_what_nobody_sees_is_written_out_and_other_scripts_stay(record: RunRecord) -> None:
+    unseen = "clear \x1b[2J bell\x07 null\x00 return\r over \u202eevil\u2066"
+    seen = "\tשלם\u200f می\u200cروم 👩\u200d🔬 é\u00a0!\r\nnext"
+    samples = [(step, replace(each, samples=tuple(
+        replace(sample, prompt=unseen, text=seen + sample.text) for sample in each.samples
+    ))) for step, each in record.evaluations]  # fmt: skip
+    card = render_card(replace(record, evaluations=samples), CardSubject())
+    assert "clear \\x1b[2J bell\\x07 null\\x00 return\\x0d over \\u202eevil\\u2066\n" in card
+    assert seen.replace("\r\n", "\n") in card
+    assert not set(card) & set("\x1b\x07\x00\r\u202e\u2066")
+
+
 def test_a_long_answer_is_cut(record: RunRecord) -> None:
     long = replace(
         record,

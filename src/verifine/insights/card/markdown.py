@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 _MARKUP = re.compile(r"([\\`*\[\]|~&$]|<(?=[A-Za-z/!?])|(?<!\w)_|_(?!\w)|^[-+#>]|(?<=^\d)[.)](?= ))")
 """What could begin markup. Signs that mean nothing where they stand are left, so that the source is readable, too."""
 
 _FENCE = "```"
+
+_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They turn the direction of what follows (Unicode Standard Annex 9), which marks of right-to-left scripts do not."""
 
 
 def literal(text: str) -> str:
@@ -47,8 +51,20 @@ def bullets(items: Sequence[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without half of a surrogate pair, which a row of data may hold and UTF-8 does not."""
-    return text.encode(errors="backslashreplace").decode()
+    """The text with those characters written out that nobody sees and that hide or reorder their neighbours."""
+    lines = text.replace("\r\n", "\n")
+    return "".join(_written_out(character) if _is_unseen(character) else character for character in lines)
+
+
+def _is_unseen(character: str) -> bool:
+    """Controls of a terminal, what turns the direction of text, and halves of surrogate pairs, which UTF-8 lacks."""
+    is_control = unicodedata.category(character) in {"Cc", "Cs"} and character not in "\n\t"
+    return is_control or character in _DIRECTIONS
+
+
+def _written_out(character: str) -> str:
+    code_point = ord(character)
+    return f"\\x{code_point:02x}" if code_point < 0x100 else f"\\u{code_point:04x}"
 
 
 def _longest_run(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.service.played_pool import NEEDED, A, B, C, names, refusal, run_with_pool, settle
+from tests.service.played_pool import LIMITS, NEEDED, A, B, C, names, refusal, run_with_pool, settle
 
 from verifine.service.endpoints.model import ServableModel
 from verifine.service.endpoints.pool import EndpointPool
@@ -233,3 +233,19 @@ def test_the_end_of_the_service_ends_what_is_loaded_and_what_is_being_loaded() -
         assert [each.state for each in pool.states()] == ["loaded", "loading"]
 
     run_with_pool(work, processes)
+
+
+def test_idle_models_give_way_to_a_job_that_waits_for_memory() -> None:
+    processes = FakeEndpoints()
+
+    async def work(pool: EndpointPool) -> None:
+        await pool.load(A)
+        with pool.use(B) as b:
+            await b.ready()
+            await asyncio.to_thread(pool.give_way)
+            await settle()
+            assert names(pool) == ["b"]
+        assert processes.started[0].has_ended
+
+    run_with_pool(work, processes)
+    EndpointPool(processes, LIMITS, lambda: 0).give_way()  # before a service has begun, there is nothing to do

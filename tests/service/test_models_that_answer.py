@@ -17,7 +17,6 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 from pydantic import BaseModel
 
 from verifine.launch.serving_order import PROCESS
-from verifine.models.provision.shipped import SHIPPED
 from verifine.testing import save_tiny_model
 from verifine.testing.models import CHAT_TEMPLATE, with_chat_template
 from verifine.testing.serve_command import ENDED, ServeCommand
@@ -41,11 +40,11 @@ class Verdict(BaseModel):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Models by name: one that was trained, one with random weights that is shown tools, and one that is broken."""
+    """Models beside those of the service: one with random weights that is shown tools, and one that is broken."""
     tiny = with_chat_template(save_tiny_model(tmp_path_factory.mktemp("tiny"), "qwen2"), TOOLS)
     broken = save_tiny_model(tmp_path_factory.mktemp("broken"))
     (broken / "tokenizer.json").write_text("{", encoding="utf-8")
-    return {"pico": SHIPPED["pico"].folder, "tiny": tiny, "broken": broken}
+    return {"tiny": tiny, "broken": broken}
 
 
 @pytest.fixture(scope="module")
@@ -268,16 +267,19 @@ def test_nobody_else_reaches_a_loaded_model(command: ServeCommand, client: opena
 def test_what_a_job_with_adapters_leaves_answers_in_the_process_of_its_base(
     command: ServeCommand, client: openai.OpenAI
 ) -> None:
-    job_id = command.create_job("tiny", 2, model={"lora": {"rank": 2}}, optim={"learning_rate": 0.5})
-    chat(client, "tiny")
+    def fingerprint(model: str) -> str | None:
+        return client.chat.completions.create(model=model, messages=ASK, max_tokens=1).system_fingerprint
+
+    job_id = command.create_job("tiny", 2, model={"lora": {"rank": 2}})
+    base = fingerprint("tiny")
     loaded = len(endpoints_of(command))
     command.until(lambda: command.job(job_id)["status"] in ENDED)
     tuned = command.job(job_id)["fine_tuned_model"]
-    settings = {"temperature": 0, "logit_bias": GO_ON}
-    assert chat(client, tuned, **settings) != chat(client, "tiny", **settings)
+    assert fingerprint(tuned) != base
     assert len(endpoints_of(command)) == loaded
     (checkpoint, *_) = client.fine_tuning.jobs.checkpoints.list(job_id)
     assert checkpoint.step_number == 2
+    settings = {"temperature": 0, "logit_bias": GO_ON}
     answer = chat(client, checkpoint.fine_tuned_model_checkpoint, **settings)
     assert answer == chat(client, tuned, **settings)
     client.models.delete(checkpoint.fine_tuned_model_checkpoint)

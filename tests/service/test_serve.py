@@ -148,7 +148,7 @@ def test_the_network_is_not_listened_to(tmp_path: Path) -> None:
         JobService(ServeOptions(host="0.0.0.0", data=tmp_path), {})
 
 
-@pytest.mark.parametrize("name", ["SmolLM2-135M-Instruct", "a/b", "tiny"])
+@pytest.mark.parametrize("name", ["SmolLM2-135M-Instruct", "pico", "a/b", "tiny"])
 def test_a_folder_that_holds_no_model_or_has_a_bad_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError):
         JobService(ServeOptions(port=0, data=tmp_path / "data", folders={name: tmp_path}), os.environ)

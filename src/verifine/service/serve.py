@@ -19,6 +19,7 @@ from verifine.errors import ConfigError
 from verifine.machine.cores import read_cores
 from verifine.machine.memory import read_unused
 from verifine.models.provision.cache import cache_folder
+from verifine.runs.directory import RunDirectory
 from verifine.runs.heartbeat import SAME_START_S, find_process_start
 from verifine.runs.lock import hold_file
 from verifine.service.child import Children
@@ -33,7 +34,8 @@ from verifine.service.http.app import ServiceParts, build_service
 from verifine.service.http.keys import local_key
 from verifine.service.jobs.claims import JobClaims
 from verifine.service.jobs.file_question import ask_child
-from verifine.service.jobs.needs import find_job_shortage
+from verifine.service.jobs.job import Job
+from verifine.service.jobs.needs import NO_MEMORY, Shortage, find_job_shortage
 from verifine.service.jobs.store import JobStore
 from verifine.service.jobs.validation import JobValidator
 from verifine.service.limits import ServiceLimits
@@ -102,7 +104,7 @@ class JobService:
                 files=parts.files,
                 folder=jobs,
                 is_gone=is_gone,
-                look_for_shortage=find_job_shortage,
+                look_for_shortage=partial(_find_shortage, workers.pool),
                 now=time.monotonic,
             )
             self._listener = opened.enter_context(listen_at(options.host, options.port, UNREAD_S))
@@ -194,6 +196,14 @@ def _open_parts(options: ServeOptions, database: Database, data: Path, workers: 
         key=local_key(data / "key"),
         limits=options.limits,
     )
+
+
+def _find_shortage(pool: EndpointPool, job: Job, run: RunDirectory) -> Shortage | None:
+    """What a job lacks now; for its memory, models that nobody asks are unloaded."""
+    shortage = find_job_shortage(job, run)
+    if shortage is not None and shortage.code == NO_MEMORY and not shortage.is_final:
+        pool.give_way()
+    return shortage
 
 
 def holder_name() -> str:

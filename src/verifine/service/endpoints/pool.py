@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -41,14 +42,18 @@ class EndpointPool:
         """By the name of the model: those that take requests."""
         self._ending: dict[asyncio.Task[None], PooledModel] = {}
         self._watching: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """None: it is not open."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Unloads idle models while the context lasts, and all at its end."""
+        self._loop = asyncio.get_running_loop()
         tending = asyncio.create_task(self._tend())
         try:
             yield
         finally:
+            self._loop = None
             tending.cancel()
             for pooled in list(self._endpoints.values()):
                 self._unload(pooled)
@@ -112,11 +117,18 @@ class EndpointPool:
 
     async def unload_idle(self) -> None:
         """Unloads the models and adapters that nobody has asked for long."""
-        long_ago = self._now() - self._limits.endpoint_idle_seconds
-        for pooled in self._all():
-            if pooled.is_idle and pooled.used_at <= long_ago:
-                self._unload(pooled)
+        self._unload_since(self._now() - self._limits.endpoint_idle_seconds)
         await _ended(list(self._ending))
+
+    def give_way(self) -> None:
+        """Begins to unload all idle models, for a job that waits for memory. It may be called by any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._unload_since, math.inf)
+
+    def _unload_since(self, used_at: float) -> None:
+        for pooled in self._all():
+            if pooled.is_idle and pooled.used_at <= used_at:
+                self._unload(pooled)
 
     def kill(self, pooled: PooledModel) -> None:
         """Ends a process that does not answer any more."""

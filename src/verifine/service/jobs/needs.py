@@ -23,6 +23,10 @@ ACCELERATOR = Path("/dev/nvidiactl")
 """Where it is, a model is trained in another memory than the main one; `verifine train` looks at that itself."""
 
 
+NO_MEMORY = "insufficient_memory"
+"""The code of a shortage."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobNeeds:
     """In bytes. Each is the least that the job gets by with."""

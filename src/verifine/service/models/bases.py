@@ -11,6 +11,7 @@ from pathlib import Path
 from verifine.config.run import ModelConfig
 from verifine.errors import ConfigError
 from verifine.models.provision.catalogue import CATALOGUE
+from verifine.models.provision.shipped import SHIPPED
 
 LONGEST_NAME = 200
 """As requests have it."""
@@ -43,10 +44,12 @@ TrainableModels = Mapping[str, TrainableModel]
 
 
 def catalogue_models() -> TrainableModels:
-    """Every model of the catalogue, by its short name."""
+    """Every model of the catalogue, by its short name, and those that come with Verifine."""
+    known = {name: entry.sizes.shape(None).own_parameters for name, entry in CATALOGUE.items()}
+    shipped = {name: count_parameters(model.folder) for name, model in SHIPPED.items()}
     return {
-        name: TrainableModel(name=name, source=name, parameters=entry.sizes.shape(None).own_parameters)
-        for name, entry in CATALOGUE.items()
+        name: TrainableModel(name=name, source=name, parameters=parameters)
+        for name, parameters in (known | shipped).items()
     }
 
 
@@ -56,7 +59,7 @@ def folder_model(name: str, folder: Path) -> TrainableModel:
     Raises:
         ConfigError: there is none in it, or the name is one of the catalogue.
     """
-    if name in CATALOGUE or set("/:") & set(name) or len(name) > LONGEST_NAME:
+    if name in CATALOGUE or name in SHIPPED or set("/:") & set(name) or len(name) > LONGEST_NAME:
         raise ConfigError(
             f"a model in a folder cannot be called {name[:LONGEST_NAME]!r}; take a name that is not taken, without "
             f"/ and :, of {LONGEST_NAME} characters at most"

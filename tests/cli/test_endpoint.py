@@ -18,8 +18,9 @@ import pytest
 from verifine import train
 from verifine.checkpoints.store import CheckpointStore
 from verifine.config import dump_config
+from verifine.config.limit_words import read_limits
 from verifine.errors import ConfigError, ModelError, SetupError
-from verifine.launch.endpoint import Endpoint, EndpointOptions, load_target, open_endpoint, read_adapters, read_limits
+from verifine.launch.endpoint import Endpoint, EndpointOptions, load_target, open_endpoint, read_adapters
 from verifine.machine.disk import LOCAL_DISK
 from verifine.runs.directory import RunDirectory
 from verifine.runs.run_config import load_run_config
@@ -82,7 +83,9 @@ def test_sigterm_in_the_middle_of_16_streams_lets_all_end_properly(tmp_path: Pat
 
 
 def test_limits_are_raised_by_name() -> None:
-    assert read_limits(["choices=16", "request_seconds=1.5"]) == ServingLimits(choices=16, request_seconds=1.5)
+    assert read_limits(["choices=16", "request_seconds=1.5"], ServingLimits) == ServingLimits(
+        choices=16, request_seconds=1.5
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def test_limits_are_raised_by_name() -> None:
 )
 def test_a_limit_that_cannot_be_is_refused_by_name(word: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
-        read_limits([word])
+        read_limits([word], ServingLimits)
 
 
 def test_a_port_that_is_taken_is_told_before_a_model_is_loaded() -> None:

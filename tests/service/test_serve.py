@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from verifine.errors import ConfigError
 from verifine.runs.metrics import read_metrics
+from verifine.service.limits import ServiceLimits
 from verifine.service.serve import JobService, ServeOptions, holder_name, is_gone
 from verifine.testing import save_tiny_model
 from verifine.testing.serve_command import ENDED, ServeCommand
@@ -160,3 +162,10 @@ def test_a_supervisor_is_gone_when_its_process_is(tmp_path: Path) -> None:
     assert is_gone(f"{host} {pid} {float(started) - 100:.2f}")
     assert is_gone(f"{host} {2**22 + 1} {started}")
     assert not is_gone(f"another-{host} 1 1.0")
+
+
+def test_the_page_has_every_limit_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs/service.md").read_text(encoding="utf-8")
+    section = page.partition("## Limits")[2].partition("\n## ")[0]
+    rows = {name: float(value) for name, value in re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", section, re.MULTILINE)}
+    assert rows == ServiceLimits().model_dump()

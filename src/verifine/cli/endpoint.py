@@ -41,7 +41,9 @@ def endpoint_command(
     SIGTERM and Ctrl-C finish what is being answered; a second Ctrl-C does not.
     """
     from verifine.cli.display import make_display
-    from verifine.launch.endpoint import EndpointOptions, open_endpoint, read_adapters, read_limits
+    from verifine.config.limit_words import read_limits
+    from verifine.launch.endpoint import EndpointOptions, open_endpoint, read_adapters
+    from verifine.serving import ServingLimits
 
     options = EndpointOptions(
         model=model,
@@ -49,7 +51,7 @@ def endpoint_command(
         port=port,
         adapters=read_adapters(adapter or []),
         precision=precision,
-        limits=read_limits(limits or []),
+        limits=read_limits(limits or [], ServingLimits),
     )
     display = make_display(sys.stdout, as_json=False)
     with display:

@@ -10,6 +10,12 @@ import typer
 
 
 def serve_command(
+    limits: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[LIMIT=VALUE]...", help="Limits, such as endpoint_idle_seconds=60; see docs/service.md."
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="The address of this machine to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8080,
     data: Annotated[
@@ -31,7 +37,9 @@ def serve_command(
 
     Jobs go on when the service ends, and are found again when it starts.
     """
+    from verifine.config.limit_words import read_limits
     from verifine.errors import ConfigError
+    from verifine.service.limits import ServiceLimits
     from verifine.service.serve import JobService, ServeOptions
 
     folders: dict[str, Path] = {}
@@ -40,7 +48,15 @@ def serve_command(
         if not equals or not name or not folder:
             raise ConfigError(f"--model {each}: write NAME=FOLDER")
         folders[name] = Path(folder).absolute()
-    options = ServeOptions(host=host, port=port, data=data, database=database, folders=folders, runs=runs)
+    options = ServeOptions(
+        host=host,
+        port=port,
+        data=data,
+        database=database,
+        folders=folders,
+        runs=runs,
+        limits=read_limits(limits or [], ServiceLimits),
+    )
     service = JobService(options, os.environ)
     print(f"Serving at {service.address}")
     print(f"export OPENAI_BASE_URL={service.address}/v1")

@@ -10,10 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from verifine.config.memory import Precision
-from verifine.config.problems import find_problems
 from verifine.errors import ConfigError
 from verifine.launch.export.target import ExportTarget, find_export_target, is_export_target
 from verifine.launch.facts import decide_precision
@@ -55,21 +52,6 @@ class LoadedTarget:
     model: LanguageModel
     files: ProvisionedModel | None
     """What it was loaded from; None: the weights are those of a checkpoint."""
-
-
-def read_limits(words: Sequence[str]) -> ServingLimits:
-    """The limits that words such as `choices=16` raise.
-
-    Raises:
-        ConfigError: a word is no NAME=VALUE, or a limit cannot have that value.
-    """
-    pairs = [word.partition("=") for word in words]
-    if wrong := [name for name, equals, _ in pairs if not equals]:
-        raise ConfigError(f"{wrong[0]}: a limit is given as NAME=VALUE, such as choices=16")
-    try:
-        return ServingLimits.model_validate({name: value for name, _, value in pairs})
-    except ValidationError as error:
-        raise ConfigError("\n".join(problem.text for problem in find_problems(error, ServingLimits))) from error
 
 
 def find_trained(given: str) -> ExportTarget | None:

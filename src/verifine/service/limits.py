@@ -8,7 +8,7 @@ from verifine.config.graders import Schema
 
 
 class ServiceLimits(Schema):
-    """Programs that build the service raise one with `ServiceLimits(NAME=VALUE)`."""
+    """Raise one with `verifine serve NAME=VALUE`, or in Python with `ServiceLimits(NAME=VALUE)`."""
 
     file_bytes: int = Field(default=512 << 20, ge=1, description="An uploaded file.")
     upload_seconds: float = Field(default=3600, gt=0, description="How long an upload may take.")

@@ -172,7 +172,8 @@ class NativeEngine:
 
     def _group_bytes(self, prompts: Sequence[Prompt], sampling: Sampling) -> int:
         longest = max(len(prompt.token_ids) for prompt in prompts)
-        answer = min(sampling.max_new_tokens, USUAL_TOKENS)
+        is_static = self._decode is StaticDecoding  # which has places of full length
+        answer = sampling.max_new_tokens if is_static else min(sampling.max_new_tokens, USUAL_TOKENS)
         return self._model.token_bytes * (longest + sampling.group_size * answer)
 
     def _smaller(self, prompts: Sequence[Prompt], sampling: Sampling, cache_bytes: int) -> int:

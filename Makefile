@@ -24,12 +24,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 format: install  ## rewrites the code
-	$(BIN)/ruff format src tests benchmarks docs tools
-	$(BIN)/ruff check --fix src tests benchmarks docs tools
+	$(BIN)/ruff format src tests benchmarks docs tools examples
+	$(BIN)/ruff check --fix src tests benchmarks docs tools examples
 
 lint: install
-	$(BIN)/ruff format --check src tests benchmarks docs tools
-	$(BIN)/ruff check src tests benchmarks docs tools
+	$(BIN)/ruff format --check src tests benchmarks docs tools examples
+	$(BIN)/ruff check src tests benchmarks docs tools examples
 
 types: install
 	$(BIN)/mypy

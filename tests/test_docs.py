@@ -15,7 +15,7 @@ from verifine.config.recipes import RECIPES
 from verifine.runs.metrics import METRICS
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/*.md")])
 ALGORITHMS = (ROOT / "docs/algorithms.md").read_text(encoding="utf-8")
 
 

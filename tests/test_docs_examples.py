@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     [
         ROOT / "README.md",
+        *ROOT.glob("examples/*/README.md"),
         *(page for page in ROOT.glob("docs/**/*.md") if not {"results", "decisions"} & set(page.parts)),
     ]
 )

@@ -16,6 +16,7 @@ from verifine.cli.eval import eval_command
 from verifine.cli.export import export_command
 from verifine.cli.failures import Verbs, one_message_for_each_failure
 from verifine.cli.grade import app as grade
+from verifine.cli.init import init_command
 from verifine.cli.jobs import app as jobs
 from verifine.cli.models import app as models
 from verifine.cli.quickstart import quickstart
@@ -36,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(quickstart)
+app.command("init")(init_command)
 app.command()(check)
 app.command("train")(train_command)
 app.command("resume")(resume_command)

@@ -6,12 +6,13 @@ import pytest
 
 from verifine.runs.events import RunEnded
 from verifine.runs.heartbeat import TRAINING
-from verifine.runs.status import DISK_FULL, MAX_MINUTES, MAX_STEPS, SOLVED, Status
+from verifine.runs.status import DISK_FULL, MAX_MINUTES, MAX_STEPS, SOLVED, RunStatus, Status
 from verifine.service.jobs.budget import Budget, allow_more
 from verifine.service.jobs.needs import Shortage
 from verifine.service.jobs.states import JobState
+from verifine.service.supervisor.endings import ProcessFault, decide_ending
 from verifine.service.supervisor.hang import LEAST_S, STARTING_S
-from verifine.service.supervisor.progress import read_progress
+from verifine.service.supervisor.progress import JobProgress, read_progress
 from verifine.service.supervisor.supervisor import CANCEL_S, REST_S
 from verifine.testing.clock import ManualClock
 from verifine.testing.supervised_jobs import ASKED, SupervisedJob
@@ -231,3 +232,29 @@ def test_a_job_that_is_cancelled_while_it_waits_for_room_is_cancelled(world: Sup
     world.supervisor.tick()
     assert world.state is JobState.CANCELLED
     assert world.processes.started == []
+
+
+def test_a_pause_that_is_asked_for_while_the_process_starts_is_passed_on_when_the_run_has_begun(
+    world: SupervisedJob,
+) -> None:
+    world.validator.validate_next()
+    world.supervisor.tick()
+    world.ask(JobState.PAUSING)
+    world.supervisor.tick()
+    assert world.processes.killed == 0
+    world.run.begin()
+    world.supervisor.tick()
+    assert (world.run.directory.requests / "pause").exists()
+
+
+def test_a_run_that_ends_before_it_sees_what_was_asked_has_succeeded(world: SupervisedJob) -> None:
+    for asked in (JobState.PAUSING, JobState.CANCELLING):
+        assert (
+            decide_ending(RunStatus(status=Status.FINISHED), asked, JobProgress(), ProcessFault(why="")).to
+            is JobState.SUCCEEDED
+        )
+    world.start()
+    world.ask(JobState.PAUSING)
+    world.end(RunEnded(status=Status.FINISHED))
+    world.supervisor.tick()
+    assert world.state is JobState.SUCCEEDED

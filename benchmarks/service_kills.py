@@ -17,7 +17,7 @@ import signal
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,7 +53,7 @@ class JobHistory:
     told: list[int] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     processes: int = 0
-    """How many have trained."""
+    """How many came to train; one that is killed while it loads the model did not."""
     sha256: str = ""
     """Of model/model.safetensors."""
 
@@ -89,9 +89,15 @@ class JobWorld:
     def recorder(self) -> psutil.Process | None:
         """None: there is none now."""
         try:
-            return psutil.Process(json.loads((self.folder / recorder.PROCESS).read_bytes())["pid"])
+            found = psutil.Process(json.loads((self.folder / recorder.PROCESS).read_bytes())["pid"])
+            return found if found.status() != psutil.STATUS_ZOMBIE else None
         except (OSError, ValueError, psutil.Error):
             return None
+
+    def processes(self) -> list[psutil.Process]:
+        """The recorder, and what it has started; empty: there is none."""
+        above = self.recorder()
+        return [] if above is None else [above, *above.children(recursive=True)]
 
     def _holder(self) -> int | None:
         uri = f"file:{self.data / 'service.db'}?mode=ro"
@@ -104,31 +110,34 @@ def start(data: Path) -> ServeCommand:
     return ServeCommand.start(data, {"toy": SHIPPED["pico"].folder})
 
 
-def kill_service(world: JobWorld, history: JobHistory) -> None:
+def kill_service(world: JobWorld, history: JobHistory) -> bool:
     world.restart(history)
+    return True
 
 
-def kill_child(world: JobWorld, _: JobHistory) -> None:
-    above = world.recorder()
-    for each in above.children() if above is not None and above.is_running() else []:
-        each.kill()
+def kill_child(world: JobWorld, _: JobHistory) -> bool:
+    return end_at_once([each for each in world.processes() if each != world.recorder()])
 
 
-def kill_recorder(world: JobWorld, _: JobHistory) -> None:
-    above = world.recorder()
-    if above is not None and above.is_running():
-        above.kill()
+def kill_recorder(world: JobWorld, _: JobHistory) -> bool:
+    return end_at_once(world.processes()[:1])
 
 
-def kill_all(world: JobWorld, history: JobHistory) -> None:
-    above = world.recorder()
-    processes = [above, *above.children(recursive=True)] if above is not None and above.is_running() else []
+def kill_all(world: JobWorld, history: JobHistory) -> bool:
+    is_killed = end_at_once(world.processes())
+    world.restart(history)
+    return is_killed
+
+
+def end_at_once(processes: Sequence[psutil.Process]) -> bool:
+    """Whether there were any."""
     for each in processes:
         each.kill()
-    world.restart(history)
+    return bool(processes)
 
 
-Kill = Callable[[JobWorld, JobHistory], None]
+Kill = Callable[[JobWorld, JobHistory], bool]
+"""Whether there was something to kill."""
 KILLS: dict[str, Kill | None] = {
     "alone": None,
     "service": kill_service,
@@ -171,8 +180,7 @@ def follow(world: JobWorld, history: JobHistory, kill: Kill | None, wait_s: Call
         step = len(world.service.told_steps(world.job_id))
         if kill is not None and history.kills < most and not world.is_over and (kill is kill_service or step > before):
             before = step
-            kill(world, history)
-            history.kills += 1
+            history.kills += kill(world, history)
     history.status, history.told = world.service.job(world.job_id)["status"], world.service.told_steps(world.job_id)
 
 
@@ -192,13 +200,13 @@ def main() -> None:
     rows = [
         (
             *(each.name, each.kills, each.processes, each.status, each.seconds),
-            *(median(each.adopted_s) if each.adopted_s else None, max(each.adopted_s, default=None)),
+            *(median(times) if times else None for times in (each.ready_s, each.adopted_s)),
             *("each once" if each.told == steps else "wrong", "each once" if each.rows == steps else "wrong"),
             each.sha256[:16],
         )
         for each in histories
     ]
-    header = ("killed", "kills", "processes", "status", "s", "adopted s", "at most", "told", "metrics", "sha256")
+    header = ("killed", "kills", "processes", "status", "s", "ready s", "adopted s", "told", "metrics", "sha256")
     publish(render(header, rows), [*map(asdict, histories)], options.json)
     if any((each.told, each.rows, each.sha256) != (steps, steps, histories[0].sha256) for each in histories):
         raise SystemExit("a job that was killed differs from the one left alone")

@@ -340,26 +340,6 @@ def test_checkpoints_compares_steps_with_one_and_without(tmp_path: Path) -> None
     assert cost["checkpoint_bytes"] > 0
 
 
-@pytest.mark.slow
-def test_kills_ends_with_the_same_weights_as_a_run_left_alone(tmp_path: Path) -> None:
-    alone, killed = run(
-        tmp_path, "kills.py", "--quick", "--kills", "1", "--steps", "2", "--least-s", "1", "--most-s", "1"
-    )
-    assert (alone["kills"], alone["steps"]) == (0, [1, 2])
-    assert killed["kills"] == 1
-    assert (killed["sha256"], killed["steps"]) == (alone["sha256"], alone["steps"])
-
-
-@pytest.mark.slow
-def test_service_kills_ends_with_the_same_weights_as_a_job_left_alone(tmp_path: Path) -> None:
-    alone, killed = run(
-        tmp_path, "service_kills.py", "--only", "service", "--kills", "1", "--steps", "4", "--most-s", "0.1"
-    )
-    assert (alone["kills"], alone["told"]) == (0, [1, 2, 3, 4])
-    assert killed["kills"] <= 1  # the job may be over before
-    assert (killed["sha256"], killed["told"]) == (alone["sha256"], alone["told"])
-
-
 def test_median_leaves_the_first_run_out() -> None:
     ticks = iter([0.0, 5.0, 10.0, 12.0, 20.0, 23.0])
     runs: list[int] = []

@@ -65,6 +65,9 @@ def test_a_deleted_model_is_gone_with_its_files(client: openai.OpenAI, tuned: st
         with pytest.raises(openai.NotFoundError) as missing:
             ask(tuned)
         assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.chat.completions.create(model=tuned, messages=[{"role": "user", "content": "2 + 2?"}])
+    assert missing.value.code == "model_not_found"
     assert [model.id for model in client.models.list()] == ["tiny", f"{tuned}:ckpt-step-1"]
     client.models.delete(f"{tuned}:ckpt-step-1")
     assert not list((world.folder / "kept" / "checkpoints").iterdir())

@@ -17,6 +17,7 @@ from verifine.service.database.paging import PageQuery
 from verifine.service.files import FileStore, OwnedFile
 from verifine.service.files.record import Purpose, UploadPurpose
 from verifine.service.http.keys import OwnerId
+from verifine.service.http.list_page import ListedObject, ListPage
 from verifine.service.http.upload import UploadForm, receive_form
 from verifine.service.limits import ServiceLimits
 from verifine.wire.api_error import ApiError, failed_request, invalid_request
@@ -35,10 +36,9 @@ SHORTEST_S, LONGEST_S = 3600, 2_592_000
 _EXPIRY = ("expires_after[anchor]", "expires_after[seconds]")
 
 
-class FileObject(BaseModel):
+class FileObject(ListedObject):
     """A file, as OpenAI's clients read it."""
 
-    id: str
     object: Literal["file"] = "file"
     bytes: int
     created_at: int
@@ -59,16 +59,6 @@ class FileObject(BaseModel):
             purpose=file.purpose,
             expires_at=file.expires_at,
         )
-
-
-class FileList(BaseModel):
-    """A page of files."""
-
-    object: Literal["list"] = "list"
-    data: list[FileObject]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
 
 
 class FileDeleted(BaseModel):
@@ -114,12 +104,10 @@ class FileRoutes:
         limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
         order: Literal["asc", "desc"] = "desc",
         purpose: str | None = None,
-    ) -> FileList:
+    ) -> ListPage[FileObject]:
         query = PageQuery(limit=limit, after=after, is_ascending=order == "asc")
         page = self._store.list(owner_id, query, purpose)
-        data = [FileObject.of(file) for file in page.items]
-        first_id, last_id = (data[0].id, data[-1].id) if data else (None, None)
-        return FileList(data=data, first_id=first_id, last_id=last_id, has_more=page.has_more)
+        return ListPage[FileObject].of(page, FileObject.of)
 
     def retrieve(self, file_id: str, owner_id: OwnerId) -> FileObject:
         return FileObject.of(self._store.find(owner_id, file_id))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, JsonValue
+from pydantic import JsonValue
 
-from verifine.service.database.paging import Page
+from verifine.service.http.list_page import ListedObject
 from verifine.service.models.model import JobCheckpoint
 
 
-class JobCheckpointObject(BaseModel):
+class JobCheckpointObject(ListedObject):
     """A checkpoint."""
 
-    id: str
     object: Literal["fine_tuning.job.checkpoint"] = "fine_tuning.job.checkpoint"
     created_at: int
     fine_tuning_job_id: str
@@ -33,19 +32,3 @@ class JobCheckpointObject(BaseModel):
             step_number=checkpoint.step,
             metrics={"step": checkpoint.step, **checkpoint.metrics},
         )
-
-
-class JobCheckpointList(BaseModel):
-    """A page of checkpoints, newest first."""
-
-    object: Literal["list"] = "list"
-    data: list[JobCheckpointObject]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-    @classmethod
-    def of(cls, page: Page[JobCheckpoint]) -> Self:
-        data = [JobCheckpointObject.of(checkpoint) for checkpoint in page.items]
-        first_id, last_id = (data[0].id, data[-1].id) if data else (None, None)
-        return cls(data=data, first_id=first_id, last_id=last_id, has_more=page.has_more)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
+from verifine.service.http.list_page import ListedObject
 from verifine.service.jobs.job import EventLevel, EventType, Job, JobEvent
 from verifine.service.jobs.states import OPENAI_STATUS, JobState
 from verifine.service.supervisor.progress import read_progress
@@ -21,10 +22,9 @@ class JobError(BaseModel):
     param: str | None
 
 
-class JobObject(BaseModel):
+class JobObject(ListedObject):
     """A job."""
 
-    id: str
     object: Literal["fine_tuning.job"] = "fine_tuning.job"
     created_at: int
     finished_at: int | None
@@ -34,7 +34,7 @@ class JobObject(BaseModel):
     validation_file: str | None
     method: dict[str, JsonValue]
     """As it was given, with what was "auto" decided once the files have been read."""
-    hyperparameters: dict[str, JsonValue] = {}
+    hyperparameters: dict[str, JsonValue] = Field(default_factory=dict)
     """Those of supervised training, which this is not."""
     seed: int
     fine_tuned_model: str | None
@@ -79,18 +79,9 @@ class JobObject(BaseModel):
         )
 
 
-class JobList(BaseModel):
-    """A page of jobs, newest first."""
-
-    object: Literal["list"] = "list"
-    data: list[JobObject]
-    has_more: bool
-
-
-class JobEventObject(BaseModel):
+class JobEventObject(ListedObject):
     """Something that happened."""
 
-    id: str
     object: Literal["fine_tuning.job.event"] = "fine_tuning.job.event"
     created_at: int
     level: EventLevel
@@ -108,14 +99,6 @@ class JobEventObject(BaseModel):
             type=event.type,
             data=None if event.data is None else dict(event.data),
         )
-
-
-class JobEventList(BaseModel):
-    """A page of events, newest first."""
-
-    object: Literal["list"] = "list"
-    data: list[JobEventObject]
-    has_more: bool
 
 
 def _ending(job: Job) -> dict[str, JsonValue]:

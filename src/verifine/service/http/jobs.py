@@ -13,9 +13,10 @@ from fastapi import APIRouter, Header, Query, Request
 
 from verifine.service.database.paging import PageQuery
 from verifine.service.files import FileStore, UnknownFileError
-from verifine.service.http.job_checkpoints import JobCheckpointList
-from verifine.service.http.job_objects import JobEventList, JobEventObject, JobList, JobObject
+from verifine.service.http.job_checkpoints import JobCheckpointObject
+from verifine.service.http.job_objects import JobEventObject, JobObject
 from verifine.service.http.keys import OwnerId
+from verifine.service.http.list_page import ListPage
 from verifine.service.jobs.budget import Budget, allow_more, read_budget
 from verifine.service.jobs.job import JobNews
 from verifine.service.jobs.mapping import check_job
@@ -68,10 +69,12 @@ class JobRoutes:
         body = await read_body(request, self._limits.body_bytes, self._limits.body_seconds)
         return await asyncio.to_thread(self._create, owner_id, body, idempotency_key)
 
-    def list_jobs(self, request: Request, owner_id: OwnerId, after: str | None = None, limit: Limit = 20) -> JobList:
+    def list_jobs(
+        self, request: Request, owner_id: OwnerId, after: str | None = None, limit: Limit = 20
+    ) -> ListPage[JobObject]:
         """Jobs, newest first; `metadata[KEY]=VALUE` finds those with it, `metadata=null` those without any."""
         page = self._jobs.list(owner_id, PageQuery(limit=limit, after=after), _metadata(request.query_params))
-        return JobList(data=[JobObject.of(job) for job in page.items], has_more=page.has_more)
+        return ListPage[JobObject].of(page, JobObject.of)
 
     def retrieve(self, job_id: str, owner_id: OwnerId) -> JobObject:
         return JobObject.of(self._jobs.find(owner_id, job_id))
@@ -90,16 +93,19 @@ class JobRoutes:
         body = await read_body(request, self._limits.body_bytes, self._limits.body_seconds)
         return await asyncio.to_thread(self._resume, owner_id, job_id, read_budget(body))
 
-    def events(self, job_id: str, owner_id: OwnerId, after: str | None = None, limit: Limit = 20) -> JobEventList:
+    def events(
+        self, job_id: str, owner_id: OwnerId, after: str | None = None, limit: Limit = 20
+    ) -> ListPage[JobEventObject]:
         page = self._jobs.list_events(owner_id, job_id, PageQuery(limit=limit, after=after))
-        return JobEventList(data=[JobEventObject.of(event) for event in page.items], has_more=page.has_more)
+        return ListPage[JobEventObject].of(page, JobEventObject.of)
 
     def checkpoints(
         self, job_id: str, owner_id: OwnerId, after: str | None = None, limit: Limit = 10
-    ) -> JobCheckpointList:
+    ) -> ListPage[JobCheckpointObject]:
         """The best by held-out data and those of pauses, newest first; each may be named as a model."""
         self._jobs.find(owner_id, job_id)
-        return JobCheckpointList.of(self._models.list_checkpoints(job_id, PageQuery(limit=limit, after=after)))
+        page = self._models.list_checkpoints(job_id, PageQuery(limit=limit, after=after))
+        return ListPage[JobCheckpointObject].of(page, JobCheckpointObject.of)
 
     def _resume(self, owner_id: str, job_id: str, budget: Budget) -> JobObject:
         job, news = self._jobs.find(owner_id, job_id), JobNews(message="The job waits to be continued")

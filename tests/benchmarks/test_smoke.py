@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import ceilings
-import decoding
 import engines
 import gpu
 import limits
@@ -33,7 +32,6 @@ from measuring import GIB, Measurement, median_seconds, peak_gib
 from transformers import AutoModelForCausalLM
 
 from verifine.models.load import LanguageModel
-from verifine.rollout.native.model_runner import OwnWeightsRunner
 from verifine.testing import load_tiny_model, tiny_config
 from verifine.types import FinishReason, Group, Prompt, Rollout
 
@@ -168,21 +166,6 @@ def test_operations_are_told_apart_by_what_they_do() -> None:
     assert kind_of("aten::copy_", [[4, 8], [4, 8]], 100) == "copies and casts"
     assert kind_of("aten::silu", [[4, 8]], 100) == where_time_goes.ELEMENTWISE
     assert kind_of("aten::empty", [], 100) == "views and allocation"
-
-
-def test_decoding_writes_what_it_is_asked(model: LanguageModel) -> None:
-    runner = OwnWeightsRunner(model)
-    asked = decoding.Asked(groups=2, samples=3, prompt_tokens=5, new_tokens=4)
-    written = decoding.write(model, runner, asked)
-    assert written.asked.rows == 6
-    assert written.cache_gib * GIB <= model.token_bytes * (2 * 5 + 6 * 9)
-    spent = decoding.profile_steps(model, runner, asked)
-    assert {"products", where_time_goes.PYTHON} <= {each.kind for each in spent}
-    products = next(each for each in spent if each.kind == "products")
-    assert products.calls is not None
-    assert products.calls % (asked.new_tokens - 1) == 0, "the same in every step"
-    assert "2 x 3" in decoding.describe([written], "float32")
-    assert "2 x 3, ms" in decoding.describe_profiles([(asked, spent)])
 
 
 def test_where_time_goes_adds_up(model: LanguageModel) -> None:

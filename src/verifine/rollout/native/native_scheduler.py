@@ -31,7 +31,7 @@ class NativeScheduler:
 
     Requests are admitted in the order in which they were added, while there are rows for their samples and there is
     memory for what has been written and a little more. When answers outgrow the memory, the youngest request is set
-    aside; it is read again when there is room, before new ones, and goes on with the tokens that it would have had.
+    aside; it is read again when there is room, before new ones, and goes on with the same random numbers.
 
     `refill_share`: requests are only admitted when this share of the rows is free, since prefilling many prompts at a
     time is faster; 0: as soon as one fits.

@@ -26,9 +26,8 @@ from verifine.testing import save_tiny_model
 from verifine.types import Sample
 
 INSTANCE: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
-    "route": lambda item: item["wording"],
     "mathematics": lambda item: item["formula"],
-    "json": lambda item: item["booking"]["name"],
+    "sentence": lambda item: item["subject"],
 }
 """What of a row may not be in a row of the other side."""
 

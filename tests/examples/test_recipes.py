@@ -27,6 +27,7 @@ from verifine.types import Sample
 
 INSTANCE: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "mathematics": lambda item: item["formula"],
+    "route": lambda item: item["wording"],
     "sentence": lambda item: item["subject"],
 }
 """What of a row may not be in a row of the other side."""

@@ -156,6 +156,10 @@ def test_memory_is_counted_from_the_moment_that_loading_begins() -> None:
     async def work(pool: EndpointPool) -> None:
         with pool.use(A), pytest.raises(ApiError, match="GB"), pool.use(B):
             pass
+        assert pool.promised_bytes == NEEDED
+        await settle()
+        processes.started[0].resident_bytes = NEEDED // 2
+        assert pool.promised_bytes == NEEDED - NEEDED // 2
 
     run_with_pool(work, processes, models_that_fit=1)
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from verifine.service.http.keys import local_key
 from verifine.service.jobs.claims import JobClaims
 from verifine.service.jobs.file_question import ask_child
 from verifine.service.jobs.job import Job
-from verifine.service.jobs.needs import NO_MEMORY, Shortage, find_job_shortage
+from verifine.service.jobs.needs import NO_MEMORY, MachineRoom, Shortage, find_job_shortage, read_room
 from verifine.service.jobs.store import JobStore
 from verifine.service.jobs.validation import JobValidator
 from verifine.service.limits import ServiceLimits
@@ -199,8 +199,13 @@ def _open_parts(options: ServeOptions, database: Database, data: Path, workers: 
 
 
 def _find_shortage(pool: EndpointPool, job: Job, run: RunDirectory) -> Shortage | None:
-    """What a job lacks now; for its memory, models that nobody asks are unloaded."""
-    shortage = find_job_shortage(job, run)
+    """What a job lacks now, beside what models may still take; for its memory, those that nobody asks are unloaded."""
+
+    def read(folder: Path) -> MachineRoom:
+        room = read_room(folder)
+        return replace(room, free_memory=max(room.free_memory - pool.promised_bytes, 0))
+
+    shortage = find_job_shortage(job, run, read)
     if shortage is not None and shortage.code == NO_MEMORY and not shortage.is_final:
         pool.give_way()
     return shortage

@@ -64,6 +64,11 @@ class EndpointPool:
         loaded = [self._state(each, "loaded" if each.is_loaded else "loading") for each in self._all()]
         return loaded + [self._state(each, "unloading") for each in list(self._ending.values())]
 
+    @property
+    def promised_bytes(self) -> int:
+        """What the models in memory may still take. It may be asked by any thread."""
+        return sum(each.promised_bytes for each in list(self._endpoints.values()))
+
     @contextmanager
     def use(self, model: ServableModel) -> Iterator[PooledModel]:
         """A model, which stays in memory while the context lasts. It is loaded if it is not there.
@@ -176,7 +181,7 @@ class EndpointPool:
     def _make_room(self, model: ServableModel, needed: int) -> None:
         """Unloads idle models for one that needs so many bytes. Raises ApiError: it cannot have them."""
         free = self.free_memory() + sum(each.resident_bytes for each in self._ending.values())
-        free -= sum(each.promised_bytes for each in self._endpoints.values())
+        free -= self.promised_bytes
         base = None if model.base is None else model.base.name
         idle = {
             each.model.name: IdleEndpoint(name=each.model.name, used_at=each.used_at, freed_bytes=each.held_bytes)

@@ -27,7 +27,11 @@ from verifine.service.endpoints.model import find_servable
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.files import FileStore
 from verifine.service.http.app import ServiceParts, build_service
+from verifine.service.inspection.inspector import Inspector
+from verifine.service.inspection.preview import RunPreviews
+from verifine.service.jobs.file_check import check_files
 from verifine.service.jobs.store import JobStore
+from verifine.service.jobs.validation import JobValidator
 from verifine.service.limits import ServiceLimits
 from verifine.service.models.bases import TrainableModel
 from verifine.service.models.store import ModelStore
@@ -35,6 +39,7 @@ from verifine.service.run_views.marks import MarkStore
 from verifine.service.run_views.run_index import RunIndex
 from verifine.service.run_views.sources import RunSources
 from verifine.service.trials.grading import carry_out_trial
+from verifine.service.trials.studying import study
 from verifine.testing.clock import ManualClock
 from verifine.testing.endpoint_processes import FakeEndpoints
 from verifine.testing.supervised_jobs import SupervisedJob, make_supervised_job
@@ -102,16 +107,23 @@ def processes() -> Iterator[FakeEndpoints]:
 
 
 @pytest.fixture
-def parts(database: Database, clock: ManualClock, tmp_path: Path, processes: FakeEndpoints) -> ServiceParts:
+def parts(
+    database: Database, clock: ManualClock, tmp_path: Path, processes: FakeEndpoints, children: Children
+) -> ServiceParts:
     limits = ServiceLimits(file_bytes=100_000, body_bytes=20_000, answer_seconds=0.5, streams=3)
     tiny = TrainableModel(name="tiny", source=str(tmp_path / "tiny"), parameters=1000)
     jobs = JobStore(database, clock)
     models = ModelStore(database, tmp_path, {"tiny": tiny}, clock)
+    files = FileStore(database, tmp_path / "files", clock)
+    validator = JobValidator(jobs, files, models, tmp_path / "reading", check_files)
+    inspector = Inspector(children.ask, tmp_path / "inspections")
     return ServiceParts(
-        files=FileStore(database, tmp_path / "files", clock),
+        files=files,
         jobs=jobs,
         runs=RunSources(jobs, tmp_path / "jobs", RunIndex(tmp_path / "runs")),
         marks=MarkStore(database, clock),
+        previews=RunPreviews(validator, models, inspector, tmp_path / "reading"),
+        study=study,
         folder=tmp_path,
         models=models,
         pool=EndpointPool(processes, limits, lambda: 1 << 40),

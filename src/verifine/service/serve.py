@@ -17,6 +17,7 @@ import psutil
 from verifine.config.memory import SAFE_SHARE
 from verifine.errors import ConfigError
 from verifine.machine.cores import read_cores
+from verifine.machine.disk import LOCAL_DISK
 from verifine.machine.memory import read_unused
 from verifine.models.provision.cache import cache_folder
 from verifine.runs.directory import RunDirectory
@@ -30,8 +31,10 @@ from verifine.service.endpoints.model import find_servable
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.endpoints.process import EndpointStarter
 from verifine.service.files import FileStore
-from verifine.service.http.app import ServiceParts, build_service
+from verifine.service.http.app import READING, ServiceParts, build_service
 from verifine.service.http.keys import local_key
+from verifine.service.inspection.inspector import Inspector
+from verifine.service.inspection.preview import RunPreviews
 from verifine.service.jobs.claims import JobClaims
 from verifine.service.jobs.file_question import ask_child
 from verifine.service.jobs.job import Job
@@ -47,6 +50,7 @@ from verifine.service.run_views.sources import RunSources
 from verifine.service.supervisor.processes import RecordedProcesses
 from verifine.service.supervisor.supervisor import Supervisor
 from verifine.service.trials.question import try_grader_in_child
+from verifine.service.trials.study import study_in_child
 from verifine.wire.envelope import LOCAL_HOSTS
 from verifine.wire.server import AppServer, address_of, listen_at
 
@@ -180,6 +184,7 @@ def _open_parts(options: ServeOptions, database: Database, data: Path, workers: 
     ensure_owner(database)
     files, jobs = FileStore(database, data / "files", time.time), JobStore(database, time.time)
     files.remove_drafts()
+    LOCAL_DISK.remove(data / READING)
     own = {name: folder_model(name, folder) for name, folder in options.folders.items()}
     models = ModelStore(database, data, {**catalogue_models(), **own}, time.time)
     models.remove_deleted()
@@ -188,6 +193,8 @@ def _open_parts(options: ServeOptions, database: Database, data: Path, workers: 
         jobs=jobs,
         runs=RunSources(jobs, data / JOBS, None if options.runs is None else RunIndex(options.runs.absolute())),
         marks=MarkStore(database, time.time),
+        previews=_previews(jobs, files, models, data, workers.children),
+        study=partial(study_in_child, workers.children),
         folder=data,
         models=models,
         pool=workers.pool,
@@ -209,6 +216,12 @@ def _find_shortage(pool: EndpointPool, job: Job, run: RunDirectory) -> Shortage 
     if shortage is not None and shortage.code == NO_MEMORY and not shortage.is_final:
         pool.give_way()
     return shortage
+
+
+def _previews(jobs: JobStore, files: FileStore, models: ModelStore, data: Path, children: Children) -> RunPreviews:
+    folder = data / READING
+    validator = JobValidator(jobs, files, models, folder, partial(ask_child, children))
+    return RunPreviews(validator, models, Inspector.of(children, data / "inspections"), folder)
 
 
 def holder_name() -> str:

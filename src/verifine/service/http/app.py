@@ -29,8 +29,11 @@ from verifine.service.http.machine import MachineRoutes
 from verifine.service.http.marks import MarkRoutes, PutMark
 from verifine.service.http.models import ModelRoutes
 from verifine.service.http.monitoring import Monitoring
+from verifine.service.http.previews import PreviewRoutes
 from verifine.service.http.runs import RunRoutes
 from verifine.service.http.stream import MESSAGES, StreamRoutes
+from verifine.service.http.studies import STUDY_REQUESTS, StudyRoutes
+from verifine.service.inspection.preview import RunPreviews
 from verifine.service.jobs.budget import ResumeJob
 from verifine.service.jobs.request import CreateJob
 from verifine.service.jobs.store import JobStateError, JobStore, ReusedKeyError, UnknownJobError
@@ -40,6 +43,7 @@ from verifine.service.run_views.answers import UnknownRolloutsError
 from verifine.service.run_views.marks import MarkStore, UnknownMarkError
 from verifine.service.run_views.sources import RunSources
 from verifine.service.trials.question import GraderTrial, TrialOutcome
+from verifine.service.trials.study import StudyQuestion, StudyReply
 from verifine.wire.api_error import ApiError, ErrorBody, conflict, invalid_request
 from verifine.wire.completion_requests import ChatRequest, CompletionRequest
 from verifine.wire.envelope import LOCAL_HOSTS, Envelope
@@ -54,6 +58,8 @@ class ServiceParts:
     models: ModelStore
     runs: RunSources
     marks: MarkStore
+    previews: RunPreviews
+    study: Callable[[StudyQuestion], StudyReply]
     pool: EndpointPool
     """Of models that answer."""
     find_servable: FindServable
@@ -66,6 +72,10 @@ class ServiceParts:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
+READING = "reading"
+"""The folder of files that a process reads."""
+
+
 class ServiceApp(FastAPI):
     """Its description also has the requests that are read by our own parser, and the messages of streams."""
 
@@ -73,7 +83,7 @@ class ServiceApp(FastAPI):
         if self.openapi_schema is None:
             described = super().openapi()
             requests = (CreateJob, ResumeJob, PutMark, RunGrader, ValidateGrader, ChatRequest, CompletionRequest)
-            for schema in (*requests, *MESSAGES):
+            for schema in (*requests, *STUDY_REQUESTS, *MESSAGES):
                 own = schema.model_json_schema(ref_template="#/components/schemas/{model}")
                 described["components"]["schemas"] |= {**own.pop("$defs", {}), schema.__name__: own}
         return super().openapi()
@@ -126,6 +136,8 @@ def build_service(
     app.include_router(StreamRoutes(parts.runs, parts.jobs, parts.limits, is_stopping).router())
     app.include_router(ModelRoutes(parts.models).router())
     app.include_router(MarkRoutes(parts.marks, parts.runs, parts.limits).router())
+    app.include_router(StudyRoutes(parts.files, parts.runs, parts.study, parts.folder / READING, parts.limits).router())
+    app.include_router(PreviewRoutes(parts.previews, parts.limits).router())
     app.include_router(EndpointRoutes(parts.pool, parts.find_servable).router())
     app.include_router(MachineRoutes(parts.folder).router())
     app.include_router(monitoring.router())

@@ -29,6 +29,7 @@ from verifine.service.run_views.answers import (
 from verifine.service.run_views.metric_columns import MetricColumns, reduce_metrics
 from verifine.service.run_views.run_index import IndexedRun
 from verifine.service.run_views.sources import RunSources
+from verifine.service.whole_text import WholeText
 
 MOST_STEPS = 10**9
 """Any number of steps, groups or rows is smaller."""
@@ -66,7 +67,7 @@ class RunSummary(BaseModel):
     """A run of the command line; its id stands for a job's in the addresses under `/api/jobs`."""
 
     id: str
-    name: str
+    name: WholeText
     """Its folder, from the folder of all runs."""
     status: Status | None
     """null: its files cannot be read."""
@@ -83,7 +84,7 @@ class RunSummary(BaseModel):
     def of(cls, run: IndexedRun) -> Self:
         return cls(
             id=run.id,
-            name=run.name.encode(errors="replace").decode(),
+            name=run.name,
             status=None if run.status is None else run.status.status,
             reason=None if run.status is None else run.status.reason,
             model=run.model,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from verifine.config import dump_config
+from verifine.config import RunConfig, dump_config
 from verifine.errors import VerifineError
 from verifine.machine.disk import link_file, refuse_failure
 from verifine.service.files import FileStore, OwnedFile, UnknownFileError
@@ -24,6 +25,16 @@ USUAL_EVAL_SIZE = 64
 """As `data.eval_size`."""
 
 FILE_CODES = {"training_file": "invalid_training_file", "validation_file": "invalid_validation_file"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedJob:
+    """A request in which everything is decided that its files decide."""
+
+    config: RunConfig
+    plan: JobPlan
+    filenames: Mapping[str, str]
+    """What the owner calls the files, by the fields of the request."""
 
 
 class JobValidator:
@@ -61,17 +72,22 @@ class JobValidator:
         self._jobs.finish_validation(job, result)
         return True
 
-    def _resolve(self, job: Job) -> ResolvedJob | JobFailure:
-        request = CreateJob.model_validate(job.request)
-        model = self._models.find_start(job.owner_id, request.model)
+    def prepare(self, owner_id: str, request: CreateJob, folder: Path) -> PreparedJob | JobFailure:
+        """The run that a request comes to: its files are read, and linked into `folder`.
+
+        Raises:
+            ApiError: settings do not go together.
+            UnknownModelError: the model is not there any more.
+            VerifineError: the files cannot be linked, or the process that reads them failed.
+        """
+        model = self._models.find_start(owner_id, request.model)
         files: dict[str, OwnedFile] = {}
-        for field, file_id in (("training_file", job.training_file), ("validation_file", job.validation_file)):
+        for field, file_id in (("training_file", request.training_file), ("validation_file", request.validation_file)):
             try:
                 if file_id is not None:
-                    files[field] = self._files.find(job.owner_id, file_id)
+                    files[field] = self._files.find(owner_id, file_id)
             except UnknownFileError as error:
                 return JobFailure(code=FILE_CODES[field], message=str(error), param=field)
-        folder = self._folder / job.id
         linked = {field: self._link(file, folder, field) for field, file in files.items()}
         answer = self._ask(_question(request, linked))
         if answer.param is not None:
@@ -79,12 +95,21 @@ class JobValidator:
             return JobFailure(code=FILE_CODES.get(answer.param, "invalid_grader"), message=message, param=answer.param)
         plan = plan_job(request.method.reinforcement.hyperparameters, answer.rows)
         places = JobPlaces(train=linked["training_file"], eval=linked.get("validation_file"), run=folder / "run")
-        config = make_run_config(request, model, plan, places)
-        needs = estimate_needs(config)
+        names = {field: file.filename for field, file in files.items()}
+        return PreparedJob(config=make_run_config(request, model, plan, places), plan=plan, filenames=names)
+
+    def _resolve(self, job: Job) -> ResolvedJob | JobFailure:
+        request = CreateJob.model_validate(job.request)
+        folder = self._folder / job.id
+        prepared = self.prepare(job.owner_id, request, folder)
+        if isinstance(prepared, JobFailure):
+            return prepared
+        needs = estimate_needs(prepared.config)
         shortage = None if needs is None else find_shortage(needs, self._read(folder))
         if shortage is not None and shortage.is_final:
             return JobFailure(code=shortage.code, message=shortage.message, param="model")
-        return ResolvedJob(request=_decided(job.request, request, plan), config=dump_config(config))
+        decided = _decided(job.request, request, prepared.plan)
+        return ResolvedJob(request=decided, config=dump_config(prepared.config))
 
     def _link(self, file: OwnedFile, folder: Path, field: str) -> Path:
         """The file under a name with its format, which stays when the file is deleted."""

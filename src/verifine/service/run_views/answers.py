@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel
 
 from verifine.errors import VerifineError
 from verifine.runs.directory import RunDirectory
 from verifine.runs.rollouts import RolloutRecord, read_rollouts, read_tokens, rollouts_path, step_of_file
+from verifine.service.whole_text import WholeText
 from verifine.types import FinishReason
 
 DECIMALS = 6
@@ -19,14 +19,6 @@ DECIMALS = 6
 
 class UnknownRolloutsError(VerifineError):
     """A step or group that has no saved answers."""
-
-
-def _whole(text: object) -> object:
-    """A model can write half of a surrogate pair, which JSON in UTF-8 cannot hold. The length stays."""
-    return text.encode("utf-8", errors="replace").decode("utf-8") if isinstance(text, str) else text
-
-
-WholeText = Annotated[str, BeforeValidator(_whole)]
 
 
 class TokenView(BaseModel):

@@ -1,0 +1,103 @@
+"""What a request for a job comes to before there is a job: resolved, and its rows as the model reads them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from verifine.config import RunConfig
+from verifine.config.run import DataConfig
+from verifine.launch.inspection.question import Look, Trial
+from verifine.machine.disk import LOCAL_DISK
+from verifine.service.inspection.inspector import InspectionError, Inspector
+from verifine.service.inspection.resolved import ResolvedRun, resolve_run
+from verifine.service.jobs.job import JobFailure
+from verifine.service.jobs.mapping import check_job
+from verifine.service.jobs.request import CreateJob
+from verifine.service.jobs.validation import JobValidator, PreparedJob
+from verifine.service.models.store import ModelStore
+from verifine.service.turns import Turns
+from verifine.wire.api_error import invalid_request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPreview:
+    """A request as it would be trained."""
+
+    shown: RunConfig
+    """The config in the owner's words: files by their names, and no place of this machine."""
+    prepared: PreparedJob
+    look: Look
+    resolved: ResolvedRun
+
+
+class RunPreviews:
+    """Looks at requests, one at a time."""
+
+    def __init__(self, validator: JobValidator, models: ModelStore, inspector: Inspector, folder: Path) -> None:
+        """`folder` has the files that are being read."""
+        self._validator, self._models, self._inspector, self._folder = validator, models, inspector, folder
+        self._turns = Turns()
+
+    def preview(self, owner_id: str, request: CreateJob, first: int, count: int) -> RunPreview:
+        """Raises ApiError, ChildError, UnknownModelError, UnknownFileError."""
+        with self._prepare(owner_id, request) as prepared:
+            look = _told_to_owner(self._inspector.look(prepared.config, first=first, count=count), prepared)
+            resolved = resolve_run(prepared.config, look)
+        shown = _in_words_of_owner(prepared, request)
+        return RunPreview(shown=shown, prepared=prepared, look=look, resolved=resolved)
+
+    def try_out(self, owner_id: str, request: CreateJob, rows: tuple[int, ...], samples: int) -> Trial:
+        """As `preview`."""
+        with self._prepare(owner_id, request) as prepared:
+            return self._inspector.try_out(prepared.config, rows, samples=samples)
+
+    @contextmanager
+    def _prepare(self, owner_id: str, request: CreateJob) -> Iterator[PreparedJob]:
+        check_job(request, self._models.find_start(owner_id, request.model))
+        with self._turns.take():
+            # The same files have the same place, by which the inspector knows what it has found before.
+            whole = "\n".join([owner_id, request.training_file, request.validation_file or ""])
+            folder = self._folder / hashlib.sha256(whole.encode()).hexdigest()[:32]
+            try:
+                prepared = self._validator.prepare(owner_id, request, folder)
+                if isinstance(prepared, JobFailure):
+                    raise invalid_request(prepared.message, param=prepared.param, code=prepared.code)
+                yield prepared
+            except InspectionError as error:
+                message = str(error).replace(str(folder), "").replace("/training_file", "the training file")
+                raise invalid_request(message, code="cannot_be_trained") from error
+            finally:
+                LOCAL_DISK.remove(folder)
+
+
+def _told_to_owner(look: Look, prepared: PreparedJob) -> Look:
+    """With what the owner calls the files in place of paths of this machine."""
+    data = prepared.config.data
+    paths = {"training_file": data.train, "validation_file": data.eval}
+    names = {str(path): prepared.filenames[field] for field, path in paths.items() if path is not None}
+
+    def say(text: str) -> str:
+        for path, name in names.items():
+            text = text.replace(path, name).replace(Path(path).name, name)
+        return text
+
+    rows = tuple(
+        replace(row, label=say(row.label), problem=None if row.problem is None else say(row.problem))
+        for row in look.rows
+    )
+    return replace(look, rows=rows, problems=tuple(map(say, look.problems)))
+
+
+def _in_words_of_owner(prepared: PreparedJob, request: CreateJob) -> RunConfig:
+    config, names = prepared.config, prepared.filenames
+    held_out = names.get("validation_file")
+    data = DataConfig.model_validate(
+        {**dict(config.data), "train": Path(names["training_file"]), "eval": held_out and Path(held_out)}
+    )
+    run = config.run.model_copy(update={"directory": None})
+    model = config.model.model_copy(update={"name": request.model, "start_from": None})
+    return config.model_copy(update={"data": data, "run": run, "model": model})

@@ -1,0 +1,101 @@
+"""A request for a job, before it is made: what it comes to, and what the model answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from verifine.config import load_config
+from verifine.testing import save_tiny_model
+
+GRADER = {"type": "python", "name": "own", "source": "def grade(sample, item):\n    return item['n'] / 10\n"}
+
+
+@pytest.fixture
+def asked(client: openai.OpenAI) -> dict[str, Any]:
+    def upload(numbers: range, name: str) -> str:
+        made = [{"messages": [{"role": "user", "content": f"Largest of {n}, {2 * n}"}], "n": n} for n in numbers]
+        content = "".join(json.dumps(row) + "\n" for row in made).encode()
+        return client.files.create(file=(name, content), purpose="fine-tune").id
+
+    return {
+        "model": "tiny",
+        "training_file": upload(range(1, 9), "mine.jsonl"),
+        "validation_file": upload(range(20, 22), "theirs.jsonl"),
+        "method": {
+            "type": "reinforcement",
+            "reinforcement": {"grader": GRADER, "hyperparameters": {"batch_size": 2, "n_epochs": 1}},
+        },
+        "verifine": {"sampling": {"max_new_tokens": 4}, "model": {"precision": "float32"}},
+    }
+
+
+@pytest.mark.slow
+def test_a_request_is_resolved_and_shown_in_each_form(
+    http: httpx2.Client, asked: dict[str, Any], tmp_path: Path
+) -> None:
+    save_tiny_model(tmp_path / "tiny")
+    answer = http.post("/api/resolve", params={"count": 2}, json=asked, timeout=120)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert (found["rows"], found["held_out"], found["steps"], found["steps_per_epoch"]) == (8, 2, 4, 4.0)
+    assert found["hyperparameters"]["batch_size"] == 2
+    assert found["config"]["optim"]["learning_rate"] == 1e-5
+    assert found["config"]["sampling"]["max_new_tokens"] == 4
+    assert 0 < found["memory"]["usual"] <= found["memory"]["most"]
+    assert "Largest of 1, 2" in found["shown"][0]["text"]
+    assert found["shown"][0]["tokens"] > 0
+    path = tmp_path / "run.yaml"
+    path.write_text(found["yaml"])
+    config = load_config(path)
+    assert (config.model.name, config.data.train, config.data.eval) == (
+        "tiny",
+        Path("mine.jsonl"),
+        Path("theirs.jsonl"),
+    )
+    assert found["command"].startswith("verifine train ")
+    assert "mine.jsonl" in found["python"]
+    assert asked["training_file"] in found["curl"]
+    assert [name for name, value in found.items() if str(tmp_path) in json.dumps(value)] == []
+    assert not list((tmp_path / "reading").glob("*"))
+
+
+@pytest.mark.slow
+def test_the_model_is_tried_on_rows(http: httpx2.Client, asked: dict[str, Any], tmp_path: Path) -> None:
+    save_tiny_model(tmp_path / "tiny")
+    answer = http.post("/api/trial", params={"row": [0, 3], "samples": 2}, json=asked, timeout=120)
+    assert answer.status_code == 200, answer.text
+    answers = answer.json()["answers"]
+    assert [each["row"] for each in answers] == [0, 0, 3, 3]
+    assert all("Largest of" in each["prompt"] for each in answers)
+
+
+@pytest.mark.parametrize("path", ["/api/resolve", "/api/trial?row=0"])
+@pytest.mark.parametrize(
+    ("change", "status", "param"),
+    [
+        ({"model": "nothing"}, 404, "model"),
+        ({"training_file": "file-nothing"}, 400, "training_file"),
+        ({"verifine": {"run": {"directory": "/tmp"}}}, 400, "verifine.run.directory"),
+        ({"method": {"type": "dpo"}}, 400, "method.type"),
+    ],
+)
+def test_a_request_that_cannot_become_a_job_is_refused_likewise(
+    http: httpx2.Client, asked: dict[str, Any], path: str, change: dict[str, Any], status: int, param: str
+) -> None:
+    answer = http.post(path, json={**asked, **change})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_there_is_told_without_a_path(
+    http: httpx2.Client, asked: dict[str, Any], tmp_path: Path
+) -> None:
+    answer = http.post("/api/resolve", json=asked, timeout=120)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "cannot_be_trained")
+    assert str(tmp_path / "reading") not in answer.text

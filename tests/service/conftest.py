@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import os
-import socket
-import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +11,6 @@ from tempfile import TemporaryDirectory
 import httpx2
 import openai
 import pytest
-import uvicorn
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
@@ -26,7 +22,7 @@ from verifine.service.database.owners import LOCAL, ensure_owner
 from verifine.service.endpoints.model import find_servable
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.files import FileStore
-from verifine.service.http.app import ServiceParts, build_service
+from verifine.service.http.app import ServiceParts
 from verifine.service.inspection.inspector import Inspector
 from verifine.service.inspection.preview import RunPreviews
 from verifine.service.jobs.file_check import check_files
@@ -42,6 +38,7 @@ from verifine.service.trials.grading import carry_out_trial
 from verifine.service.trials.studying import study
 from verifine.testing.clock import ManualClock
 from verifine.testing.endpoint_processes import FakeEndpoints
+from verifine.testing.requested_service import serve_parts
 from verifine.testing.supervised_jobs import SupervisedJob, make_supervised_job
 
 POSTGRES_URL = os.environ.get("VERIFINE_TEST_POSTGRES", "")
@@ -134,22 +131,9 @@ def parts(
     )
 
 
-@contextmanager
-def serve(parts: ServiceParts, port: int = 0) -> Iterator[str]:
-    """The address of a service of these parts; port 0: any free one."""
-    app = build_service(parts, is_stopping=lambda: server.should_exit)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
-
-
 @pytest.fixture
 def service(parts: ServiceParts) -> Iterator[RunningService]:
-    with serve(parts) as url:
+    with serve_parts(parts) as url:
         yield RunningService(url=url, key=KEY, parts=parts)
 
 

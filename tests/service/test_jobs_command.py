@@ -21,8 +21,9 @@ from verifine.service.jobs.job import JobNews
 from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import NewJob
 from verifine.testing.job_runs import FakeRun
+from verifine.testing.requested_service import serve_parts
 
-from .conftest import KEY, RunningService, serve
+from .conftest import KEY, RunningService
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -123,7 +124,7 @@ def test_watching_survives_a_restart_of_the_service_and_a_resume_of_the_run(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     running = ExitStack()
-    url = running.enter_context(serve(parts, port))
+    url = running.enter_context(serve_parts(parts, port))
     waits: list[float] = []
     told: list[str] = []
 
@@ -133,7 +134,7 @@ def test_watching_survives_a_restart_of_the_service_and_a_resume_of_the_run(
             run.begin(from_step=3)
             run.steps(4, 6)
             change(parts, job.id, JobState.SUCCEEDED)
-            running.enter_context(serve(parts, port))
+            running.enter_context(serve_parts(parts, port))
 
     steps: list[int] = []
     with ServiceConnection(url, KEY) as service:

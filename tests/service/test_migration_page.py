@@ -27,9 +27,10 @@ from verifine.service.jobs.validation import JobValidator
 from verifine.service.models.bases import TrainableModel
 from verifine.service.models.store import ModelStore
 from verifine.testing.clock import ManualClock
+from verifine.testing.requested_service import serve_parts
 from verifine.testing.supervised_jobs import make_supervised_job
 
-from .conftest import KEY, serve
+from .conftest import KEY
 
 PAGE = (Path(__file__).parents[2] / "docs" / "migrate-from-openai.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -81,7 +82,7 @@ def test_the_example_runs(
     world.ask(JobState.CANCELLED)
     world.validator = JobValidator(parts.jobs, parts.files, parts.models, tmp_path / "jobs", check_files)
     names: dict[str, Any] = {}
-    with serve(parts) as url:
+    with serve_parts(parts) as url:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", KEY)

@@ -34,8 +34,9 @@ from verifine.service.run_views.run_follower import (
 from verifine.service.run_views.sources import FoundRun, RunSources
 from verifine.service.run_views.stream_cursor import StreamCursor
 from verifine.testing.job_runs import FakeRun
+from verifine.testing.requested_service import serve_parts
 
-from .conftest import KEY, serve
+from .conftest import KEY
 
 ENDED = JobNews(message="The job has successfully completed")
 
@@ -262,7 +263,10 @@ def test_a_client_that_reads_nothing_holds_a_few_parts_of_the_run(
     row = b'{"step": 1, "reward": 0.5, "step_time": 1.23456789}\n'
     run.directory.metrics.write_bytes(row * (64 * PART_BYTES // len(row)))
     sources = CountingSources(parts.jobs, tmp_path / "jobs")
-    with serve(replace(parts, runs=sources)) as url, socket.create_connection(("127.0.0.1", httpx2.URL(url).port)) as s:
+    with (
+        serve_parts(replace(parts, runs=sources)) as url,
+        socket.create_connection(("127.0.0.1", httpx2.URL(url).port)) as s,
+    ):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         lines = [f"GET /api/jobs/{job.id}/stream HTTP/1.1", "Host: localhost", f"Authorization: Bearer {KEY}"]
         s.sendall("\r\n".join([*lines, "", ""]).encode())

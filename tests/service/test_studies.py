@@ -20,10 +20,11 @@ from verifine.service.jobs.store import NewJob
 from verifine.service.trials.study import DatasetQuestion, study_in_child
 from verifine.service.turns import MOST_WAITING, Turns
 from verifine.testing.job_runs import FakeRun
+from verifine.testing.requested_service import serve_parts
 from verifine.types import FinishReason, Grade, Group, Prompt, Rollout
 from verifine.wire.api_error import ApiError
 
-from .conftest import KEY, serve
+from .conftest import KEY
 
 EXACT = {"type": "string_check", "input": "{{ sample.output_text }}", "reference": "{{ item.gt_answer }}"}
 EQUAL: dict[str, Any] = {**EXACT, "operation": "eq", "name": "equal"}
@@ -154,7 +155,7 @@ def test_a_study_that_takes_too_long_is_told(parts: ServiceParts, client: openai
 
     file_id = upload(client, rows("a"))
     headers = {"authorization": f"Bearer {KEY}"}
-    with serve(replace(parts, study=ask)) as url, httpx2.Client(base_url=url, headers=headers) as http:
+    with serve_parts(replace(parts, study=ask)) as url, httpx2.Client(base_url=url, headers=headers) as http:
         answer = http.post(f"/api/files/{file_id}/study", json={})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "took_too_long")
 

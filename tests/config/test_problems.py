@@ -254,7 +254,7 @@ def test_problems_of_a_weighted_grader_stand_at_their_lines(tmp_path: Path) -> N
         ({"rank": 0}, "`model.lora.rank` is 0, but must be at least 1."),
         ({"targets": "q_proj"}, "`model.lora.targets` is 'q_proj', but must be 'all-linear' or a list such as [a, b]."),
         ({"targets": []}, "`model.lora.targets` is [], but must be 'all-linear' or a list of at least 1."),
-        ({"dropout": 0.1}, "`model.lora.dropout` is unknown; the keys here are rank, alpha, targets"),
+        ({"dropout": 0.1}, "`model.lora.dropout` is unknown; the keys here are rank, alpha, rslora, targets"),
         (True, "`model.lora` is true, but must be a section of `key: value` lines. Train LoRA adapters only"),
     ],
 )

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 import verifine
-from verifine.data.suggestion import did_you_mean
 from verifine.errors import ConfigError
 
 PAGE = "README.md"
@@ -29,6 +28,8 @@ def init_command(
             print(f"{name:<12} {_title(place)}")
         return
     if recipe not in recipes:
+        from verifine.data.suggestion import did_you_mean
+
         raise ConfigError(
             f'there is no recipe "{recipe}"{did_you_mean(recipe, recipes)}; give one of {", ".join(recipes)}'
         )

@@ -182,6 +182,30 @@ def test_a_run_that_has_used_its_budget_pauses_with_a_checkpoint(
     assert not run.directory.model.exists()
 
 
+@pytest.mark.parametrize("step", [0, 2])
+def test_a_paused_run_has_counted_all_its_time_also_that_of_evaluations(tmp_path: Path, step: int) -> None:
+    class Remembering(Saver):
+        def save(self, state: RunState, scores: Mapping[int, float]) -> None:
+            saved.append(state)
+            super().save(state, scores)
+
+    saved: list[RunState] = []
+    now = [100.0]
+
+    def pause_after_the_evaluation() -> RunRequest | None:
+        now[0] += 15.0
+        return RunRequest.PAUSE if len(watcher.steps) == step else None
+
+    plan = replace(SHORT_PLAN, eval_interval=2)
+    run, watcher = scripted_run(tmp_path, plan, clock=lambda: now[0])
+    store = CheckpointStore(run.directory.checkpoints, LOCAL_DISK)
+    saving = SavingPlan(interval=10, keep_last=1, keep_best=0)
+    saver = Remembering(run.trainer.learner, store, saving, run.recorder, run.trainer.clock)
+    summary = execute(replace(run, saver=saver, request=pause_after_the_evaluation), START)
+    assert (summary.ending, summary.progress.step) == (Status.PAUSED, step)
+    assert saved[-1].seconds == now[0] - run.began > 0
+
+
 def test_evaluations_and_checkpoints_come_at_their_intervals(tmp_path: Path) -> None:
     run, watcher = scripted_run(tmp_path, replace(SHORT_PLAN, steps=7, eval_interval=2), save_interval=3)
     execute(run, START)

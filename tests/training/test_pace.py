@@ -69,11 +69,11 @@ def test_the_share_that_is_over_is_that_of_the_steps_or_of_the_time() -> None:
     assert make_pace(clock, seconds=45.0).share_done(1) == 1
 
 
-def test_noting_a_step_returns_the_seconds_of_the_run() -> None:
+def test_what_is_spent_counts_from_when_the_run_would_have_begun_in_one_session() -> None:
     clock = Clock()
     pace = make_pace(clock)
     clock.now = 130.0
-    assert pace.note(30.0) == 40.0
+    assert pace.spent_s() == 40.0
 
 
 def test_how_long_it_takes_is_unknown_without_limits_and_before_the_first_step() -> None:

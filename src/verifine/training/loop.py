@@ -96,10 +96,11 @@ def _train(run: Run, state: RunState) -> tuple[_End, RunState]:
     while True:
         ending = _ending(run, state, pace)
         if ending is not None:
-            return ending, state
+            return ending, replace(state, seconds=pace.spent_s())
         rate_factor = run.plan.schedule.factor(pace.share_done(state.progress.step))
         result = train_step(run.trainer, state.progress, run.saver.copy_unwritten, rate_factor)
         run.recorder.step(result)
+        pace.note(result.report.metrics["step_time"])
         state = replace(
             state,
             progress=result.progress,
@@ -109,7 +110,7 @@ def _train(run: Run, state: RunState) -> tuple[_End, RunState]:
                 all_right=result.report.metrics.get("groups/frac_all_right", 0.0),
             ),
             grading=state.grading.spend(result.rollouts.groups),
-            seconds=pace.note(result.report.metrics["step_time"]),
+            seconds=pace.spent_s(),
         )
         run.recorder.emit(StepDone(report=result.report, eta_s=pace.eta_s(state.progress.step)))
         raise_findings(run, run.monitor.stepped(result.report))
@@ -123,7 +124,7 @@ def _train(run: Run, state: RunState) -> tuple[_End, RunState]:
                 f"the weights were left as they were; what the last step learned from is in {dump}. "
                 "Lower optim.learning_rate, or set model.precision to float32."
             )
-        state = _keep_up(run, state)
+        state = _keep_up(run, state, pace)
 
 
 def _pace(run: Run, state: RunState) -> Pace:
@@ -180,9 +181,9 @@ def _ending(run: Run, state: RunState, pace: Pace) -> _End | None:
     return None
 
 
-def _keep_up(run: Run, state: RunState) -> RunState:
+def _keep_up(run: Run, state: RunState, pace: Pace) -> RunState:
     """Evaluates and saves if it is due."""
-    state = evaluate_if_due(run, state)
+    state = replace(evaluate_if_due(run, state), seconds=pace.spent_s())
     if run.saver.is_due(state.progress.step):
         save(run, state)
     return state

@@ -37,9 +37,11 @@ class Pace:
         self._reserve_s = reserve_s
         self._recent: list[float] = []
 
-    def note(self, step_s: float) -> float:
-        """Returns the seconds that the run has taken so far."""
+    def note(self, step_s: float) -> None:
         self._recent = [*self._recent[1 - RECENT :], step_s]
+
+    def spent_s(self) -> float:
+        """Seconds that the run has taken so far, without those between its sessions."""
         return self._clock() - self._began
 
     def has_time_for_a_step(self) -> bool:
@@ -49,13 +51,13 @@ class Pace:
     def has_budget_for_a_step(self) -> bool:
         """Whether the run need not pause before the next step, which is the time to save a checkpoint."""
         most = self._plan.max_seconds
-        return most is None or self._clock() - self._began + self._slowest_s() <= most
+        return most is None or self.spent_s() + self._slowest_s() <= most
 
     def share_done(self, step: int) -> float:
         """How much of the run is over after `step` steps: of its steps or of its time, whichever is more; 0 to 1."""
         left = self._left_s()
         in_steps = 0.0 if self._plan.steps is None else step / self._plan.steps
-        spent = self._clock() - self._began
+        spent = self.spent_s()
         in_time = 0.0 if left is None else spent / max(spent + left, 1e-9)
         return min(max(in_steps, in_time), 1.0)
 
@@ -75,4 +77,4 @@ class Pace:
         """What the time limit leaves for steps; None: there is no limit."""
         if self._plan.seconds is None:
             return None
-        return self._plan.seconds - self._reserve_s() - (self._clock() - self._began)
+        return self._plan.seconds - self._reserve_s() - self.spent_s()

@@ -229,7 +229,10 @@ def gathered_bytes(needs: MemoryNeeds) -> int:
 
 
 def cache_bytes(needs: MemoryNeeds, prompt: int, groups: int) -> int:
-    """What the keys and values of so many groups take; they are allocated for answers of full length."""
+    """What the keys and values of so many groups take in float32, once every answer has its full length.
+
+    An estimate: in bfloat16 they take half, and places to spare may take more, up to what the engine is allowed.
+    """
     return groups * needs.shape.cached_bytes_per_token * (prompt + needs.group_size * needs.max_new_tokens)
 
 

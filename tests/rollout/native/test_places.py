@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from verifine.rollout.native.places import BandKey, Item, Place, PlaceStore, ReadTokens, place_tokens
 
@@ -88,3 +91,40 @@ def test_spare_places_are_given_up_before_the_limit_is_passed() -> None:
     longer = BandKey(is_prompt=False, tokens=64)
     store.arrange([Item(band=longer, source=places[0], tokens=3)] * 5, in_order=False)
     assert store.allocated_tokens == 5 * 64, "the limit has no memory for places of a band without items"
+
+
+class AliveTokens(TorchDispatchMode):
+    """The most tokens that were alive at a time: the numbers of the tensors that were made, by those of a token."""
+
+    def __init__(self, numbers_per_token: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._numbers_per_token = numbers_per_token
+        self._made: list[weakref.ref[torch.Tensor]] = []
+        self.most = 0.0
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.dtype == torch.float32:
+            self._made.append(weakref.ref(result))
+        self._made = [reference for reference in self._made if reference() is not None]
+        storages = [tensor.untyped_storage() for reference in self._made if (tensor := reference()) is not None]
+        numbers = {each.data_ptr(): each.nbytes() // 4 for each in storages}
+        self.most = max(self.most, sum(numbers.values()) / self._numbers_per_token)
+        return result
+
+
+@pytest.mark.parametrize("rows", [8, 7])
+def test_the_limit_and_one_layer_are_not_passed_while_places_grow(rows: int) -> None:
+    layers, limit = 24, rows * 128
+    tensors = [torch.ones(1, rows * 20, 1) for _ in range(2 * layers)]
+    store, sizes = PlaceStore(limit), (32, 64, 128, 32)
+    with AliveTokens(2 * layers) as alive:
+        sources: list[ReadTokens | Place] = [ReadTokens(tensors, torch.arange(20) + 20 * row) for row in range(rows)]
+        for size in sizes:
+            band = BandKey(is_prompt=False, tokens=size)
+            items = [Item(band=band, source=source, tokens=20) for source in sources]
+            sources = [*store.arrange(items, in_order=False)]
+    assert store.layer(BandKey(is_prompt=False, tokens=32), layers - 1)[1][:rows, 0, :20].eq(1).all()
+    assert limit <= alive.most <= limit + limit / layers

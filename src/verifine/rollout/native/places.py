@@ -91,6 +91,7 @@ class _Plan:
 class PlaceStore:
     """Keys and values of every layer. At most `limit` tokens are allocated, if what is held at a time fits.
 
+    While things move, one layer of up to `limit` tokens more is: old places are freed layer by layer.
     Unwritten places are masked where they are read, but they must hold numbers: 0 times NaN is NaN.
     """
 
@@ -135,22 +136,41 @@ class PlaceStore:
             like = next(iter(self._bands.values()), None) or next(
                 read.tensors for key in changing for read, _ in plans[key].read
             )
+            # Without the memory of the tensors, which is freed layer by layer.
+            empty = [tensor.new_empty(0, tensor.shape[-3], 0, tensor.shape[-1]) for tensor in like]
             made: dict[BandKey, list[Tensor]] = {key: [] for key in changing}
-            for index, shape in enumerate(like):
-                # All that arrives is read before anything is written.
-                arrived = {key: list(self._arriving(plans[key], index)) for key in changing}
+            for index in range(len(empty)):
+                tensors = self._carry_out_in(index, {key: plans[key] for key in changing}, trimmed, sizes, empty[index])
                 for key in changing:
-                    tensor = self._resized(key, index, plans[key], sizes[key], shape)
-                    for targets, contents in arrived[key]:
-                        tensor[targets, :, : contents.shape[2]] = contents
-                    for read, target in plans[key].read:
-                        tensor[target, :, : len(read.positions)] = read.tensors[index][:, read.positions]
-                    made[key].append(tensor)
-                    if key in self._bands:
-                        self._bands[key][index] = tensor
+                    made[key].append(tensors[key])
             self._bands |= made
         for key in trimmed:
             del self._bands[key]
+
+    def _carry_out_in(
+        self,
+        index: int,
+        plans: Mapping[BandKey, _Plan],
+        trimmed: Sequence[BandKey],
+        sizes: Mapping[BandKey, int],
+        empty: Tensor,
+    ) -> dict[BandKey, Tensor]:
+        """The keys or values of one layer in each band that changes; frees the old ones."""
+        # All that arrives is read before anything is written.
+        arrived = {key: list(self._arriving(plan, index)) for key, plan in plans.items()}
+        for key in trimmed:
+            self._bands[key][index] = empty
+        tensors: dict[BandKey, Tensor] = {}
+        for key, plan in plans.items():
+            tensor = self._resized(key, index, plan, sizes[key], empty)
+            for targets, contents in arrived.pop(key):
+                tensor[targets, :, : contents.shape[2]] = contents
+            for read, target in plan.read:
+                tensor[target, :, : len(read.positions)] = read.tensors[index][:, read.positions]
+            tensors[key] = tensor
+            if key in self._bands:
+                self._bands[key][index] = tensor
+        return tensors
 
     def _sizes(self, counts: Mapping[BandKey, int]) -> dict[BandKey, int]:
         """How many places each band gets: what it has or needs with some to spare; if that is too much, its need."""

@@ -10,9 +10,12 @@ import torch
 
 from verifine.errors import EngineError
 from verifine.models.load import LanguageModel
+from verifine.models.network.tree import Tree
+from verifine.rollout.native import native_scheduler
 from verifine.rollout.native.cache import Capacity
 from verifine.rollout.native.model_runner import OwnWeightsRunner
 from verifine.rollout.native.native_scheduler import NativeScheduler
+from verifine.rollout.native.prefill import Prefill
 from verifine.rollout.scheduler import Request, TokenEvent
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
 from verifine.types import FinishReason
@@ -224,6 +227,54 @@ def test_the_youngest_request_is_set_aside_and_can_be_cancelled(model: LanguageM
         collect(scheduler.step(), answers)
     assert len(answers["abc", 0]) == 70
     assert len(answers["zz", 0]) == 65
+
+
+@pytest.fixture
+def tokens_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tokens were read each time."""
+    counts: list[int] = []
+
+    class CountedPrefill(Prefill):
+        def __init__(self, tree: Tree) -> None:
+            super().__init__(tree)
+            counts.append(len(tree.token_ids))
+
+    monkeypatch.setattr(native_scheduler, "Prefill", CountedPrefill)
+    return counts
+
+
+def test_no_more_is_admitted_at_a_time_than_a_part_of_the_memory(model: LanguageModel, tokens_read: list[int]) -> None:
+    capacity = Capacity(rows=12, tokens=320, prompt_tokens=12, own_tokens=10)
+    scheduler = NativeScheduler(OwnWeightsRunner(model), capacity, model.device, refill_share=0.9)
+    prompts = {str(first): (first, *range(20, 31)) for first in range(3, 15)}
+    answers: Answers = {}
+    for name, token_ids in prompts.items():
+        scheduler.add(
+            make_request(name, model, samples=1, token_ids=token_ids, has_ended=lambda _: False, temperature=0.0)
+        )
+    for _ in range(4):
+        collect(scheduler.step(), answers)
+    assert tokens_read == [36, 36, 36, 36], "of 320 / 8, and the rest does not wait until most rows are free"
+    assert {name for name, _ in answers} == set(prompts)
+
+
+def test_no_more_is_resumed_at_a_time_than_a_part_of_the_memory(
+    model: LanguageModel, tokens_read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native_scheduler, "AHEAD_TOKENS", 8)
+    endless = {"max_new_tokens": 70, "has_ended": lambda _: False, "temperature": 0.0}
+    requests = [
+        # Different tokens, so that their rows stay apart.
+        make_request("abc", model, samples=4, **{**endless, "temperature": 2.0}),
+        make_request("zz", model, samples=1, **endless),
+        make_request("What?", model, samples=1, **endless),
+    ]
+    capacity = Capacity(rows=8, tokens=320, prompt_tokens=12, own_tokens=70)
+    answers = run(make_scheduler(model, capacity), requests)
+    assert len(tokens_read) == 3, "two were set aside, and come back one after the other"
+    assert all(30 < count <= 40 for count in tokens_read[1:])
+    roomy = make_scheduler(model, Capacity(rows=8, tokens=5000, prompt_tokens=12, own_tokens=70))
+    assert tokens_of(answers) == tokens_of(run(roomy, requests))
 
 
 def test_bfloat16_answers_do_not_depend_on_their_neighbours_but_for_rounding(tmp_path: Path) -> None:

@@ -42,8 +42,9 @@ SCORED_ROWS = 64
 class NativeEngine:
     """Computes what prompts and samples have in common once, and admits waiting prompts as answers end.
 
-    Keys and values take at most `cache_bytes`, but at least what one group needs. When memory runs out they take less
-    from then on; the rollouts stay the same.
+    Keys and values take at most `cache_bytes`, but at least what one group needs; those that have just been read lie
+    beside them until they are copied (`read_budget`). When memory runs out they take less from then on; the rollouts
+    stay the same.
     """
 
     def __init__(

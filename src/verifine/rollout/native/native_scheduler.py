@@ -12,11 +12,13 @@ from torch import Tensor
 
 from verifine.errors import EngineError
 from verifine.models.network.tree import Branch, grow_tree
+from verifine.models.network.trie import Tokens
 from verifine.rollout.native.cache import Capacity, Joining, SharedRowCache
 from verifine.rollout.native.choose import Draws, RowSettings, choose_tokens_by_row
 from verifine.rollout.native.logits import OwnDistribution, change_logits, own_distributions
 from verifine.rollout.native.model_runner import ModelRunner
 from verifine.rollout.native.prefill import Prefill
+from verifine.rollout.native.read_budget import READ_SHARE, ReadBudget
 from verifine.rollout.native.shared_rows import SharedRow, split
 from verifine.rollout.native.uniforms import uniforms
 from verifine.rollout.scheduler import Request, TokenEvent
@@ -31,7 +33,8 @@ class NativeScheduler:
 
     Requests are admitted in the order in which they were added, while there are rows for their samples and there is
     memory for what has been written and a little more. When answers outgrow the memory, the youngest request is set
-    aside; it is read again when there is room, before new ones, and goes on with the same random numbers.
+    aside; it is read again when there is room, before new ones, and goes on with the same random numbers. One step
+    reads only so much (`read_budget`); the rest joins in the next ones.
 
     `refill_share`: requests are only admitted when this share of the rows is free, since prefilling many prompts at a
     time is faster; 0: as soon as one fits.
@@ -53,6 +56,8 @@ class NativeScheduler:
         self._age: dict[str, int] = {}
         """When each request was admitted, for those with rows."""
         self._admitted = 0
+        self._is_filling = False
+        """Whether the last step admitted as many requests as are read at a time, and more wait."""
 
     @property
     def is_idle(self) -> bool:
@@ -100,9 +105,12 @@ class NativeScheduler:
         """The waiting requests that are admitted now: each of their samples may come to need a row of its own."""
         capacity = self._capacity
         free = capacity.rows - sum(len(row.samples) for row in self._rows)
-        if self._set_aside or (self._rows and free < self._refill_share * capacity.rows):
+        is_due = self._is_filling or not self._rows or free >= self._refill_share * capacity.rows
+        self._is_filling = False
+        if self._set_aside or not is_due:
             return []
         admitted: list[Request] = []
+        budget = ReadBudget(capacity.tokens // READ_SHARE)
         held = self._tokens_of(self._rows, AHEAD_TOKENS)
         while self._waiting and len(self._waiting[0].keys) <= free:
             request = self._waiting[0]
@@ -110,6 +118,9 @@ class NativeScheduler:
             samples = len(request.keys)
             held += capacity.tokens_of(len(request.token_ids), [ahead] * samples, is_shared=samples > 1)
             if held > capacity.tokens and (self._rows or admitted):
+                break
+            if not budget.takes([request.token_ids]):
+                self._is_filling = True
                 break
             admitted.append(self._waiting.popleft())
             free -= samples
@@ -133,21 +144,20 @@ class NativeScheduler:
         return self._runner.logits(hidden)
 
     def _resume(self) -> None:
-        """Reads what was set aside again, the oldest request first, while it fits."""
+        """Reads what was set aside again, the oldest request first, while it fits; the rest in later steps."""
         resumed: list[list[SharedRow]] = []
+        budget = ReadBudget(self._capacity.tokens // READ_SHARE)
         held = self._tokens_of(self._rows, AHEAD_TOKENS)
         while self._set_aside:
             held += self._tokens_of(self._set_aside[0], AHEAD_TOKENS)
             if held > self._capacity.tokens and (self._rows or resumed):
                 break
+            if not budget.takes(_readings(self._set_aside[0])):
+                break
             resumed.append(self._set_aside.popleft())
         if not resumed:
             return
-        # The last token of a row is read with those of all others.
-        tree = grow_tree(
-            [Branch(prompt=row.request.token_ids + tuple(row.token_ids[:-1])) for rows in resumed for row in rows],
-            self._device,
-        )
+        tree = grow_tree([Branch(prompt=each) for rows in resumed for each in _readings(rows)], self._device)
         prefill = Prefill(tree)
         prefill.read(self._runner.trunk)
         paths = iter(tree.prompts)
@@ -226,6 +236,11 @@ class NativeScheduler:
         return Draws(
             rows=torch.tensor(places, device=self._device), uniforms=torch.from_numpy(numbers).to(self._device)
         )
+
+
+def _readings(rows: Sequence[SharedRow]) -> list[Tokens]:
+    """What is read of each row when it is resumed; its last token is read with those of all others."""
+    return [row.request.token_ids + tuple(row.token_ids[:-1]) for row in rows]
 
 
 def _finish_reason(row: SharedRow) -> FinishReason | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import jsonschema
@@ -15,6 +15,8 @@ from tests.serving.conftest import TOOL_LIMITS
 
 from verifine.rollout.scheduler import Constraint
 from verifine.serving import ServedModel
+from verifine.serving.answer_form import AnswerForm
+from verifine.serving.grammar import CallForm
 from verifine.testing.servers import running_server
 from verifine.wire.api_error import ApiError
 
@@ -175,6 +177,16 @@ LOOP: dict[str, Any] = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"
         ({"const": "x" * 70_000}, "70013 bytes"),
         ({"anyOf": [{"multipleOf": 9_973}, {"items": [{"multipleOf": 20.001}]}]}, "add up to 29974"),
         ({"type": "integer", "multipleOf": 999_983}, "add up to 999983"),
+        (closed(default={"type": "integer", "multipleOf": 999_983}), "add up to 999983"),
+        ({"$ref": "#/$defs/enum", "$defs": {"enum": {"type": "integer", "multipleOf": 999_983}}}, "add up to 999983"),
+        (closed(a={"$ref": "#/%65xamples/0"}) | {"examples": [{"multipleOf": 999_983}]}, "add up to 999983"),
+        ({"$ref": "#/x/default", "x": {"default": {"multipleOf": 999_983}}}, "add up to 999983"),
+        ({"type": "integer", "allOf": [{"multipleOf": 9_973}, {"multipleOf": 9_967}]}, "add up to 99420831"),
+        ({"multipleOf": 331, "$ref": "#/$defs/a", "$defs": {"a": {"multipleOf": 0.311}}}, "add up to 103583"),
+        ({"type": "integer", "multipleOf": int("9" * 4_300)}, "add up to 1000000000000"),
+        ({"type": "integer", "multipleOf": 0}, "multiple"),
+        ({"type": "integer", "multipleOf": True}, "multipleOf"),
+        ({"type": "integer", "minimum": True}, "minimum"),
         ({"x-guidance": {"lenient": True}, "not": {}}, "not"),
     ],
 )
@@ -189,7 +201,62 @@ def test_a_schema_that_takes_too_long_or_has_no_answer_is_refused(
 def test_what_only_looks_like_a_costly_schema_is_none(tool_model: ServedModel) -> None:
     tool_model.grammars.compile_schema({"enum": [{"multipleOf": 999_983}, 1]})
     tool_model.grammars.compile_schema(closed(multipleOf={"type": "number", "multipleOf": 0.01}))
+    tool_model.grammars.compile_schema({"type": "integer", "default": {"multipleOf": 999_983}})
+    tool_model.grammars.compile_schema({"allOf": [{"multipleOf": 4_000}, {"multipleOf": 0.25}, {"type": "number"}]})
     tool_model.grammars.compile_schema({"type": "object", "properties": {f"p{n}": {} for n in range(1500)}})
+
+
+def may_start(served: ServedModel, form: AnswerForm, text: str) -> bool:
+    """Whether an answer may begin with the text."""
+    matcher, token_ids = form.matcher.deep_copy(), served.model.tokenizer(text).input_ids
+    return bool(matcher.try_consume_tokens(token_ids) == len(token_ids))
+
+
+DIGIT: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 9}
+
+
+@pytest.mark.parametrize("name", ["const", "enum", "default", "examples", "properties", "$ref", "$defs", "$id"])
+@pytest.mark.parametrize("at", ["$defs", "definitions"])
+def test_an_argument_may_have_the_name_of_a_keyword_and_a_reference(
+    tool_model: ServedModel, name: str, at: str
+) -> None:
+    parameters = closed(**{name: {"$ref": f"#/{at}/{name}"}}) | {at: {name: {"$ref": f"#/{at}/more"}, "more": DIGIT}}
+    call = f'{{"name": "f", "parameters": {{"{name}": '
+    assert_calls(tool_model, parameters, [f"{call}7}}"], [f"{call}17", f"{call}tr"])
+
+
+def test_data_that_looks_like_a_reference_stays_as_it_is(tool_model: ServedModel) -> None:
+    parameters = closed(a={"const": {"$ref": "#/x"}}, b={"enum": [{"$ref": "#"}]})
+    call = '{"name": "f", "parameters": {"a": {"$ref": "#/x"}, "b": {"$ref": "#"}}}'
+    assert_calls(tool_model, parameters, [call], [])
+
+
+@pytest.mark.parametrize(
+    ("reference", "more"), [("#/$defs/a", {"$id": "https://example.com/tool"}), ("#digit", {}), ("#/$defs/a", {})]
+)
+def test_a_reference_is_followed_from_where_its_schema_begins(
+    tool_model: ServedModel, reference: str, more: dict[str, Any]
+) -> None:
+    parameters = closed(x={"$ref": reference}) | {"$defs": {"a": {"$anchor": "digit", **DIGIT}}} | more
+    call = '{"name": "f", "parameters": {"x": '
+    assert_calls(tool_model, parameters, [f"{call}7}}"], [f"{call}17"])
+
+
+@pytest.mark.parametrize("label", [{"$id": "https://example.com/tool"}, {"$anchor": "digit"}])
+def test_tools_whose_references_would_be_mixed_up_are_refused(tool_model: ServedModel, label: dict[str, str]) -> None:
+    parameters = closed(x={"$ref": "#/$defs/a"}) | {"$defs": {"a": DIGIT}} | label
+    tools: Any = [{"type": "function", "function": {"name": name, "parameters": parameters}} for name in "fg"]
+    with pytest.raises(ApiError, match="two tools") as caught:
+        tool_model.grammars.compile_calls(CallForm(tools=tools, is_tagged=False, several=False))
+    assert caught.value.body.param == "tools"
+
+
+def assert_calls(
+    served: ServedModel, parameters: dict[str, Any], may_begin: Sequence[str], may_not: Sequence[str]
+) -> None:
+    tools = [ADD, {"type": "function", "function": {"name": "f", "parameters": parameters}}]
+    form = served.grammars.compile_calls(CallForm(tools=tools, is_tagged=False, several=False))
+    assert [text for text in (*may_begin, *may_not) if may_start(served, form, text)] == [*may_begin]
 
 
 @pytest.mark.parametrize("is_stream", [False, True])

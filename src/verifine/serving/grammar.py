@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cached_property
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from verifine.models.load import LanguageModel
 from verifine.serving.answer_form import AnswerForm, not_enforceable, short_reason
 from verifine.serving.call_reader import CLOSING, OPENING
+from verifine.serving.schema_parts import labels, relocate, remainders
 from verifine.serving.token_texts import TokenTexts
 from verifine.types import Json
 from verifine.wire.api_error import invalid_request
@@ -28,10 +29,8 @@ MOST_ALTERNATIVES = 20_000
 """What may be next in an answer: four for each optional field of an object. The library allows 2000 by default."""
 
 MOST_REMAINDERS = 20_000
-"""The sum of all different `multipleOf`: a grammar follows all remainders, and 100,000 take seconds."""
-
-_LITERALS = ("const", "enum", "default", "examples")
-"""Keywords whose values are no schemas."""
+"""The sum of all different `multipleOf`, and of what they are combined: a grammar follows all remainders, and 100,000
+take seconds."""
 
 _LIBRARY_OPTIONS = "x-guidance"
 """With it, a schema could turn keywords that cannot be enforced into ones that are ignored."""
@@ -78,6 +77,7 @@ class GrammarCompiler:
         """
         grammar = self._call_grammar(form)
         self._refuse_costly(form.tools, len(grammar), "tools")
+        _refuse_shared_labels(form.tools)
         return self._compile(LLMatcher.grammar_from_lark(grammar), "tools")
 
     def _call_grammar(self, form: CallForm) -> str:
@@ -101,11 +101,11 @@ class GrammarCompiler:
             raise invalid_request(
                 f'"{param}" has a schema of {length} bytes; this server takes at most {self._schema_bytes}', param=param
             )
-        remainders = sum({each for schema in schemas for each in _remainders(schema)})
-        if remainders > MOST_REMAINDERS:
+        most = sum({each for schema in schemas for each in remainders(schema)})
+        if most > MOST_REMAINDERS:
             raise invalid_request(
-                f'"{param}" has a schema that cannot be enforced: its numbers in "multipleOf" add up to {remainders}; '
-                f"give at most {MOST_REMAINDERS}",
+                f'"{param}" has a schema that cannot be enforced: its numbers in "multipleOf" add up to {most}; '
+                f"give at most {MOST_REMAINDERS}, with the least common multiple of those that are combined",
                 param=param,
             )
 
@@ -129,19 +129,6 @@ class GrammarCompiler:
         return LLTokenizer(TokenizerWrapper(vocabulary), eos_token=sorted(model.stop_token_ids))
 
 
-def _remainders(schema: Json | Mapping[str, Json]) -> Iterator[int]:
-    """The digits of each `multipleOf` in a schema, as a whole number."""
-    if isinstance(schema, list):
-        for each in schema:
-            yield from _remainders(each)
-    elif isinstance(schema, Mapping):
-        for name, value in schema.items():
-            if name == "multipleOf" and isinstance(value, int | float):
-                yield int("".join(map(str, Decimal(str(value)).normalize().as_tuple().digits)))
-            elif name not in _LITERALS:
-                yield from _remainders(value)
-
-
 class _ByteVocabulary:
     """A tokenizer in the form that llguidance asks for."""
 
@@ -158,6 +145,15 @@ class _ByteVocabulary:
         return token_ids
 
 
+def _refuse_shared_labels(tools: Sequence[Mapping[str, Json]]) -> None:
+    """A reference would find the schema of another tool."""
+    counts = Counter(label for tool in tools for label in labels(tool["function"]))
+    if shared := [label for label, count in counts.items() if count > 1]:
+        raise not_enforceable(
+            f'two tools have the same "$id" or "$anchor" {shared[0][:80]!r}; give each its own', "tools"
+        )
+
+
 def _call_schema(tool: Mapping[str, Json], place: int, arguments: str) -> dict[str, Json]:
     """The schema of a call of the tool at `place`. `arguments`: the name of the field that has them."""
     function = tool["function"]
@@ -167,23 +163,8 @@ def _call_schema(tool: Mapping[str, Json], place: int, arguments: str) -> dict[s
         "type": "object",
         "properties": {
             "name": {"const": function["name"]},
-            arguments: _relocate(parameters, f"#/anyOf/{place}/properties/{arguments}"),
+            arguments: relocate(parameters, f"#/anyOf/{place}/properties/{arguments}"),
         },
         "required": ["name", arguments],
         "additionalProperties": False,
     }
-
-
-def _relocate(schema: Json, root: str) -> Json:
-    """The schema with references that are still right when it stands at `root` of another one."""
-    if isinstance(schema, list):
-        return [_relocate(each, root) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    moved: dict[str, Json] = {}
-    for name, value in schema.items():
-        if name == "$ref" and isinstance(value, str) and value.startswith("#"):
-            moved[name] = f"{root}{value[1:]}"
-        else:
-            moved[name] = value if name in _LITERALS else _relocate(value, root)
-    return moved

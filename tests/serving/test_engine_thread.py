@@ -73,7 +73,8 @@ class Bench:
             self.made.append(StepwiseScheduler(rows, self.steps))
             return self.made[-1]
 
-        self.engine = EngineThread({"m": Places(make_scheduler=make, count=rows)}, waiting, clock=lambda: self.seconds)
+        self.places = Places(make_scheduler=make, count=rows)
+        self.engine = EngineThread({"m": self.places}, waiting, clock=lambda: self.seconds)
 
     def allow(self, steps: int) -> None:
         self.steps.release(steps)
@@ -197,6 +198,34 @@ def test_a_request_that_does_not_fit_fails_alone() -> None:
         assert await fits == ["a"] * 3
 
     bench.run(scene)
+
+
+def test_a_model_that_is_removed_ends_its_answers_and_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(rows=1)
+
+    async def scene() -> None:
+        with (
+            bench.engine.answer("m", [request("a"), request("b")]) as running,
+            bench.engine.answer("m", [request("c")]) as waiting,
+        ):
+            bench.allow(1)
+            await anext(running)
+            bench.engine.remove_model("m")
+            for events in (running, waiting):
+                with pytest.raises(ApiError) as ended:
+                    _ = [event async for event in events]
+                assert (ended.value.status, ended.value.headers.get("x-should-retry")) == (503, None)
+        with pytest.raises(ApiError) as late:
+            bench.engine.answer("m", [request("d")]).__enter__()
+        assert (late.value.status, late.value.body.code) == (404, "model_not_found")
+        assert "this server has none" in str(late.value)
+        assert (bench.engine.waiting, bench.engine.answering) == (0, 0)
+        bench.engine.add_model("m", bench.places)
+        bench.allow(4)
+        assert await bench.read(request("e")) == ["e"] * 3
+
+    bench.run(scene)
+    assert not caplog.records
 
 
 def test_several_models_take_turns() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
 import httpx2
 import pytest
 from tests.serving.conftest import LIMITS
+from transformers import PreTrainedTokenizerFast
 
 from verifine.errors import ModelError
 from verifine.models.load import LanguageModel
@@ -86,8 +91,39 @@ def test_an_adapter_that_is_removed_ends_its_answers(http: httpx2.Client) -> Non
     http.delete("/adapters/other")
     reading.join()
     last = [line for line in lines if line][-1]
-    assert "error" in last or last == "data: [DONE]"  # it may have been written before
+    assert "other was removed" in last or last == "data: [DONE]"  # it may have been written before
     assert ask(http, "tiny").status_code == 200
+
+
+class PausingTokenizer(PreTrainedTokenizerFast):  # type: ignore[misc]
+    """Says that it is asked, and waits until it may answer."""
+
+    is_asked = threading.Event()
+    may_answer = threading.Event()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.is_asked.set()
+        assert self.may_answer.wait(60)
+        return super().__call__(*args, **kwargs)
+
+
+def test_an_adapter_that_is_removed_while_a_request_is_read_is_unknown(model: LanguageModel) -> None:
+    pausing = copy.deepcopy(model.tokenizer)
+    pausing.__class__ = PausingTokenizer
+    served = replace(ServedModel.of("other", model, LIMITS, created=1), renderer=pausing)
+    owner = ServerOwner(token=TOKEN, load_adapter=lambda _, __: served)
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    with (
+        running_server(served, limits=LIMITS, owner=owner) as server,
+        httpx2.Client(base_url=server.url, headers=headers, timeout=60) as http,
+        ThreadPoolExecutor() as pool,
+    ):
+        answer = pool.submit(ask, http, "other")
+        assert PausingTokenizer.is_asked.wait(60)
+        assert http.delete("/adapters/other").status_code == 204
+        PausingTokenizer.may_answer.set()
+        refused = answer.result()
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
 
 
 @pytest.mark.parametrize("body", [b"{", b"{}", b'{"source": 1}', b'{"source": "x", "more": 1}'])

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 
 from verifine.errors import EngineError
 from verifine.rollout.scheduler import Request, Scheduler, TokenEvent
-from verifine.wire.api_error import failed_request, too_many_requests
+from verifine.wire.api_error import ApiError, failed_request, too_many_requests, unknown_model
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +47,8 @@ class _Exchange:
     unwritten: int
     """Answers that the engine has not ended."""
     began: float
-    events: asyncio.Queue[TokenEvent | None] = field(default_factory=asyncio.Queue)
-    """None: the engine failed."""
+    events: asyncio.Queue[TokenEvent | ApiError] = field(default_factory=asyncio.Queue)
+    """An error ends them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,8 @@ class EngineThread:
     def remove_model(self, name: str) -> None:
         """Drops what is asked of it."""
         del self._models[name]
-        self._fail_model(name)
+        for exchange in self._asked(name):
+            exchange.events.put_nowait(_removed(name))
         self._orders.put(_Order(model=name, act=None))
 
     def refuse_if_full(self) -> None:
@@ -127,7 +128,8 @@ class EngineThread:
         """The tokens of these requests as they come. What is unfinished when the context ends frees its place.
 
         Raises:
-            ApiError: too many wait already (at once), or the engine fails (from the iterator).
+            ApiError: the model is not served any more, or too many wait already (at once); or it is removed, or the
+                engine fails (from the iterator).
         """
         exchange = self._begin(model, sum(len(request.keys) for request in requests))
         self._exchanges |= {request.id: exchange for request in requests}
@@ -146,9 +148,11 @@ class EngineThread:
         """An exchange that waits if there are not enough free places."""
         if not self._thread.is_alive():
             raise failed_request("the engine has ended", status=503)
+        if (places := self._models.get(model)) is None:
+            raise unknown_model(model, ", ".join(self._models))
         exchange = _Exchange(model=model, unheard=answers, unwritten=answers, began=self._clock())
         taken = self._unwritten[model]
-        if taken + answers > self._models[model].count and taken:
+        if taken + answers > places.count and taken:
             if len(self._waiting) >= self._waiting_requests:
                 raise too_many_requests(len(self._waiting), self._retry_after_s())
             self._waiting.add(exchange)
@@ -162,8 +166,8 @@ class EngineThread:
     async def _events(self, exchange: _Exchange) -> AsyncIterator[TokenEvent]:
         while exchange.unheard:
             event = await exchange.events.get()
-            if event is None:
-                raise failed_request("the engine failed while it wrote this answer; the server's log has the reason")
+            if isinstance(event, ApiError):
+                raise event
             if event.finish_reason is not None:
                 exchange.unheard -= 1
             yield event
@@ -179,14 +183,16 @@ class EngineThread:
                     self._unwritten[exchange.model] -= 1
                 exchange.events.put_nowait(event)
 
-    def _fail(self, request_ids: Sequence[str]) -> None:
-        for request_id in request_ids:
-            exchange = self._exchanges.get(request_id)
-            if exchange is not None:
-                exchange.events.put_nowait(None)
+    def _fail(self, request_id: str) -> None:
+        if (exchange := self._exchanges.get(request_id)) is not None:
+            exchange.events.put_nowait(_engine_failed())
 
     def _fail_model(self, model: str) -> None:
-        self._fail([id_ for id_, exchange in self._exchanges.items() if exchange.model == model])
+        for exchange in self._asked(model):
+            exchange.events.put_nowait(_engine_failed())
+
+    def _asked(self, model: str) -> set[_Exchange]:
+        return {exchange for exchange in self._exchanges.values() if exchange.model == model}
 
     # In the engine's thread:
 
@@ -197,7 +203,7 @@ class EngineThread:
             for order in orders:
                 if order.act is None:
                     schedulers.pop(order.model, None)
-                elif order.model in self._models:
+                else:
                     self._guard(schedulers, order.model, order.act)
             for name in list(schedulers):
                 if not schedulers[name].is_idle:
@@ -217,9 +223,12 @@ class EngineThread:
             orders.append(order)
 
     def _guard(self, schedulers: dict[str, Scheduler], model: str, act: Callable[[Scheduler], None]) -> None:
+        places = self._models.get(model)
+        if places is None:
+            return  # removed just now: its answers have ended, and the order to drop its scheduler follows
         try:
             if model not in schedulers:
-                schedulers[model] = self._models[model].make_scheduler()
+                schedulers[model] = places.make_scheduler()
             act(schedulers[model])
         except Exception:
             logger.exception("the engine of %s failed; its answers are dropped, and it starts afresh", model)
@@ -234,9 +243,18 @@ class EngineThread:
             scheduler.add(request)
         except EngineError:
             logger.exception("a request does not fit the engine")
-            self._tell(self._fail, [request.id])
+            self._tell(self._fail, request.id)
 
     def _tell(self, hear: Callable[..., None], told: object) -> None:
         """Calls `hear` in the event loop."""
         assert self._loop is not None, "started"
         self._loop.call_soon_threadsafe(hear, told)
+
+
+def _engine_failed() -> ApiError:
+    return failed_request("the engine failed while it wrote this answer; the server's log has the reason")
+
+
+def _removed(model: str) -> ApiError:
+    """Another one may be in its place, so clients ask again."""
+    return failed_request(f"the model {model} was removed while it wrote this answer; ask again", status=503)

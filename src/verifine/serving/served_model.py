@@ -96,6 +96,7 @@ def find_model(models: Mapping[str, ServedModel], name: str) -> ServedModel:
     Raises:
         ApiError: there is none.
     """
-    if name not in models:
+    served = models.get(name)  # looked up once: another thread may remove it
+    if served is None:
         raise unknown_model(name, ", ".join(models))
-    return models[name]
+    return served

@@ -61,7 +61,7 @@ def forbidden(message: str) -> ApiError:
 def unknown_model(name: str, served: str) -> ApiError:
     """`served`: the names of the models that there are."""
     return invalid_request(
-        f'the model "{name[:80]}" does not exist; this server has {served}',
+        f'the model "{name[:80]}" does not exist; this server has {served or "none"}',
         param="model",
         code="model_not_found",
         status=404,

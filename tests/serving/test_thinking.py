@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -111,3 +112,26 @@ def test_a_budget_that_cannot_be_is_refused(both: openai.OpenAI, name: str, fiel
     with pytest.raises(openai.BadRequestError) as caught:
         ask(both, name, extra_body=fields)
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize("name", ["thinker", "tiny"])
+@pytest.mark.parametrize("budget", [{"thinking_token_budget": 0}, {"reasoning_effort": "low"}])
+@pytest.mark.parametrize(("over", "longest"), [(50, None), (0, None), (-LONGEST // 2, LONGEST)])
+def test_a_prompt_longer_than_the_context_is_told_whatever_the_budget(
+    both: openai.OpenAI, name: str, budget: dict[str, Any], over: int, longest: int | None
+) -> None:
+    messages: Any = [{"role": "user", "content": "x" * (LIMITS.context_tokens + over)}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        both.chat.completions.create(model=name, messages=messages, max_tokens=longest, extra_body=budget)
+    assert (caught.value.param, caught.value.code) == ("messages", "context_length_exceeded")
+    first, second = re.findall(r"(\d+) tokens", caught.value.message)
+    assert int(first) > LIMITS.context_tokens - (longest or 1)
+    assert second == str(LIMITS.context_tokens)
+
+
+def test_a_budget_of_nothing_is_not_told_to_be_smaller(both: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="leave it out") as caught:
+        both.chat.completions.create(
+            model="thinker", messages=ASK, max_tokens=2, extra_body={"thinking_token_budget": 0}
+        )
+    assert caught.value.param == "thinking_token_budget"

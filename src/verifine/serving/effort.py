@@ -51,9 +51,10 @@ def _check_budget(served: ServedModel, tokens: int, most: int) -> ThoughtTags:
             param="thinking_token_budget",
         )
     if tokens > most:
+        smaller = f"give at most {most}" if most >= 0 else "leave it out"
         raise invalid_request(
-            f'"thinking_token_budget" is {tokens}, which leaves nothing for an answer; give at most {max(most, 0)}, or '
-            "ask for a longer answer",
+            f'"thinking_token_budget" is {tokens}, which leaves nothing for an answer; {smaller}, or make space for a '
+            "longer answer",
             param="thinking_token_budget",
         )
     return served.thought_tags

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect, Request
@@ -22,7 +22,7 @@ from verifine.serving.forms import answer_form, tool_names
 from verifine.serving.limits import ServingLimits
 from verifine.serving.metrics import ServingMetrics
 from verifine.serving.prompts import read_chat, read_texts
-from verifine.serving.question import AnswerSettings, ServedQuestion, make_question
+from verifine.serving.question import AnswerSettings, ServedQuestion, answer_space, make_question
 from verifine.serving.served_model import ServedModel, find_model
 from verifine.wire.api_error import invalid_request
 from verifine.wire.body import read_body, send_json
@@ -121,12 +121,15 @@ def read_chat_request(parts: ServerParts, body: bytes) -> ReadRequest:
     request = parse_request(body, ChatRequest)
     served = find_model(parts.models, request.model)
     prompt = read_chat(served, request)
-    longest = min(request.longest_answer or served.capacity.own_tokens, served.context_tokens - len(prompt.token_ids))
     settings = AnswerSettings(
         prompt_field="messages",
         max_tokens=request.longest_answer,
         max_tokens_field="max_tokens" if request.max_completion_tokens is None else "max_completion_tokens",
         top_logprobs=request.top_logprobs if request.logprobs else None,
+    )
+    longest = answer_space(served, prompt, settings)
+    settings = replace(
+        settings,
         form=answer_form(served, request, prompt.tools),
         thinking=read_thinking_limit(served, request, longest),
     )

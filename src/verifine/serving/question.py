@@ -96,7 +96,7 @@ def make_question(
     most = min(limits.choices, served.capacity.samples)
     if fields.n > most:
         raise invalid_request(f'"n" is {fields.n}; this server gives at most {most} answers', param="n")
-    longest = _longest_answer(served, prompts, settings)
+    longest = [answer_space(served, prompt, settings) for prompt in prompts]
     answer_text = AnswerText(served.model.tokenizer, served.model.stop_token_ids, settings.kept_stops or fields.stops)
     seed = secrets.randbits(63) if fields.seed is None else fields.seed
     bias = _read_bias(served, fields)
@@ -106,7 +106,7 @@ def make_question(
             id=f"{name}-{place}",
             token_ids=prompt.token_ids,
             keys=tuple(rollout_key(seed, 0, "", sample) for sample in range(fields.n)),
-            max_new_tokens=min(longest, served.context_tokens - len(prompt.token_ids)),
+            max_new_tokens=longest[place],
             has_ended=answer_text.has_ended,
             temperature=fields.temperature if fields.temperature >= GREEDY_BELOW else 0.0,
             top_p=fields.top_p,
@@ -139,17 +139,20 @@ def make_question(
     )
 
 
-def _longest_answer(served: ServedModel, prompts: Sequence[ReadPrompt], settings: AnswerSettings) -> int:
-    longest, context = served.capacity.own_tokens, served.context_tokens
+def answer_space(served: ServedModel, prompt: ReadPrompt, settings: AnswerSettings) -> int:
+    """Tokens that an answer to the prompt may have.
+
+    Raises:
+        ApiError: more are asked for than are written, or the context cannot hold the prompt with its answer.
+    """
+    longest, context, count = served.capacity.own_tokens, served.context_tokens, len(prompt.token_ids)
     asked = settings.max_tokens
     if asked is not None and asked > longest:
         message = f'"{settings.max_tokens_field}" is {asked}; this server writes at most {longest} tokens'
         raise invalid_request(message, param=settings.max_tokens_field)
-    for prompt in prompts:
-        count = len(prompt.token_ids)
-        if count + (asked or 1) > context:
-            raise context_exceeded(served, count, asked, settings.prompt_field)
-    return longest if asked is None else asked
+    if count + (asked or 1) > context:
+        raise context_exceeded(served, count, asked, settings.prompt_field)
+    return min(longest if asked is None else asked, context - count)
 
 
 def _read_bias(served: ServedModel, fields: SamplingFields) -> dict[int, float]:

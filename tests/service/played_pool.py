@@ -29,6 +29,7 @@ def run_with_pool(
     processes: FakeEndpoints,
     clock: ManualClock | None = None,
     models_that_fit: float = 10,
+    limits: ServiceLimits = LIMITS,
 ) -> None:
     """The memory is what is left of so many models beside those that have been started."""
 
@@ -36,7 +37,7 @@ def run_with_pool(
         return int(models_that_fit * NEEDED) - sum(each.resident_bytes for each in processes.started)
 
     async def run() -> None:
-        pool = EndpointPool(processes, LIMITS, free, clock or ManualClock())
+        pool = EndpointPool(processes, limits, free, clock or ManualClock())
         async with pool.open():
             await work(pool)
         assert all(each.has_ended for each in processes.started)

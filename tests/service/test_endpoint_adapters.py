@@ -74,15 +74,18 @@ def test_an_idle_adapter_goes_alone_and_an_idle_base_goes_with_its_adapters() ->
         await pool.load(X)
         clock.advance(60)
         await pool.load(Y)
-        await pool.unload_idle()
+        pool.unload_idle()
+        await settle()
         assert names(pool) == ["a", "y"]
         assert processes.started[0].adapters == ["y"]
         with pool.use(Y):
             clock.advance(60)
-            await pool.unload_idle()
+            pool.unload_idle()
+            await settle()
             assert names(pool) == ["a", "y"]
         clock.advance(60)
-        await pool.unload_idle()
+        pool.unload_idle()
+        await settle()
         assert names(pool) == []
         assert processes.started[0].has_ended
 

@@ -100,20 +100,25 @@ def test_only_models_that_nobody_asks_are_unloaded_after_a_time() -> None:
         with pool.use(B) as b:
             await b.ready()
             clock.advance(29.9)
-            await pool.unload_idle()
+            pool.unload_idle()
+            await settle()
             assert names(pool) == ["a", "b"]
             assert [each.idle_seconds for each in pool.states()] == [pytest.approx(59.9), 0]
             clock.advance(0.1)
-            await pool.unload_idle()
+            pool.unload_idle()
+            await settle()
             assert names(pool) == ["b"]
             clock.advance(1000)
-            await pool.unload_idle()
+            pool.unload_idle()
+            await settle()
             assert names(pool) == ["b"]
         clock.advance(59)
-        await pool.unload_idle()
+        pool.unload_idle()
+        await settle()
         assert names(pool) == ["b"]
         clock.advance(1)
-        await pool.unload_idle()
+        pool.unload_idle()
+        await settle()
         assert names(pool) == []
 
     run_with_pool(work, processes, clock)

@@ -21,6 +21,8 @@ class FakeEndpoint:
         self.problem: str | None = None
         """Why it, or the next adapter, cannot be loaded."""
         self.adapters: list[str] = []
+        self.is_silent = False
+        """It answers nothing about adapters any more."""
         self.loop = asyncio.get_running_loop()
         self._end: asyncio.Future[str] = self.loop.create_future()
 
@@ -38,12 +40,17 @@ class FakeEndpoint:
             raise LoadError(self.problem)
 
     async def add_adapter(self, model: ServableModel) -> None:
+        if self.is_silent:
+            raise LoadError(await self.ended())
         if self.problem is not None:
             raise LoadError(self.problem)
         self.adapters.append(model.name)
 
     async def remove_adapter(self, name: str) -> None:
-        self.adapters.remove(name)
+        if self.is_silent:
+            await self.ended()
+        elif name in self.adapters:
+            self.adapters.remove(name)
 
     async def ended(self) -> str:
         return await asyncio.shield(self._end)

@@ -13,7 +13,7 @@ from typing import Literal
 from verifine.service.endpoints.memory import IdleEndpoint, adapter_bytes, choose_unloaded, endpoint_bytes, no_memory
 from verifine.service.endpoints.model import ServableModel
 from verifine.service.endpoints.pooled_model import EndpointState, PooledModel
-from verifine.service.endpoints.process import EndpointProcess, LoadError, StartEndpoint
+from verifine.service.endpoints.process import END_S, EndpointProcess, LoadError, StartEndpoint
 from verifine.service.limits import ServiceLimits
 from verifine.wire.api_error import conflict, too_many_requests
 
@@ -57,7 +57,7 @@ class EndpointPool:
             tending.cancel()
             for pooled in list(self._endpoints.values()):
                 self._unload(pooled)
-            await _ended(list(self._ending))
+            await _ended(self._ending)
 
     def states(self) -> list[EndpointState]:
         """What is in memory, and what comes and goes. It may be called by any thread."""
@@ -117,18 +117,19 @@ class EndpointPool:
         if pooled.users:
             message = f"the model {name} is being asked; unload it when its {pooled.users} requests are answered"
             raise conflict(message, code="model_in_use")
-        await self._unload(pooled)
+        await asyncio.shield(self._unload(pooled))
         return True
 
-    async def unload_idle(self) -> None:
-        """Unloads the models and adapters that nobody has asked for long."""
+    def unload_idle(self) -> None:
+        """Begins to unload the models and adapters that nobody has asked for long."""
         self._unload_since(self._now() - self._limits.endpoint_idle_seconds)
-        await _ended(list(self._ending))
 
     def give_way(self) -> None:
         """Begins to unload all idle models, for a job that waits for memory. It may be called by any thread."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._unload_since, math.inf)
+        loop = self._loop  # the service may end meanwhile
+        if loop is not None:
+            with suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(self._unload_since, math.inf)
 
     def _unload_since(self, used_at: float) -> None:
         for pooled in self._all():
@@ -136,8 +137,10 @@ class EndpointPool:
                 self._unload(pooled)
 
     def kill(self, pooled: PooledModel) -> None:
-        """Ends a process that does not answer any more."""
-        self._unload(pooled.base or pooled, at_once=True)
+        """Ends a process that does not answer any more, unless it ends already."""
+        base = pooled.base or pooled
+        if self._endpoints.get(base.model.name) is base:
+            self._unload(base, at_once=True)
 
     def _all(self) -> list[PooledModel]:
         """Models, each before its adapters."""
@@ -200,7 +203,7 @@ class EndpointPool:
 
     async def _load(self, model: ServableModel, ending: Collection[asyncio.Task[None]]) -> EndpointProcess:
         """Loads a model when those that are `ending` have gone, since their memory is for this one."""
-        await _ended(ending)
+        await self._wait_for_memory(ending)
         pooled = self._endpoints[model.name]
         try:
             process = pooled.process = await self._start(model)
@@ -211,7 +214,7 @@ class EndpointPool:
                 await process.ready()
         except TimeoutError:
             await process.end(at_once=True)
-            raise LoadError(f"it took longer than {self._limits.endpoint_load_seconds:g} s") from None
+            raise self._too_long() from None
         except BaseException:
             await process.end(at_once=True)
             raise
@@ -220,10 +223,34 @@ class EndpointPool:
     async def _load_adapter(
         self, base: PooledModel, model: ServableModel, ending: Collection[asyncio.Task[None]]
     ) -> EndpointProcess:
-        await _ended(ending)
+        await self._wait_for_memory(ending)
         process = await asyncio.shield(base.loading)
-        await process.add_adapter(model)
+        try:
+            async with asyncio.timeout(self._limits.endpoint_load_seconds):
+                await process.add_adapter(model)
+        except TimeoutError:
+            await self._remove_adapter(base, process, model.name)
+            raise self._too_long() from None
         return process
+
+    async def _wait_for_memory(self, ending: Collection[asyncio.Task[None]]) -> None:
+        """Raises LoadError: those that are `ending` do not end."""
+        limit = self._limits.endpoint_load_seconds
+        if await _ended(ending, limit):
+            raise LoadError(f"what is unloaded for it has not ended within {limit:g} s")
+
+    def _too_long(self) -> LoadError:
+        return LoadError(f"it took longer than {self._limits.endpoint_load_seconds:g} s")
+
+    async def _remove_adapter(self, base: PooledModel, process: EndpointProcess, name: str) -> bool:
+        """Whether the process answers; if not, it begins to end."""
+        try:
+            async with asyncio.timeout(END_S):
+                await process.remove_adapter(name)
+        except TimeoutError:
+            self.kill(base)
+            return False
+        return True
 
     def _watch(self, pooled: PooledModel) -> None:
         watching = asyncio.create_task(self._forget_at_end(pooled))
@@ -255,30 +282,30 @@ class EndpointPool:
 
     def _unload(self, pooled: PooledModel, *, at_once: bool = False) -> asyncio.Task[None]:
         self._forget(pooled)
+        for each in (*pooled.adapters.values(), pooled):
+            each.loading.cancel()
         ending = asyncio.create_task(self._end(pooled, at_once=at_once))
         self._ending[ending] = pooled
         ending.add_done_callback(self._ending.pop)
         return ending
 
     async def _end(self, pooled: PooledModel, *, at_once: bool) -> None:
-        for each in (*pooled.adapters.values(), pooled):
-            each.loading.cancel()
         with suppress(asyncio.CancelledError, LoadError, OSError):
             process = await pooled.loading
             if pooled.base is None:
                 await process.end(at_once=at_once)
-            else:
-                await process.remove_adapter(pooled.model.name)
+            elif not await self._remove_adapter(pooled.base, process, pooled.model.name):
+                await process.ended()
 
     async def _tend(self) -> None:
         while True:
             await asyncio.sleep(TEND_S)
-            await self.unload_idle()
+            self.unload_idle()
 
 
-async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
-    if tasks:
-        await asyncio.wait(tasks)
+async def _ended(tasks: Collection[asyncio.Task[None]], seconds: float | None = None) -> Collection[object]:
+    """Returns those that have not ended by then."""
+    return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else ()
 
 
 def _goes_with(adapter: PooledModel, idle: Collection[str]) -> bool:

@@ -112,7 +112,7 @@ class ForwardedAnswer(Response):
     async def _asked(self, pooled: PooledModel) -> AsyncIterator[httpx2.Response]:
         """The beginning of the answer. Raises ApiError: the model cannot be loaded, or its process does not answer."""
         process = await pooled.ready()
-        timeout = httpx2.Timeout(None, connect=self._answer_s, read=PATIENCE * self._answer_s)
+        timeout = httpx2.Timeout(PATIENCE * self._answer_s, connect=self._answer_s)
         request = self._request
         try:
             async with (

@@ -1,4 +1,4 @@
-"""Processes that answer no more, or do not end."""
+"""Processes that answer no more, do not end, or end while others wait for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.service.played_pool import LIMITS, A, B, X, Y, names, run_with_pool, settle
+from tests.service.played_pool import LIMITS, A, B, X, Y, names, refusal, run_with_pool, settle
 
 from verifine.service.endpoints import pool as pool_module
 from verifine.service.endpoints.model import ServableModel
@@ -150,6 +150,38 @@ def test_a_process_is_killed_once_however_many_find_it_silent() -> None:
     run_with_pool(work, FakeEndpoints())
 
 
+def test_those_who_wait_for_an_adapter_whose_base_is_killed_may_try_again() -> None:
+    processes = FakeEndpoints()
+
+    async def work(pool: EndpointPool) -> None:
+        with pool.use(A) as a:
+            await a.ready()
+            processes.started[0].is_silent = True
+            waiting = asyncio.create_task(pool.load(X))
+            await settle()
+            pool.kill(a)
+            with pytest.raises(ApiError) as caught:
+                await waiting
+        assert refusal(caught) == (503, "model_not_loaded")
+        assert "x-should-retry" not in caught.value.headers
+
+    run_with_pool(work, processes, limits=PATIENT)
+
+
+def test_a_caller_that_leaves_is_told_from_a_model_that_is_unloaded() -> None:
+    processes = FakeEndpoints(loads_at_once=False)
+
+    async def work(pool: EndpointPool) -> None:
+        waiting = asyncio.create_task(pool.load(A))
+        await settle()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert names(pool) == ["a"]
+
+    run_with_pool(work, processes, limits=PATIENT)
+
+
 @pytest.fixture
 def deaf_socket(tmp_path: Path) -> Iterator[Path]:
     """Of a process that has stopped: connections are taken, and nothing is read."""
@@ -180,3 +212,26 @@ def test_a_process_that_reads_nothing_is_ended_however_long_the_request_is(deaf_
         assert processes.started[0].has_ended
 
     run_with_pool(work, processes, limits=PATIENT)
+
+
+def test_a_stream_that_waits_for_a_model_that_is_unloaded_ends_with_an_error() -> None:
+    processes, parts = FakeEndpoints(loads_at_once=False), []
+    request = ForwardedRequest(body=b"{}", is_stream=True, path="/v1/completions", request_id="req_1")
+
+    async def work(pool: EndpointPool) -> None:
+        begun = asyncio.Event()
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            parts.append(message)
+            begun.set()
+
+        answering = asyncio.create_task(ForwardedAnswer(pool, A, request, answer_s=60)({"type": "http"}, receive, send))
+        await begun.wait()
+        with pool.use(A) as a:
+            pool.kill(a)
+        await answering
+
+    run_with_pool(work, processes, limits=PATIENT)
+    body = b"".join(part.get("body", b"") for part in parts)
+    assert b"unloaded before it was loaded" in body
+    assert not parts[-1].get("more_body", False)

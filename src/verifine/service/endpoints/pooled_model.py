@@ -63,9 +63,13 @@ class PooledModel:
         return self.loading.done()
 
     async def ready(self) -> EndpointProcess:
-        """The process, once it answers. Raises ApiError: the model could not be loaded."""
+        """The process, once it answers. Raises ApiError: the model could not be loaded, or was unloaded meanwhile."""
+        await asyncio.wait([self.loading])
+        if self.loading.cancelled():
+            message = f"the model {self.model.name} was unloaded before it was loaded; send the request again"
+            raise failed_request(message, status=503, code="model_not_loaded")
         try:
-            return await asyncio.shield(self.loading)
+            return self.loading.result()
         except LoadError as error:
             message = f"the model {self.model.name} could not be loaded: {error}"
             raise failed_request(message, status=503, code="model_not_loaded", retry=False) from error

@@ -14,6 +14,7 @@ from tests.service.played_pool import LIMITS, A, B, X, Y, names, refusal, run_wi
 from verifine.service.endpoints import pool as pool_module
 from verifine.service.endpoints.model import ServableModel
 from verifine.service.endpoints.pool import EndpointPool
+from verifine.service.endpoints.pooled_model import PooledModel
 from verifine.service.endpoints.proxy import ForwardedAnswer, ForwardedRequest
 from verifine.testing.clock import ManualClock
 from verifine.testing.endpoint_processes import FakeEndpoint, FakeEndpoints
@@ -235,3 +236,25 @@ def test_a_stream_that_waits_for_a_model_that_is_unloaded_ends_with_an_error() -
     body = b"".join(part.get("body", b"") for part in parts)
     assert b"unloaded before it was loaded" in body
     assert not parts[-1].get("more_body", False)
+
+
+def test_what_a_model_needs_is_summed_up_while_an_adapter_joins() -> None:
+    async def run() -> None:
+        loading = asyncio.get_running_loop().create_future()
+        base = PooledModel(model=A, own_bytes=1, loading=loading, used_at=0)  # type: ignore[arg-type]
+
+        class Joining(PooledModel):
+            """Another adapter joins while this one is counted, as a thread may see it."""
+
+            @property
+            def own_bytes(self) -> int:
+                base.adapters.setdefault("y", base)
+                return 2
+
+            @own_bytes.setter
+            def own_bytes(self, _: int) -> None: ...
+
+        base.adapters["x"] = Joining(model=X, own_bytes=2, loading=loading, used_at=0, base=base)  # type: ignore[arg-type]
+        assert base.needed_bytes == 3
+
+    asyncio.run(run())

@@ -40,8 +40,8 @@ class PooledModel:
 
     @property
     def needed_bytes(self) -> int:
-        """The most that it takes, with its adapters."""
-        return self.own_bytes + sum(each.own_bytes for each in self.adapters.values())
+        """The most that it takes, with its adapters. It may be asked by any thread."""
+        return self.own_bytes + sum(each.own_bytes for each in list(self.adapters.values()))
 
     @property
     def resident_bytes(self) -> int:

@@ -322,6 +322,19 @@ def test_checkpoints_compares_steps_with_one_and_without(tmp_path: Path) -> None
     assert cost["checkpoint_bytes"] > 0
 
 
+@pytest.mark.slow
+def test_chat_and_job_are_measured_alone_and_together(tmp_path: Path) -> None:
+    sizes = ("--steps", "4", "--requests", "2", "--new-tokens", "8")
+    found = run(tmp_path, "chat_beside_a_job.py", "--quick", *sizes)
+    assert found["step_alone_s"] > 0
+    assert found["step_beside_chat_s"] > 0
+    assert found["chat_alone"]["requests"] == 2
+    assert found["chat_beside_job"]["requests"] > 0
+    for chat in (found["chat_alone"], found["chat_beside_job"]):
+        assert 0 < chat["tokens"] <= 8 * chat["requests"]
+        assert chat["tokens_per_s"] > 0
+
+
 def test_median_leaves_the_first_run_out() -> None:
     ticks = iter([0.0, 5.0, 10.0, 12.0, 20.0, 23.0])
     runs: list[int] = []

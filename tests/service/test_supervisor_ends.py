@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 from contextlib import closing
+from unittest.mock import patch
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from verifine.runs.events import RunEnded
+from verifine.runs.events import FindingRaised, RunEnded
 from verifine.runs.heartbeat import TRAINING
 from verifine.runs.status import DISK_FULL, MAX_MINUTES, MAX_STEPS, SOLVED, RunStatus, Status
 from verifine.service.jobs.budget import Budget, allow_more
+from verifine.service.jobs.claims import JobClaims
 from verifine.service.jobs.needs import Shortage
 from verifine.service.jobs.states import JobState
+from verifine.service.jobs.store import NewJob
 from verifine.service.supervisor.endings import ProcessFault, decide_ending
 from verifine.service.supervisor.hang import LEAST_S, STARTING_S
 from verifine.service.supervisor.progress import JobProgress, read_progress
-from verifine.service.supervisor.supervisor import CANCEL_S, REST_S
+from verifine.service.supervisor.supervisor import CANCEL_S, FAILURES, REST_S, UNFORESEEN
 from verifine.testing.clock import ManualClock
 from verifine.testing.supervised_jobs import ASKED, SupervisedJob
 
@@ -200,6 +204,69 @@ def test_a_run_that_cannot_be_read_fails_its_job_and_holds_up_no_other(world: Su
     assert job.failure is not None
     assert (job.state, job.failure.code) == (JobState.FAILED, "run_unreadable")
     assert world.processes.alive == set()
+
+
+def test_what_no_database_stores_in_the_words_of_a_run_is_told_with_question_marks(world: SupervisedJob) -> None:
+    world.start()
+    world.run.write(FindingRaised(name="odd", severity="warning", what="half \ud83d"))
+    world.supervisor.tick()
+    assert world.messages[-1] == "half ?"
+    world.end(RunEnded(status=Status.FAILED, reason="grader", error="half \ud83d and NUL \0"))
+    world.supervisor.tick()
+    job = world.parts.jobs.find("local", world.job.id)
+    assert job.failure is not None
+    assert (job.state, job.failure.message) == (JobState.FAILED, "half ? and NUL ?")
+    assert world.messages[-1] == "The job failed: half ? and NUL ?"
+
+
+def test_a_job_that_nobody_can_follow_is_given_up_and_holds_up_no_other(world: SupervisedJob) -> None:
+    world.start()
+    broken, other = (
+        world.job,
+        world.parts.jobs.create("local", NewJob(request=world.job.request, training_file=world.job.training_file)),
+    )
+    world.validator.validate_next()
+    world.run.directory.events.unlink()
+    world.run.directory.events.mkdir()
+    for _ in range(FAILURES - 1):
+        world.supervisor.tick()
+    assert (world.state, world.processes.killed) == (JobState.RUNNING, 0)
+    world.supervisor.tick()
+    job = world.parts.jobs.find("local", broken.id)
+    assert (job.state, job.failure, world.processes.killed) == (JobState.FAILED, UNFORESEEN, 1)
+    assert world.parts.jobs.find("local", other.id).state is JobState.RUNNING
+
+
+def test_a_job_that_nobody_can_start_is_given_up(world: SupervisedJob) -> None:
+    world.validator.validate_next()
+    world.processes.alive.add(world.folder)  # of which nobody knows: to start another one is an error
+    for _ in range(FAILURES):
+        world.supervisor.tick()
+    job = world.parts.jobs.find("local", world.job.id)
+    assert (job.state, job.failure) == (JobState.FAILED, UNFORESEEN)
+
+
+def test_a_failure_that_passes_does_not_end_a_job(world: SupervisedJob) -> None:
+    world.start()
+    events, aside = world.run.directory.events, world.folder / "aside"
+    for _ in range(3):
+        events.rename(aside)
+        events.mkdir()
+        for _ in range(FAILURES - 1):
+            world.supervisor.tick()
+        events.rmdir()
+        aside.rename(events)
+        world.supervisor.tick()
+    assert (world.state, world.processes.killed) == (JobState.RUNNING, 0)
+
+
+def test_nothing_is_killed_while_the_database_does_not_answer(world: SupervisedJob) -> None:
+    world.start()
+    with patch.object(JobClaims, "look", side_effect=OperationalError("SELECT 1", None, OSError("gone"))):
+        for _ in range(3 * FAILURES):
+            world.supervisor.tick()
+    world.supervisor.tick()
+    assert (world.state, world.processes.killed) == (JobState.RUNNING, 0)
 
 
 def test_a_job_for_which_there_is_no_room_waits_and_says_so_once(world: SupervisedJob, clock: ManualClock) -> None:

@@ -11,6 +11,7 @@ from verifine.service.database.tables import JOB_EVENTS, JOBS
 from verifine.service.identifiers import new_id
 from verifine.service.jobs.job import JobFailure, JobNews, ResolvedJob
 from verifine.service.jobs.states import CLAIMED, TRANSITIONS, JobState
+from verifine.service.whole_text import make_storable
 from verifine.types import Json
 
 
@@ -51,9 +52,9 @@ def change_state(
     if change.to.is_final:
         values |= {"finished_at": change.at}
     if change.failure is not None:
-        values |= {"failure": asdict(change.failure)}
+        values |= {"failure": make_storable(asdict(change.failure))}
     if change.progress is not None:
-        values |= {"progress": dict(change.progress)}
+        values |= {"progress": make_storable(dict(change.progress))}
     if change.resolved is not None:
         values |= {"request": dict(change.resolved.request), "config": change.resolved.config}
     changed = connection.execute(
@@ -72,7 +73,7 @@ def add_news(connection: Connection, job_id: str, news: JobNews, at: int, *where
     seq = connection.execute(counted.returning(JOBS.c.last_event)).scalar()
     if seq is None:
         return False
-    data: Mapping[str, object] = asdict(news)
+    data: Mapping[str, object] = make_storable(asdict(news))  # a run may tell whatever its grader wrote
     row = {"id": new_id("ftevent-"), "job_id": job_id, "seq": seq, "created_at": at, **data}
     connection.execute(insert(JOB_EVENTS).values(row))
     return True

@@ -15,6 +15,7 @@ from verifine.service.jobs.changes import StateChange, add_news, change_state
 from verifine.service.jobs.job import Job, JobNews
 from verifine.service.jobs.states import CLAIMED, JobState
 from verifine.service.models.results import RunResults, live_steps, write_results
+from verifine.service.whole_text import make_storable
 from verifine.types import Json
 
 LEASE_S = 30.0
@@ -138,7 +139,9 @@ class JobClaims:
             for each in news:
                 add_news(connection, job.id, each, at)
             if progress is not None:
-                connection.execute(update(JOBS).where(JOBS.c.id == job.id).values(progress=dict(progress)))
+                connection.execute(
+                    update(JOBS).where(JOBS.c.id == job.id).values(progress=make_storable(dict(progress)))
+                )
             if results is not None:
                 write_results(connection, job, results, at)
             return live_steps(connection, job.id)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from verifine.errors import DiskError, VerifineError
@@ -39,6 +41,15 @@ CANCEL_S = 25.0
 REST_S = 15.0
 """How long no job is started after one for which there was no room."""
 
+FAILURES = 5
+"""A job is given up when so many looks at it in a row failed for a reason that nobody has foreseen."""
+
+UNFORESEEN = JobFailure(
+    code="server_error", message="the service failed at this job several times in a row; its log has the cause"
+)
+
+_LOG = logging.getLogger(__name__)
+
 
 @dataclass(slots=True, kw_only=True)
 class HeldJob:
@@ -54,6 +65,10 @@ class HeldJob:
     """None: nobody has looked yet."""
     hang: str | None = None
     """Why its process was ended; None: it was not."""
+    is_begun: bool
+    """Whether it is followed; until then it is to be started."""
+    failures: int = 0
+    """How many of the latest looks at it failed for a reason that nobody has foreseen."""
 
 
 class Supervisor:
@@ -83,19 +98,13 @@ class Supervisor:
     def tick(self) -> None:
         """Does what can be done now, and waits for nothing."""
         for claim in self._claims.take_over(self._is_gone):
-            progress = read_progress(claim.job.progress)
-            self._held[claim.job.id] = HeldJob(claim=claim, progress=progress, renewed_at=self._now())
+            self._take(claim, is_begun=True)
         for held in list(self._held.values()):
-            try:
-                self._attend(held)
-            except StaleClaimError:  # its process is another supervisor's now
-                del self._held[held.claim.job.id]
-            except VerifineError as error:
-                self._give_up(held, error)
+            self._work(held)
         if not self._held and self._now() >= self._rests_until:
             waiting = self._claims.claim_next()
             if waiting is not None:
-                self._begin(waiting)
+                self._work(self._take(waiting, is_begun=False))
 
     def expected_bytes(self) -> int:
         """What the jobs that run will still take of the memory, by what is known of them; any thread may ask."""
@@ -106,13 +115,39 @@ class Supervisor:
         has = self._processes.resident_bytes(self._places(held.claim)[0])
         return 0 if needs is None else max(0, needs.memory - has)
 
-    def _begin(self, claim: Claim) -> None:
-        """Starts the process of a job, unless the machine has no room for it."""
-        run = self._places(claim)[1]
-        held = HeldJob(claim=claim, progress=read_progress(claim.job.progress), renewed_at=self._now())
+    def _take(self, claim: Claim, *, is_begun: bool) -> HeldJob:
+        progress = read_progress(claim.job.progress)
+        held = HeldJob(claim=claim, progress=progress, renewed_at=self._now(), is_begun=is_begun)
         self._held[claim.job.id] = held
+        return held
+
+    def _work(self, held: HeldJob) -> None:
+        """Does what can be done for a job now, or gives it up. Whatever it is, it holds up no other."""
+        failure = self._try(held, self._attend if held.is_begun else self._begin)
+        if failure is not None:
+            self._try(held, partial(self._give_up, failure=failure))
+
+    def _try(self, held: HeldJob, work: Callable[[HeldJob], None]) -> JobFailure | None:
+        """Why the job is to be given up; None: it is not."""
         try:
-            shortage = self._look_for_shortage(claim.job, run)
+            work(held)
+        except StaleClaimError:  # its process is another supervisor's now
+            self._held.pop(held.claim.job.id, None)
+        except VerifineError as error:
+            return JobFailure(code="run_unreadable", message=str(error))
+        except Exception:  # noqa: BLE001 - whatever one job is, the others go on
+            held.failures += 1
+            _LOG.exception("the service failed at the job %s (%d times in a row)", held.claim.job.id, held.failures)
+            return UNFORESEEN if held.failures >= FAILURES else None
+        else:
+            held.failures = 0
+        return None
+
+    def _begin(self, held: HeldJob) -> None:
+        """Starts the process of a job, unless the machine has no room for it."""
+        run = self._places(held.claim)[1]
+        try:
+            shortage = self._look_for_shortage(held.claim.job, run)
             if shortage is None:
                 self._start(held, run)
             else:
@@ -121,8 +156,7 @@ class Supervisor:
             pass
         except DiskError as error:
             self._put_off(held, Shortage(code="insufficient_disk", message=str(error), is_final=not error.is_full))
-        except VerifineError as error:
-            self._give_up(held, error)
+        held.is_begun = True
 
     def _put_off(self, held: HeldJob, shortage: Shortage) -> None:
         """Puts a job back into the queue, or ends it if it can never start here."""
@@ -187,13 +221,13 @@ class Supervisor:
         held.renewed_at = self._now()
         return self._claims.renew(held.claim)
 
-    def _give_up(self, held: HeldJob, error: VerifineError) -> None:
+    def _give_up(self, held: HeldJob, failure: JobFailure) -> None:
         """Ends a job whose run cannot be followed."""
+        self._claims.look(held.claim)  # nothing is killed while the database does not answer, or for another supervisor
         self._processes.kill(self._places(held.claim)[0])
-        del self._held[held.claim.job.id]
-        failure = JobFailure(code="run_unreadable", message=str(error))
-        news = JobNews(message=f"The job failed: {error}", level="error")
+        news = JobNews(message=f"The job failed: {failure.message}", level="error")
         self._claims.release(held.claim, JobState.FAILED, news, failure=failure)
+        del self._held[held.claim.job.id]
 
     def _end_hanging(self, held: HeldJob, folder: Path, run: RunDirectory) -> None:
         held.pulse = take_pulse(held.pulse, read_living_heartbeat(run.heartbeat), self._now())

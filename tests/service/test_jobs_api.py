@@ -347,6 +347,23 @@ def test_what_the_schema_refuses_is_a_bad_request(client: openai.OpenAI) -> None
     assert (refusal.value.code, refusal.value.type) == ("invalid_value", "invalid_request_error")
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"method": method(grader={**STRING_CHECK, "reference": "a\0b"})}, "method.reinforcement.grader.reference"),
+        ({"metadata": {"a\0b": "c"}}, "metadata.a\\u0000b"),
+        ({"verifine": {"data": {"columns": [["\0"]]}}}, "verifine.data.columns"),
+        ({"suffix": "\0"}, "suffix"),
+    ],
+)
+def test_nul_is_refused_in_every_field(http: httpx2.Client, fields: dict[str, Any], param: str) -> None:
+    asked = {"model": "tiny", "training_file": "file-a", "method": method(), **fields}
+    answer = http.post("/v1/fine_tuning/jobs", json=asked)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["code"]) == (400, param, "invalid_value")
+    assert error["message"] == f'"{param}" holds NUL (\\u0000), which cannot be stored; leave it out'
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"model": NaN}'])
 def test_a_body_that_is_no_json_object_is_refused(http: httpx2.Client, body: bytes) -> None:
     answer = http.post("/v1/fine_tuning/jobs", content=body)

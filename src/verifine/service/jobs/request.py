@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, StringConstraints
 
 from verifine.config.graders import GraderConfig
+from verifine.types import Json
 from verifine.wire.api_error import invalid_request
 from verifine.wire.api_request import ApiRequest
 from verifine.wire.parsing import read_fields, validate_fields
@@ -16,6 +17,9 @@ ReasoningEffort = Literal["default", "low", "medium", "high"]
 
 MAX_SEED = 2**31 - 1
 MAX_METADATA = 16
+
+_SHOWN = 200
+"""Characters of a field's name in a message."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -116,6 +120,7 @@ def read_job(body: bytes) -> CreateJob:
         ApiError: a field is wrong, or it asks for another kind of training.
     """
     fields = read_fields(body)
+    _refuse_nul(fields, ())
     method = fields.get("method", {"type": "supervised"})  # OpenAI's default
     kind = method.get("type") if isinstance(method, dict) else None
     if isinstance(kind, str) and kind != "reinforcement":
@@ -125,3 +130,18 @@ def read_job(body: bytes) -> CreateJob:
         if fields.get(name):
             raise invalid_request(f'"{name}" is not supported: {reason}', param=name, code="unsupported_parameter")
     return validate_fields({name: value for name, value in fields.items() if name not in REFUSED}, CreateJob)
+
+
+def _refuse_nul(value: Json, place: tuple[str, ...]) -> None:
+    """PostgreSQL looks into no JSON with it."""
+    if isinstance(value, str) and "\0" in value:
+        where = ".".join(place).replace("\0", "\\u0000")[:_SHOWN]
+        message = f'"{where}" holds NUL (\\u0000), which cannot be stored; leave it out'
+        raise invalid_request(message, param=where)
+    if isinstance(value, dict):
+        for name, each in value.items():
+            _refuse_nul(name, (*place, name))
+            _refuse_nul(each, (*place, name))
+    if isinstance(value, list):
+        for each in value:
+            _refuse_nul(each, place)

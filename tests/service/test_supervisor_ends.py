@@ -10,14 +10,14 @@ from verifine.runs.events import FindingRaised, RunEnded
 from verifine.runs.heartbeat import TRAINING
 from verifine.runs.status import DISK_FULL, MAX_MINUTES, MAX_STEPS, SOLVED, RunStatus, Status
 from verifine.service.jobs.budget import Budget, allow_more
-from verifine.service.jobs.claims import JobClaims
+from verifine.service.jobs.claims import LEASE_S, JobClaims
 from verifine.service.jobs.needs import Shortage
 from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import NewJob
 from verifine.service.supervisor.endings import ProcessFault, decide_ending
 from verifine.service.supervisor.hang import LEAST_S, STARTING_S
 from verifine.service.supervisor.progress import JobProgress, read_progress
-from verifine.service.supervisor.supervisor import CANCEL_S, FAILURES, REST_S, UNFORESEEN
+from verifine.service.supervisor.supervisor import CANCEL_S, FAILURES, REST_S, UNFORESEEN, Supervisor
 from verifine.testing.clock import ManualClock
 from verifine.testing.supervised_jobs import ASKED, SupervisedJob
 
@@ -108,6 +108,51 @@ def test_a_process_that_dies_before_it_writes_anything_does_not_count_as_how_the
         world.supervisor.tick()
         world.end()
     assert world.state is JobState.FAILED
+
+
+def die_before_the_start(world: SupervisedJob, clock: ManualClock) -> None:
+    """The supervisor claims the job, and ends before it has started its process; then there is another one."""
+    with patch.object(Supervisor, "_begin"):
+        world.supervisor.tick()
+    assert world.state is JobState.RUNNING
+    clock.advance(LEASE_S + 1)
+    world.supervisor = world.make("second")
+
+
+def test_a_resumed_job_whose_supervisor_dies_before_the_start_is_not_paused_again(
+    world: SupervisedJob, clock: ManualClock
+) -> None:
+    world.start()
+    world.end(RunEnded(status=Status.PAUSED, reason=MAX_STEPS))
+    world.supervisor.tick()
+    world.ask(JobState.QUEUED)
+    die_before_the_start(world, clock)
+    world.supervisor.tick()
+    assert (world.state, len(world.processes.started)) == (JobState.RUNNING, 2)
+
+
+def test_a_crash_counts_once_though_the_supervisor_dies_before_the_next_start(
+    world: SupervisedJob, clock: ManualClock
+) -> None:
+    world.start()
+    world.end()
+    with patch.object(JobClaims, "claim_next", return_value=None):
+        world.supervisor.tick()
+    die_before_the_start(world, clock)
+    world.supervisor.tick()
+    progress = read_progress(world.parts.jobs.find("local", world.job.id).progress)
+    assert (world.state, progress.crashes, len(world.processes.started)) == (JobState.RUNNING, 1, 2)
+
+
+@pytest.mark.parametrize(("asked", "state"), [("pausing", "paused"), ("cancelling", "cancelled")])
+def test_a_job_whose_supervisor_dies_before_the_start_does_what_it_is_asked(
+    world: SupervisedJob, clock: ManualClock, asked: str, state: str
+) -> None:
+    world.validator.validate_next()
+    die_before_the_start(world, clock)
+    world.ask(JobState(asked))
+    world.supervisor.tick()
+    assert (world.state, world.processes.started) == (state, [])
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ class JobProgress:
     """The last step that was told; after a crash, those up to it come again and are not."""
     total_steps: int | None = None
     """None: not known yet, or the run goes by time."""
-    begun_with: int = 0
+    begun_with: int | None = None
     """The bytes of the run's events when the latest process was started: if there are no more at its end, it has done
-    nothing."""
+    nothing. None: there is no process whose ending is still to be judged."""
     crashes: int = 0
     """How often in a row it crashed at the same step."""
     crash_step: int = -1

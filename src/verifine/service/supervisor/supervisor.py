@@ -98,7 +98,9 @@ class Supervisor:
     def tick(self) -> None:
         """Does what can be done now, and waits for nothing."""
         for claim in self._claims.take_over(self._is_gone):
-            self._take(claim, is_begun=True)
+            progress = read_progress(claim.job.progress)
+            # Without a process, only one that is to run needs one.
+            self._take(claim, is_begun=progress.begun_with is not None or claim.job.state is not JobState.RUNNING)
         for held in list(self._held.values()):
             self._work(held)
         if not self._held and self._now() >= self._rests_until:
@@ -160,7 +162,7 @@ class Supervisor:
 
     def _put_off(self, held: HeldJob, shortage: Shortage) -> None:
         """Puts a job back into the queue, or ends it if it can never start here."""
-        progress = write_progress(replace(held.progress, waits_for=shortage.code))
+        progress = write_progress(replace(held.progress, begun_with=None, waits_for=shortage.code))
         if shortage.is_final:
             news = JobNews(message=f"The job failed: {shortage.message}", level="error")
             failure = JobFailure(code=shortage.code, message=shortage.message)
@@ -207,7 +209,7 @@ class Supervisor:
                 ending.news,
                 results=results,
                 failure=ending.failure,
-                progress=write_progress(ending.progress),
+                progress=write_progress(replace(ending.progress, begun_with=None)),
             )
         finally:
             for file in () if results is None else results.files:
@@ -277,8 +279,9 @@ class Supervisor:
             results.remove_others(kept)
 
     def _status_of(self, held: HeldJob, run: RunDirectory) -> RunStatus | None:
-        """None: the latest process has written nothing."""
-        if not run.events.exists() or run.events.stat().st_size <= held.progress.begun_with:
+        """None: the latest process has written nothing, or its ending was judged."""
+        begun_with = held.progress.begun_with
+        if begun_with is None or not run.events.exists() or run.events.stat().st_size <= begun_with:
             return None
         return find_status(run)
 

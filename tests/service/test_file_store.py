@@ -105,6 +105,14 @@ def test_what_cannot_be_put_in_place_is_no_file(database: Database, clock: Manua
     assert store.list(OWNER, PageQuery(limit=1)).items == ()
 
 
+def test_an_owner_s_folder_that_cannot_be_made_is_a_failure_of_the_disk(store: FileStore, tmp_path: Path) -> None:
+    draft = store.begin(max_bytes=3)
+    (tmp_path / "files" / OWNER).touch()
+    with pytest.raises(DiskError):
+        store.add(OWNER, draft, filename="a", purpose="fine-tune")
+    draft.discard()
+
+
 def test_drafts_of_a_crash_are_removed(store: FileStore, tmp_path: Path) -> None:
     file = add(store)
     draft = store.begin(max_bytes=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,16 @@ def test_files_that_cannot_be_written_do_not_hold_up_the_end(world: SupervisedJo
     train(world)
     assert world.state is JobState.SUCCEEDED
     assert world.parts.jobs.find("local", world.job.id).result_files == ()
+
+
+def test_files_that_cannot_be_put_in_place_cost_no_model(world: SupervisedJob, tmp_path: Path) -> None:
+    content = hashlib.sha256(b'{"step": 1}\n{"step": 2}\n').hexdigest()
+    (tmp_path / "files" / "local" / content).mkdir()
+    train(world)
+    job = world.parts.jobs.find("local", world.job.id)
+    assert (job.state, job.result_files) == (JobState.SUCCEEDED, ())
+    assert job.fine_tuned_model is not None
+    assert list((tmp_path / "files" / ".drafts").iterdir()) == []
 
 
 def test_nothing_is_left_of_files_whose_job_was_taken_over(world: SupervisedJob, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, insert, or_, select, update
 
 from verifine.errors import VerifineError
-from verifine.machine.disk import LOCAL_DISK, Disk
+from verifine.machine.disk import LOCAL_DISK, Disk, refuse_failure
 from verifine.service.database import Database
 from verifine.service.database.owners import next_seq
 from verifine.service.database.paging import Page, PageQuery, fetch_page, rows_of
@@ -68,7 +68,7 @@ class FileStore:
         purpose: Purpose,
         lasts_s: int | None = None,
     ) -> OwnedFile:
-        """The same within a transaction, of a draft that is finished."""
+        """The same within a transaction, of a draft that is finished. Raises DiskError."""
         at = int(self._now())
         row = {
             "id": new_id("file-"),
@@ -83,7 +83,8 @@ class FileStore:
         }
         stored = connection.execute(insert(FILES).values(row).returning(FILES)).mappings().one()
         content = self._content(owner_id, draft.sha256)
-        content.parent.mkdir(parents=True, exist_ok=True)
+        with refuse_failure(content):
+            content.parent.mkdir(parents=True, exist_ok=True)
         self._disk.rename(draft.path, content)
         return OwnedFile.of(stored)
 

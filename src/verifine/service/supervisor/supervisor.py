@@ -26,7 +26,8 @@ from verifine.service.jobs.claims import RENEW_S, Claim, JobClaims, StaleClaimEr
 from verifine.service.jobs.job import Job, JobFailure, JobNews
 from verifine.service.jobs.needs import Shortage, estimate_needs
 from verifine.service.jobs.states import JobState
-from verifine.service.supervisor.endings import ProcessFault, decide_ending
+from verifine.service.models.results import RunResults
+from verifine.service.supervisor.endings import Ending, ProcessFault, decide_ending
 from verifine.service.supervisor.hang import Pulse, find_hang, take_pulse
 from verifine.service.supervisor.news import grader_types, news_of, tell_steps
 from verifine.service.supervisor.pace import note_pace
@@ -203,17 +204,22 @@ class Supervisor:
         ending = decide_ending(self._status_of(held, run), state, held.progress, fault)
         results = self._results(held.claim).finish(ending.to, ending.progress.held_out)
         try:
-            self._claims.release(
-                held.claim,
-                ending.to,
-                ending.news,
-                results=results,
-                failure=ending.failure,
-                progress=write_progress(replace(ending.progress, begun_with=None)),
-            )
+            self._end(held, ending, results)
+        except DiskError as error:
+            if results is None or not results.files:
+                raise
+            _LOG.warning("the result files of %s are not kept: %s", held.claim.job.id, error)
+            self._end(held, ending, replace(results, files=()))
         finally:
             for file in () if results is None else results.files:
                 file.draft.discard()
+
+    def _end(self, held: HeldJob, ending: Ending, results: RunResults | None) -> None:
+        """Raises DiskError: a result file cannot be put in its place."""
+        progress = write_progress(replace(ending.progress, begun_with=None))
+        self._claims.release(
+            held.claim, ending.to, ending.news, results=results, failure=ending.failure, progress=progress
+        )
         del self._held[held.claim.job.id]
 
     def _hold(self, held: HeldJob) -> JobState:

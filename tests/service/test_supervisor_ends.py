@@ -11,13 +11,14 @@ from verifine.runs.heartbeat import TRAINING
 from verifine.runs.status import DISK_FULL, MAX_MINUTES, MAX_STEPS, SOLVED, RunStatus, Status
 from verifine.service.jobs.budget import Budget, allow_more
 from verifine.service.jobs.claims import LEASE_S, JobClaims
+from verifine.service.jobs.job import FAILURES, UNFORESEEN
 from verifine.service.jobs.needs import Shortage
 from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import NewJob
 from verifine.service.supervisor.endings import ProcessFault, decide_ending
 from verifine.service.supervisor.hang import LEAST_S, STARTING_S
 from verifine.service.supervisor.progress import JobProgress, read_progress
-from verifine.service.supervisor.supervisor import CANCEL_S, FAILURES, REST_S, UNFORESEEN, Supervisor
+from verifine.service.supervisor.supervisor import CANCEL_S, REST_S, Supervisor
 from verifine.testing.clock import ManualClock
 from verifine.testing.supervised_jobs import ASKED, SupervisedJob
 

@@ -27,6 +27,14 @@ class JobFailure:
     """The field of the request that is to blame; None: none is."""
 
 
+FAILURES = 5
+"""A job is given up when so many looks at it in a row failed for a reason that nobody has foreseen."""
+
+UNFORESEEN = JobFailure(
+    code="server_error", message="the service failed at this job several times in a row; its log has the cause"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedJob:
     """A job in which everything is decided."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,7 @@ from verifine.errors import VerifineError
 from verifine.machine.disk import link_file, refuse_failure
 from verifine.service.files import FileStore, OwnedFile, UnknownFileError
 from verifine.service.jobs.file_question import FileAnswer, FileQuestion
-from verifine.service.jobs.job import Job, JobFailure, ResolvedJob
+from verifine.service.jobs.job import FAILURES, UNFORESEEN, Job, JobFailure, ResolvedJob
 from verifine.service.jobs.mapping import JobPlaces, make_run_config
 from verifine.service.jobs.needs import ReadRoom, estimate_needs, find_shortage, read_room
 from verifine.service.jobs.plan import JobPlan, plan_job
@@ -23,6 +24,8 @@ from verifine.wire.api_error import ApiError
 
 USUAL_EVAL_SIZE = 64
 """As `data.eval_size`."""
+
+_LOG = logging.getLogger(__name__)
 
 FILE_CODES = {"training_file": "invalid_training_file", "validation_file": "invalid_validation_file"}
 
@@ -55,9 +58,14 @@ class JobValidator:
         """
         self._jobs, self._files, self._models, self._folder, self._ask = jobs, files, models, folder, ask
         self._read = read
+        self._failed: list[str] = []
+        """The job whose latest looks failed for a reason that nobody has foreseen, once for each."""
 
     def validate_next(self) -> bool:
-        """Validates the oldest job that waits for it; whether there was one."""
+        """Validates the oldest job that waits for it; whether there was one.
+
+        What fails for a reason that nobody has foreseen is raised, until the job is given up.
+        """
         job = self._jobs.next_to_validate()
         if job is None:
             return False
@@ -69,6 +77,12 @@ class JobValidator:
             result = JobFailure(code="model_not_found", message=str(error), param="model")
         except VerifineError as error:
             result = JobFailure(code="server_error", message=f"the job could not be prepared: {error}")
+        except Exception:
+            self._failed = [*self._failed, job.id] if job.id in self._failed else [job.id]
+            if len(self._failed) < FAILURES:
+                raise
+            _LOG.exception("the job %s is given up", job.id)
+            result = UNFORESEEN
         self._jobs.finish_validation(job, result)
         return True
 

@@ -23,7 +23,7 @@ from verifine.runs.status import RunStatus, find_status
 from verifine.service.files import FileStore
 from verifine.service.jobs.budget import Budget, budget_of
 from verifine.service.jobs.claims import RENEW_S, Claim, JobClaims, StaleClaimError
-from verifine.service.jobs.job import Job, JobFailure, JobNews
+from verifine.service.jobs.job import FAILURES, UNFORESEEN, Job, JobFailure, JobNews
 from verifine.service.jobs.needs import Shortage, estimate_needs
 from verifine.service.jobs.states import JobState
 from verifine.service.models.results import RunResults
@@ -41,13 +41,6 @@ CANCEL_S = 25.0
 
 REST_S = 15.0
 """How long no job is started after one for which there was no room."""
-
-FAILURES = 5
-"""A job is given up when so many looks at it in a row failed for a reason that nobody has foreseen."""
-
-UNFORESEEN = JobFailure(
-    code="server_error", message="the service failed at this job several times in a row; its log has the cause"
-)
 
 _LOG = logging.getLogger(__name__)
 

@@ -18,11 +18,9 @@ from verifine.service.child import ChildError, Children
 from verifine.service.http.app import ServiceParts
 from verifine.service.jobs.store import NewJob
 from verifine.service.trials.study import DatasetQuestion, study_in_child
-from verifine.service.turns import MOST_WAITING, Turns
 from verifine.testing.job_runs import FakeRun
 from verifine.testing.requested_service import serve_parts
 from verifine.types import FinishReason, Grade, Group, Prompt, Rollout
-from verifine.wire.api_error import ApiError
 
 from .conftest import KEY
 
@@ -158,12 +156,3 @@ def test_a_study_that_takes_too_long_is_told(parts: ServiceParts, client: openai
     with serve_parts(replace(parts, study=ask)) as url, httpx2.Client(base_url=url, headers=headers) as http:
         answer = http.post(f"/api/files/{file_id}/study", json={})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "took_too_long")
-
-
-def test_those_who_come_when_too_many_wait_are_sent_away() -> None:
-    turns = Turns()
-    for _ in range(MOST_WAITING + 1):
-        turns._places.acquire()
-    with pytest.raises(ApiError) as refused, turns.take():
-        pass
-    assert refused.value.status == 429

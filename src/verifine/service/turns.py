@@ -1,30 +1,43 @@
-"""Work that is done one piece at a time, since jobs compute beside it."""
+"""Work that is done a few pieces at a time, since jobs compute beside it."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
 
 from verifine.wire.api_error import too_many_requests
 
 MOST_WAITING = 8
 RETRY_S = 10
 
+ResultT = TypeVar("ResultT")
+
 
 class Turns:
-    """A turn at a time; those who come when MOST_WAITING wait are sent away, so that they do not hold all threads."""
+    """`at_once` pieces at a time. The others wait in the event loop: a thread that waits is one that others lack."""
 
-    def __init__(self) -> None:
-        self._turn, self._places = threading.Lock(), threading.BoundedSemaphore(MOST_WAITING + 1)
+    def __init__(self, at_once: int = 1) -> None:
+        self._at_once, self._free, self._here = at_once, asyncio.Semaphore(at_once), 0
 
-    @contextmanager
-    def take(self) -> Iterator[None]:
-        """Raises ApiError: too many wait."""
-        if not self._places.acquire(blocking=False):
+    async def take(self, work: Callable[[], ResultT]) -> ResultT:
+        """What `work` returns, done by a thread. A turn lasts until that ends, also when its client has gone.
+
+        Raises:
+            ApiError: MOST_WAITING wait already.
+        """
+        if self._here >= self._at_once + MOST_WAITING:
             raise too_many_requests(MOST_WAITING, RETRY_S)
+        self._here += 1
         try:
-            with self._turn:
-                yield
-        finally:
-            self._places.release()
+            await self._free.acquire()
+        except BaseException:
+            self._here -= 1
+            raise
+        done = asyncio.ensure_future(asyncio.to_thread(work))
+        done.add_done_callback(self._end)
+        return await asyncio.shield(done)
+
+    def _end(self, _: asyncio.Future[ResultT]) -> None:
+        self._here -= 1
+        self._free.release()

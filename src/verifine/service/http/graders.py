@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -16,6 +15,7 @@ from verifine.service.http.keys import OwnerId
 from verifine.service.jobs.mapping import refuse_distant_graders
 from verifine.service.limits import ServiceLimits
 from verifine.service.trials.question import GraderTrial, TrialOutcome
+from verifine.service.turns import Turns
 from verifine.wire.api_error import ApiError, invalid_request
 from verifine.wire.api_request import ApiRequest
 from verifine.wire.body import read_body
@@ -49,7 +49,7 @@ class GraderRoutes:
 
     def __init__(self, carry_out: Callable[[GraderTrial], TrialOutcome], limits: ServiceLimits) -> None:
         self._carry_out, self._limits = carry_out, limits
-        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._turns = Turns(AT_ONCE)
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/fine_tuning/alpha/graders", tags=["Graders"])
@@ -61,23 +61,22 @@ class GraderRoutes:
         """Grades an answer. What goes wrong in grading is a result too: its reward is 0, and its errors say why."""
         asked = validate_fields(await self._fields(request), RunGrader)
         trial = GraderTrial(grader=asked.grader, sample=asked.model_sample, item=asked.item)
-        result = (await asyncio.to_thread(self._try, trial)).result
+        result = (await self._try(trial)).result
         assert result is not None, "there was a sample"
         return result
 
     async def validate(self, request: Request, _: OwnerId) -> ValidGrader:
         """Builds a grader, and gives it back with its defaults."""
         asked = validate_fields(await self._fields(request), ValidateGrader)
-        await asyncio.to_thread(self._try, GraderTrial(grader=asked.grader, sample=None, item={}))
+        await self._try(GraderTrial(grader=asked.grader, sample=None, item={}))
         return ValidGrader(grader=asked.grader.model_dump(mode="json"))
 
     async def _fields(self, request: Request) -> dict[str, Any]:
         return read_fields(await read_body(request, self._limits.body_bytes, self._limits.body_seconds))
 
-    def _try(self, trial: GraderTrial) -> TrialOutcome:
+    async def _try(self, trial: GraderTrial) -> TrialOutcome:
         refuse_distant_graders(trial.grader, "grader")
-        with self._places:
-            outcome = self._carry_out(trial)
+        outcome = await self._turns.take(partial(self._carry_out, trial))
         if outcome.problem is not None:
             raise _unusable(outcome.problem)
         return outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Query, Request
@@ -17,6 +17,7 @@ from verifine.service.inspection.preview import RunPreview, RunPreviews
 from verifine.service.inspection.resolved import as_command, as_curl, as_python, as_yaml
 from verifine.service.jobs.request import CreateJob, read_job
 from verifine.service.limits import ServiceLimits
+from verifine.service.turns import Turns
 from verifine.service.whole_text import make_whole
 from verifine.wire.api_error import ApiError, failed_request, invalid_request
 from verifine.wire.body import read_body
@@ -140,6 +141,7 @@ class PreviewRoutes:
 
     def __init__(self, previews: RunPreviews, limits: ServiceLimits) -> None:
         self._previews, self._limits = previews, limits
+        self._turns = Turns()
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/api", tags=["Previews"])
@@ -161,7 +163,7 @@ class PreviewRoutes:
         asked = read_job(await read_body(request, self._limits.body_bytes, self._limits.body_seconds))
         base_url = f"{request.base_url}v1"
         try:
-            preview = await asyncio.to_thread(self._previews.preview, owner_id, asked, first, count)
+            preview = await self._turns.take(partial(self._previews.preview, owner_id, asked, first, count))
         except ChildError as error:
             raise _stopped(error) from error
         return ResolvedView.of(preview, asked, base_url)
@@ -177,7 +179,7 @@ class PreviewRoutes:
         asked = read_job(await read_body(request, self._limits.body_bytes, self._limits.body_seconds))
         rows = tuple(dict.fromkeys(row))
         try:
-            trial = await asyncio.to_thread(self._previews.try_out, owner_id, asked, rows, samples)
+            trial = await self._turns.take(partial(self._previews.try_out, owner_id, asked, rows, samples))
         except ChildError as error:
             raise _stopped(error) from error
         return TrialView.of(trial, rows)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,17 +101,20 @@ class StudyRoutes:
         A file that cannot be trained on is 400, and the message names lines and fields.
         """
         asked = validate_fields(await self._fields(request), StudyDataset)
-        return await asyncio.to_thread(self._study_dataset, owner_id, file_id, asked)
+        return await self._turns.take(partial(self._study_dataset, owner_id, file_id, asked))
 
     async def probe(self, request: Request, owner_id: OwnerId) -> GraderStudy:
         """Tries a grader on rows: on their own answers or the right ones, on empty text, on nonsense."""
         asked = validate_fields(await self._fields(request), ProbeGrader)
-        return await asyncio.to_thread(self._probe, owner_id, asked)
+        refuse_distant_graders(asked.grader, "grader")
+        return await self._turns.take(partial(self._probe, owner_id, asked))
 
     async def regrade(self, request: Request, job_id: str, owner_id: OwnerId) -> GraderStudy:
         """Grades the saved answers of a run with another grader, and compares; nothing of the run changes."""
         asked = validate_fields(await self._fields(request), RegradeRollouts)
-        return await asyncio.to_thread(self._regrade, owner_id, job_id, asked)
+        if asked.grader is not None:
+            refuse_distant_graders(asked.grader, "grader")
+        return await self._turns.take(partial(self._regrade, owner_id, job_id, asked))
 
     async def _fields(self, request: Request) -> dict[str, Any]:
         body = await read_body(request, self._limits.body_bytes, self._limits.body_seconds)
@@ -131,7 +134,6 @@ class StudyRoutes:
         return found
 
     def _probe(self, owner_id: str, asked: ProbeGrader) -> GraderStudy:
-        refuse_distant_graders(asked.grader, "grader")
         with self._read(owner_id, asked.file_id) as (path, filename):
             question = ProbingQuestion(
                 path=path,
@@ -146,8 +148,6 @@ class StudyRoutes:
 
     def _regrade(self, owner_id: str, job_id: str, asked: RegradeRollouts) -> GraderStudy:
         run = self._sources.find(owner_id, job_id).directory.path
-        if asked.grader is not None:
-            refuse_distant_graders(asked.grader, "grader")
         question = RegradingQuestion(run=run, grader=asked.grader, limit=asked.limit)
         found = self._study(
             question, "grader", "cannot_regrade", {str(run): "the run", str(run.parent): "the job"}
@@ -168,8 +168,7 @@ class StudyRoutes:
     def _study(self, question: StudyQuestion, param: str, code: str, names: dict[str, str]) -> StudyReply:
         """Raises ApiError: with the owner's `names` in place of those of this machine."""
         try:
-            with self._turns.take():
-                reply = self._ask(question)
+            reply = self._ask(question)
         except ChildError as error:
             if not error.is_late:
                 raise

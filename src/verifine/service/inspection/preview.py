@@ -19,7 +19,6 @@ from verifine.service.jobs.mapping import check_job
 from verifine.service.jobs.request import CreateJob
 from verifine.service.jobs.validation import JobValidator, PreparedJob
 from verifine.service.models.store import ModelStore
-from verifine.service.turns import Turns
 from verifine.wire.api_error import invalid_request
 
 
@@ -35,12 +34,11 @@ class RunPreview:
 
 
 class RunPreviews:
-    """Looks at requests, one at a time."""
+    """Looks at requests. It is called by one thread at a time."""
 
     def __init__(self, validator: JobValidator, models: ModelStore, inspector: Inspector, folder: Path) -> None:
         """`folder` has the files that are being read."""
         self._validator, self._models, self._inspector, self._folder = validator, models, inspector, folder
-        self._turns = Turns()
 
     def preview(self, owner_id: str, request: CreateJob, first: int, count: int) -> RunPreview:
         """Raises ApiError, ChildError, UnknownModelError, UnknownFileError."""
@@ -58,20 +56,19 @@ class RunPreviews:
     @contextmanager
     def _prepare(self, owner_id: str, request: CreateJob) -> Iterator[PreparedJob]:
         check_job(request, self._models.find_start(owner_id, request.model))
-        with self._turns.take():
-            # The same files have the same place, by which the inspector knows what it has found before.
-            whole = "\n".join([owner_id, request.training_file, request.validation_file or ""])
-            folder = self._folder / hashlib.sha256(whole.encode()).hexdigest()[:32]
-            try:
-                prepared = self._validator.prepare(owner_id, request, folder)
-                if isinstance(prepared, JobFailure):
-                    raise invalid_request(prepared.message, param=prepared.param, code=prepared.code)
-                yield prepared
-            except InspectionError as error:
-                message = str(error).replace(str(folder), "").replace("/training_file", "the training file")
-                raise invalid_request(message, code="cannot_be_trained") from error
-            finally:
-                LOCAL_DISK.remove(folder)
+        # The same files have the same place, by which the inspector knows what it has found before.
+        whole = "\n".join([owner_id, request.training_file, request.validation_file or ""])
+        folder = self._folder / hashlib.sha256(whole.encode()).hexdigest()[:32]
+        try:
+            prepared = self._validator.prepare(owner_id, request, folder)
+            if isinstance(prepared, JobFailure):
+                raise invalid_request(prepared.message, param=prepared.param, code=prepared.code)
+            yield prepared
+        except InspectionError as error:
+            message = str(error).replace(str(folder), "").replace("/training_file", "the training file")
+            raise invalid_request(message, code="cannot_be_trained") from error
+        finally:
+            LOCAL_DISK.remove(folder)
 
 
 def _told_to_owner(look: Look, prepared: PreparedJob) -> Look:

@@ -53,6 +53,15 @@ def test_metrics_count_jobs_and_requests(http: httpx2.Client, parts: ServicePart
     assert ("verifine_queue_seconds",) in found
 
 
+def test_what_clients_think_of_makes_no_series(http: httpx2.Client) -> None:
+    for name in ("X1", "X2", "DELETE", "HEAD"):
+        http.request(name, "/healthz")
+        http.request(name, f"/no/such/{name}")
+    http.get("/healthz")
+    found = {key[1:]: count for key, count in samples(http).items() if key[0] == "verifine_service_responses_total"}
+    assert found == {("other", "/healthz", "405"): 4, ("other", "other", "404"): 4, ("GET", "/healthz", "200"): 1}
+
+
 def test_the_service_is_ready_while_its_database_answers(http: httpx2.Client, database: Database) -> None:
     del http.headers["authorization"]
     assert (http.get("/readyz").status_code, http.get("/readyz").text) == (200, "ready\n")

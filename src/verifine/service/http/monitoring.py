@@ -59,10 +59,10 @@ class Monitoring:
         )
 
     def observe(self, scope: Scope, status: int) -> None:
-        """Counts a response, under its route: a path could be anything that clients think of."""
+        """Counts a response, under its route: a path or a method could be anything that clients think of."""
         found = scope.get("route")
-        route = found.path if isinstance(found, Route | APIRoute) else "other"
-        self._responses.labels(route, scope["method"] if route != "other" else "other", status).inc()
+        route, methods = (found.path, found.methods) if isinstance(found, Route | APIRoute) else ("other", None)
+        self._responses.labels(route, scope["method"] if scope["method"] in (methods or ()) else "other", status).inc()
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["Health"])

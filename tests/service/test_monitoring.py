@@ -145,3 +145,25 @@ def test_the_index_of_runs_is_the_directories_alone(own_run: FakeRun, tmp_path: 
     assert [run.name for run in after] == ["sweep/first", "damaged"]
     assert (after[0], after[1].status) == (before[0], None)
     assert RunIndex(tmp_path / "nothing").list() == []
+
+
+@pytest.mark.parametrize("method", ["stat", "is_file"])
+def test_a_folder_that_may_not_be_entered_hides_no_run(
+    http: httpx2.Client, own_run: FakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    closed = tmp_path / "runs" / "closed"
+    closed.mkdir()
+    look = getattr(Path, method)
+
+    def refuse(path: Path, **options: Any) -> Any:
+        if path.parent == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path, **options)
+
+    monkeypatch.setattr(Path, method, refuse)
+    answer = http.get("/api/runs")
+    assert answer.status_code == 200
+    [run] = answer.json()["runs"]
+    assert http.get(f"/api/jobs/{run['id']}/metrics").json()["steps"] == [1, 2, 3]
+    with pytest.raises(PermissionError):
+        (closed / "config.yaml").is_file()

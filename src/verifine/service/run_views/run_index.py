@@ -82,12 +82,17 @@ class RunIndex:
 def _find(folder: Path, depth: int) -> Iterator[Path]:
     """Links are not followed."""
     try:
-        entries = [entry for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+        entries = list(os.scandir(folder))
     except OSError:
         return
     for entry in entries:
         path = Path(entry.path)
-        if RunDirectory(path=path).config.is_file() and RunDirectory(path=path).events.is_file():
+        try:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            is_run = is_folder and RunDirectory(path=path).config.is_file() and RunDirectory(path=path).events.is_file()
+        except OSError:  # it may not be entered, and hides none of the others
+            continue
+        if is_run:
             yield path
-        elif depth > 1 and not entry.name.startswith("."):
+        elif is_folder and depth > 1 and not entry.name.startswith("."):
             yield from _find(path, depth - 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,12 @@ import pytest
 from verifine.config import build_config, dump_config
 from verifine.runs.directory import RunDirectory
 from verifine.runs.rollouts import GradedGroup, write_rollouts
-from verifine.service.child import ChildError, Children
+from verifine.service.child import Children
 from verifine.service.http.app import ServiceParts
 from verifine.service.jobs.store import NewJob
 from verifine.service.trials.study import DatasetQuestion, study_in_child
 from verifine.testing.job_runs import FakeRun
-from verifine.testing.requested_service import serve_parts
 from verifine.types import FinishReason, Grade, Group, Prompt, Rollout
-
-from .conftest import KEY
 
 EXACT = {"type": "string_check", "input": "{{ sample.output_text }}", "reference": "{{ item.gt_answer }}"}
 EQUAL: dict[str, Any] = {**EXACT, "operation": "eq", "name": "equal"}
@@ -145,14 +141,3 @@ def test_a_study_is_made_by_a_process_that_may_be_killed(children: Children, tmp
     question = DatasetQuestion(path=path, columns={}, system_prompt=None, first=0, count=5)
     reply = study_in_child(children, question)
     assert reply.problem is not None or (reply.dataset is not None and reply.dataset.rows == 1)
-
-
-def test_a_study_that_takes_too_long_is_told(parts: ServiceParts, client: openai.OpenAI) -> None:
-    def ask(_: Any) -> Any:
-        raise ChildError("it took longer than 300 s", is_late=True)
-
-    file_id = upload(client, rows("a"))
-    headers = {"authorization": f"Bearer {KEY}"}
-    with serve_parts(replace(parts, study=ask)) as url, httpx2.Client(base_url=url, headers=headers) as http:
-        answer = http.post(f"/api/files/{file_id}/study", json={})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "took_too_long")

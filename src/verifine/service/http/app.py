@@ -15,7 +15,8 @@ from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from verifine.errors import ConfigError
+from verifine.errors import ConfigError, DiskError
+from verifine.service.child import ChildError
 from verifine.service.database.paging import UnknownCursorError
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.files import FileInUseError, FileStore, UnknownFileError
@@ -44,7 +45,7 @@ from verifine.service.run_views.marks import MarkStore, UnknownMarkError
 from verifine.service.run_views.sources import RunSources
 from verifine.service.trials.question import GraderTrial, TrialOutcome
 from verifine.service.trials.study import StudyQuestion, StudyReply
-from verifine.wire.api_error import ApiError, ErrorBody, conflict, invalid_request
+from verifine.wire.api_error import ApiError, ErrorBody, conflict, failed_request, invalid_request
 from verifine.wire.completion_requests import ChatRequest, CompletionRequest
 from verifine.wire.envelope import LOCAL_HOSTS, Envelope
 
@@ -121,6 +122,8 @@ def build_service(
             ReusedKeyError: _refuse_key,
             UnknownRolloutsError: _refuse_rollouts,
             ConfigError: _refuse_run,
+            ChildError: _refuse_child,
+            DiskError: _refuse_disk,
             UnknownMarkError: _refuse_mark,
             DataError: _refuse_text,
             UnknownModelError: _refuse_model,
@@ -196,6 +199,19 @@ def _refuse_text(_: Request, error: Exception) -> NoReturn:
 def _refuse_run(_: Request, error: Exception) -> NoReturn:
     message = "the files of this run cannot be read; `verifine doctor` on the service's machine says why"
     raise conflict(message, code="run_unreadable") from error
+
+
+def _refuse_child(_: Request, error: Exception) -> NoReturn:
+    assert isinstance(error, ChildError)
+    if error.is_late:
+        raise invalid_request(f"it was stopped: {error}", code="took_too_long") from error
+    raise failed_request(f"it could not be found out: {error}", status=503, retry=False) from error
+
+
+def _refuse_disk(_: Request, error: Exception) -> NoReturn:
+    assert isinstance(error, DiskError)
+    code = "disk_full" if error.is_full else "server_error"
+    raise failed_request("a file could not be stored", status=507, code=code, retry=False) from error
 
 
 def _refuse_model(_: Request, error: Exception) -> NoReturn:

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel
 
-from verifine.errors import DiskError
 from verifine.service.database.paging import PageQuery
 from verifine.service.files import FileStore, OwnedFile
 from verifine.service.files.record import Purpose, UploadPurpose
@@ -20,7 +19,7 @@ from verifine.service.http.keys import OwnerId
 from verifine.service.http.list_page import ListedObject, ListPage
 from verifine.service.http.upload import UploadForm, receive_form
 from verifine.service.limits import ServiceLimits
-from verifine.wire.api_error import ApiError, failed_request, invalid_request
+from verifine.wire.api_error import ApiError, invalid_request
 
 PURPOSES = get_args(UploadPurpose)
 
@@ -87,15 +86,11 @@ class FileRoutes:
     async def create(self, request: Request, owner_id: OwnerId) -> FileObject:
         """Uploads a file: the parts `file`, `purpose`, and if it is to expire, `expires_after`."""
         limits = self._limits
+        form = await receive_form(request, lambda: self._store.begin(limits.file_bytes), limits.upload_seconds)
         try:
-            form = await receive_form(request, lambda: self._store.begin(limits.file_bytes), limits.upload_seconds)
-            try:
-                return FileObject.of(await asyncio.to_thread(self._keep, owner_id, form))
-            finally:
-                form.discard()
-        except DiskError as error:
-            code = "disk_full" if error.is_full else "server_error"
-            raise failed_request("the file could not be stored", status=507, code=code, retry=False) from error
+            return FileObject.of(await asyncio.to_thread(self._keep, owner_id, form))
+        finally:
+            form.discard()
 
     def list_files(
         self,

@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field, JsonValue
 
 from verifine.launch.inspection.question import ShownRow, TokenCounts, Trial
 from verifine.runs.jsonl import finite
-from verifine.service.child import ChildError
 from verifine.service.http.keys import OwnerId
 from verifine.service.inspection.inspector import MOST_ROWS, MOST_SAMPLES
 from verifine.service.inspection.preview import RunPreview, RunPreviews
@@ -19,7 +18,6 @@ from verifine.service.jobs.request import CreateJob, read_job
 from verifine.service.limits import ServiceLimits
 from verifine.service.turns import Turns
 from verifine.service.whole_text import make_whole
-from verifine.wire.api_error import ApiError, failed_request, invalid_request
 from verifine.wire.body import read_body
 
 
@@ -162,10 +160,7 @@ class PreviewRoutes:
         """
         asked = read_job(await read_body(request, self._limits.body_bytes, self._limits.body_seconds))
         base_url = f"{request.base_url}v1"
-        try:
-            preview = await self._turns.take(partial(self._previews.preview, owner_id, asked, first, count))
-        except ChildError as error:
-            raise _stopped(error) from error
+        preview = await self._turns.take(partial(self._previews.preview, owner_id, asked, first, count))
         return ResolvedView.of(preview, asked, base_url)
 
     async def trial(
@@ -178,17 +173,8 @@ class PreviewRoutes:
         """Answers of the model to some rows, graded as in training: what there is to learn from."""
         asked = read_job(await read_body(request, self._limits.body_bytes, self._limits.body_seconds))
         rows = tuple(dict.fromkeys(row))
-        try:
-            trial = await self._turns.take(partial(self._previews.try_out, owner_id, asked, rows, samples))
-        except ChildError as error:
-            raise _stopped(error) from error
+        trial = await self._turns.take(partial(self._previews.try_out, owner_id, asked, rows, samples))
         return TrialView.of(trial, rows)
-
-
-def _stopped(error: ChildError) -> ApiError:
-    if error.is_late:
-        return invalid_request(f"it was stopped: {error}", code="took_too_long")
-    return failed_request(f"it could not be found out: {error}", status=503, retry=False)
 
 
 _JOB = {

@@ -12,8 +12,6 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from verifine.config.graders import GraderConfig
-from verifine.errors import DiskError
-from verifine.service.child import ChildError
 from verifine.service.files import FileStore
 from verifine.service.files.borrowing import borrow_file
 from verifine.service.http.keys import OwnerId
@@ -30,7 +28,7 @@ from verifine.service.trials.study import (
     StudyReply,
 )
 from verifine.service.turns import Turns
-from verifine.wire.api_error import failed_request, invalid_request
+from verifine.wire.api_error import invalid_request
 from verifine.wire.api_request import ApiRequest
 from verifine.wire.body import read_body
 from verifine.wire.parsing import read_fields, validate_fields
@@ -159,20 +157,12 @@ class StudyRoutes:
     def _read(self, owner_id: str, file_id: str) -> Iterator[tuple[Path, str]]:
         """The path of a file, and what its owner calls it."""
         file = self._files.find(owner_id, file_id)
-        try:
-            with borrow_file(self._files, file, self._folder) as path:
-                yield path, file.filename
-        except DiskError as error:
-            raise failed_request("the file cannot be read", status=507, code="disk_full", retry=False) from error
+        with borrow_file(self._files, file, self._folder) as path:
+            yield path, file.filename
 
     def _study(self, question: StudyQuestion, param: str, code: str, names: dict[str, str]) -> StudyReply:
         """Raises ApiError: with the owner's `names` in place of those of this machine."""
-        try:
-            reply = self._ask(question)
-        except ChildError as error:
-            if not error.is_late:
-                raise
-            raise invalid_request(f"the study was stopped: {error}", param=param, code="took_too_long") from error
+        reply = self._ask(question)
         if reply.problem is None:
             return reply
         message = reply.problem

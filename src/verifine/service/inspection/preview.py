@@ -10,6 +10,7 @@ from pathlib import Path
 
 from verifine.config import RunConfig
 from verifine.config.run import DataConfig
+from verifine.errors import ConfigError
 from verifine.launch.inspection.question import Look, Trial
 from verifine.machine.disk import LOCAL_DISK
 from verifine.service.inspection.inspector import InspectionError, Inspector
@@ -41,7 +42,7 @@ class RunPreviews:
         self._validator, self._models, self._inspector, self._folder = validator, models, inspector, folder
 
     def preview(self, owner_id: str, request: CreateJob, first: int, count: int) -> RunPreview:
-        """Raises ApiError, ChildError, UnknownModelError, UnknownFileError."""
+        """Raises ApiError, ChildError, DiskError, UnknownModelError, UnknownFileError."""
         with self._prepare(owner_id, request) as prepared:
             look = _told_to_owner(self._inspector.look(prepared.config, first=first, count=count), prepared)
             resolved = resolve_run(prepared.config, look)
@@ -64,7 +65,7 @@ class RunPreviews:
             if isinstance(prepared, JobFailure):
                 raise invalid_request(prepared.message, param=prepared.param, code=prepared.code)
             yield prepared
-        except InspectionError as error:
+        except (InspectionError, ConfigError) as error:
             message = str(error).replace(str(folder), "").replace("/training_file", "the training file")
             raise invalid_request(message, code="cannot_be_trained") from error
         finally:

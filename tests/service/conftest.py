@@ -121,6 +121,7 @@ def parts(
         marks=MarkStore(database, clock),
         previews=RunPreviews(validator, models, inspector, tmp_path / "reading"),
         study=study,
+        children=children,
         folder=tmp_path,
         models=models,
         pool=EndpointPool(processes, limits, lambda: 1 << 40),

@@ -5,13 +5,22 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 
 from verifine.service.child import ChildError, ChildLimits, Children
 from verifine.service.compute import build_environment
+from verifine.service.http.app import ServiceParts, build_service
+from verifine.service.jobs.store import NewJob
+from verifine.service.trials.study import STUDY_REPLY, StudyQuestion, StudyReply
+from verifine.wire.server import AppServer, address_of, listen_at
 
 MODULE = "answer_badly"
 LIMITS = ChildLimits(wall_s=60, memory_bytes=256 << 20)
@@ -53,6 +62,52 @@ def test_a_child_that_takes_too_long_is_ended(children: Children, tmp_path: Path
     assert failure.value.is_late
     if place.exists():
         assert not psutil.pid_exists(int(place.read_text()))
+
+
+LONG = ChildLimits(wall_s=600, memory_bytes=256 << 20)
+
+
+def pid_in(place: Path) -> int:
+    while not place.exists() or not place.read_text():
+        time.sleep(0.01)
+    return int(place.read_text())
+
+
+def test_those_who_have_not_answered_are_ended_and_no_more_begin(children: Children, tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(children.ask, MODULE, str(tmp_path / "pid").encode(), LONG)
+        pid = pid_in(tmp_path / "pid")
+        children.end()
+        with pytest.raises(ChildError, match="-9"):
+            asked.result()
+    assert not psutil.pid_exists(pid)
+    with pytest.raises(ChildError, match="the service ends"):
+        children.ask(MODULE, b"environment", LIMITS)
+
+
+def test_a_service_that_is_stopped_does_not_wait_for_a_child(
+    parts: ServiceParts, children: Children, tmp_path: Path
+) -> None:
+    def study(_: StudyQuestion) -> StudyReply:
+        return STUDY_REPLY.validate_json(children.ask(MODULE, str(tmp_path / "pid").encode(), LONG))
+
+    job = parts.jobs.create("local", NewJob(request={}, training_file="file-1"))
+    server = AppServer(build_service(replace(parts, study=study, children=children)), stop_seconds=0)
+    listener = listen_at("127.0.0.1", 0, 30)
+    serving = threading.Thread(target=server.run, args=(listener,))
+    headers = {"authorization": f"Bearer {parts.key}"}
+    with ThreadPoolExecutor() as threads, httpx2.Client(base_url=address_of(listener), headers=headers) as http:
+        serving.start()
+        asked = threads.submit(http.post, f"/api/jobs/{job.id}/regrade", json={}, timeout=600)
+        pid = pid_in(tmp_path / "pid")
+        server.stop()
+        serving.join(timeout=60)
+        has_ended = not serving.is_alive()
+        children.end()
+        asked.exception()
+    serving.join()
+    assert has_ended
+    assert not psutil.pid_exists(pid)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says so to a child")

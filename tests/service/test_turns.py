@@ -65,7 +65,7 @@ def in_one_thread(test: Coroutine[Any, Any, None]) -> None:
 
 def test_those_who_wait_hold_no_thread_and_too_many_are_sent_away() -> None:
     async def test() -> None:
-        turns, held = Turns(), Held()
+        turns, held = Turns(1, lambda: False), Held()
         with held.open():
             asked = [asyncio.create_task(turns.take(held.work)) for _ in range(1 + MOST_WAITING)]
             await until(lambda: len(held.begun) == 1)
@@ -81,7 +81,7 @@ def test_those_who_wait_hold_no_thread_and_too_many_are_sent_away() -> None:
 
 def test_a_turn_lasts_until_its_work_ends_though_nobody_waits_for_it() -> None:
     async def test() -> None:
-        turns, held, second = Turns(), Held(), Held()
+        turns, held, second = Turns(1, lambda: False), Held(), Held()
         second.may_end.set()
         with held.open():
             gone = asyncio.create_task(turns.take(held.work))
@@ -97,6 +97,25 @@ def test_a_turn_lasts_until_its_work_ends_though_nobody_waits_for_it() -> None:
         assert len(second.begun) == 1
         for _ in range(MOST_WAITING + 2):
             assert await turns.take(lambda: 3) == 3
+
+    in_one_thread(test())
+
+
+def test_nothing_begins_once_the_service_stops() -> None:
+    async def test() -> None:
+        is_stopping, held = threading.Event(), Held()
+        turns = Turns(1, is_stopping.is_set)
+        with held.open():
+            first, second = (asyncio.create_task(turns.take(held.work)) for _ in range(2))
+            await until(lambda: len(held.begun) == 1)
+            is_stopping.set()
+        for each in (second, asyncio.create_task(turns.take(held.work))):
+            with pytest.raises(ApiError) as refused:
+                await each
+            assert refused.value.status == 503
+        with pytest.raises(RuntimeError):
+            await first
+        assert len(held.begun) == 1
 
     in_one_thread(test())
 

@@ -100,7 +100,7 @@ class JobService:
             opened.callback(database.close)
             workers = _Workers.of(opened, environment, data, options.limits, self._free_bytes)
             parts = _open_parts(options, database, data, workers)
-            self._files, jobs, ask = parts.files, data / JOBS, partial(ask_child, workers.children)
+            self._files, jobs, ask = parts.files, data / JOBS, partial(ask_child, workers.checks)
             self._validator = JobValidator(parts.jobs, parts.files, parts.models, jobs, ask)
             self._supervisor = Supervisor(
                 claims=JobClaims(database, holder_name(), time.time),
@@ -158,6 +158,8 @@ class _Workers:
 
     jobs: RecordedProcesses
     children: Children
+    checks: Children
+    """Those that read the files of jobs: nobody ends them, since a job does not fail when the service stops."""
     pool: EndpointPool
 
     @classmethod
@@ -175,6 +177,7 @@ class _Workers:
         return cls(
             jobs=RecordedProcesses(build_environment(environment, shares.job)),
             children=Children(environment=build_environment(environment, shares.child)),
+            checks=Children(environment=build_environment(environment, shares.child)),
             pool=EndpointPool(starter, limits, free_bytes),
         )
 
@@ -195,6 +198,7 @@ def _open_parts(options: ServeOptions, database: Database, data: Path, workers: 
         marks=MarkStore(database, time.time),
         previews=_previews(jobs, files, models, data, workers.children),
         study=partial(study_in_child, workers.children),
+        children=workers.children,
         folder=data,
         models=models,
         pool=workers.pool,

@@ -21,6 +21,7 @@ from verifine.runs.directory import RunDirectory
 from verifine.runs.events import RunEnded
 from verifine.runs.rollouts import GradedGroup, write_rollouts
 from verifine.runs.status import Status
+from verifine.service.child import Children
 from verifine.service.database import Database, migrate
 from verifine.service.database.owners import LOCAL, ensure_owner
 from verifine.service.endpoints.model import find_servable
@@ -119,6 +120,7 @@ def _make_parts(database: Database, folder: Path) -> ServiceParts:
         marks=MarkStore(database, time.time),
         previews=RunPreviews(validator, models, inspector, folder / "reading"),
         study=study,
+        children=Children(environment={}),
         folder=folder,
         models=models,
         pool=EndpointPool(FakeEndpoints(folder / "socket"), limits, lambda: 1 << 40),

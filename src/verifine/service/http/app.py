@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,14 +18,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from verifine.errors import ConfigError, DiskError
-from verifine.service.child import ChildError
+from verifine.service.child import ChildError, Children
 from verifine.service.database.paging import UnknownCursorError
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.files import FileInUseError, FileStore, UnknownFileError
 from verifine.service.http.completions import CompletionRoutes, FindServable
 from verifine.service.http.endpoints import EndpointRoutes
 from verifine.service.http.files import FileRoutes
-from verifine.service.http.graders import GraderRoutes, RunGrader, ValidateGrader
+from verifine.service.http.graders import AT_ONCE, GraderRoutes, RunGrader, ValidateGrader
 from verifine.service.http.jobs import JobRoutes
 from verifine.service.http.keys import KeyCheck, hash_key
 from verifine.service.http.machine import MachineRoutes
@@ -45,6 +47,7 @@ from verifine.service.run_views.marks import MarkStore, UnknownMarkError
 from verifine.service.run_views.sources import RunSources
 from verifine.service.trials.question import GraderTrial, TrialOutcome
 from verifine.service.trials.study import StudyQuestion, StudyReply
+from verifine.service.turns import Turns
 from verifine.wire.api_error import ApiError, ErrorBody, conflict, failed_request, invalid_request
 from verifine.wire.completion_requests import ChatRequest, CompletionRequest
 from verifine.wire.envelope import LOCAL_HOSTS, Envelope
@@ -65,6 +68,8 @@ class ServiceParts:
     """Of models that answer."""
     find_servable: FindServable
     try_grader: Callable[[GraderTrial], TrialOutcome]
+    children: Children
+    """Those that answer requests. They end with the app."""
     folder: Path
     """Of jobs and files."""
     key: str = field(repr=False)
@@ -98,7 +103,8 @@ def build_service(
 ) -> FastAPI:
     """The routes over these parts.
 
-    `hosts`: the names that the service may be asked by; empty: any. `is_stopping`: whether streams are to end.
+    `hosts`: the names that the service may be asked by; empty: any. `is_stopping`: whether streams are to end, and
+    no process is to begin.
     """
     monitoring = Monitoring(parts.jobs, parts.pool, lambda: parts.now().timestamp())
     app = ServiceApp(
@@ -110,7 +116,7 @@ def build_service(
             Middleware(Envelope, hosts, monitoring.observe),
             Middleware(KeyCheck, hash_key(parts.key)),
         ],
-        lifespan=lambda _: parts.pool.open(),
+        lifespan=partial(_open, parts),
         exception_handlers={
             HTTPException: _leave_to_envelope,
             RequestValidationError: _refuse_parameter,
@@ -132,19 +138,29 @@ def build_service(
         },
     )
     app.include_router(FileRoutes(parts.files, parts.limits).router())
-    app.include_router(GraderRoutes(parts.try_grader, parts.limits).router())
+    app.include_router(GraderRoutes(parts.try_grader, Turns(AT_ONCE, is_stopping), parts.limits).router())
     app.include_router(JobRoutes(parts.jobs, parts.files, parts.models, parts.limits).router())
     app.include_router(CompletionRoutes(parts.pool, parts.find_servable, parts.limits).router())
     app.include_router(RunRoutes(parts.runs, parts.now).router())
     app.include_router(StreamRoutes(parts.runs, parts.jobs, parts.limits, is_stopping).router())
     app.include_router(ModelRoutes(parts.models).router())
     app.include_router(MarkRoutes(parts.marks, parts.runs, parts.limits).router())
-    app.include_router(StudyRoutes(parts.files, parts.runs, parts.study, parts.folder / READING, parts.limits).router())
-    app.include_router(PreviewRoutes(parts.previews, parts.limits).router())
+    reading, turns = parts.folder / READING, Turns(1, is_stopping)
+    app.include_router(StudyRoutes(parts.files, parts.runs, parts.study, turns, reading, parts.limits).router())
+    app.include_router(PreviewRoutes(parts.previews, Turns(1, is_stopping), parts.limits).router())
     app.include_router(EndpointRoutes(parts.pool, parts.find_servable).router())
     app.include_router(MachineRoutes(parts.folder).router())
     app.include_router(monitoring.router())
     return app
+
+
+@asynccontextmanager
+async def _open(parts: ServiceParts, _: FastAPI) -> AsyncIterator[None]:
+    async with parts.pool.open():
+        try:
+            yield
+        finally:
+            parts.children.end()  # the threads that wait for them would keep the process
 
 
 # What these raise reaches the envelope, which is around them.

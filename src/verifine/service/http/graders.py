@@ -47,9 +47,8 @@ class ValidGrader(BaseModel):
 class GraderRoutes:
     """The routes over processes that grade."""
 
-    def __init__(self, carry_out: Callable[[GraderTrial], TrialOutcome], limits: ServiceLimits) -> None:
-        self._carry_out, self._limits = carry_out, limits
-        self._turns = Turns(AT_ONCE)
+    def __init__(self, carry_out: Callable[[GraderTrial], TrialOutcome], turns: Turns, limits: ServiceLimits) -> None:
+        self._carry_out, self._turns, self._limits = carry_out, turns, limits
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/fine_tuning/alpha/graders", tags=["Graders"])

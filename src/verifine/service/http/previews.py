@@ -137,9 +137,8 @@ Row = Annotated[int, Field(ge=0, le=10**9)]
 class PreviewRoutes:
     """The routes over previews."""
 
-    def __init__(self, previews: RunPreviews, limits: ServiceLimits) -> None:
-        self._previews, self._limits = previews, limits
-        self._turns = Turns()
+    def __init__(self, previews: RunPreviews, turns: Turns, limits: ServiceLimits) -> None:
+        self._previews, self._turns, self._limits = previews, turns, limits
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/api", tags=["Previews"])

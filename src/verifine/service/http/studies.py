@@ -76,12 +76,13 @@ class StudyRoutes:
         files: FileStore,
         sources: RunSources,
         ask: Callable[[StudyQuestion], StudyReply],
+        turns: Turns,
         folder: Path,
         limits: ServiceLimits,
     ) -> None:
         """`ask`: as `study_in_child`; `folder` has what is being read."""
         self._files, self._sources, self._ask, self._folder, self._limits = files, sources, ask, folder, limits
-        self._turns = Turns()
+        self._turns = turns
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/api", tags=["Studies"])

@@ -26,6 +26,7 @@ from verifine.testing import save_tiny_model
 from verifine.types import Sample
 
 INSTANCE: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
+    "json": lambda item: item["booking"]["name"],
     "mathematics": lambda item: item["formula"],
     "route": lambda item: item["wording"],
     "sentence": lambda item: item["subject"],

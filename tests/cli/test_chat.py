@@ -190,6 +190,7 @@ def test_ctrl_c_ends_an_answer_and_ctrl_d_the_program(run: RunDirectory) -> None
             read_until(b"stopped; this turn is forgotten")
             os.write(own, b"/next\n")
             read_until(b"reference:")
+            read_until(b"> ")  # a Ctrl-D before the prompt is there can be lost
             os.write(own, b"\x04")
             assert process.wait(timeout=60) == 0
         finally:

@@ -147,7 +147,7 @@ def client(service: RunningService) -> Iterator[openai.OpenAI]:
 @pytest.fixture
 def http(service: RunningService) -> Iterator[httpx2.Client]:
     """A plain client, with the key."""
-    with httpx2.Client(base_url=service.url, headers={"authorization": f"Bearer {KEY}"}) as client:
+    with httpx2.Client(base_url=service.url, headers={"authorization": f"Bearer {KEY}"}, timeout=60) as client:
         yield client
 
 

@@ -96,7 +96,10 @@ def test_a_service_that_is_stopped_does_not_wait_for_a_child(
     listener = listen_at("127.0.0.1", 0, 30)
     serving = threading.Thread(target=server.run, args=(listener,))
     headers = {"authorization": f"Bearer {parts.key}"}
-    with ThreadPoolExecutor() as threads, httpx2.Client(base_url=address_of(listener), headers=headers) as http:
+    with (
+        ThreadPoolExecutor() as threads,
+        httpx2.Client(base_url=address_of(listener), headers=headers, timeout=60) as http,
+    ):
         serving.start()
         asked = threads.submit(http.post, f"/api/jobs/{job.id}/regrade", json={}, timeout=600)
         pid = pid_in(tmp_path / "pid")

@@ -186,7 +186,7 @@ def test_a_process_that_ends_before_it_answers_is_told_and_clients_ask_again(
     model.before_part = die
     answer = {"id": "1", "object": "chat.completion", "created": 1, "model": "tiny", "choices": []}
     model.parts = [json.dumps(answer).encode()]
-    with httpx2.Client(base_url=service.url, headers={"authorization": f"Bearer {KEY}"}) as http:
+    with httpx2.Client(base_url=service.url, headers={"authorization": f"Bearer {KEY}"}, timeout=60) as http:
         response = http.post("/v1/chat/completions", json=CHAT)
     assert response.status_code == 503
     assert "it was killed" in error_of(response)["message"]

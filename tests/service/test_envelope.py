@@ -18,7 +18,7 @@ from verifine.service.http.keys import local_key
 
 @pytest.mark.parametrize("key", ["wrong", "vf_local_secret2", "ÿ"])
 def test_a_wrong_key_is_refused(client: openai.OpenAI, key: str) -> None:
-    with httpx2.Client(base_url=client.base_url) as plain:
+    with httpx2.Client(base_url=client.base_url, timeout=60) as plain:
         answer = plain.get("/files", headers=[(b"authorization", f"Bearer {key}".encode())])
     assert answer.status_code == 401
     assert answer.json()["error"]["code"] == "invalid_api_key"

@@ -60,9 +60,9 @@ def test_a_process_is_found_by_another_service_and_killed_with_all_that_it_start
     (tmp_path / recorder.PROCESS).write_text(f'{{"pid": {leader.pid}, "started": {started}}}')
     later = RecordedProcesses({})
     assert later.is_alive(tmp_path)
-    assert later.resident_bytes(tmp_path) > 1 << 20
     while not (below := psutil.Process(leader.pid).children()):
         pass
+    assert later.resident_bytes(tmp_path) > 1 << 20
     os.kill(leader.pid, signal.SIGKILL)  # the recorder alone
     leader.wait()
     assert later.is_alive(tmp_path)

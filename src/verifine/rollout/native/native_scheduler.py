@@ -107,7 +107,7 @@ class NativeScheduler:
         free = capacity.rows - sum(len(row.samples) for row in self._rows)
         is_due = self._is_filling or not self._rows or free >= self._refill_share * capacity.rows
         self._is_filling = False
-        if self._set_aside or not is_due:
+        if self._set_aside or not self._waiting or not is_due:
             return []
         admitted: list[Request] = []
         budget = ReadBudget(capacity.tokens // READ_SHARE)
@@ -145,6 +145,8 @@ class NativeScheduler:
 
     def _resume(self) -> None:
         """Reads what was set aside again, the oldest request first, while it fits; the rest in later steps."""
+        if not self._set_aside:
+            return
         resumed: list[list[SharedRow]] = []
         budget = ReadBudget(self._capacity.tokens // READ_SHARE)
         held = self._tokens_of(self._rows, AHEAD_TOKENS)

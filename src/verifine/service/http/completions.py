@@ -11,9 +11,9 @@ from starlette.responses import Response
 from verifine.service.endpoints.model import ServableModel
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.endpoints.proxy import ForwardedAnswer, ForwardedRequest
+from verifine.service.http.json_body import json_body
 from verifine.service.http.keys import OwnerId
 from verifine.service.limits import ServiceLimits
-from verifine.types import Json
 from verifine.wire.body import read_body
 from verifine.wire.completion_parsing import parse_request
 from verifine.wire.completion_requests import ChatRequest, CompletionRequest
@@ -31,8 +31,10 @@ class CompletionRoutes:
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1", tags=["Completions"])
-        router.add_api_route("/chat/completions", self.chat, methods=["POST"], openapi_extra=_body(ChatRequest))
-        router.add_api_route("/completions", self.complete, methods=["POST"], openapi_extra=_body(CompletionRequest))
+        router.add_api_route("/chat/completions", self.chat, methods=["POST"], openapi_extra=json_body(ChatRequest))
+        router.add_api_route(
+            "/completions", self.complete, methods=["POST"], openapi_extra=json_body(CompletionRequest)
+        )
         return router
 
     async def chat(self, request: Request, owner_id: OwnerId) -> Response:
@@ -53,8 +55,3 @@ class CompletionRoutes:
             path=request.url.path, body=body, is_stream=asked.stream, request_id=request.scope[REQUEST_ID]
         )
         return ForwardedAnswer(self._pool, model, forwarded, self._limits.answer_seconds)
-
-
-def _body(schema: type[ChatRequest] | type[CompletionRequest]) -> dict[str, Json]:
-    content: dict[str, Json] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema.__name__}"}}}
-    return {"requestBody": {"required": True, "content": content}}

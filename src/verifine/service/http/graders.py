@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from verifine.config.graders import GraderConfig
 from verifine.graders.result import GraderResult
+from verifine.service.http.json_body import json_body
 from verifine.service.http.keys import OwnerId
 from verifine.service.jobs.mapping import refuse_distant_graders
 from verifine.service.limits import ServiceLimits
@@ -52,8 +53,8 @@ class GraderRoutes:
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/fine_tuning/alpha/graders", tags=["Graders"])
-        router.add_api_route("/run", self.run, methods=["POST"], openapi_extra=_body("RunGrader"))
-        router.add_api_route("/validate", self.validate, methods=["POST"], openapi_extra=_body("ValidateGrader"))
+        router.add_api_route("/run", self.run, methods=["POST"], openapi_extra=json_body(RunGrader))
+        router.add_api_route("/validate", self.validate, methods=["POST"], openapi_extra=json_body(ValidateGrader))
         return router
 
     async def run(self, request: Request, _: OwnerId) -> GraderResult:
@@ -83,8 +84,3 @@ class GraderRoutes:
 
 def _unusable(problem: str) -> ApiError:
     return invalid_request(problem, param="grader", code="invalid_grader")
-
-
-def _body(schema: str) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {"requestBody": {"required": True, "content": content}}

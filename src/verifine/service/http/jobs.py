@@ -15,9 +15,10 @@ from verifine.service.database.paging import PageQuery
 from verifine.service.files import FileStore, UnknownFileError
 from verifine.service.http.job_checkpoints import JobCheckpointObject
 from verifine.service.http.job_objects import JobEventObject, JobObject
+from verifine.service.http.json_body import json_body
 from verifine.service.http.keys import OwnerId
 from verifine.service.http.list_page import ListPage
-from verifine.service.jobs.budget import Budget, allow_more, read_budget
+from verifine.service.jobs.budget import Budget, ResumeJob, allow_more, read_budget
 from verifine.service.jobs.job import JobNews
 from verifine.service.jobs.mapping import check_job
 from verifine.service.jobs.request import MAX_SEED, CreateJob, read_job
@@ -52,12 +53,13 @@ class JobRoutes:
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/fine_tuning/jobs", tags=["Fine-tuning"])
-        router.add_api_route("", self.create, methods=["POST"], openapi_extra=_CREATE)
+        router.add_api_route("", self.create, methods=["POST"], openapi_extra=json_body(CreateJob))
         router.add_api_route("", self.list_jobs, methods=["GET"])
         router.add_api_route("/{job_id}", self.retrieve, methods=["GET"])
         router.add_api_route("/{job_id}/cancel", self.cancel, methods=["POST"])
         router.add_api_route("/{job_id}/pause", self.pause, methods=["POST"])
-        router.add_api_route("/{job_id}/resume", self.resume, methods=["POST"], openapi_extra=_RESUME)
+        budget = json_body(ResumeJob, is_required=False)
+        router.add_api_route("/{job_id}/resume", self.resume, methods=["POST"], openapi_extra=budget)
         router.add_api_route("/{job_id}/events", self.events, methods=["GET"])
         router.add_api_route("/{job_id}/checkpoints", self.checkpoints, methods=["GET"])
         return router
@@ -156,17 +158,3 @@ def _metadata(query: Mapping[str, str]) -> dict[str, str] | None:
         return {}
     pairs = {found[1]: value for name, value in query.items() if (found := _METADATA.fullmatch(name)) is not None}
     return pairs or None
-
-
-_CREATE = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CreateJob"}}},
-    }
-}
-_RESUME = {
-    "requestBody": {
-        "required": False,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ResumeJob"}}},
-    }
-}

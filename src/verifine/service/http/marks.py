@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field, StringConstraints
 
 from verifine.service.database.paging import PageQuery
+from verifine.service.http.json_body import json_body
 from verifine.service.http.keys import OwnerId
 from verifine.service.limits import ServiceLimits
 from verifine.service.run_views.answers import UnknownRolloutsError, view_group
@@ -90,7 +91,7 @@ class MarkRoutes:
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/api/jobs/{job_id}", tags=["Marks"])
-        router.add_api_route("/marks", self.put, methods=["PUT"], openapi_extra=_PUT)
+        router.add_api_route("/marks", self.put, methods=["PUT"], openapi_extra=json_body(PutMark))
         router.add_api_route("/marks", self.list_marks, methods=["GET"])
         router.add_api_route("/marks/{mark_id}", self.delete, methods=["DELETE"])
         router.add_api_route("/marks.jsonl", self.export, methods=["GET"], response_class=MarkExport)
@@ -144,11 +145,3 @@ class MarkExport(StreamingResponse):
 def _lines(marks: Iterator[Mark]) -> Iterator[bytes]:
     for mark in marks:
         yield json.dumps(MarkObject.of(mark).model_dump(mode="json"), ensure_ascii=False).encode() + b"\n"
-
-
-_PUT = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/PutMark"}}},
-    }
-}

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from verifine.launch.inspection.question import ShownRow, TokenCounts, Trial
 from verifine.runs.jsonl import finite
+from verifine.service.http.json_body import json_body
 from verifine.service.http.keys import OwnerId
 from verifine.service.inspection.inspector import MOST_ROWS, MOST_SAMPLES
 from verifine.service.inspection.preview import RunPreview, RunPreviews
@@ -142,8 +143,8 @@ class PreviewRoutes:
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/api", tags=["Previews"])
-        router.add_api_route("/resolve", self.resolve, methods=["POST"], openapi_extra=_JOB)
-        router.add_api_route("/trial", self.trial, methods=["POST"], openapi_extra=_JOB)
+        router.add_api_route("/resolve", self.resolve, methods=["POST"], openapi_extra=json_body(CreateJob))
+        router.add_api_route("/trial", self.trial, methods=["POST"], openapi_extra=json_body(CreateJob))
         return router
 
     async def resolve(
@@ -174,11 +175,3 @@ class PreviewRoutes:
         rows = tuple(dict.fromkeys(row))
         trial = await self._turns.take(partial(self._previews.try_out, owner_id, asked, rows, samples))
         return TrialView.of(trial, rows)
-
-
-_JOB = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CreateJob"}}},
-    }
-}

@@ -14,6 +14,7 @@ from pydantic import Field
 from verifine.config.graders import GraderConfig
 from verifine.service.files import FileStore
 from verifine.service.files.borrowing import borrow_file
+from verifine.service.http.json_body import json_body
 from verifine.service.http.keys import OwnerId
 from verifine.service.jobs.mapping import refuse_distant_graders
 from verifine.service.limits import ServiceLimits
@@ -91,7 +92,7 @@ class StudyRoutes:
             ("/graders/probe", self.probe, ProbeGrader),
             ("/jobs/{job_id}/regrade", self.regrade, RegradeRollouts),
         ):
-            router.add_api_route(path, route, methods=["POST"], openapi_extra=_body(body.__name__))
+            router.add_api_route(path, route, methods=["POST"], openapi_extra=json_body(body))
         return router
 
     async def study_dataset(self, request: Request, file_id: str, owner_id: OwnerId) -> DatasetStudy:
@@ -174,8 +175,3 @@ class StudyRoutes:
 
 def _names(path: Path, filename: str) -> dict[str, str]:
     return {str(path): filename, path.name: filename}
-
-
-def _body(schema: str) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {"requestBody": {"required": True, "content": content}}

@@ -4,9 +4,9 @@ import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import httpx2
 import openai
@@ -19,26 +19,13 @@ from verifine.service.compute import build_environment
 from verifine.service.database import Database, migrate
 from verifine.service.database.connection import POSTGRES
 from verifine.service.database.owners import LOCAL, ensure_owner
-from verifine.service.endpoints.model import find_servable
-from verifine.service.endpoints.pool import EndpointPool
-from verifine.service.files import FileStore
 from verifine.service.http.app import ServiceParts
-from verifine.service.inspection.inspector import Inspector
-from verifine.service.inspection.preview import RunPreviews
-from verifine.service.jobs.file_check import check_files
-from verifine.service.jobs.store import JobStore
-from verifine.service.jobs.validation import JobValidator
+from verifine.service.jobs.job import Job
+from verifine.service.jobs.store import NewJob
 from verifine.service.limits import ServiceLimits
-from verifine.service.models.bases import TrainableModel
-from verifine.service.models.store import ModelStore
-from verifine.service.run_views.marks import MarkStore
-from verifine.service.run_views.run_index import RunIndex
-from verifine.service.run_views.sources import RunSources
-from verifine.service.trials.grading import carry_out_trial
-from verifine.service.trials.studying import study
 from verifine.testing.clock import ManualClock
 from verifine.testing.endpoint_processes import FakeEndpoints
-from verifine.testing.requested_service import serve_parts
+from verifine.testing.service_parts import make_parts, serve_parts
 from verifine.testing.supervised_jobs import SupervisedJob, make_supervised_job
 
 POSTGRES_URL = os.environ.get("VERIFINE_TEST_POSTGRES", "")
@@ -107,29 +94,23 @@ def processes() -> Iterator[FakeEndpoints]:
 def parts(
     database: Database, clock: ManualClock, tmp_path: Path, processes: FakeEndpoints, children: Children
 ) -> ServiceParts:
-    limits = ServiceLimits(file_bytes=100_000, body_bytes=20_000, answer_seconds=0.5, streams=3)
-    tiny = TrainableModel(name="tiny", source=str(tmp_path / "tiny"), parameters=1000)
-    jobs = JobStore(database, clock)
-    models = ModelStore(database, tmp_path, {"tiny": tiny}, clock)
-    files = FileStore(database, tmp_path / "files", clock)
-    validator = JobValidator(jobs, files, models, tmp_path / "reading", check_files)
-    inspector = Inspector(children.ask, tmp_path / "inspections")
-    return ServiceParts(
-        files=files,
-        jobs=jobs,
-        runs=RunSources(jobs, tmp_path / "jobs", RunIndex(tmp_path / "runs")),
-        marks=MarkStore(database, clock),
-        previews=RunPreviews(validator, models, inspector, tmp_path / "reading"),
-        study=study,
-        children=children,
-        folder=tmp_path,
-        models=models,
-        pool=EndpointPool(processes, limits, lambda: 1 << 40),
-        find_servable=partial(find_servable, models),
-        try_grader=carry_out_trial,
+    return make_parts(
+        database,
+        tmp_path,
+        now=clock,
         key=KEY,
-        limits=limits,
+        limits=ServiceLimits(file_bytes=100_000, body_bytes=20_000, answer_seconds=0.5, streams=3),
+        endpoints=processes,
+        children=children,
+        inspect=children.ask,
     )
+
+
+@pytest.fixture
+def job(parts: ServiceParts) -> Job:
+    """A job of the local owner, whose file nobody has looked at."""
+    request: Any = {"model": "tiny", "method": {}, "seed": 1}
+    return parts.jobs.create("local", NewJob(request=request, training_file="file-1"))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from verifine.service.inspection.inspector import Inspector
 from verifine.service.inspection.preview import RunPreviews
 from verifine.service.jobs.file_check import check_files
 from verifine.service.jobs.validation import JobValidator
-from verifine.testing.requested_service import serve_parts
+from verifine.testing.service_parts import serve_parts
 
 from .conftest import KEY
 

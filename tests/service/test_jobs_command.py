@@ -21,7 +21,7 @@ from verifine.service.jobs.job import JobNews
 from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import NewJob
 from verifine.testing.job_runs import FakeRun
-from verifine.testing.requested_service import serve_parts
+from verifine.testing.service_parts import serve_parts
 
 from .conftest import KEY, RunningService
 

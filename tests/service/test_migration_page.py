@@ -27,7 +27,7 @@ from verifine.service.jobs.validation import JobValidator
 from verifine.service.models.bases import TrainableModel
 from verifine.service.models.store import ModelStore
 from verifine.testing.clock import ManualClock
-from verifine.testing.requested_service import serve_parts
+from verifine.testing.service_parts import serve_parts
 from verifine.testing.supervised_jobs import make_supervised_job
 
 from .conftest import KEY

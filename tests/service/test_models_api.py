@@ -8,8 +8,6 @@ import httpx2
 import openai
 import pytest
 
-from verifine.runs.events import RunEnded
-from verifine.runs.status import Status
 from verifine.service.database import Database
 from verifine.service.jobs.states import JobState
 from verifine.service.models.store import ModelStore, UnknownModelError
@@ -20,15 +18,7 @@ from verifine.testing.supervised_jobs import SupervisedJob
 @pytest.fixture
 def tuned(world: SupervisedJob) -> str:
     """The name of a model that a job has left, with the checkpoint of step 1."""
-    world.start()
-    world.run.evaluate("step-1", 0.5)
-    world.run.checkpoint(1)
-    world.run.save_model(2)
-    world.end(RunEnded(status=Status.FINISHED))
-    world.supervisor.tick()
-    name = world.parts.jobs.find("local", world.job.id).fine_tuned_model
-    assert name is not None
-    return name
+    return world.train_to_the_end()
 
 
 def test_models_of_the_service_and_of_jobs_are_listed(

@@ -29,12 +29,6 @@ PATHS = ("metrics", "evaluations", "findings", "rollouts", "rollouts/1", "rollou
 
 
 @pytest.fixture
-def job(parts: ServiceParts) -> Job:
-    request: Any = {"model": "tiny", "method": {}, "seed": 1}
-    return parts.jobs.create("local", NewJob(request=request, training_file="file-1"))
-
-
-@pytest.fixture
 def run(job: Job, tmp_path: Path) -> FakeRun:
     run = FakeRun(directory=RunDirectory(path=tmp_path / "jobs" / job.id / "run"))
     run.begin()

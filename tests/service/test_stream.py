@@ -34,7 +34,7 @@ from verifine.service.run_views.run_follower import (
 from verifine.service.run_views.sources import FoundRun, RunSources
 from verifine.service.run_views.stream_cursor import StreamCursor
 from verifine.testing.job_runs import FakeRun
-from verifine.testing.requested_service import serve_parts
+from verifine.testing.service_parts import serve_parts
 
 from .conftest import KEY
 
@@ -121,12 +121,6 @@ def test_no_point_is_lost_and_none_is_told_twice_wherever_connections_end_and_ru
 @pytest.mark.parametrize("text", ["running.12.1-3400.2-7", ".0.0-0.0-0"])
 def test_a_cursor_is_read_as_it_was_written(text: str) -> None:
     assert str(StreamCursor.parse(text)) == text
-
-
-@pytest.fixture
-def job(parts: ServiceParts) -> Job:
-    request: Any = {"model": "tiny", "method": {}, "seed": 1}
-    return parts.jobs.create("local", NewJob(request=request, training_file="file-1"))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 from verifine.service.http.app import ServiceParts
 from verifine.service.http.graders import AT_ONCE
 from verifine.service.turns import MOST_WAITING, Turns
-from verifine.testing.requested_service import serve_parts
+from verifine.testing.service_parts import serve_parts
 from verifine.wire.api_error import ApiError
 
 from .conftest import KEY

@@ -9,8 +9,6 @@ import openai
 import pytest
 
 from verifine.config import LoraConfig, RunConfig
-from verifine.runs.events import RunEnded
-from verifine.runs.status import Status
 from verifine.service.jobs.states import JobState
 from verifine.service.models.store import ModelInUseError
 from verifine.testing.supervised_jobs import METHOD, SupervisedJob
@@ -23,15 +21,7 @@ def leave(world: SupervisedJob, **fields: Any) -> str:
     if not world.state.is_final:
         world.ask(JobState.CANCELLED)
     world.add_job(**fields)
-    world.start()
-    world.run.evaluate("step-1", 0.5)
-    world.run.checkpoint(1)
-    world.run.save_model(2)
-    world.end(RunEnded(status=Status.FINISHED))
-    world.supervisor.tick()
-    name = world.parts.jobs.find("local", world.job.id).fine_tuned_model
-    assert name is not None
-    return name
+    return world.train_to_the_end()
 
 
 def prepared(world: SupervisedJob, **fields: Any) -> RunConfig:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import uvicorn
 
 from verifine.config import build_config, dump_config
 from verifine.launch.inspection.question import REPLY, InspectionReply
@@ -24,28 +20,16 @@ from verifine.runs.status import Status
 from verifine.service.child import Children
 from verifine.service.database import Database, migrate
 from verifine.service.database.owners import LOCAL, ensure_owner
-from verifine.service.endpoints.model import find_servable
-from verifine.service.endpoints.pool import EndpointPool
-from verifine.service.files import FileStore
-from verifine.service.http.app import ServiceParts, build_service
-from verifine.service.inspection.inspector import Inspector
-from verifine.service.inspection.preview import RunPreviews
-from verifine.service.jobs.file_check import check_files
+from verifine.service.http.app import ServiceParts
 from verifine.service.jobs.job import JobNews
 from verifine.service.jobs.states import JobState
-from verifine.service.jobs.store import JobStore, NewJob
-from verifine.service.jobs.validation import JobValidator
+from verifine.service.jobs.store import NewJob
 from verifine.service.limits import ServiceLimits
-from verifine.service.models.bases import TrainableModel
-from verifine.service.models.store import ModelStore
-from verifine.service.run_views.marks import MarkPlace, MarkStore
-from verifine.service.run_views.run_index import RunIndex
-from verifine.service.run_views.sources import RunSources
-from verifine.service.trials.grading import carry_out_trial
-from verifine.service.trials.studying import study
+from verifine.service.run_views.marks import MarkPlace
 from verifine.testing.endpoint_processes import FakeEndpoints
 from verifine.testing.generated_requests import GeneratedRequest
 from verifine.testing.job_runs import FakeRun
+from verifine.testing.service_parts import make_parts, serve_parts
 from verifine.types import FinishReason, Grade, Group, Prompt, Rollout
 
 MOST_S = 2.0
@@ -90,7 +74,16 @@ class RequestedService:
         migrate(database)
         for owner in (LOCAL, "bob"):
             ensure_owner(database, owner)
-        parts = _make_parts(database, folder)
+        parts = make_parts(
+            database,
+            folder,
+            now=time.time,
+            key=KEY,
+            limits=ServiceLimits(file_bytes=100_000, body_bytes=100_000, answer_seconds=0.5, streams=50),
+            endpoints=FakeEndpoints(folder / "socket"),
+            children=Children(environment={}),
+            inspect=lambda *_: REPLY.dump_json(InspectionReply(problem="nobody is asked")),
+        )
         known = _fill(parts, folder)
         with serve_parts(parts) as url, httpx2.Client(base_url=url, timeout=60) as http:
             http.headers["authorization"] = f"Bearer {KEY}"
@@ -104,31 +97,6 @@ class RequestedService:
             is_stream = answer.headers.get("content-type", "").startswith("text/event-stream")
             body = b"" if is_stream and request.route.endswith(ENDLESS) else answer.read()
         return AnsweredRequest(request=request, status=answer.status_code, seconds=time.monotonic() - began, body=body)
-
-
-def _make_parts(database: Database, folder: Path) -> ServiceParts:
-    limits = ServiceLimits(file_bytes=100_000, body_bytes=100_000, answer_seconds=0.5, streams=50)
-    jobs, files = JobStore(database, time.time), FileStore(database, folder / "files", time.time)
-    tiny = TrainableModel(name="tiny", source=str(folder / "tiny"), parameters=1000)
-    models = ModelStore(database, folder, {"tiny": tiny}, time.time)
-    inspector = Inspector(lambda *_: REPLY.dump_json(InspectionReply(problem="nobody is asked")), folder / "kept")
-    validator = JobValidator(jobs, files, models, folder / "reading", check_files)
-    return ServiceParts(
-        files=files,
-        jobs=jobs,
-        runs=RunSources(jobs, folder / "jobs", RunIndex(folder / "runs")),
-        marks=MarkStore(database, time.time),
-        previews=RunPreviews(validator, models, inspector, folder / "reading"),
-        study=study,
-        children=Children(environment={}),
-        folder=folder,
-        models=models,
-        pool=EndpointPool(FakeEndpoints(folder / "socket"), limits, lambda: 1 << 40),
-        find_servable=partial(find_servable, models),
-        try_grader=carry_out_trial,
-        key=KEY,
-        limits=limits,
-    )
 
 
 def _fill(parts: ServiceParts, folder: Path) -> dict[str, Sequence[str]]:
@@ -190,18 +158,3 @@ def _write_run(path: Path, rows: Path) -> None:
     written = GradedGroup(group=group, prompt="q0", rewards=[1.0] * 4, advantages=[0.0] * 4)
     write_rollouts(run.directory.rollouts, 1, [written])
     run.write(RunEnded(status=Status.FINISHED))
-
-
-@contextmanager
-def serve_parts(parts: ServiceParts, port: int = 0) -> Iterator[str]:
-    """The address of a service of these parts; port 0: any free one."""
-    app = build_service(parts, is_stopping=lambda: server.should_exit)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()

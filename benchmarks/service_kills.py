@@ -32,7 +32,7 @@ from verifine.runs.directory import RunDirectory
 from verifine.runs.metrics import read_metrics
 from verifine.runs.run_file import read_run_file
 from verifine.service.supervisor import recorder
-from verifine.testing.serve_command import ENDED, ServeCommand
+from verifine.testing.serve_command import ENDED, SOURCE, ServeCommand
 
 JOB_KILLS = 3
 """How often the child, the recorder or all of them are killed."""
@@ -150,8 +150,13 @@ KILLS: dict[str, Kill | None] = {
 def run(name: str, data: Path, options: argparse.Namespace, random: Random) -> JobHistory:
     history, kill, began = JobHistory(name=name), KILLS[name], time.monotonic()
     service = start(data)
+    grader = SOURCE.replace("\n", f"\n    import time; time.sleep({options.grading_s})\n", 1)
     job_id = service.create_job(
-        "toy", options.steps, sampling={"max_new_tokens": 24}, run={"save_interval": 5, "steps": options.steps}
+        "toy",
+        options.steps,
+        grader=grader,
+        sampling={"max_new_tokens": 24},
+        run={"save_interval": 5, "steps": options.steps},
     )
     world = JobWorld(data=data, service=service, job_id=job_id)
     most = options.kills if name == "service" else JOB_KILLS
@@ -188,6 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50, help="of the service")
     parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--grading-s", type=float, default=0.0, help="what an answer takes to grade, for a longer job")
     parser.add_argument("--most-s", type=float, default=3.0, help="kills come so long after another at most")
     parser.add_argument("--seed", type=int, default=0, help="of the times at which the kills come")
     parser.add_argument("--only", choices=KILLS, action="append", help="one of them besides the job left alone")
@@ -196,12 +202,12 @@ def main() -> None:
     names = ["alone", *(options.only or [name for name in KILLS if name != "alone"])]
     with tempfile.TemporaryDirectory(prefix="verifine-") as folder:
         histories = [run(name, Path(folder) / name, options, Random(options.seed)) for name in names]
-    steps = list(range(1, options.steps + 1))
+    steps = list(range(1, len(histories[0].rows) + 1))  # a run that gets no better may end before its last step
     rows = [
         (
             *(each.name, each.kills, each.processes, each.status, each.seconds),
             *(median(times) if times else None for times in (each.ready_s, each.adopted_s)),
-            *("each once" if each.told == steps else "wrong", "each once" if each.rows == steps else "wrong"),
+            *(f"{len(steps)} once" if found == steps else "wrong" for found in (each.told, each.rows)),
             each.sha256[:16],
         )
         for each in histories

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 import typer
+from api_page import api_page
 from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -350,6 +351,7 @@ def _default(field: FieldInfo) -> str:
 
 
 PAGES = {
+    "api.md": lambda: api_page(NOTICE),
     "algorithms.md": algorithms_page,
     "architectures.md": architectures_page,
     "config.md": config_page,

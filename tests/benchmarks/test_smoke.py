@@ -335,6 +335,21 @@ def test_chat_and_job_are_measured_alone_and_together(tmp_path: Path) -> None:
         assert chat["tokens_per_s"] > 0
 
 
+@pytest.mark.slow
+def test_starting_the_service_is_measured(tmp_path: Path) -> None:
+    found = run(tmp_path, "service_start.py", "--times", "1")
+    assert found.keys() == {"ready, s", "of a core until then, s", "memory, MB", "after requests, MB"}
+    assert all(numbers_are_positive(row) and row["median"] == row["most"] for row in found.values())
+
+
+@pytest.mark.slow
+def test_requests_of_every_route_are_counted_by_their_status(tmp_path: Path) -> None:
+    [found] = run(tmp_path, "service_requests.py", "--count", "120")
+    assert found["requests"] == 120
+    assert sum(count for name, count in found.items() if name.startswith("answered ")) == 120
+    assert found["routes"] == 40
+
+
 def test_median_leaves_the_first_run_out() -> None:
     ticks = iter([0.0, 5.0, 10.0, 12.0, 20.0, 23.0])
     runs: list[int] = []

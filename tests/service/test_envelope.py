@@ -18,7 +18,7 @@ from verifine.service.http.keys import local_key
 
 @pytest.mark.parametrize("key", ["wrong", "vf_local_secret2", "ÿ"])
 def test_a_wrong_key_is_refused(client: openai.OpenAI, key: str) -> None:
-    with httpx2.Client(base_url=client.base_url, timeout=60) as plain:
+    with httpx2.Client(base_url=str(client.base_url), timeout=60) as plain:
         answer = plain.get("/files", headers=[(b"authorization", f"Bearer {key}".encode())])
     assert answer.status_code == 401
     assert answer.json()["error"]["code"] == "invalid_api_key"
@@ -80,6 +80,7 @@ def test_the_description_of_the_api_has_every_route(http: httpx2.Client) -> None
     description = http.get("/openapi.json").json()
     paths = description["paths"]
     assert {path: sorted(methods) for path, methods in paths.items()} == {
+        "/api/check": ["post"],
         "/api/endpoints": ["get"],
         "/api/endpoints/{model}/load": ["post"],
         "/api/endpoints/{model}/unload": ["post"],

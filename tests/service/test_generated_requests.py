@@ -18,6 +18,7 @@ def test_whatever_is_asked_the_service_does_not_fail(database_url: str, tmp_path
         answers = [service.ask(request) for request in generator.requests(300)]
     assert [each.request for each in answers if each.status == 500] == []
     assert {each.status for each in answers} >= {200, 400, 404}
+    assert [(each.fault, each.request) for each in answers if each.fault is not None] == []
     for each in answers:
         if each.status >= 400:
             assert json.loads(each.body)["error"].keys() == {"message", "type", "param", "code"}

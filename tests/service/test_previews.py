@@ -75,7 +75,40 @@ def test_the_model_is_tried_on_rows(http: httpx2.Client, asked: dict[str, Any], 
     assert all("Largest of" in each["prompt"] for each in answers)
 
 
-@pytest.mark.parametrize("path", ["/api/resolve", "/api/trial?row=0"])
+@pytest.mark.slow
+def test_a_check_says_how_long_it_will_take(http: httpx2.Client, asked: dict[str, Any], tmp_path: Path) -> None:
+    save_tiny_model(tmp_path / "tiny")
+    answer = http.post("/api/check", params={"rows": 2}, json=asked, timeout=120)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert found["verdict"] in ("go", "go_with_warnings")
+    time = found["time"]
+    for part in (time["step"], time["evaluation"], time["total"]):
+        assert 0 < part["low"] <= part["high"]
+    assert time["total"]["high"] > 4 * time["step"]["low"]
+    assert found["numbers"]["sampling"]["prompts"] == 2
+    assert found["numbers"]["memory"]["lasting"].keys() >= {"weights"}
+    assert str(tmp_path) not in answer.text
+
+
+@pytest.mark.slow
+def test_a_check_names_the_file_as_its_owner_does(http: httpx2.Client, asked: dict[str, Any], tmp_path: Path) -> None:
+    save_tiny_model(tmp_path / "tiny")
+    asked["method"]["reinforcement"]["grader"] = {
+        "type": "string_check",
+        "input": "{{ sample.output_text }}",
+        "reference": "{{ item.nothing }}",
+        "operation": "eq",
+        "name": "own",
+    }
+    answer = http.post("/api/check", json=asked, timeout=120)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["verdict"], answer.json()["time"]) == ("no_go", None)
+    assert "mine.jsonl" in answer.text
+    assert "training_file" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/api/resolve", "/api/check", "/api/trial?row=0"])
 @pytest.mark.parametrize(
     ("change", "status", "param"),
     [

@@ -190,6 +190,25 @@ def test_the_run_of_another_owner_is_not_there(parts: ServiceParts, http: httpx2
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "fine_tune_not_found")
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_a_file_that_the_disk_does_not_give_is_told_as_one_that_is_broken(
+    http: httpx2.Client, job: Job, run: FakeRun, path: str
+) -> None:
+    write_group(run, 1, 1.0)
+    for file in [*run.directory.path.glob("*.jsonl"), *run.directory.rollouts.iterdir(), run.directory.config]:
+        file.unlink()
+        file.mkdir()
+    run.directory.evaluations.mkdir()
+    (run.directory.evaluations / "final.json").mkdir()
+    answer = http.get(f"/api/jobs/{job.id}/{path}")
+    if path == "stream":
+        assert "event: fault" in answer.text
+    elif answer.status_code != 200:  # what needs none of these files
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "run_unreadable")
+    assert path in ("metrics", "findings", "rollouts", "stream") or answer.status_code == 409
+    assert str(run.directory.path) not in answer.text
+
+
 @pytest.mark.parametrize("path", ["metrics", "evaluations"])
 def test_a_run_that_cannot_be_read_is_told_without_its_place(
     http: httpx2.Client, job: Job, run: FakeRun, path: str

@@ -2,13 +2,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx2
+import pytest
+from sqlalchemy import update
+
 from verifine.config import load_config
-from verifine.runs.events import RunEnded
+from verifine.runs.events import EvaluationDone, RunEnded
 from verifine.runs.status import Status
+from verifine.service.database import Database
 from verifine.service.database.paging import PageQuery
+from verifine.service.database.tables import JOBS
 from verifine.service.jobs.claims import LEASE_S
 from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import NewJob
+from verifine.service.supervisor.news import news_of
 from verifine.testing import save_tiny_model
 from verifine.testing.clock import ManualClock
 from verifine.testing.supervised_jobs import SupervisedJob
@@ -58,6 +65,32 @@ def test_the_numbers_of_a_step_have_openai_s_names(world: SupervisedJob) -> None
         "reasoning_tokens_mean": None,
         "completion_tokens_mean": None,
         "verifine": {"reward": 0.1, "step_time": 2.0},
+    }
+
+
+def test_an_evaluation_has_the_mean_of_each_grader(world: SupervisedJob) -> None:
+    world.start()
+    world.run.evaluate("step-1", 0.5)
+    world.supervisor.tick()
+    graders = {"near": "text_similarity", "exact": "string_check"}
+    evaluation = EvaluationDone(name="step-1", numbers={"reward": 0.5, "parts": {"exact": 0.25}})
+    told = news_of(evaluation, graders)
+    assert told is not None
+    assert told.data is not None
+    assert told.data["scores"] == {
+        "valid_reward_mean": 0.5,
+        "graders": [
+            {"name": "near", "type": "text_similarity", "valid_reward_mean": None},
+            {"name": "exact", "type": "string_check", "valid_reward_mean": 0.25},
+        ],
+    }
+    [event] = [
+        each for each in world.parts.jobs.list_events("local", world.job.id, PageQuery(limit=9)).items if each.data
+    ]
+    assert event.data is not None
+    assert event.data["scores"] == {
+        "valid_reward_mean": 0.5,
+        "graders": [{"name": "exact", "type": "string_check", "valid_reward_mean": 0.5}],
     }
 
 
@@ -133,3 +166,28 @@ def test_a_job_is_promised_the_memory_that_it_has_not_taken_yet(world: Supervise
     world.supervisor.tick()
     world.processes.resident = 0
     assert world.supervisor.expected_bytes() == 0
+
+
+@pytest.mark.parametrize("is_taken_over", [False, True])
+def test_a_job_whose_progress_cannot_be_read_is_given_up_and_holds_up_no_other(
+    world: SupervisedJob, database: Database, clock: ManualClock, http: httpx2.Client, is_taken_over: bool
+) -> None:
+    if is_taken_over:
+        world.start()
+    else:
+        world.validator.validate_next()
+    other = world.parts.jobs.create("local", NewJob(request=world.job.request, training_file=world.job.training_file))
+    world.validator.validate_next()
+    with database.write() as connection:
+        connection.execute(update(JOBS).where(JOBS.c.id == world.job.id).values(progress={"step": "nothing"}))
+    clock.advance(LEASE_S + 1)
+    second = world.make("second")
+    second.tick()
+    second.tick()
+    job = world.parts.jobs.find("local", world.job.id)
+    assert job.failure is not None
+    assert (job.state, job.failure.code) == (JobState.FAILED, "server_error")
+    assert world.processes.killed == 1
+    assert world.parts.jobs.find("local", other.id).state is JobState.RUNNING
+    shown = http.get(f"/v1/fine_tuning/jobs/{job.id}").json()
+    assert (shown["status"], shown["trained_tokens"]) == ("failed", None)

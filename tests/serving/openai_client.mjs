@@ -1,10 +1,7 @@
 // OpenAI's own client for JavaScript against a server: node openai_client.mjs ADDRESS/v1 MODEL, where `openai` is installed.
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-import path from "node:path";
+import { OpenAI, runCases } from "../openai_cases.mjs";
 
-const require = createRequire(path.join(process.cwd(), "here.js"));
-const { OpenAI } = require("openai");
 const [baseURL, model] = process.argv.slice(2);
 const client = new OpenAI({ baseURL, apiKey: "unused", maxRetries: 0 });
 const chats = client.chat.completions;
@@ -81,10 +78,4 @@ const cases = {
   "a wrong method": async () => await assert.rejects(client.get("/chat/completions"), { status: 405 }),
 };
 
-for (const [name, run] of Object.entries(cases)) {
-  await run().catch((error) => {
-    console.error(`${name}: ${error.stack}`);
-    process.exit(1);
-  });
-}
-console.log(`${Object.keys(cases).length} cases`);
+await runCases(cases);

@@ -8,7 +8,7 @@ import pytest
 
 from verifine.errors import GraderError
 from verifine.graders import Grader, callable_grader
-from verifine.insights.held_out import pass_at
+from verifine.insights.held_out import evaluation_numbers, pass_at
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ScriptedEngine, load_tiny_model
 from verifine.training.evaluate import EvalSet, eval_sampling, evaluate_policy
@@ -60,6 +60,16 @@ def test_every_answer_is_kept_with_its_place_and_its_grades() -> None:
     assert [each.passed for each in evaluation.samples[:2]] == [True, False]
     assert (evaluation.answer_accuracy, pass_at(evaluation, 1), pass_at(evaluation, 2)) == (0.5, 0.5, 1.0)
     assert evaluation.samples[4].gold == "2"
+
+
+def test_the_parts_of_scores_are_averaged_over_problems() -> None:
+    def grade(text: str) -> Grade:
+        parts = {"exact": 1.0, "near": 1.0} if text == "yes" else {"near": 0.5}
+        return Grade(score=sum(parts.values()) / 2, parts=parts)
+
+    evaluation = evaluate_policy(build_eval_set(judge(grade), samples=4), "baseline")
+    assert evaluation.part_averages == {"exact": 1.0, "near": 0.625}
+    assert evaluation_numbers(evaluation)["parts"] == evaluation.part_averages
 
 
 def test_both_graders_judge_the_same_answers_and_neither_sees_the_other() -> None:

@@ -52,6 +52,7 @@ def evaluation_numbers(evaluation: Evaluation) -> dict[str, Json]:
     passed = {k: value for k in ladder(evaluation.answers_each) if (value := pass_at(evaluation, k)) is not None}
     return {
         **{name: evaluation.average(measure) for measure, name in NAMES.items()},
+        "parts": dict(evaluation.part_averages),
         "pass_at": {str(k): value for k, value in passed.items()},
         "intervals": {
             **{name: list(interval) for name, interval in intervals.items() if interval is not None},

@@ -65,6 +65,8 @@ class EvaluatedSample:
     """As in `Rollout`: where the answer begins in the text, behind the thought."""
     reasoning_tokens: int | None = None
     """As in `Rollout`."""
+    parts: Mapping[str, float] = Field(default_factory=dict)
+    """As in `Grade`: the named scores that make up the score."""
 
     def value(self, measure: Measure) -> float | None:
         """None: not judged, or unscorable."""
@@ -98,6 +100,10 @@ class EvaluatedProblem:
     def average(self, measure: Measure) -> float | None:
         """avg@k over the answers with a known value; None: there are none."""
         return _mean([value for sample in self.samples if (value := sample.value(measure)) is not None])
+
+    def part_average(self, name: str) -> float | None:
+        """As `average`, of a named part of the score."""
+        return _mean([sample.parts[name] for sample in self.samples if name in sample.parts])
 
     def typical(self, measure: Measure) -> EvaluatedSample:
         """The answer that is closest to their average."""
@@ -139,6 +145,16 @@ class Evaluation:
     def answer_accuracy(self) -> float | None:
         """The share of right answers; None: not judged."""
         return self.average("answer")
+
+    @property
+    def part_averages(self) -> dict[str, float]:
+        """The average of each named part of the score, over the problems with an answer that has it."""
+        names = dict.fromkeys(name for sample in self.samples for name in sample.parts)
+        averages = {
+            name: [value for problem in self.problems if (value := problem.part_average(name)) is not None]
+            for name in names
+        }
+        return {name: sum(values) / len(values) for name, values in averages.items()}
 
     @property
     def format_accuracy(self) -> float | None:

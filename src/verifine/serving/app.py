@@ -20,8 +20,8 @@ from verifine.serving.engine_thread import EngineThread
 from verifine.serving.limits import ServingLimits
 from verifine.serving.metrics import ServingMetrics
 from verifine.serving.owner import ServerOwner, TokenCheck, owner_routes
-from verifine.serving.responses import ModelCard, ModelList
 from verifine.serving.served_model import ServedModel, find_model
+from verifine.wire.completion_responses import ModelCard, ModelList
 from verifine.wire.envelope import LOCAL_HOSTS, Envelope
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from verifine.serving.answer_stream import Piece, WrittenToken
 from verifine.serving.call_reader import CallReader, ReadCall
 from verifine.serving.question import ServedQuestion
-from verifine.serving.responses import (
+from verifine.serving.token_texts import TokenTexts
+from verifine.wire.completion_requests import ChatRequest
+from verifine.wire.completion_responses import (
     CalledFunction,
     ChatChoice,
     ChatCompletion,
@@ -20,8 +22,6 @@ from verifine.serving.responses import (
     Finish,
     LikelyToken,
 )
-from verifine.serving.token_texts import TokenTexts
-from verifine.wire.completion_requests import ChatRequest
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from verifine.serving.answer_stream import Piece, WrittenToken
 from verifine.serving.question import ServedQuestion
-from verifine.serving.responses import Finish, TextChoice, TextCompletion, TextLogprobs
 from verifine.wire.completion_requests import CompletionRequest
+from verifine.wire.completion_responses import Finish, TextChoice, TextCompletion, TextLogprobs
 
 
 class TextAnswers:

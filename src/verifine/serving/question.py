@@ -20,10 +20,10 @@ from verifine.serving.context import context_exceeded
 from verifine.serving.engine_thread import EngineThread
 from verifine.serving.limits import ServingLimits
 from verifine.serving.prompts import ReadPrompt
-from verifine.serving.responses import AnswerUsage
 from verifine.serving.served_model import ServedModel
 from verifine.wire.api_error import invalid_request
 from verifine.wire.completion_requests import SamplingFields
+from verifine.wire.completion_responses import AnswerUsage
 
 GREEDY_BELOW = 1e-5
 """Divided by a smaller temperature, logits may exceed what float32 can hold."""

@@ -26,6 +26,7 @@ from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import NewJob
 from verifine.service.limits import ServiceLimits
 from verifine.service.run_views.marks import MarkPlace
+from verifine.testing.described_answers import DescribedAnswers
 from verifine.testing.endpoint_processes import FakeEndpoints
 from verifine.testing.generated_requests import GeneratedRequest
 from verifine.testing.job_runs import FakeRun
@@ -55,6 +56,8 @@ class AnsweredRequest:
     seconds: float
     """Until the answer was complete; of streams of server-sent events, until it began."""
     body: bytes
+    fault: str | None
+    """How it differs from the description; None: it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,7 @@ class RequestedService:
 
     http: httpx2.Client
     description: Mapping[str, Any]
+    described: DescribedAnswers
     known: Mapping[str, Sequence[str]]
     """Ids that there are, by the names of parameters and fields."""
 
@@ -87,16 +91,19 @@ class RequestedService:
         known = _fill(parts, folder)
         with serve_parts(parts) as url, httpx2.Client(base_url=url, timeout=60) as http:
             http.headers["authorization"] = f"Bearer {KEY}"
-            yield cls(http=http, description=http.get("/openapi.json").json(), known=known)
+            description = http.get("/openapi.json").json()
+            yield cls(http=http, description=description, described=DescribedAnswers(description), known=known)
         database.close()
 
     def ask(self, request: GeneratedRequest) -> AnsweredRequest:
         began = time.monotonic()
         headers = dict(request.headers)
         with self.http.stream(request.method, request.path, headers=headers, content=request.body) as answer:
-            is_stream = answer.headers.get("content-type", "").startswith("text/event-stream")
-            body = b"" if is_stream and request.route.endswith(ENDLESS) else answer.read()
-        return AnsweredRequest(request=request, status=answer.status_code, seconds=time.monotonic() - began, body=body)
+            kind = answer.headers.get("content-type", "")
+            body = b"" if kind.startswith("text/event-stream") and request.route.endswith(ENDLESS) else answer.read()
+        seconds = time.monotonic() - began
+        fault = self.described.find_fault(request.method, request.route, answer.status_code, kind, body)
+        return AnsweredRequest(request=request, status=answer.status_code, seconds=seconds, body=body, fault=fault)
 
 
 def _fill(parts: ServiceParts, folder: Path) -> dict[str, Sequence[str]]:

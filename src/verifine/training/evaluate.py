@@ -76,6 +76,7 @@ def _samples(eval_set: EvalSet, group: Group, second_group: Group | None) -> lis
             answer_start=rollout.answer_start,
             reasoning_tokens=rollout.reasoning_tokens,
             passed=(second or grade).passes(eval_set.pass_score),
+            parts=grade.parts,
         )
         for place, (rollout, grade, second) in enumerate(zip(group.rollouts, group.grades, seconds, strict=True))
     ]

@@ -5,12 +5,15 @@ A question comes in on standard input and a reply goes out on standard output, b
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 
 from verifine.errors import DataError, VerifineError
 from verifine.launch.build import fetch_model
+from verifine.launch.checking import check_run
 from verifine.launch.eval_spec import EvalSpec, EvalTarget
 from verifine.launch.evaluate import evaluate_models
 from verifine.launch.facts import find_facts
@@ -18,6 +21,7 @@ from verifine.launch.inputs import RunInputs, load_inputs
 from verifine.launch.inspection.question import (
     QUESTION,
     REPLY,
+    CheckQuestion,
     InspectionReply,
     Look,
     LookQuestion,
@@ -27,7 +31,10 @@ from verifine.launch.inspection.question import (
 )
 from verifine.launch.inspection.rows import load_tokenizer, show_row, size_up_rows
 from verifine.machine.parent import end_with_parent
+from verifine.preflight.check import Extent
+from verifine.preflight.numbers import to_numbers
 from verifine.runs.events import ignore
+from verifine.types import Json
 
 
 def answer(question: Question) -> InspectionReply:
@@ -38,6 +45,8 @@ def answer(question: Question) -> InspectionReply:
                 return InspectionReply(look=look(question))
             case TrialQuestion():
                 return InspectionReply(trial=try_out(question))
+            case CheckQuestion():
+                return InspectionReply(check=carry_out_check(question))
     except VerifineError as error:
         return InspectionReply(problem=str(error))
 
@@ -73,6 +82,13 @@ def try_out(question: TrialQuestion) -> Trial:
     spec = EvalSpec(inputs=_with_rows(inputs, question), place="rows to train on")
     [tried] = evaluate_models([EvalTarget(label=name, model=name, run=None)], spec)
     return Trial(problems=tried.evaluation.problems, seconds=tried.seconds)
+
+
+def carry_out_check(question: CheckQuestion) -> Mapping[str, Json]:
+    """Raises VerifineError: training would be refused, and not for what the check finds."""
+    report = check_run(question.config, extent=Extent(rows=question.rows))
+    numbers: Mapping[str, Json] = json.loads(json.dumps(to_numbers(report), allow_nan=False))
+    return numbers
 
 
 def _with_rows(inputs: RunInputs, question: TrialQuestion) -> RunInputs:

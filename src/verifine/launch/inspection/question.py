@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import JsonValue, TypeAdapter
@@ -36,6 +37,16 @@ class TrialQuestion:
     """Their places among those to train on."""
     samples: int
     """Answers to each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckQuestion:
+    """What `verifine check` says: is training worth starting, does it fit, and how long will it take?"""
+
+    kind: Literal["check"] = "check"
+    config: RunConfig
+    rows: int
+    """Prompts to ask the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +106,10 @@ class InspectionReply:
     """Why there is no answer: a row, the model or the grader cannot be used."""
     look: Look | None = None
     trial: Trial | None = None
+    check: Mapping[str, JsonValue] | None = None
+    """As `preflight.numbers.to_numbers`."""
 
 
-Question = LookQuestion | TrialQuestion
+Question = LookQuestion | TrialQuestion | CheckQuestion
 QUESTION: TypeAdapter[Question] = TypeAdapter(Question)
 REPLY = TypeAdapter(InspectionReply)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -23,6 +24,7 @@ from verifine.service.database.paging import UnknownCursorError
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.files import FileInUseError, FileStore, UnknownFileError
 from verifine.service.http.completions import CompletionRoutes, FindServable
+from verifine.service.http.description import complete_description
 from verifine.service.http.endpoints import EndpointRoutes
 from verifine.service.http.files import FileRoutes
 from verifine.service.http.graders import AT_ONCE, GraderRoutes, RunGrader, ValidateGrader
@@ -50,6 +52,7 @@ from verifine.service.trials.study import StudyQuestion, StudyReply
 from verifine.service.turns import Turns
 from verifine.wire.api_error import ApiError, ErrorBody, conflict, failed_request, invalid_request
 from verifine.wire.completion_requests import ChatRequest, CompletionRequest
+from verifine.wire.completion_responses import ChatCompletion, TextCompletion
 from verifine.wire.envelope import LOCAL_HOSTS, Envelope
 
 
@@ -83,15 +86,18 @@ READING = "reading"
 
 
 class ServiceApp(FastAPI):
-    """Its description also has the requests that are read by our own parser, and the messages of streams."""
+    """Its description also has what our own parser reads, what is passed on, and the messages of streams."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.answers: list[object] = []
+        """The types that its routes return."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            described = super().openapi()
             requests = (CreateJob, ResumeJob, PutMark, RunGrader, ValidateGrader, ChatRequest, CompletionRequest)
-            for schema in (*requests, *STUDY_REQUESTS, *MESSAGES):
-                own = schema.model_json_schema(ref_template="#/components/schemas/{model}")
-                described["components"]["schemas"] |= {**own.pop("$defs", {}), schema.__name__: own}
+            named = (*requests, *STUDY_REQUESTS, *MESSAGES, ChatCompletion, TextCompletion)
+            complete_description(super().openapi(), named, self.answers)
         return super().openapi()
 
 
@@ -137,20 +143,25 @@ def build_service(
             SharedModelError: _refuse_shared_model,
         },
     )
-    app.include_router(FileRoutes(parts.files, parts.limits).router())
-    app.include_router(GraderRoutes(parts.try_grader, Turns(AT_ONCE, is_stopping), parts.limits).router())
-    app.include_router(JobRoutes(parts.jobs, parts.files, parts.models, parts.limits).router())
-    app.include_router(CompletionRoutes(parts.pool, parts.find_servable, parts.limits).router())
-    app.include_router(RunRoutes(parts.runs, parts.now).router())
-    app.include_router(StreamRoutes(parts.runs, parts.jobs, parts.limits, is_stopping).router())
-    app.include_router(ModelRoutes(parts.models).router())
-    app.include_router(MarkRoutes(parts.marks, parts.runs, parts.limits).router())
     reading, turns = parts.folder / READING, Turns(1, is_stopping)
-    app.include_router(StudyRoutes(parts.files, parts.runs, parts.study, turns, reading, parts.limits).router())
-    app.include_router(PreviewRoutes(parts.previews, Turns(1, is_stopping), parts.limits).router())
-    app.include_router(EndpointRoutes(parts.pool, parts.find_servable).router())
-    app.include_router(MachineRoutes(parts.folder).router())
-    app.include_router(monitoring.router())
+    routers = (
+        FileRoutes(parts.files, parts.limits).router(),
+        GraderRoutes(parts.try_grader, Turns(AT_ONCE, is_stopping), parts.limits).router(),
+        JobRoutes(parts.jobs, parts.files, parts.models, parts.limits).router(),
+        CompletionRoutes(parts.pool, parts.find_servable, parts.limits).router(),
+        RunRoutes(parts.runs, parts.now).router(),
+        StreamRoutes(parts.runs, parts.jobs, parts.limits, is_stopping).router(),
+        ModelRoutes(parts.models).router(),
+        MarkRoutes(parts.marks, parts.runs, parts.limits).router(),
+        StudyRoutes(parts.files, parts.runs, parts.study, turns, reading, parts.limits).router(),
+        PreviewRoutes(parts.previews, Turns(1, is_stopping), parts.limits).router(),
+        EndpointRoutes(parts.pool, parts.find_servable).router(),
+        MachineRoutes(parts.folder).router(),
+        monitoring.router(),
+    )
+    for router in routers:
+        app.include_router(router)
+        app.answers += [route.response_model for route in router.routes if isinstance(route, APIRoute)]
     return app
 
 

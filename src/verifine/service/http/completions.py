@@ -11,12 +11,13 @@ from starlette.responses import Response
 from verifine.service.endpoints.model import ServableModel
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.endpoints.proxy import ForwardedAnswer, ForwardedRequest
-from verifine.service.http.json_body import json_body
+from verifine.service.http.json_body import json_body, name_schema
 from verifine.service.http.keys import OwnerId
 from verifine.service.limits import ServiceLimits
 from verifine.wire.body import read_body
 from verifine.wire.completion_parsing import parse_request
 from verifine.wire.completion_requests import ChatRequest, CompletionRequest
+from verifine.wire.completion_responses import ChatCompletion, TextCompletion
 from verifine.wire.envelope import REQUEST_ID
 
 FindServable = Callable[[str, str], ServableModel]
@@ -31,10 +32,18 @@ class CompletionRoutes:
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1", tags=["Completions"])
-        router.add_api_route("/chat/completions", self.chat, methods=["POST"], openapi_extra=json_body(ChatRequest))
-        router.add_api_route(
-            "/completions", self.complete, methods=["POST"], openapi_extra=json_body(CompletionRequest)
-        )
+        for path, answer, asked, answered in (
+            ("/chat/completions", self.chat, ChatRequest, ChatCompletion),
+            ("/completions", self.complete, CompletionRequest, TextCompletion),
+        ):
+            content = {"application/json": name_schema(answered), "text/event-stream": {"schema": {"type": "string"}}}
+            router.add_api_route(
+                path,
+                answer,
+                methods=["POST"],
+                openapi_extra=json_body(asked),
+                responses={200: {"description": "The answer, or a stream of its parts", "content": content}},
+            )
         return router
 
     async def chat(self, request: Request, owner_id: OwnerId) -> Response:

@@ -68,6 +68,12 @@ class FileDeleted(BaseModel):
     deleted: Literal[True] = True
 
 
+class FileContent(FileResponse):
+    """Bytes that no browser shows."""
+
+    media_type = "application/octet-stream"
+
+
 class FileRoutes:
     """The routes of a store."""
 
@@ -80,7 +86,7 @@ class FileRoutes:
         router.add_api_route("", self.list_files, methods=["GET"])
         router.add_api_route("/{file_id}", self.retrieve, methods=["GET"])
         router.add_api_route("/{file_id}", self.delete, methods=["DELETE"])
-        router.add_api_route("/{file_id}/content", self.content, methods=["GET"], response_class=FileResponse)
+        router.add_api_route("/{file_id}/content", self.content, methods=["GET"], response_class=FileContent)
         return router
 
     async def create(self, request: Request, owner_id: OwnerId) -> FileObject:
@@ -100,22 +106,25 @@ class FileRoutes:
         order: Literal["asc", "desc"] = "desc",
         purpose: str | None = None,
     ) -> ListPage[FileObject]:
+        """Files of the owner, newest first unless `order` says otherwise."""
         query = PageQuery(limit=limit, after=after, is_ascending=order == "asc")
         page = self._store.list(owner_id, query, purpose)
         return ListPage[FileObject].of(page, FileObject.of)
 
     def retrieve(self, file_id: str, owner_id: OwnerId) -> FileObject:
+        """A file, without its bytes."""
         return FileObject.of(self._store.find(owner_id, file_id))
 
     def delete(self, file_id: str, owner_id: OwnerId) -> FileDeleted:
+        """Removes a file that no unfinished job reads."""
         return FileDeleted(id=self._store.delete(owner_id, file_id).id)
 
-    def content(self, file_id: str, owner_id: OwnerId) -> FileResponse:
+    def content(self, file_id: str, owner_id: OwnerId) -> FileContent:
         """The bytes of a file, as they were uploaded."""
         file = self._store.find(owner_id, file_id)
         headers = {"x-content-type-options": "nosniff"}
-        return FileResponse(
-            self._store.path(file), filename=file.filename, media_type="application/octet-stream", headers=headers
+        return FileContent(
+            self._store.path(file), filename=file.filename, media_type=FileContent.media_type, headers=headers
         )
 
     def _keep(self, owner_id: str, form: UploadForm) -> OwnedFile:

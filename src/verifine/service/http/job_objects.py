@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, JsonValue
 from verifine.service.http.list_page import ListedObject
 from verifine.service.jobs.job import EventLevel, EventType, Job, JobEvent
 from verifine.service.jobs.states import OPENAI_STATUS, JobState
-from verifine.service.supervisor.progress import read_progress
+from verifine.service.supervisor.progress import show_progress
 
 Status = Literal["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
 
@@ -53,7 +53,7 @@ class JobObject(ListedObject):
     @classmethod
     def of(cls, job: Job) -> Self:
         request: dict[str, Any] = dict(job.request)
-        failure, progress = job.failure, read_progress(job.progress)
+        failure, progress = job.failure, show_progress(job.progress)
         error = None
         if failure is not None:
             error = JobError(code=failure.code, message=failure.message, param=failure.param)
@@ -102,7 +102,7 @@ class JobEventObject(ListedObject):
 
 
 def _ending(job: Job) -> dict[str, JsonValue]:
-    ending = read_progress(job.progress).ending
+    ending = show_progress(job.progress).ending
     is_told = ending is not None and (job.state is JobState.PAUSED or job.state.is_final)
     return {"ending": ending} if is_told else {}
 

@@ -26,7 +26,7 @@ from verifine.service.jobs.states import JobState
 from verifine.service.jobs.store import IdempotencyKey, JobStore, NewJob
 from verifine.service.limits import ServiceLimits
 from verifine.service.models.store import ModelStore
-from verifine.service.supervisor.progress import read_progress
+from verifine.service.supervisor.progress import show_progress
 from verifine.types import Json
 from verifine.wire.api_error import invalid_request
 from verifine.wire.body import read_body
@@ -79,6 +79,7 @@ class JobRoutes:
         return ListPage[JobObject].of(page, JobObject.of)
 
     def retrieve(self, job_id: str, owner_id: OwnerId) -> JobObject:
+        """A job as it is now."""
         return JobObject.of(self._jobs.find(owner_id, job_id))
 
     def cancel(self, job_id: str, owner_id: OwnerId) -> JobObject:
@@ -98,6 +99,7 @@ class JobRoutes:
     def events(
         self, job_id: str, owner_id: OwnerId, after: str | None = None, limit: Limit = 20
     ) -> ListPage[JobEventObject]:
+        """What has happened to a job, newest first."""
         page = self._jobs.list_events(owner_id, job_id, PageQuery(limit=limit, after=after))
         return ListPage[JobEventObject].of(page, JobEventObject.of)
 
@@ -113,7 +115,7 @@ class JobRoutes:
         job, news = self._jobs.find(owner_id, job_id), JobNews(message="The job waits to be continued")
         if job.state is not JobState.PAUSED:  # to be told so
             return JobObject.of(self._jobs.ask(owner_id, job_id, RESUME, news))
-        resolved = allow_more(job, read_progress(job.progress).ending, budget)
+        resolved = allow_more(job, show_progress(job.progress).ending, budget)
         return JobObject.of(self._jobs.ask(owner_id, job_id, RESUME, news, resolved))
 
     def _create(self, owner_id: str, body: bytes, key: str | None) -> JobObject:

@@ -109,11 +109,13 @@ class MarkRoutes:
         after: str | None = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> MarkList:
+        """The marks of a run, newest first."""
         run = self._sources.find(owner_id, job_id)
         page = self._marks.list(owner_id, run.id, PageQuery(limit=limit, after=after))
         return MarkList(data=[MarkObject.of(mark) for mark in page.items], has_more=page.has_more)
 
     def delete(self, job_id: str, mark_id: str, owner_id: OwnerId) -> MarkDeleted:
+        """Removes a mark."""
         run = self._sources.find(owner_id, job_id)
         self._marks.delete(owner_id, run.id, mark_id)
         return MarkDeleted(id=mark_id)

@@ -1,17 +1,20 @@
-"""`/api/resolve` and `/api/trial`: a request for a job, before it is made."""
+"""`/api/resolve`, `/api/check` and `/api/trial`: a request for a job, before it is made."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field, JsonValue
 
+from verifine.insights.findings import CheckVerdict
 from verifine.launch.inspection.question import ShownRow, TokenCounts, Trial
 from verifine.runs.jsonl import finite
 from verifine.service.http.json_body import json_body
 from verifine.service.http.keys import OwnerId
+from verifine.service.http.runs import FindingView
 from verifine.service.inspection.inspector import MOST_ROWS, MOST_SAMPLES
 from verifine.service.inspection.preview import RunPreview, RunPreviews
 from verifine.service.inspection.resolved import as_command, as_curl, as_python, as_yaml
@@ -132,6 +135,42 @@ class TrialView(BaseModel):
         return cls(answers=answers, seconds=trial.seconds)
 
 
+class SpanView(BaseModel):
+    """The least and the most that something is expected to take, in seconds."""
+
+    low: float
+    high: float
+
+
+class TimeView(BaseModel):
+    """How long a run will take, by what was measured."""
+
+    step: SpanView
+    evaluation: SpanView
+    """One evaluation of all held-out rows."""
+    total: SpanView | None
+    """Of all steps and evaluations; null: the run goes by time."""
+
+
+class CheckView(BaseModel):
+    """Is training worth starting, does it fit, and how long will it take?"""
+
+    verdict: CheckVerdict
+    findings: list[FindingView]
+    time: TimeView | None
+    """null: the check ended before it asked the model."""
+    numbers: dict[str, JsonValue]
+    """The rest of what `verifine check --json` prints: data, prompts, grading, sampling, memory."""
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, JsonValue]) -> Self:
+        rest = dict(numbers)
+        verdict, findings = rest.pop("verdict"), rest.pop("findings")
+        return cls.model_validate(
+            {"verdict": verdict, "findings": findings, "time": rest.pop("pace"), "numbers": finite(rest)}
+        )
+
+
 Row = Annotated[int, Field(ge=0, le=10**9)]
 
 
@@ -144,6 +183,7 @@ class PreviewRoutes:
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/api", tags=["Previews"])
         router.add_api_route("/resolve", self.resolve, methods=["POST"], openapi_extra=json_body(CreateJob))
+        router.add_api_route("/check", self.check, methods=["POST"], openapi_extra=json_body(CreateJob))
         router.add_api_route("/trial", self.trial, methods=["POST"], openapi_extra=json_body(CreateJob))
         return router
 
@@ -162,6 +202,16 @@ class PreviewRoutes:
         base_url = f"{request.base_url}v1"
         preview = await self._turns.take(partial(self._previews.preview, owner_id, asked, first, count))
         return ResolvedView.of(preview, asked, base_url)
+
+    async def check(
+        self,
+        request: Request,
+        owner_id: OwnerId,
+        rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 16,
+    ) -> CheckView:
+        """What `verifine check` says: the model is asked `rows` prompts, and nothing is trained."""
+        asked = read_job(await read_body(request, self._limits.body_bytes, self._limits.body_seconds))
+        return CheckView.of(await self._turns.take(partial(self._previews.check, owner_id, asked, rows)))
 
     async def trial(
         self,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel
 
+from verifine.errors import ConfigError
 from verifine.insights.diagnosis.diagnose import diagnose
 from verifine.insights.findings import Severity, finding_numbers
 from verifine.runs.evaluations import read_evaluations, step_of_name
@@ -100,6 +101,14 @@ class RunList(BaseModel):
     runs: list[RunSummary]
 
 
+def refuse_unreadable() -> Iterator[None]:
+    """Around a route: a file of a run that the disk does not give is told as one that is broken."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"a file of the run cannot be read ({error.strerror})") from error
+
+
 class RunRoutes:
     """The routes over the runs of jobs."""
 
@@ -107,19 +116,18 @@ class RunRoutes:
         self._sources, self._now = sources, now
 
     def router(self) -> APIRouter:
-        runs = APIRouter(prefix="/api/runs", tags=["Runs"])
-        runs.add_api_route("", self.runs, methods=["GET"])
-        router = APIRouter(prefix="/api/jobs/{job_id}", tags=["Runs"])
-        router.add_api_route("/metrics", self.metrics, methods=["GET"])
-        router.add_api_route("/evaluations", self.evaluations, methods=["GET"])
-        router.add_api_route("/findings", self.findings, methods=["GET"])
-        router.add_api_route("/rollouts", self.saved_steps, methods=["GET"])
-        router.add_api_route("/rollouts/{step}", self.groups, methods=["GET"])
-        router.add_api_route("/rollouts/{step}/{group}", self.group, methods=["GET"])
-        both = APIRouter()
-        both.include_router(runs)
-        both.include_router(router)
-        return both
+        router = APIRouter(prefix="/api", tags=["Runs"], dependencies=[Depends(refuse_unreadable)])
+        router.add_api_route("/runs", self.runs, methods=["GET"])
+        for path, route in (
+            ("metrics", self.metrics),
+            ("evaluations", self.evaluations),
+            ("findings", self.findings),
+            ("rollouts", self.saved_steps),
+            ("rollouts/{step}", self.groups),
+            ("rollouts/{step}/{group}", self.group),
+        ):
+            router.add_api_route(f"/jobs/{{job_id}}/{path}", route, methods=["GET"])
+        return router
 
     def runs(self, owner_id: OwnerId) -> RunList:
         """The runs of the command line in the folder that `verifine serve --runs` names."""

@@ -159,7 +159,7 @@ class StreamRoutes:
             found: FoundRun = self._sources.find(owner_id, job_id)
             news = read_run_news(found, self._jobs.list_events_after, cursor)
             return [(*_describe(part), after) for part, after in news]
-        except VerifineError:
+        except (VerifineError, OSError):
             return [("fault", StreamedFault(message="the files of the run cannot be read"), cursor)]
 
 

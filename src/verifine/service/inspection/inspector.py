@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from verifine.config import RunConfig
 from verifine.errors import ConfigError, VerifineError
@@ -18,6 +18,7 @@ from verifine.launch.inspection.question import (
     INSPECTOR,
     QUESTION,
     REPLY,
+    CheckQuestion,
     InspectionReply,
     Look,
     LookQuestion,
@@ -78,11 +79,22 @@ class Inspector:
         """
         if not (1 <= len(rows) <= MOST_ROWS and 1 <= samples <= MOST_SAMPLES):
             raise InspectionError(f"ask for 1 to {MOST_ROWS} rows and 1 to {MOST_SAMPLES} answers to each")
-        needs = estimate_needs(config, in_main_memory=True)
-        limits = ChildLimits(wall_s=TRIAL_S, memory_bytes=TRIAL_BYTES + (0 if needs is None else needs.memory))
-        reply = self._answer(TrialQuestion(config=config, rows=rows, samples=samples), limits)
+        reply = self._answer(TrialQuestion(config=config, rows=rows, samples=samples), _limits_of_trial(config))
         assert reply.trial is not None, "there is a trial or a problem"
         return reply.trial
+
+    def check(self, config: RunConfig, *, rows: int = 16) -> Mapping[str, JsonValue]:
+        """What `verifine check` says of a run, as it prints it with `--json`.
+
+        Raises:
+            InspectionError: the data, the model or the grader cannot be used, or too many rows asked for.
+            ChildError: the process failed, took too long, or too much memory.
+        """
+        if not 1 <= rows <= MOST_ROWS:
+            raise InspectionError(f"ask for 1 to {MOST_ROWS} rows")
+        reply = self._answer(CheckQuestion(config=config, rows=rows), _limits_of_trial(config))
+        assert reply.check is not None, "there is a check or a problem"
+        return reply.check
 
     def _answer(self, question: Question, limits: ChildLimits) -> InspectionReply:
         asked = QUESTION.dump_json(question)
@@ -105,6 +117,11 @@ class Inspector:
         oldest = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
         for path in oldest[:-KEPT]:
             path.unlink(missing_ok=True)
+
+
+def _limits_of_trial(config: RunConfig) -> ChildLimits:
+    needs = estimate_needs(config, in_main_memory=True)
+    return ChildLimits(wall_s=TRIAL_S, memory_bytes=TRIAL_BYTES + (0 if needs is None else needs.memory))
 
 
 def _read(place: Path) -> InspectionReply | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+
+from pydantic import JsonValue
 
 from verifine.config import RunConfig
 from verifine.config.run import DataConfig
@@ -54,6 +57,12 @@ class RunPreviews:
         with self._prepare(owner_id, request) as prepared:
             return self._inspector.try_out(prepared.config, rows, samples=samples)
 
+    def check(self, owner_id: str, request: CreateJob, rows: int) -> dict[str, JsonValue]:
+        """What `verifine check` says, in the owner's words. Raises as `preview`."""
+        with self._prepare(owner_id, request) as prepared:
+            found, names = self._inspector.check(prepared.config, rows=rows), _names_of(prepared)
+            return {name: _say_all(value, names) for name, value in found.items()}
+
     @contextmanager
     def _prepare(self, owner_id: str, request: CreateJob) -> Iterator[PreparedJob]:
         check_job(request, self._models.find_start(owner_id, request.model))
@@ -74,20 +83,37 @@ class RunPreviews:
 
 def _told_to_owner(look: Look, prepared: PreparedJob) -> Look:
     """With what the owner calls the files in place of paths of this machine."""
-    data = prepared.config.data
-    paths = {"training_file": data.train, "validation_file": data.eval}
-    names = {str(path): prepared.filenames[field] for field, path in paths.items() if path is not None}
-
-    def say(text: str) -> str:
-        for path, name in names.items():
-            text = text.replace(path, name).replace(Path(path).name, name)
-        return text
-
+    say = partial(_say, _names_of(prepared))
     rows = tuple(
         replace(row, label=say(row.label), problem=None if row.problem is None else say(row.problem))
         for row in look.rows
     )
     return replace(look, rows=rows, problems=tuple(map(say, look.problems)))
+
+
+def _names_of(prepared: PreparedJob) -> dict[str, str]:
+    """What the owner calls each file, by its path on this machine."""
+    data = prepared.config.data
+    paths = {"training_file": data.train, "validation_file": data.eval}
+    return {str(path): prepared.filenames[field] for field, path in paths.items() if path is not None}
+
+
+def _say(names: Mapping[str, str], text: str) -> str:
+    for path, name in names.items():
+        text = text.replace(path, name).replace(Path(path).name, name)
+    return text
+
+
+def _say_all(value: JsonValue, names: Mapping[str, str]) -> JsonValue:
+    """In all texts of a value."""
+    match value:
+        case str():
+            return _say(names, value)
+        case dict():
+            return {name: _say_all(each, names) for name, each in value.items()}
+        case list():
+            return [_say_all(each, names) for each in value]
+    return value
 
 
 def _in_words_of_owner(prepared: PreparedJob, request: CreateJob) -> RunConfig:

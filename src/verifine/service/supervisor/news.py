@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from verifine.runs.evaluations import step_of_name
 from verifine.runs.events import (
@@ -16,14 +18,15 @@ from verifine.runs.events import (
 from verifine.runs.jsonl import finite
 from verifine.service.jobs.job import JobNews
 from verifine.service.supervisor.held_out import FINAL
+from verifine.service.supervisor.result_files import PART
 from verifine.types import Json, StepReport
 
 _TIMES = {"sampling": "timing/generate_s", "training": "timing/update_s", "full_iteration": "step_time"}
 """OpenAI's names for parts of a step, and ours."""
 
 
-def news_of(event: RunEvent) -> JobNews | None:
-    """None: it is nothing for an owner."""
+def news_of(event: RunEvent, graders: Mapping[str, str]) -> JobNews | None:
+    """None: it is nothing for an owner. `graders`: as `grader_types`."""
     match event:
         case TrainingStarted():
             return JobNews(message="Fine-tuning job started")
@@ -34,7 +37,7 @@ def news_of(event: RunEvent) -> JobNews | None:
         case FindingRaised(what=what, severity=severity):
             return JobNews(message=what, level="warn" if severity != "info" else "info")
         case EvaluationDone(name=name, numbers=numbers):
-            return _evaluated(name, numbers)
+            return _evaluated(name, numbers, graders)
     return None
 
 
@@ -58,11 +61,15 @@ def news_of_step(report: StepReport, total_steps: int | None, graders: Mapping[s
     thoughts = report.metrics.get("completions/reasoning_tokens")
     of = "" if total_steps is None else f"/{total_steps}"
     told = "" if reward is None else f", train mean reward={reward:.4g}"
+    parts = {name.removeprefix(PART): mean for name, mean in report.metrics.items() if name.startswith(PART)}
     times = {name: report.metrics[ours] for name, ours in _TIMES.items() if ours in report.metrics}
     data: dict[str, Json] = {
         "step": report.step,
         "total_steps": total_steps,
-        "scores": {"train_reward_mean": reward, "graders": _grader_scores(report.metrics, graders)},
+        "scores": {
+            "train_reward_mean": reward,
+            "graders": _grader_scores("train_reward_mean", parts, reward, graders),
+        },
         "usage": {"samples": {"train_reasoning_tokens_mean": thoughts}},
         "timing": {"step": _numbers(times)},
         "train_mean_reward": reward,
@@ -82,27 +89,30 @@ def tell_steps(
     return [news_of_step(report, total_steps, graders) for report in new], max([told, *(report.step for report in new)])
 
 
-def _evaluated(name: str, numbers: Mapping[str, object]) -> JobNews:
+def _evaluated(name: str, numbers: Mapping[str, Any], graders: Mapping[str, str]) -> JobNews:
     reward = numbers.get("reward")
     told = f"full validation mean reward={reward:.4g}" if isinstance(reward, int | float) else "no answer was scored"
     value = float(reward) if isinstance(reward, int | float) else None
     data: dict[str, Json] = {
         "evaluation": name,
         "step": None if name == FINAL else step_of_name(name),
-        "scores": {"valid_reward_mean": value},
+        "scores": {
+            "valid_reward_mean": value,
+            "graders": _grader_scores("valid_reward_mean", numbers.get("parts") or {}, value, graders),
+        },
         "full_valid_mean_reward": value,
     }
     return JobNews(message=f"Evaluation {name}: {told}", type="metrics", data=data)
 
 
-def _grader_scores(metrics: Mapping[str, float], graders: Mapping[str, str]) -> list[Json]:
-    """The mean of each; null: the step has none."""
-    alone = metrics.get("reward") if len(graders) == 1 else None
-    scores: list[Json] = []
-    for name, kind in graders.items():
-        mean = metrics.get(f"rewards/{name}", alone)
-        scores.append({"name": name, "type": kind, "train_reward_mean": None if finite(mean) is None else mean})
-    return scores
+def _grader_scores(
+    field: str, parts: Mapping[str, float], whole: float | None, graders: Mapping[str, str]
+) -> list[Json]:
+    """The mean of each, `whole` if it is the only one; null: there is none."""
+    alone = whole if len(graders) == 1 else None
+    means = {name: parts.get(name, alone) for name in graders}
+    scores = _numbers({name: math.nan if mean is None else mean for name, mean in means.items()})
+    return [{"name": name, "type": graders[name], field: score} for name, score in scores.items()]
 
 
 def _numbers(values: Mapping[str, float]) -> dict[str, Json]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from verifine.errors import VerifineError
 from verifine.runs.following import Cursor
 from verifine.service.supervisor.held_out import HeldOutResults
 from verifine.types import Json
@@ -43,9 +44,24 @@ class JobProgress:
 _PROGRESS = TypeAdapter(JobProgress)
 
 
+class ProgressError(VerifineError):
+    """What was written of a job's progress cannot be read."""
+
+
 def read_progress(value: Json) -> JobProgress:
-    """`value` as it was written; None: nothing was."""
-    return JobProgress() if value is None else _PROGRESS.validate_python(value)
+    """`value` as it was written; None: nothing was. Raises ProgressError."""
+    try:
+        return JobProgress() if value is None else _PROGRESS.validate_python(value)
+    except ValidationError as error:
+        raise ProgressError("what the database has of the job's progress cannot be read") from error
+
+
+def show_progress(value: Json) -> JobProgress:
+    """As `read_progress`, for those who look at a job; the beginning if it cannot be read."""
+    try:
+        return read_progress(value)
+    except ProgressError:
+        return JobProgress()
 
 
 def write_progress(progress: JobProgress) -> dict[str, Json]:

@@ -32,7 +32,7 @@ from verifine.service.supervisor.hang import Pulse, find_hang, take_pulse
 from verifine.service.supervisor.news import grader_types, news_of, tell_steps
 from verifine.service.supervisor.pace import note_pace
 from verifine.service.supervisor.processes import JobProcesses
-from verifine.service.supervisor.progress import JobProgress, read_progress, write_progress
+from verifine.service.supervisor.progress import JobProgress, ProgressError, read_progress, write_progress
 from verifine.service.supervisor.results import JobResults
 from verifine.types import StepReport
 
@@ -61,6 +61,8 @@ class HeldJob:
     """Why its process was ended; None: it was not."""
     is_begun: bool
     """Whether it is followed; until then it is to be started."""
+    unreadable: JobFailure | None = None
+    """Why it cannot be followed; None: it can."""
     failures: int = 0
     """How many of the latest looks at it failed for a reason that nobody has foreseen."""
 
@@ -92,15 +94,15 @@ class Supervisor:
     def tick(self) -> None:
         """Does what can be done now, and waits for nothing."""
         for claim in self._claims.take_over(self._is_gone):
-            progress = read_progress(claim.job.progress)
+            held = self._take(claim)
             # Without a process, only one that is to run needs one.
-            self._take(claim, is_begun=progress.begun_with is not None or claim.job.state is not JobState.RUNNING)
+            held.is_begun = held.progress.begun_with is not None or claim.job.state is not JobState.RUNNING
         for held in list(self._held.values()):
             self._work(held)
         if not self._held and self._now() >= self._rests_until:
             waiting = self._claims.claim_next()
             if waiting is not None:
-                self._work(self._take(waiting, is_begun=False))
+                self._work(self._take(waiting))
 
     def expected_bytes(self) -> int:
         """What the jobs that run will still take of the memory, by what is known of them; any thread may ask."""
@@ -111,15 +113,18 @@ class Supervisor:
         has = self._processes.resident_bytes(self._places(held.claim)[0])
         return 0 if needs is None else max(0, needs.memory - has)
 
-    def _take(self, claim: Claim, *, is_begun: bool) -> HeldJob:
-        progress = read_progress(claim.job.progress)
-        held = HeldJob(claim=claim, progress=progress, renewed_at=self._now(), is_begun=is_begun)
+    def _take(self, claim: Claim) -> HeldJob:
+        held = HeldJob(claim=claim, progress=JobProgress(), renewed_at=self._now(), is_begun=False)
         self._held[claim.job.id] = held
+        try:
+            held.progress = read_progress(claim.job.progress)
+        except ProgressError as error:
+            held.unreadable = JobFailure(code="server_error", message=str(error))
         return held
 
     def _work(self, held: HeldJob) -> None:
         """Does what can be done for a job now, or gives it up. Whatever it is, it holds up no other."""
-        failure = self._try(held, self._attend if held.is_begun else self._begin)
+        failure = held.unreadable or self._try(held, self._attend if held.is_begun else self._begin)
         if failure is not None:
             self._try(held, partial(self._give_up, failure=failure))
 
@@ -262,8 +267,9 @@ class Supervisor:
         records = [row for row in events.rows if isinstance(row, EventRecord)]
         total = _total_steps(records, progress.total_steps)
         reports = [row for row in metrics.rows if isinstance(row, StepReport) and not isinstance(row, Rewound)]
-        steps, step = tell_steps(reports, progress.step, total, _graders_of(held.claim.job))
-        told: list[JobNews] = [news for record in records if (news := news_of(record.event)) is not None]
+        graders = _graders_of(held.claim.job)
+        steps, step = tell_steps(reports, progress.step, total, graders)
+        told: list[JobNews] = [news for record in records if (news := news_of(record.event, graders)) is not None]
         held_out = progress.held_out
         for record in records:
             held_out = held_out.note(record.event)

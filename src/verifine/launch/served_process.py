@@ -14,6 +14,7 @@ from verifine.launch.endpoint import LoadedTarget, load_adapter, load_target
 from verifine.launch.facts import decide_precision
 from verifine.launch.serving_order import ORDER, REPLY, ServingReply
 from verifine.machine.parent import end_with_parent
+from verifine.machine.priority import give_way
 from verifine.machine.threads import decide_threads
 from verifine.models.load import LanguageModel
 from verifine.models.threads import use_threads
@@ -28,6 +29,7 @@ def serve_for_parent() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     order = ORDER.validate_json(sys.stdin.buffer.readline())
     end_with_parent(order.parent)
+    give_way()
     # What libraries print goes to the log.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

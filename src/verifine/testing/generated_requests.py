@@ -64,7 +64,7 @@ class RequestGenerator:
                 target = target.replace(f"{{{name}}}", value).replace(f"{{{name}:path}}", value)
             elif place == "header":
                 if self._random.random() < 0.5:
-                    headers[name] = self._text(parameter).encode("ascii", errors="ignore").decode().strip() or "x"
+                    headers[name] = self._header(parameter)
             elif parameter.get("required") or self._random.random() < 0.5:
                 query += [
                     f"{quote(name)}={quote(self._text(parameter))}" for _ in range(self._random.choice((1, 1, 2)))
@@ -97,6 +97,10 @@ class RequestGenerator:
         if isinstance(value, list):
             value = value[0] if value else ""
         return value.encode(errors="replace").decode() if isinstance(value, str) else json.dumps(value)
+
+    def _header(self, parameter: Mapping[str, Any]) -> str:
+        """Of what a client can send."""
+        return "".join(each for each in self._text(parameter) if " " <= each <= "~").strip() or "x"
 
     def _hostile_text(self) -> str:
         return str(self._random.choice(HOSTILE)).encode(errors="replace").decode()[:500]

@@ -24,7 +24,7 @@ class EvaluationConfig(Schema):
     )
     temperature: float | None = Field(
         default=None,
-        gt=0,
+        ge=0.01,
         le=10,
         description="Divides the logits where `samples` is above 1; null: as sampling.temperature.",
     )

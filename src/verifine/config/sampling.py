@@ -89,7 +89,9 @@ class SamplingConfig(Schema):
         description="Longest answer, in tokens; null: what a built-in task needs, else 256, and half of the context "
         "of a model that reads less than 512.",
     )
-    temperature: float = Field(default=1.0, gt=0, le=10, description="Divides the logits, in sampling and in training.")
+    temperature: float = Field(
+        default=1.0, ge=0.01, le=10, description="Divides the logits, in sampling and in training."
+    )
     thinking_token_budget: int | None = Field(
         default=None,
         ge=0,

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import subprocess
 import sys
 
 import pytest
+
+from verifine.wire.server import listen_at
 
 NEVER_ENDS = """
 import asyncio
@@ -26,6 +29,28 @@ with listen_at("127.0.0.1", 0, 30) as listener:
     AppServer(Starlette(routes=[Route("/", answer)]), 600).run(listener)
 print("stopped")
 """
+
+
+def test_every_part_of_an_answer_is_sent_at_once() -> None:
+    seen: asyncio.Future[int]
+
+    class Looking(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            seen.set_result(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    async def connect() -> int:
+        nonlocal seen
+        loop = asyncio.get_running_loop()
+        seen = loop.create_future()
+        with listen_at("127.0.0.1", 0, 30) as listener:
+            async with await loop.create_server(Looking, sock=listener):
+                _, writer = await asyncio.open_connection(*listener.getsockname())
+                try:
+                    return await seen
+                finally:
+                    writer.close()
+
+    assert asyncio.run(connect()) == 1
 
 
 @pytest.mark.slow

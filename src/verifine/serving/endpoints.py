@@ -86,7 +86,7 @@ class AnsweringRoute:
         parts = self._parts
         try:
             parts.engine.refuse_if_full()
-            body = await read_body(Request(scope, receive), parts.limits.body_bytes, parts.limits.body_seconds)
+            body = await read_body(Request(scope, receive), parts.limits)
             await while_connected(receive, self._answer(body, send))
         except ClientDisconnect:
             parts.metrics.count_left()

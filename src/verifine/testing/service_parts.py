@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from verifine.service.run_views.sources import RunSources
 from verifine.service.trials.grading import carry_out_trial
 from verifine.service.trials.studying import study
 from verifine.testing.endpoint_processes import FakeEndpoints
+from verifine.wire.server import address_of, listen_at
 
 
 def make_parts(
@@ -73,11 +73,11 @@ def serve_parts(parts: ServiceParts, port: int = 0) -> Iterator[str]:
     """The address of a service of these parts; port 0: any free one."""
     app = build_service(parts, is_stopping=lambda: server.should_exit)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-    with socket.create_server(("127.0.0.1", port)) as listener:
+    with listen_at("127.0.0.1", port, 30) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield address_of(listener)
         finally:
             server.should_exit = True
             thread.join()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.types import Send
@@ -12,13 +13,24 @@ from starlette.types import Send
 from verifine.wire.api_error import ApiError, invalid_request
 
 
-async def read_body(request: Request, max_bytes: int, max_seconds: float) -> bytes:
+class BodyLimits(Protocol):
+    """How large a body may be, and how long it may take to arrive."""
+
+    @property
+    def body_bytes(self) -> int: ...
+
+    @property
+    def body_seconds(self) -> float: ...
+
+
+async def read_body(request: Request, limits: BodyLimits) -> bytes:
     """The whole body.
 
     Raises:
         ApiError: it is larger than allowed, or takes longer.
         ClientDisconnect: the client leaves.
     """
+    max_bytes, max_seconds = limits.body_bytes, limits.body_seconds
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise _too_large(max_bytes)

@@ -34,7 +34,9 @@ def listen_at(host: str, port: int, send_seconds: float) -> socket.socket:
         SetupError: the address cannot be used.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Told that it is TCP, asyncio sends what is written at once. Otherwise the second write of an answer would wait for
+    # the client's system to acknowledge the first, which takes 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if sys.platform == "linux":

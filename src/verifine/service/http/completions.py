@@ -57,7 +57,7 @@ class CompletionRoutes:
     async def _forward(
         self, request: Request, owner_id: str, schema: type[ChatRequest] | type[CompletionRequest]
     ) -> Response:
-        body = await read_body(request, self._limits.body_bytes, self._limits.body_seconds)
+        body = await read_body(request, self._limits)
         asked = await asyncio.to_thread(parse_request, body, schema)  # so that a wrong request loads nothing
         model = await asyncio.to_thread(self._find, owner_id, asked.model)
         forwarded = ForwardedRequest(

@@ -72,7 +72,7 @@ class GraderRoutes:
         return ValidGrader(grader=asked.grader.model_dump(mode="json"))
 
     async def _fields(self, request: Request) -> dict[str, Any]:
-        return read_fields(await read_body(request, self._limits.body_bytes, self._limits.body_seconds))
+        return read_fields(await read_body(request, self._limits))
 
     async def _try(self, trial: GraderTrial) -> TrialOutcome:
         refuse_distant_graders(trial.grader, "grader")

@@ -68,7 +68,7 @@ class JobRoutes:
         self, request: Request, owner_id: OwnerId, idempotency_key: Annotated[str | None, Header(max_length=255)] = None
     ) -> JobObject:
         """Makes a job that trains a model by reinforcement."""
-        body = await read_body(request, self._limits.body_bytes, self._limits.body_seconds)
+        body = await read_body(request, self._limits)
         return await asyncio.to_thread(self._create, owner_id, body, idempotency_key)
 
     def list_jobs(
@@ -93,7 +93,7 @@ class JobRoutes:
 
     async def resume(self, request: Request, job_id: str, owner_id: OwnerId) -> JobObject:
         """Continues a job from where it was paused, when its turn comes; `verifine.run.max_steps` allows it more."""
-        body = await read_body(request, self._limits.body_bytes, self._limits.body_seconds)
+        body = await read_body(request, self._limits)
         return await asyncio.to_thread(self._resume, owner_id, job_id, read_budget(body))
 
     def events(

@@ -99,7 +99,7 @@ class MarkRoutes:
 
     async def put(self, request: Request, job_id: str, owner_id: OwnerId) -> MarkObject:
         """Marks an answer."""
-        body = await read_body(request, self._limits.body_bytes, self._limits.body_seconds)
+        body = await read_body(request, self._limits)
         return await asyncio.to_thread(self._put, owner_id, job_id, validate_fields(read_fields(body), PutMark))
 
     def list_marks(

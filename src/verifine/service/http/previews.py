@@ -198,7 +198,7 @@ class PreviewRoutes:
 
         `count` rows from `first` on are shown as the model reads them, with their tokens.
         """
-        asked = read_job(await read_body(request, self._limits.body_bytes, self._limits.body_seconds))
+        asked = read_job(await read_body(request, self._limits))
         base_url = f"{request.base_url}v1"
         preview = await self._turns.take(partial(self._previews.preview, owner_id, asked, first, count))
         return ResolvedView.of(preview, asked, base_url)
@@ -210,7 +210,7 @@ class PreviewRoutes:
         rows: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 16,
     ) -> CheckView:
         """What `verifine check` says: the model is asked `rows` prompts, and nothing is trained."""
-        asked = read_job(await read_body(request, self._limits.body_bytes, self._limits.body_seconds))
+        asked = read_job(await read_body(request, self._limits))
         return CheckView.of(await self._turns.take(partial(self._previews.check, owner_id, asked, rows)))
 
     async def trial(
@@ -221,7 +221,7 @@ class PreviewRoutes:
         samples: Annotated[int, Query(ge=1, le=MOST_SAMPLES)] = 4,
     ) -> TrialView:
         """Answers of the model to some rows, graded as in training: what there is to learn from."""
-        asked = read_job(await read_body(request, self._limits.body_bytes, self._limits.body_seconds))
+        asked = read_job(await read_body(request, self._limits))
         rows = tuple(dict.fromkeys(row))
         trial = await self._turns.take(partial(self._previews.try_out, owner_id, asked, rows, samples))
         return TrialView.of(trial, rows)

@@ -117,7 +117,7 @@ class StudyRoutes:
         return await self._turns.take(partial(self._regrade, owner_id, job_id, asked))
 
     async def _fields(self, request: Request) -> dict[str, Any]:
-        body = await read_body(request, self._limits.body_bytes, self._limits.body_seconds)
+        body = await read_body(request, self._limits)
         return read_fields(body) if body.strip() else {}
 
     def _study_dataset(self, owner_id: str, file_id: str, asked: StudyDataset) -> DatasetStudy:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -160,3 +161,11 @@ def test_every_kind_of_config_builds_a_grader_that_grades_in_order(config: AnyGr
         assert grader.grade([]) == []
     finally:
         grader.close()
+
+
+def test_a_part_that_is_not_finite_is_left_out() -> None:
+    parts = {"right": 0.5, "ratio": math.nan, "odds": math.inf}
+    [grade] = grade_samples(
+        callable_grader(lambda *_: Grade(score=1.0, parts=parts)), [Sample(output_text="", item={})]
+    )
+    assert (grade.score, grade.parts) == (1.0, {"right": 0.5})

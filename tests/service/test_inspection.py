@@ -91,6 +91,19 @@ def test_the_model_answers_before_it_has_learned_anything_and_is_graded(
 
 
 @pytest.mark.slow
+def test_a_check_is_measured_each_time_with_the_threads_of_a_job(
+    counting: CountingChildren, model: Path, tmp_path: Path
+) -> None:
+    config = make_config(tmp_path, model)
+    inspector = Inspector(counting.ask, tmp_path / "inspections", job_threads=2)
+    for _ in range(2):
+        found = inspector.check(config, rows=2)
+        assert found["verdict"] in ("go", "go_with_warnings")
+        assert found["pace"] is not None
+    assert [limits.threads for limits in counting.asked] == [2, 2]
+
+
+@pytest.mark.slow
 def test_what_cannot_be_used_is_told_and_asked_again_the_next_time(
     inspector: Inspector, counting: CountingChildren, model: Path, tmp_path: Path
 ) -> None:
@@ -135,6 +148,9 @@ def test_too_much_is_not_asked_for(tmp_path: Path, model: Path, rows: tuple[int,
     inspector, config = Inspector(ask, tmp_path), make_config(tmp_path, model)
     with pytest.raises(InspectionError):
         inspector.try_out(config, rows, samples=samples)
+    for number in (0, 51):
+        with pytest.raises(InspectionError):
+            inspector.check(config, rows=number)
     for first, count in ((-1, 1), (0, 51), (0, -1)):
         with pytest.raises(InspectionError):
             inspector.look(config, first=first, count=count)

@@ -12,6 +12,7 @@ import pytest
 
 from verifine.config import load_config
 from verifine.testing import save_tiny_model
+from verifine.testing.models import CHAT_TEMPLATE, with_chat_template
 
 GRADER = {"type": "python", "name": "own", "source": "def grade(sample, item):\n    return item['n'] / 10\n"}
 
@@ -123,6 +124,25 @@ def test_a_request_that_cannot_become_a_job_is_refused_likewise(
 ) -> None:
     answer = http.post(path, json={**asked, **change})
     assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/api/check", "/api/resolve", "/api/trial?row=0"])
+def test_the_model_is_called_by_its_name_and_files_as_their_owner_does(
+    http: httpx2.Client, asked: dict[str, Any], tmp_path: Path, path: str
+) -> None:
+    thinking = CHAT_TEMPLATE + "{% if add_generation_prompt %}<think></think>{% endif %}"
+    with_chat_template(save_tiny_model(tmp_path / "tiny"), thinking)
+    answer = http.post(path, json=asked, timeout=120)
+    assert answer.status_code == 200, answer.text
+    assert str(tmp_path) not in answer.text
+    if path == "/api/check":
+        assert "The chat template of tiny writes the beginning of each answer." in answer.text
+    (tmp_path / "tiny" / "model.safetensors").write_bytes(b"broken")
+    (tmp_path / "tiny" / "tokenizer.json").write_text("{")
+    refused = http.post(path, json=asked | {"seed": 3}, timeout=120)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "cannot_be_trained")
+    assert str(tmp_path) not in refused.text
 
 
 @pytest.mark.slow

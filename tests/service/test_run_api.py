@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -190,22 +191,38 @@ def test_the_run_of_another_owner_is_not_there(parts: ServiceParts, http: httpx2
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "fine_tune_not_found")
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "path", ["metrics", "evaluations", "findings", "rollouts/1", "rollouts/1/0", "marks", "stream"]
+)
 def test_a_file_that_the_disk_does_not_give_is_told_as_one_that_is_broken(
-    http: httpx2.Client, job: Job, run: FakeRun, path: str
+    http: httpx2.Client, job: Job, run: FakeRun, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_group(run, 1, 1.0)
-    for file in [*run.directory.path.glob("*.jsonl"), *run.directory.rollouts.iterdir(), run.directory.config]:
-        file.unlink()
-        file.mkdir()
-    run.directory.evaluations.mkdir()
-    (run.directory.evaluations / "final.json").mkdir()
-    answer = http.get(f"/api/jobs/{job.id}/{path}")
+    run.steps(1, 1)
+    run.evaluate("final", 0.5)
+    run.directory.evaluations.mkdir(exist_ok=True)
+    (run.directory.evaluations / "final.json").touch()
+    read_bytes, opened = Path.read_bytes, Path.open
+
+    def fail(place: Path) -> None:
+        if run.directory.path in place.parents:
+            raise OSError(errno.EIO, "Input/output error", str(place))
+
+    def open_(place: Path, *words: Any, **options: Any) -> Any:
+        fail(place)
+        return opened(place, *words, **options)
+
+    monkeypatch.setattr(Path, "open", open_)
+    monkeypatch.setattr(Path, "read_bytes", lambda place: fail(place) or read_bytes(place))
+    if path == "marks":
+        mark = {"step": 1, "group": 0, "sample": 0, "flag": True}
+        answer = http.put(f"/api/jobs/{job.id}/marks", json=mark)
+    else:
+        answer = http.get(f"/api/jobs/{job.id}/{path}")
     if path == "stream":
         assert "event: fault" in answer.text
-    elif answer.status_code != 200:  # what needs none of these files
+    else:
         assert (answer.status_code, answer.json()["error"]["code"]) == (409, "run_unreadable")
-    assert path in ("metrics", "findings", "rollouts", "stream") or answer.status_code == 409
     assert str(run.directory.path) not in answer.text
 
 

@@ -79,19 +79,26 @@ def _read(sample: Sample, read: Callable[[Sample], Task | Grade]) -> Task | Grad
 
 
 def grade_samples(grader: Grader, samples: Sequence[Sample]) -> list[Grade]:
-    """One grade a sample, in their order, each with a finite score or none.
+    """One grade a sample, in their order, each with a finite score or none, and with finite parts.
 
     All grades enter here, so scores are not tested again later.
 
     Raises:
         GraderError: the grader gave another number of grades than it was given samples.
     """
-    grades = [_with_finite_score(grade) for grade in grader.grade(samples)]
+    grades = [_with_finite_parts(_with_finite_score(grade)) for grade in grader.grade(samples)]
     if len(grades) != len(samples):
         raise GraderError(
             f"the grader gave {len(grades)} grades for {len(samples)} answers; it must give one for each, in order"
         )
     return grades
+
+
+def _with_finite_parts(grade: Grade) -> Grade:
+    """Without those that are not."""
+    if all(map(math.isfinite, grade.parts.values())):
+        return grade
+    return replace(grade, parts={name: part for name, part in grade.parts.items() if math.isfinite(part)})
 
 
 def _with_finite_score(grade: Grade) -> Grade:

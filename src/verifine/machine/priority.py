@@ -18,6 +18,7 @@ def give_way() -> None:
     The threads of a training step wait for each other, so a process that holds one of them up for a third of the time
     makes all of them several times slower (docs/results/service.md). Linux may weigh sessions against each other and
     not processes (autogroups), so the session gets the value too; it should be this process's own.
+    Threads that there are already keep their priority; those that are made later get this one.
     """
     if not hasattr(os, "setpriority"):
         return

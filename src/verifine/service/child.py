@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from verifine.errors import VerifineError
+from verifine.service.compute import THREADS
 
 
 class ChildError(VerifineError):
@@ -30,6 +31,8 @@ class ChildLimits:
     wall_s: float
     memory_bytes: int
     """Of its own data. Linux only."""
+    threads: int | None = None
+    """Of torch; None: as the environment says."""
 
 
 class Children:
@@ -48,7 +51,7 @@ class Children:
         Raises:
             ChildError: it failed, took too long, or was ended.
         """
-        process = self._start(module)
+        process = self._start(module, limits.threads)
         try:
             with process:
                 _limit_memory(process.pid, limits.memory_bytes)
@@ -74,7 +77,8 @@ class Children:
                 if process.poll() is None:
                     _kill(process)
 
-    def _start(self, module: str) -> subprocess.Popen[bytes]:
+    def _start(self, module: str, threads: int | None) -> subprocess.Popen[bytes]:
+        environment = self._environment if threads is None else {**self._environment, THREADS: str(threads)}
         with self._lock:
             if self._has_ended:
                 raise ChildError("the service ends")
@@ -83,7 +87,7 @@ class Children:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=self._environment,
+                env=environment,
                 start_new_session=True,
             )
             self._running.add(process)

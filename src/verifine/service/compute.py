@@ -12,6 +12,8 @@ from verifine.machine.waiting import wait_briefly
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VERIFINE_HOME", "HF_HOME", "HF_HUB_OFFLINE", "PYTHONPATH")
 """The variables that processes of the service get from its own environment: none of them holds a secret."""
 
+THREADS = "OMP_NUM_THREADS"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComputeShares:
@@ -34,6 +36,6 @@ def share_compute(cores: Cores, environment: Mapping[str, str]) -> ComputeShares
 def build_environment(environment: Mapping[str, str], threads: int) -> dict[str, str]:
     """The whole environment of a process with so many threads: threads that wait sleep soon, so that others compute."""
     built = {name: environment[name] for name in PASSED_ON if name in environment}
-    built["OMP_NUM_THREADS"] = str(threads)
+    built[THREADS] = str(threads)
     wait_briefly(built)
     return built

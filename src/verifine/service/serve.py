@@ -161,6 +161,7 @@ class _Workers:
     checks: Children
     """Those that read the files of jobs: nobody ends them, since a job does not fail when the service stops."""
     pool: EndpointPool
+    job_threads: int
 
     @classmethod
     def of(
@@ -179,6 +180,7 @@ class _Workers:
             children=Children(environment=build_environment(environment, shares.child)),
             checks=Children(environment=build_environment(environment, shares.child)),
             pool=EndpointPool(starter, limits, free_bytes),
+            job_threads=shares.job,
         )
 
 
@@ -196,7 +198,7 @@ def _open_parts(options: ServeOptions, database: Database, data: Path, workers: 
         jobs=jobs,
         runs=RunSources(jobs, data / JOBS, None if options.runs is None else RunIndex(options.runs.absolute())),
         marks=MarkStore(database, time.time),
-        previews=_previews(jobs, files, models, data, workers.children),
+        previews=_previews(jobs, files, models, data, workers),
         study=partial(study_in_child, workers.children),
         children=workers.children,
         folder=data,
@@ -222,10 +224,11 @@ def _find_shortage(pool: EndpointPool, job: Job, run: RunDirectory) -> Shortage 
     return shortage
 
 
-def _previews(jobs: JobStore, files: FileStore, models: ModelStore, data: Path, children: Children) -> RunPreviews:
+def _previews(jobs: JobStore, files: FileStore, models: ModelStore, data: Path, workers: _Workers) -> RunPreviews:
     folder = data / READING
-    validator = JobValidator(jobs, files, models, folder, partial(ask_child, children))
-    return RunPreviews(validator, models, Inspector.of(children, data / "inspections"), folder)
+    validator = JobValidator(jobs, files, models, folder, partial(ask_child, workers.children))
+    inspector = Inspector(workers.children.ask, data / "inspections", workers.job_threads)
+    return RunPreviews(validator, models, inspector, folder)
 
 
 def holder_name() -> str:

@@ -61,6 +61,7 @@ class EndpointRoutes:
         return router
 
     def list_endpoints(self, owner_id: OwnerId) -> EndpointList:
+        """The models in memory, and how much of it is free."""
         mine = [state for state in self._pool.states() if self._may_ask(owner_id, state.model)]
         return EndpointList(endpoints=list(map(EndpointView.of, mine)), free_bytes=max(self._pool.free_memory(), 0))
 

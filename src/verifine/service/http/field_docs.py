@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import re
 import textwrap
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -71,4 +72,4 @@ def _own_texts(schema: type) -> Iterator[tuple[str, str]]:
                 ast.AnnAssign(target=ast.Name(id=name)),
                 ast.Expr(value=ast.Constant(value=str(written))),
             ):
-                yield name, " ".join(inspect.cleandoc(written).split())
+                yield name, re.sub(r"\bNone\b", "null", " ".join(inspect.cleandoc(written).split()))

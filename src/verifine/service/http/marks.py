@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field, StringConstraints
 
 from verifine.service.database.paging import PageQuery
 from verifine.service.http.json_body import json_body
 from verifine.service.http.keys import OwnerId
+from verifine.service.http.runs import refuse_unreadable
 from verifine.service.limits import ServiceLimits
 from verifine.service.run_views.answers import UnknownRolloutsError, view_group
 from verifine.service.run_views.marks import Mark, MarkPlace, MarkStore
@@ -90,7 +91,7 @@ class MarkRoutes:
         self._marks, self._sources, self._limits = marks, sources, limits
 
     def router(self) -> APIRouter:
-        router = APIRouter(prefix="/api/jobs/{job_id}", tags=["Marks"])
+        router = APIRouter(prefix="/api/jobs/{job_id}", tags=["Marks"], dependencies=[Depends(refuse_unreadable)])
         router.add_api_route("/marks", self.put, methods=["PUT"], openapi_extra=json_body(PutMark))
         router.add_api_route("/marks", self.list_marks, methods=["GET"])
         router.add_api_route("/marks/{mark_id}", self.delete, methods=["DELETE"])

@@ -60,6 +60,7 @@ class ModelRoutes:
         return ModelObjects(data=[ModelObject.of(model) for model in self._models.list(owner_id)])
 
     def retrieve(self, model: str, owner_id: OwnerId) -> ModelObject:
+        """A model by its name."""
         return ModelObject.of(self._models.find(owner_id, model))
 
     def delete(self, model: str, owner_id: OwnerId) -> ModelDeleted:

@@ -166,9 +166,7 @@ class CheckView(BaseModel):
     def of(cls, numbers: Mapping[str, JsonValue]) -> Self:
         rest = dict(numbers)
         verdict, findings = rest.pop("verdict"), rest.pop("findings")
-        return cls.model_validate(
-            {"verdict": verdict, "findings": findings, "time": rest.pop("pace"), "numbers": finite(rest)}
-        )
+        return cls.model_validate({"verdict": verdict, "findings": findings, "time": rest.pop("pace"), "numbers": rest})
 
 
 Row = Annotated[int, Field(ge=0, le=10**9)]

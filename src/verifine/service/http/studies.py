@@ -18,6 +18,7 @@ from verifine.service.http.json_body import json_body
 from verifine.service.http.keys import OwnerId
 from verifine.service.jobs.mapping import refuse_distant_graders
 from verifine.service.limits import ServiceLimits
+from verifine.service.owner_words import OwnerWords
 from verifine.service.run_views.sources import RunSources
 from verifine.service.trials.study import (
     DatasetQuestion,
@@ -129,7 +130,7 @@ class StudyRoutes:
                 first=asked.first,
                 count=asked.count,
             )
-            found = self._study(question, "file_id", "invalid_file", _names(path, filename)).dataset
+            found = self._study(question, "file_id", "invalid_file", OwnerWords(files={path: filename})).dataset
         assert found is not None, "there is a study or a problem"
         return found
 
@@ -142,16 +143,15 @@ class StudyRoutes:
                 answer_field=asked.answer_field,
                 limit=asked.limit,
             )
-            found = self._study(question, "grader", "invalid_grader", _names(path, filename)).grader
+            found = self._study(question, "grader", "invalid_grader", OwnerWords(files={path: filename})).grader
         assert found is not None, "there is a study or a problem"
         return found
 
     def _regrade(self, owner_id: str, job_id: str, asked: RegradeRollouts) -> GraderStudy:
         run = self._sources.find(owner_id, job_id).directory.path
         question = RegradingQuestion(run=run, grader=asked.grader, limit=asked.limit)
-        found = self._study(
-            question, "grader", "cannot_regrade", {str(run): "the run", str(run.parent): "the job"}
-        ).grader
+        words = OwnerWords(paths={str(run): "the run", str(run.parent): "the job"})
+        found = self._study(question, "grader", "cannot_regrade", words).grader
         assert found is not None, "there is a study or a problem"
         return found
 
@@ -162,16 +162,9 @@ class StudyRoutes:
         with borrow_file(self._files, file, self._folder) as path:
             yield path, file.filename
 
-    def _study(self, question: StudyQuestion, param: str, code: str, names: dict[str, str]) -> StudyReply:
-        """Raises ApiError: with the owner's `names` in place of those of this machine."""
+    def _study(self, question: StudyQuestion, param: str, code: str, words: OwnerWords) -> StudyReply:
+        """Raises ApiError: in the owner's words."""
         reply = self._ask(question)
         if reply.problem is None:
             return reply
-        message = reply.problem
-        for ours, theirs in names.items():
-            message = message.replace(ours, theirs)
-        raise invalid_request(message, param=param, code=code)
-
-
-def _names(path: Path, filename: str) -> dict[str, str]:
-    return {str(path): filename, path.name: filename}
+        raise invalid_request(words.say(reply.problem), param=param, code=code)

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from verifine.launch.inspection.question import (
     TrialQuestion,
 )
 from verifine.machine.disk import write_whole
-from verifine.service.child import ChildLimits, Children
+from verifine.service.child import ChildLimits
 from verifine.service.jobs.needs import estimate_needs
 
 LOOK = ChildLimits(wall_s=300, memory_bytes=6 << 30)
@@ -48,14 +49,13 @@ class InspectionError(VerifineError):
 class Inspector:
     """Answers questions, one process at a time: what computes beside it is worth more."""
 
-    def __init__(self, ask: Ask, folder: Path) -> None:
-        """`ask`: as `Children.ask`; `folder` has the replies."""
-        self._ask, self._folder = ask, folder
-        self._turn = threading.Lock()
+    def __init__(self, ask: Ask, folder: Path, job_threads: int | None = None) -> None:
+        """`ask`: as `Children.ask`; `folder` has the replies.
 
-    @classmethod
-    def of(cls, children: Children, folder: Path) -> Inspector:
-        return cls(children.ask, folder)
+        `job_threads`: those of a job, with which a check measures; None: those of any process that is asked.
+        """
+        self._ask, self._folder, self._job_threads = ask, folder, job_threads
+        self._turn = threading.Lock()
 
     def look(self, config: RunConfig, *, first: int = 0, count: int = 10) -> Look:
         """What the rows are like, those from `first` on as the model reads them, and facts for `resolve`.
@@ -92,7 +92,8 @@ class Inspector:
         """
         if not 1 <= rows <= MOST_ROWS:
             raise InspectionError(f"ask for 1 to {MOST_ROWS} rows")
-        reply = self._answer(CheckQuestion(config=config, rows=rows), _limits_of_trial(config))
+        limits = replace(_limits_of_trial(config), threads=self._job_threads)
+        reply = self._answer(CheckQuestion(config=config, rows=rows), limits)
         assert reply.check is not None, "there is a check or a problem"
         return reply.check
 
@@ -109,8 +110,8 @@ class Inspector:
         return reply
 
     def _keep(self, place: Path, reply: InspectionReply) -> None:
-        """Problems are not kept: they may be gone when it is asked again, as when a model was fetched."""
-        if reply.problem is not None:
+        """Problems are not kept, which may be gone when it is asked again, nor what was measured."""
+        if reply.problem is not None or reply.check is not None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         write_whole(place, REPLY.dump_json(reply))

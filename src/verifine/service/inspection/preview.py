@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -23,6 +22,7 @@ from verifine.service.jobs.mapping import check_job
 from verifine.service.jobs.request import CreateJob
 from verifine.service.jobs.validation import JobValidator, PreparedJob
 from verifine.service.models.store import ModelStore
+from verifine.service.owner_words import OwnerWords
 from verifine.wire.api_error import invalid_request
 
 
@@ -47,7 +47,8 @@ class RunPreviews:
     def preview(self, owner_id: str, request: CreateJob, first: int, count: int) -> RunPreview:
         """Raises ApiError, ChildError, DiskError, UnknownModelError, UnknownFileError."""
         with self._prepare(owner_id, request) as prepared:
-            look = _told_to_owner(self._inspector.look(prepared.config, first=first, count=count), prepared)
+            words = _words_of(prepared, request)
+            look = _told_to_owner(self._inspector.look(prepared.config, first=first, count=count), words)
             resolved = resolve_run(prepared.config, look)
         shown = _in_words_of_owner(prepared, request)
         return RunPreview(shown=shown, prepared=prepared, look=look, resolved=resolved)
@@ -60,8 +61,8 @@ class RunPreviews:
     def check(self, owner_id: str, request: CreateJob, rows: int) -> dict[str, JsonValue]:
         """What `verifine check` says, in the owner's words. Raises as `preview`."""
         with self._prepare(owner_id, request) as prepared:
-            found, names = self._inspector.check(prepared.config, rows=rows), _names_of(prepared)
-            return {name: _say_all(value, names) for name, value in found.items()}
+            found, words = self._inspector.check(prepared.config, rows=rows), _words_of(prepared, request)
+            return {name: words.say_all(value) for name, value in found.items()}
 
     @contextmanager
     def _prepare(self, owner_id: str, request: CreateJob) -> Iterator[PreparedJob]:
@@ -69,51 +70,34 @@ class RunPreviews:
         # The same files have the same place, by which the inspector knows what it has found before.
         whole = "\n".join([owner_id, request.training_file, request.validation_file or ""])
         folder = self._folder / hashlib.sha256(whole.encode()).hexdigest()[:32]
+        words = OwnerWords()
         try:
             prepared = self._validator.prepare(owner_id, request, folder)
             if isinstance(prepared, JobFailure):
                 raise invalid_request(prepared.message, param=prepared.param, code=prepared.code)
+            words = _words_of(prepared, request)
             yield prepared
         except (InspectionError, ConfigError) as error:
-            message = str(error).replace(str(folder), "").replace("/training_file", "the training file")
-            raise invalid_request(message, code="cannot_be_trained") from error
+            raise invalid_request(words.say(str(error)), code="cannot_be_trained") from error
         finally:
             LOCAL_DISK.remove(folder)
 
 
-def _told_to_owner(look: Look, prepared: PreparedJob) -> Look:
-    """With what the owner calls the files in place of paths of this machine."""
-    say = partial(_say, _names_of(prepared))
+def _told_to_owner(look: Look, words: OwnerWords) -> Look:
     rows = tuple(
-        replace(row, label=say(row.label), problem=None if row.problem is None else say(row.problem))
+        replace(row, label=words.say(row.label), problem=None if row.problem is None else words.say(row.problem))
         for row in look.rows
     )
-    return replace(look, rows=rows, problems=tuple(map(say, look.problems)))
+    return replace(look, rows=rows, problems=tuple(map(words.say, look.problems)))
 
 
-def _names_of(prepared: PreparedJob) -> dict[str, str]:
-    """What the owner calls each file, by its path on this machine."""
-    data = prepared.config.data
-    paths = {"training_file": data.train, "validation_file": data.eval}
-    return {str(path): prepared.filenames[field] for field, path in paths.items() if path is not None}
-
-
-def _say(names: Mapping[str, str], text: str) -> str:
-    for path, name in names.items():
-        text = text.replace(path, name).replace(Path(path).name, name)
-    return text
-
-
-def _say_all(value: JsonValue, names: Mapping[str, str]) -> JsonValue:
-    """In all texts of a value."""
-    match value:
-        case str():
-            return _say(names, value)
-        case dict():
-            return {name: _say_all(each, names) for name, each in value.items()}
-        case list():
-            return [_say_all(each, names) for each in value]
-    return value
+def _words_of(prepared: PreparedJob, request: CreateJob) -> OwnerWords:
+    data, model = prepared.config.data, prepared.config.model
+    places = {"training_file": data.train, "validation_file": data.eval}
+    files = {Path(path): prepared.filenames[field] for field, path in places.items() if path is not None}
+    paths = {str(path): request.model for path in (model.start_from, model.name) if path is not None}
+    run = prepared.config.run.directory
+    return OwnerWords(files=files, paths=paths if run is None else {**paths, str(run): "the run"})
 
 
 def _in_words_of_owner(prepared: PreparedJob, request: CreateJob) -> RunConfig:

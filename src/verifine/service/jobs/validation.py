@@ -19,6 +19,7 @@ from verifine.service.jobs.plan import JobPlan, plan_job
 from verifine.service.jobs.request import CreateJob
 from verifine.service.jobs.store import JobStore
 from verifine.service.models.store import ModelStore, UnknownModelError
+from verifine.service.owner_words import OwnerWords
 from verifine.types import Json
 from verifine.wire.api_error import ApiError
 
@@ -105,7 +106,8 @@ class JobValidator:
         linked = {field: self._link(file, folder, field) for field, file in files.items()}
         answer = self._ask(_question(request, linked))
         if answer.param is not None:
-            message = _named(answer.message, linked, files)
+            words = OwnerWords(files={path: files[field].filename for field, path in linked.items()})
+            message = words.say(answer.message)
             return JobFailure(code=FILE_CODES.get(answer.param, "invalid_grader"), message=message, param=answer.param)
         plan = plan_job(request.method.reinforcement.hyperparameters, answer.rows)
         places = JobPlaces(train=linked["training_file"], eval=linked.get("validation_file"), run=folder / "run")
@@ -150,14 +152,6 @@ def _question(request: CreateJob, linked: Mapping[str, Path]) -> FileQuestion:
         system_prompt=system_prompt if isinstance(system_prompt, str) else None,
         grader=request.method.reinforcement.grader,
     )
-
-
-def _named(message: str, linked: Mapping[str, Path], files: Mapping[str, OwnedFile]) -> str:
-    """The message with the owner's names for files in place of paths of this machine."""
-    for field, path in linked.items():
-        message = message.replace(str(path), files[field].filename)
-        message = message.replace(path.name, files[field].filename)
-    return message
 
 
 def _decided(fields: Mapping[str, Json], request: CreateJob, plan: JobPlan) -> dict[str, Json]:

@@ -296,7 +296,7 @@ def test_events_are_paged_newest_first(client: openai.OpenAI) -> None:
     assert [event.message for event in events][::-1] == [
         f"Created fine-tuning job: {job.id}",
         f"Validating training file: {job.training_file}",
-        "Cancellation was requested",
+        "Job cancelled",
     ]
     assert [event.level for event in events] == ["warn", "info", "info"]
 

@@ -10,7 +10,14 @@ FILES = {PLACE / "training_file.jsonl": "my_training_file.jsonl", PLACE / "valid
 
 def test_names_take_the_place_of_paths_and_are_never_changed_again() -> None:
     words = OwnerWords(files=FILES, paths={"/models/tiny": "tiny"})
-    text = f"{PLACE}/training_file.jsonl line 3, training_file.jsonl line 4, {PLACE}/validation_file.csv, /models/tiny thinks"
+    text = ", ".join(
+        [
+            f"{PLACE}/training_file.jsonl line 3",
+            "training_file.jsonl line 4",
+            f"{PLACE}/validation_file.csv",
+            "/models/tiny thinks",
+        ]
+    )
     said = "my_training_file.jsonl line 3, my_training_file.jsonl line 4, v.csv, tiny thinks"
     assert words.say(text) == said
     assert words.say_all({"a": [text, 1, None], "b": {"c": text}}) == {"a": [said, 1, None], "b": {"c": said}}

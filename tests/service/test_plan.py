@@ -33,6 +33,14 @@ def test_what_is_given_is_kept() -> None:
     assert (plan.eval_interval, plan.eval_samples, plan.learning_rate_multiplier) == (5, 7, 0.5)
 
 
+@pytest.mark.parametrize(("steps", "epochs", "interval"), [(6, 1, 1), (30, 5, 3), (10_000, 50, 1000)])
+def test_steps_that_are_given_decide_epochs_and_evaluations(steps: int, epochs: int, interval: int) -> None:
+    plan = plan_job(given(), rows=54, steps=steps)
+    assert (plan.steps, plan.n_epochs, plan.eval_interval) == (steps, epochs, interval)
+    fixed = plan_job(given(n_epochs=2, eval_interval=4), rows=54, steps=steps)
+    assert (fixed.steps, fixed.n_epochs, fixed.eval_interval) == (steps, 2, 4)
+
+
 @pytest.mark.parametrize(("multiplier", "group_size"), [(0.1, 2), (0.5, 4), (1.3, 10), (10, 80)])
 def test_the_multiplier_scales_the_answers_to_a_prompt_and_leaves_two_to_compare(
     multiplier: float, group_size: int

@@ -109,6 +109,20 @@ def test_a_check_names_the_file_as_its_owner_does(http: httpx2.Client, asked: di
     assert "training_file" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("query", "param", "code"),
+    [
+        ("row=-1", "row", "invalid_value"),
+        ("", "row", "missing_required_parameter"),
+        ("row=0&samples=0", "samples", "invalid_value"),
+    ],
+)
+def test_a_wrong_parameter_is_called_by_its_name(http: httpx2.Client, query: str, param: str, code: str) -> None:
+    error = http.post(f"/api/trial?{query}", json={}).json()["error"]
+    assert (error["param"], error["code"]) == (param, code)
+    assert f'"{param}" is' in error["message"]
+
+
 @pytest.mark.parametrize("path", ["/api/resolve", "/api/check", "/api/trial?row=0"])
 @pytest.mark.parametrize(
     ("change", "status", "param"),

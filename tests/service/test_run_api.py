@@ -212,8 +212,12 @@ def test_a_file_that_the_disk_does_not_give_is_told_as_one_that_is_broken(
         fail(place)
         return opened(place, *words, **options)
 
+    def read_bytes_(place: Path) -> bytes:
+        fail(place)
+        return read_bytes(place)
+
     monkeypatch.setattr(Path, "open", open_)
-    monkeypatch.setattr(Path, "read_bytes", lambda place: fail(place) or read_bytes(place))
+    monkeypatch.setattr(Path, "read_bytes", read_bytes_)
     if path == "marks":
         mark = {"step": 1, "group": 0, "sample": 0, "flag": True}
         answer = http.put(f"/api/jobs/{job.id}/marks", json=mark)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from verifine.errors import ConfigError
+from verifine.errors import ConfigError, DiskError
 from verifine.runs.metrics import read_metrics
 from verifine.service.limits import ServiceLimits
 from verifine.service.serve import JobService, ServeOptions, holder_name, is_gone
@@ -143,6 +144,16 @@ def test_another_service_at_the_same_folder_is_refused(tmp_path: Path) -> None:
         JobService(options, os.environ)
     service.close()
     JobService(options, os.environ).close()
+
+
+def test_folders_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DiskError, match="file"):
+        JobService(ServeOptions(port=0, data=tmp_path / "file"), os.environ)
+    with pytest.raises(ConfigError, match="--runs"):
+        JobService(ServeOptions(port=0, data=tmp_path / "data", runs=tmp_path / "nowhere"), os.environ)
+    JobService(ServeOptions(port=0, data=tmp_path / "data"), os.environ).close()
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
 
 def test_the_network_is_not_listened_to(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_a_dataset_is_studied_as_training_would_read_it(client: openai.OpenAI, h
     found = answer.json()
     assert (found["rows"], found["fields"], found["duplicates"]) == (4, {"gt_answer": 4}, 1)
     assert found["constant_reference"] is None
+    assert [row["label"] for row in found["shown"]] == ["mine.jsonl line 2", "mine.jsonl line 3"]
     assert [row["item"] for row in found["shown"]] == [{"gt_answer": "b"}, {"gt_answer": "b"}]
     assert found["shown"][0]["messages"] == [
         {"role": "system", "content": "Be short."},

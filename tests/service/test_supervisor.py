@@ -6,8 +6,9 @@ import httpx2
 import pytest
 from sqlalchemy import update
 
-from verifine.config import load_config
-from verifine.runs.events import EvaluationDone, RunEnded
+from verifine.config import build_config, dump_config, load_config
+from verifine.runs.events import EvaluationDone, FindingRaised, RunChecked, RunEnded
+from verifine.runs.metrics import MetricLog
 from verifine.runs.status import Status
 from verifine.service.database import Database
 from verifine.service.database.paging import PageQuery
@@ -19,6 +20,7 @@ from verifine.service.supervisor.news import news_of
 from verifine.testing import save_tiny_model
 from verifine.testing.clock import ManualClock
 from verifine.testing.supervised_jobs import SupervisedJob
+from verifine.types import StepReport
 
 
 def test_a_job_is_validated_started_followed_and_ended(world: SupervisedJob) -> None:
@@ -74,8 +76,7 @@ def test_an_evaluation_has_the_mean_of_each_grader(world: SupervisedJob) -> None
     world.supervisor.tick()
     graders = {"near": "text_similarity", "exact": "string_check"}
     evaluation = EvaluationDone(name="step-1", numbers={"reward": 0.5, "parts": {"exact": 0.25}})
-    told = news_of(evaluation, graders)
-    assert told is not None
+    [told] = news_of(evaluation, graders, None)
     assert told.data is not None
     assert told.data["scores"] == {
         "valid_reward_mean": 0.5,
@@ -92,6 +93,66 @@ def test_an_evaluation_has_the_mean_of_each_grader(world: SupervisedJob) -> None
         "valid_reward_mean": 0.5,
         "graders": [{"name": "exact", "type": "string_check", "valid_reward_mean": 0.5}],
     }
+
+
+def test_events_and_steps_are_told_in_the_order_in_which_they_happened(world: SupervisedJob) -> None:
+    world.start()
+    world.run.steps(1, 4)
+    world.run.evaluate("baseline", 0.1)
+    world.run.evaluate("step-2", 0.2)
+    finding = {"severity": "problem", "what": "It learns nothing.", "evidence": "0 of 4", "remedies": ("Change it.",)}
+    world.run.write(FindingRaised(name="nothing", steps=(1, 3), **finding))  # type: ignore[arg-type]
+    world.run.save_model(4)
+    world.run.evaluate("final", 0.4)
+    world.end(RunEnded(status=Status.FINISHED))
+    world.supervisor.tick()
+    assert world.messages[4:] == [
+        "Evaluation baseline: full validation mean reward=0.1",
+        "Step 1/10, train mean reward=0.1",
+        "Step 2/10, train mean reward=0.2",
+        "Evaluation step-2: full validation mean reward=0.2",
+        "Step 3/10, train mean reward=0.3",
+        "It learns nothing. (0 of 4) Change it.",
+        "Step 4/10, train mean reward=0.4",
+        "The model of step 4 was saved",
+        "Evaluation final: full validation mean reward=0.4",
+        *world.messages[13:],
+    ]
+    final = world.parts.jobs.list_events("local", world.job.id, PageQuery(limit=20))
+    [told] = [each for each in final.items if each.data and each.data.get("evaluation") == "final"]
+    assert told.data is not None
+    assert told.data["step"] == 4
+
+
+def test_what_the_check_finds_is_told_but_for_notes(world: SupervisedJob) -> None:
+    world.start()
+    found = [
+        {
+            "name": str(n),
+            "severity": severity,
+            "what": f"It is {severity}.",
+            "evidence": "1 of 2",
+            "remedies": ["Mend it."],
+        }
+        for n, severity in enumerate(("problem", "warning", "note", "blocker"))
+    ]
+    world.run.write(RunChecked(verdict="go_with_warnings", findings=tuple(found)))
+    world.supervisor.tick()
+    assert world.messages[-2:] == ["It is problem. (1 of 2) Mend it.", "It is warning. (1 of 2) Mend it."]
+
+
+def test_a_run_that_learned_nothing_is_diagnosed_when_it_is_over(world: SupervisedJob) -> None:
+    world.start()
+    config = build_config({"data": {"task": "largest"}})
+    world.run.directory.config.write_text(dump_config(config))
+    log = MetricLog(world.run.directory.metrics)
+    for step in range(1, 7):
+        log.append(StepReport(step=step, metrics={"reward": 0.0, "frac_reward_zero_std": 1.0, "updates": 0.0}))
+    world.end(RunEnded(status=Status.FINISHED))
+    world.supervisor.tick()
+    assert world.state is JobState.SUCCEEDED
+    assert [each for each in world.messages if "The weights were never updated" in each] != []
+    assert world.messages[-1] == "The job has successfully completed"
 
 
 def test_another_supervisor_goes_on_where_the_first_one_was(world: SupervisedJob, clock: ManualClock) -> None:

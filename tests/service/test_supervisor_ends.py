@@ -21,6 +21,7 @@ from verifine.service.supervisor.progress import JobProgress, read_progress
 from verifine.service.supervisor.supervisor import CANCEL_S, REST_S, Supervisor
 from verifine.testing.clock import ManualClock
 from verifine.testing.supervised_jobs import ASKED, SupervisedJob
+from verifine.wire.api_error import ApiError
 
 
 def test_a_job_that_crashed_is_resumed_and_no_step_is_told_twice(world: SupervisedJob) -> None:
@@ -188,6 +189,9 @@ def test_a_run_goes_on_with_the_budget_that_its_job_has_now(world: SupervisedJob
     world.end(RunEnded(status=Status.PAUSED, reason=MAX_STEPS))
     world.supervisor.tick()
     paused = world.parts.jobs.find("local", world.job.id)
+    for step in (7, 8):
+        with pytest.raises(ApiError, match=f"the job is at step {step}; give more"):
+            allow_more(paused, None, Budget(max_steps=7), step)
     more = allow_more(paused, MAX_STEPS, Budget(max_steps=7, max_minutes=1.5))
     world.parts.jobs.ask("local", paused.id, {JobState.QUEUED: [JobState.PAUSED]}, ASKED, more)
     world.supervisor.tick()

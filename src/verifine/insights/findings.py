@@ -48,6 +48,10 @@ class Finding:
     """What to change: sentences that name keys of the config, the most promising first."""
 
 
+TRAIN_ANYWAY = "\nTo train anyway, give --skip-check (in Python: check=False)."
+"""What the message of a no-go ends with, for whoever started the run by hand."""
+
+
 class CheckVerdict(StrEnum):
     """Whether training may begin."""
 

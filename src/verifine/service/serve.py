@@ -17,7 +17,7 @@ import psutil
 from verifine.config.memory import SAFE_SHARE
 from verifine.errors import ConfigError
 from verifine.machine.cores import read_cores
-from verifine.machine.disk import LOCAL_DISK
+from verifine.machine.disk import LOCAL_DISK, refuse_failure
 from verifine.machine.memory import read_unused
 from verifine.models.provision.cache import cache_folder
 from verifine.runs.directory import RunDirectory
@@ -91,7 +91,10 @@ class JobService:
         if options.host not in LOCAL_HOSTS:
             raise ConfigError(f"--host {options.host}: this service is for this machine only; take 127.0.0.1")
         data = (options.data or cache_folder(environment) / "service").absolute()
-        data.mkdir(parents=True, exist_ok=True)
+        if options.runs is not None and not options.runs.is_dir():
+            raise ConfigError(f"--runs {options.runs}: there is no such folder")
+        with refuse_failure(data):
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts and answers are nobody else's
         with ExitStack() as opened:
             opened.enter_context(
                 hold_file(data / ".lock", f"{data}: another service is at this folder; stop it, or give another --data")

@@ -256,6 +256,8 @@ def _refuse_shared_model(_: Request, error: Exception) -> NoReturn:
 
 def _explain(error: RequestValidationError) -> ApiError:
     detail = error.errors()[0]
-    name = str(detail["loc"][-1])
+    name = next((str(each) for each in detail["loc"][1:] if isinstance(each, str)), str(detail["loc"][-1]))
+    if detail["type"] == "missing":
+        return invalid_request(f'"{name}" is missing', param=name, code="missing_required_parameter")
     text = str(detail["msg"])
     return invalid_request(f'"{name}" is {str(detail["input"])[:60]!r}; {text[:1].lower()}{text[1:]}', param=name)

@@ -84,7 +84,10 @@ class JobRoutes:
 
     def cancel(self, job_id: str, owner_id: OwnerId) -> JobObject:
         """Ends a job; what it has saved stays."""
-        news = JobNews(message="Cancellation was requested", level="warn")
+        news = {
+            JobState.CANCELLED: JobNews(message="Job cancelled", level="warn"),
+            JobState.CANCELLING: JobNews(message="Cancellation was requested", level="warn"),
+        }
         return JobObject.of(self._jobs.ask(owner_id, job_id, CANCEL, news))
 
     def pause(self, job_id: str, owner_id: OwnerId) -> JobObject:
@@ -115,7 +118,8 @@ class JobRoutes:
         job, news = self._jobs.find(owner_id, job_id), JobNews(message="The job waits to be continued")
         if job.state is not JobState.PAUSED:  # to be told so
             return JobObject.of(self._jobs.ask(owner_id, job_id, RESUME, news))
-        resolved = allow_more(job, show_progress(job.progress).ending, budget)
+        progress = show_progress(job.progress)
+        resolved = allow_more(job, progress.ending, budget, progress.step)
         return JobObject.of(self._jobs.ask(owner_id, job_id, RESUME, news, resolved))
 
     def _create(self, owner_id: str, body: bytes, key: str | None) -> JobObject:

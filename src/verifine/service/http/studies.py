@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -165,6 +166,14 @@ class StudyRoutes:
     def _study(self, question: StudyQuestion, param: str, code: str, words: OwnerWords) -> StudyReply:
         """Raises ApiError: in the owner's words."""
         reply = self._ask(question)
-        if reply.problem is None:
-            return reply
-        raise invalid_request(words.say(reply.problem), param=param, code=code)
+        if reply.problem is not None:
+            raise invalid_request(words.say(reply.problem), param=param, code=code)
+        dataset, grader = reply.dataset, reply.grader
+        if dataset is not None:
+            shown = [replace(row, label=words.say(row.label)) for row in dataset.shown]
+            dataset = replace(dataset, shown=shown)
+        if grader is not None:
+            answers = [replace(answer, label=words.say(answer.label)) for answer in grader.answers]
+            numbers = {name: words.say_all(value) for name, value in grader.numbers.items()}
+            grader = replace(grader, answers=answers, numbers=numbers)
+        return replace(reply, dataset=dataset, grader=grader)

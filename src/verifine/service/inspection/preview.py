@@ -94,7 +94,7 @@ def _told_to_owner(look: Look, words: OwnerWords) -> Look:
 def _words_of(prepared: PreparedJob, request: CreateJob) -> OwnerWords:
     data, model = prepared.config.data, prepared.config.model
     places = {"training_file": data.train, "validation_file": data.eval}
-    files = {Path(path): prepared.filenames[field] for field, path in places.items() if path is not None}
+    files = {Path(path): prepared.filenames[field] for field, path in places.items() if isinstance(path, Path)}
     paths = {str(path): request.model for path in (model.start_from, model.name) if path is not None}
     run = prepared.config.run.directory
     return OwnerWords(files=files, paths=paths if run is None else {**paths, str(run): "the run"})

@@ -57,13 +57,17 @@ def budget_of(config: RunConfig) -> Budget:
     return Budget(max_steps=config.run.max_steps, max_minutes=config.run.max_minutes)
 
 
-def allow_more(job: Job, paused_by: str | None, given: Budget) -> ResolvedJob:
-    """The job with the budget that it is resumed with; `paused_by` is why it was paused.
+def allow_more(job: Job, paused_by: str | None, given: Budget, step: int = 0) -> ResolvedJob:
+    """The job with the budget that it is resumed with; `paused_by` is why it was paused, after so many steps.
 
     Raises:
-        ApiError: it was paused because it has used its budget, and gets no more.
+        ApiError: it has used its budget, and gets no more.
     """
     config = job.run_config()
+    if given.max_steps is not None and given.max_steps <= step:
+        field = "verifine.run.max_steps"
+        message = f'"{field}" is {given.max_steps}, and the job is at step {step}; give more'
+        raise invalid_request(message, param=field, code="budget_used")
     _refuse_spent(budget_of(config), paused_by, given)
     more = {name: value for name, value in asdict(given).items() if value is not None}
     run = config.run.model_copy(update=more)

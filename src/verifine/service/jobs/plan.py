@@ -52,8 +52,8 @@ class JobPlan:
         }
 
 
-def plan_job(given: ReinforcementHyperparameters, rows: int) -> JobPlan:
-    """Decides what is "auto" for so many rows to train on.
+def plan_job(given: ReinforcementHyperparameters, rows: int, steps: int | None = None) -> JobPlan:
+    """Decides what is "auto" for so many rows to train on, and if the request says so, for so many `steps`.
 
     A batch is 8 prompts, or all rows if they are fewer; epochs are as many as 100 steps take, up to 50; there are 10
     evaluations; a prompt gets 8 answers, times compute_multiplier.
@@ -68,10 +68,11 @@ def plan_job(given: ReinforcementHyperparameters, rows: int) -> JobPlan:
     group_size, multiplier = _plan_group(given)
     steps_per_epoch = math.ceil(rows / batch_size)
     if given.n_epochs == "auto":
-        n_epochs = min(MOST_EPOCHS, max(1, round(USUAL_STEPS / steps_per_epoch)))
+        epochs = round(USUAL_STEPS / steps_per_epoch) if steps is None else math.ceil(steps / steps_per_epoch)
+        n_epochs = min(MOST_EPOCHS, max(1, epochs))
     else:
         n_epochs = given.n_epochs
-    steps = n_epochs * steps_per_epoch
+    steps = n_epochs * steps_per_epoch if steps is None else steps
     interval = math.ceil(steps / USUAL_EVALUATIONS) if given.eval_interval == "auto" else given.eval_interval
     return JobPlan(
         batch_size=batch_size,

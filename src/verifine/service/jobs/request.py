@@ -121,7 +121,12 @@ def read_job(body: bytes) -> CreateJob:
     """
     fields = read_fields(body)
     _refuse_nul(fields, ())
-    method = fields.get("method", {"type": "supervised"})  # OpenAI's default
+    method = fields.get("method")
+    if method is None and {"model", "training_file"} <= fields.keys():
+        message = (
+            '"method" is missing, and OpenAI then trains by supervision; this service trains by reinforcement only'
+        )
+        raise invalid_request(message, param="method.type", code="unsupported_method")
     kind = method.get("type") if isinstance(method, dict) else None
     if isinstance(kind, str) and kind != "reinforcement":
         message = f'"method.type" is {kind[:40]!r}; this service trains by reinforcement only'

@@ -160,12 +160,12 @@ class JobStore:
         owner_id: str,
         job_id: str,
         wishes: Mapping[JobState, Collection[JobState]],
-        news: JobNews,
+        news: JobNews | Mapping[JobState, JobNews],
         resolved: ResolvedJob | None = None,
     ) -> Job:
         """Changes the state as the owner wishes: to the first key whose states the job is in one of.
 
-        `resolved` is what the job is to do from then on; None: as before.
+        `news`: of whichever change, or of each; `resolved` is what the job is to do from then on; None: as before.
 
         Raises:
             UnknownJobError: there is no such job.
@@ -176,7 +176,10 @@ class JobStore:
         with self._database.write() as connection:
             has_changed = any(
                 change_state(
-                    connection, job_id, StateChange(to=to, at=at, news=news, resolved=resolved), expected=expected
+                    connection,
+                    job_id,
+                    StateChange(to=to, at=at, news=news if isinstance(news, JobNews) else news[to], resolved=resolved),
+                    expected=expected,
                 )
                 for to, expected in wishes.items()
             )

@@ -109,7 +109,7 @@ class JobValidator:
             words = OwnerWords(files={path: files[field].filename for field, path in linked.items()})
             message = words.say(answer.message)
             return JobFailure(code=FILE_CODES.get(answer.param, "invalid_grader"), message=message, param=answer.param)
-        plan = plan_job(request.method.reinforcement.hyperparameters, answer.rows)
+        plan = plan_job(request.method.reinforcement.hyperparameters, answer.rows, _steps_of(request))
         places = JobPlaces(train=linked["training_file"], eval=linked.get("validation_file"), run=folder / "run")
         names = {field: file.filename for field, file in files.items()}
         return PreparedJob(config=make_run_config(request, model, plan, places), plan=plan, filenames=names)
@@ -152,6 +152,13 @@ def _question(request: CreateJob, linked: Mapping[str, Path]) -> FileQuestion:
         system_prompt=system_prompt if isinstance(system_prompt, str) else None,
         grader=request.method.reinforcement.grader,
     )
+
+
+def _steps_of(request: CreateJob) -> int | None:
+    """None: the request does not say."""
+    run = request.verifine.get("run")
+    steps = run.get("steps") if isinstance(run, dict) else None
+    return steps if isinstance(steps, int) and steps > 0 else None
 
 
 def _decided(fields: Mapping[str, Json], request: CreateJob, plan: JobPlan) -> dict[str, Json]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from verifine.insights.findings import TRAIN_ANYWAY
 from verifine.runs.status import DISK_FULL, MAX_MINUTES, MAX_STEPS, SOLVED, RunStatus, Status
 from verifine.service.jobs.job import JobFailure, JobNews
 from verifine.service.jobs.states import JobState
@@ -55,7 +56,8 @@ def decide_ending(run: RunStatus | None, state: JobState, progress: JobProgress,
         return _crashed(state, replace(progress, ending=None), fault)
     progress = replace(progress, ending=run.reason or (run.status if run.status.is_complete else None))
     if run.status is Status.FAILED:
-        return _failed(run.reason or "failed", run.message or "the run failed", progress)
+        message = (run.message or "the run failed").removesuffix(TRAIN_ANYWAY)
+        return _failed(run.reason or "failed", message, progress)
     if run.status is Status.NO_SIGNAL and run.reason != SOLVED:
         message = "all answers to each prompt scored the same for too many steps, so there was nothing to learn from"
         return _failed("no_signal", message, progress)
@@ -86,7 +88,7 @@ def _crashed(state: JobState, progress: JobProgress, fault: ProcessFault) -> End
     if count >= CRASHES:
         return _failed(verb, f"the process {verb} {count} times after step {progress.step}: {fault.why}", progress)
     message = f"The process {verb} after step {progress.step} ({count} of {CRASHES} times): {fault.why}"
-    news = JobNews(message=f"{message}; it continues from its last checkpoint", level="warn")
+    news = JobNews(message=f"{message}; it starts again, from its last checkpoint if it has one", level="warn")
     return Ending(to=JobState.QUEUED, news=news, progress=progress)
 
 

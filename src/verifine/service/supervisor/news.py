@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from verifine.insights.findings import Finding, Severity
 from verifine.runs.evaluations import step_of_name
 from verifine.runs.events import (
     EvaluationDone,
     FindingRaised,
     ModelSaved,
+    RunChecked,
     RunEvent,
     TrainingResumed,
     TrainingStarted,
@@ -25,20 +27,69 @@ _TIMES = {"sampling": "timing/generate_s", "training": "timing/update_s", "full_
 """OpenAI's names for parts of a step, and ours."""
 
 
-def news_of(event: RunEvent, graders: Mapping[str, str]) -> JobNews | None:
-    """None: it is nothing for an owner. `graders`: as `grader_types`."""
+def tell_run(
+    events: Sequence[RunEvent],
+    steps: Sequence[tuple[int, JobNews]],
+    graders: Mapping[str, str],
+    model_step: int | None,
+) -> list[JobNews]:
+    """The news of events and of steps, in the order in which they happened, though they come from two files.
+
+    `graders`: as `grader_types`; `model_step`: of the model that was saved last, None: none was.
+    """
+    told: list[JobNews] = []
+    left = list(steps)
+    for event in events:
+        after = _steps_before(event)
+        while left and left[0][0] <= after:
+            told.append(left.pop(0)[1])
+        model_step = event.step if isinstance(event, ModelSaved) else model_step
+        told += news_of(event, graders, model_step)
+    return [*told, *(news for _, news in left)]
+
+
+def _steps_before(event: RunEvent) -> float:
+    """How many steps had been taken when it happened; 0: that is not known."""
     match event:
-        case TrainingStarted():
-            return JobNews(message="Fine-tuning job started")
-        case TrainingResumed(step=step):
-            return JobNews(message=f"Fine-tuning job continued from step {step}")
+        case EvaluationDone(name=name):
+            return math.inf if name == FINAL else step_of_name(name)
         case ModelSaved(step=step):
-            return JobNews(message=f"The model of step {step} was saved")
-        case FindingRaised(what=what, severity=severity):
-            return JobNews(message=what, level="warn" if severity != "info" else "info")
+            return step
+        case FindingRaised(steps=(_, last)):
+            return last
+    return 0
+
+
+def news_of(event: RunEvent, graders: Mapping[str, str], model_step: int | None) -> list[JobNews]:
+    """What an owner is told of it. The other arguments as in `tell_run`."""
+    match event:
+        case RunChecked(findings=findings):
+            return [
+                _found(each["severity"], each["what"], each.get("evidence", ""), each.get("remedies", ()))
+                for each in findings
+                if each["severity"] not in (Severity.NOTE, Severity.BLOCKER)  # which the run ends with
+            ]
+        case TrainingStarted():
+            return [JobNews(message="Fine-tuning job started")]
+        case TrainingResumed(step=step):
+            return [JobNews(message=f"Fine-tuning job continued from step {step}")]
+        case ModelSaved(step=step):
+            return [JobNews(message=f"The model of step {step} was saved")]
+        case FindingRaised():
+            return [_found(event.severity, event.what, event.evidence, event.remedies)]
         case EvaluationDone(name=name, numbers=numbers):
-            return _evaluated(name, numbers, graders)
-    return None
+            return [_evaluated(name, numbers, graders, model_step)]
+    return []
+
+
+def news_of_finding(finding: Finding) -> JobNews:
+    return _found(finding.severity, finding.what, finding.evidence, finding.remedies)
+
+
+def _found(severity: str, what: str, evidence: str, remedies: Sequence[str]) -> JobNews:
+    parts = [what, f"({evidence})" if evidence else "", *remedies[:1]]
+    message = " ".join(part for part in parts if part)
+    return JobNews(message=message, level="info" if severity == Severity.NOTE else "warn")
 
 
 def grader_types(grader: Json) -> dict[str, str]:
@@ -81,21 +132,21 @@ def news_of_step(report: StepReport, total_steps: int | None, graders: Mapping[s
     return JobNews(message=f"Step {report.step}{of}{told}", type="metrics", data=data)
 
 
-def tell_steps(
+def news_of_steps(
     reports: Sequence[StepReport], told: int, total_steps: int | None, graders: Mapping[str, str]
-) -> tuple[list[JobNews], int]:
-    """The news of steps after `told`, and the last step that is told then."""
-    new = [report for report in reports if report.step > told]
-    return [news_of_step(report, total_steps, graders) for report in new], max([told, *(report.step for report in new)])
+) -> list[tuple[int, JobNews]]:
+    """The news of steps after `told`."""
+    new = (report for report in reports if report.step > told)
+    return [(report.step, news_of_step(report, total_steps, graders)) for report in new]
 
 
-def _evaluated(name: str, numbers: Mapping[str, Any], graders: Mapping[str, str]) -> JobNews:
+def _evaluated(name: str, numbers: Mapping[str, Any], graders: Mapping[str, str], model_step: int | None) -> JobNews:
     reward = numbers.get("reward")
     told = f"full validation mean reward={reward:.4g}" if isinstance(reward, int | float) else "no answer was scored"
     value = float(reward) if isinstance(reward, int | float) else None
     data: dict[str, Json] = {
         "evaluation": name,
-        "step": None if name == FINAL else step_of_name(name),
+        "step": model_step if name == FINAL else step_of_name(name),
         "scores": {
             "valid_reward_mean": value,
             "graders": _grader_scores("valid_reward_mean", numbers.get("parts") or {}, value, graders),

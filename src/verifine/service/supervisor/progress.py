@@ -33,6 +33,8 @@ class JobProgress:
     ending: str | None = None
     """Why its run paused or ended last, in a word of `runs.status` such as `disk_full`; None: it was asked to."""
     held_out: HeldOutResults = HeldOutResults()
+    is_diagnosed: bool = False
+    """Whether what the run as a whole shows has been told."""
     trained_tokens: int | None = None
     """None: not known yet."""
     step_s: float | None = None

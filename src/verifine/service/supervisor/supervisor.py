@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -27,9 +28,10 @@ from verifine.service.jobs.job import FAILURES, UNFORESEEN, Job, JobFailure, Job
 from verifine.service.jobs.needs import Shortage, estimate_needs
 from verifine.service.jobs.states import JobState
 from verifine.service.models.results import RunResults
+from verifine.service.supervisor.diagnosis import find_problems_of_run
 from verifine.service.supervisor.endings import Ending, ProcessFault, decide_ending
 from verifine.service.supervisor.hang import Pulse, find_hang, take_pulse
-from verifine.service.supervisor.news import grader_types, news_of, tell_steps
+from verifine.service.supervisor.news import grader_types, news_of_finding, news_of_steps, tell_run
 from verifine.service.supervisor.pace import note_pace
 from verifine.service.supervisor.processes import JobProcesses
 from verifine.service.supervisor.progress import JobProgress, ProgressError, read_progress, write_progress
@@ -200,6 +202,9 @@ class Supervisor:
         why = self._processes.why_ended(folder) if held.hang is None else held.hang
         fault = ProcessFault(why=why, is_hang=held.hang is not None)
         ending = decide_ending(self._status_of(held, run), state, held.progress, fault)
+        if ending.to in (JobState.SUCCEEDED, JobState.FAILED):
+            self._diagnose(held, run)
+            ending = replace(ending, progress=replace(ending.progress, is_diagnosed=held.progress.is_diagnosed))
         results = self._results(held.claim).finish(ending.to, ending.progress.held_out)
         try:
             self._end(held, ending, results)
@@ -211,6 +216,18 @@ class Supervisor:
         finally:
             for file in () if results is None else results.files:
                 file.draft.discard()
+
+    def _diagnose(self, held: HeldJob, run: RunDirectory) -> None:
+        """Tells what `verifine doctor` says of a run that is over, once, but for what was told while it went on."""
+        if held.progress.is_diagnosed or not run.metrics.exists():
+            return
+        try:
+            found = find_problems_of_run(run, datetime.now(UTC))
+        except VerifineError as error:
+            _LOG.warning("the run of %s cannot be diagnosed: %s", held.claim.job.id, error)
+            return
+        held.progress = replace(held.progress, is_diagnosed=True)
+        self._claims.tell(held.claim, *map(news_of_finding, found), progress=write_progress(held.progress))
 
     def _end(self, held: HeldJob, ending: Ending, results: RunResults | None) -> None:
         """Raises DiskError: a result file cannot be put in its place."""
@@ -268,8 +285,9 @@ class Supervisor:
         total = _total_steps(records, progress.total_steps)
         reports = [row for row in metrics.rows if isinstance(row, StepReport) and not isinstance(row, Rewound)]
         graders = _graders_of(held.claim.job)
-        steps, step = tell_steps(reports, progress.step, total, graders)
-        told: list[JobNews] = [news for record in records if (news := news_of(record.event, graders)) is not None]
+        steps = news_of_steps(reports, progress.step, total, graders)
+        step = max([progress.step, *(number for number, _ in steps)])
+        told = tell_run([record.event for record in records], steps, graders, progress.held_out.model_step)
         held_out = progress.held_out
         for record in records:
             held_out = held_out.note(record.event)
@@ -279,7 +297,7 @@ class Supervisor:
         held.progress = note_pace(progress, reports, run.metrics.stat().st_mtime) if reports else progress
         results = self._results(held.claim)
         best = results.keep_best(held_out) if records else None
-        kept = self._claims.tell(held.claim, *told, *steps, progress=write_progress(held.progress), results=best)
+        kept = self._claims.tell(held.claim, *told, progress=write_progress(held.progress), results=best)
         if best is not None:
             results.remove_others(kept)
 

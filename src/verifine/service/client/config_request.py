@@ -11,6 +11,8 @@ from verifine.config import RunConfig
 from verifine.config.resolve import default_learning_rate
 from verifine.errors import ConfigError
 from verifine.models.provision.catalogue import find_entry
+from verifine.models.provision.shipped import shipped_rate
+from verifine.service.jobs.mapping import BEST_KEPT
 from verifine.service.jobs.remote_settings import PREFIX, REMOTE
 
 HYPERPARAMETERS: Mapping[tuple[str, str], str] = {
@@ -23,6 +25,11 @@ HYPERPARAMETERS: Mapping[tuple[str, str], str] = {
 
 OWN = frozenset({("run", "directory"), ("run", "name")})
 """What a service decides itself."""
+
+EVAL_INTERVAL = ("run", "eval_interval")
+
+FIXED: Mapping[tuple[str, str], Any] = {("run", "keep_best"): BEST_KEPT}
+"""What is the same for every job of a service; another value is refused."""
 
 TOLD = frozenset({("model", "name"), ("data", "train"), ("data", "eval"), ("run", "seed"), ("optim", "learning_rate")})
 """What has its place in a request."""
@@ -53,9 +60,8 @@ def request_job(config: RunConfig) -> ConfigRequest:
     if config.grader is None:
         raise ConfigError("a service needs a grader: give `grader`")
     given = _given(config)
-    refused = [f"{section}.{key}" for section, key in given if not _has_place(section, key)]
-    if refused:
-        raise ConfigError(f"a service does not take {', '.join(refused)}; leave that out of the config")
+    _refuse_others(given)
+    hyperparameters = _hyperparameters(config, given)
     settings: dict[str, dict[str, Any]] = {}
     for (section, key), value in given.items():
         if _is_remote(section, key):
@@ -66,7 +72,7 @@ def request_job(config: RunConfig) -> ConfigRequest:
             "type": "reinforcement",
             "reinforcement": {
                 "grader": config.grader.model_dump(mode="json"),
-                "hyperparameters": _hyperparameters(config, given),
+                "hyperparameters": hyperparameters,
             },
         },
         "seed": config.run.seed,
@@ -75,7 +81,7 @@ def request_job(config: RunConfig) -> ConfigRequest:
         body=body | {PREFIX: settings} if settings else body,
         training_file=train,
         validation_file=held_out,
-        left_out=tuple(f"{section}.{key}" for section, key in given if (section, key) in OWN),
+        left_out=tuple(".".join(place) for place in given if _is_left_out(place, hyperparameters)),
     )
 
 
@@ -86,14 +92,35 @@ def _given(config: RunConfig) -> dict[tuple[str, str], Any]:
 
 
 def _hyperparameters(config: RunConfig, given: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
-    found = {name: given[place] for place, name in HYPERPARAMETERS.items() if place in given}
+    """Null has no place among them."""
+    found = {name: given[place] for place, name in HYPERPARAMETERS.items() if given.get(place) is not None}
+    # Null means before and after only, as does an interval of the whole run: the last step has no evaluation of its own.
+    steps = given.get(("run", "steps"))
+    if EVAL_INTERVAL in given and given[EVAL_INTERVAL] is None and steps is not None:
+        found[HYPERPARAMETERS[EVAL_INTERVAL]] = steps
     multiplier = _rate_multiplier(config)
     return found if multiplier is None else {**found, "learning_rate_multiplier": multiplier}
 
 
-def _has_place(section: str, key: str) -> bool:
-    place = (section, key)
-    return place in TOLD or place in OWN or place in HYPERPARAMETERS or _is_remote(section, key)
+def _refuse_others(given: Mapping[tuple[str, str], Any]) -> None:
+    """Raises ConfigError with all settings that no service takes."""
+    refused = [_refusal(place) for place, value in given.items() if not _has_place(place, value)]
+    if refused:
+        raise ConfigError(f"a service does not take {', '.join(refused)}; leave that out of the config")
+
+
+def _refusal(place: tuple[str, str]) -> str:
+    return ".".join(place) + (f" (it is {FIXED[place]} for each of its jobs)" if place in FIXED else "")
+
+
+def _has_place(place: tuple[str, str], value: Any) -> bool:
+    if place in FIXED:
+        return bool(value == FIXED[place])
+    return place in TOLD or place in OWN or place in HYPERPARAMETERS or _is_remote(*place)
+
+
+def _is_left_out(place: tuple[str, str], hyperparameters: Mapping[str, Any]) -> bool:
+    return place in OWN or (place in HYPERPARAMETERS and HYPERPARAMETERS[place] not in hyperparameters)
 
 
 def _is_remote(section: str, key: str) -> bool:
@@ -108,11 +135,19 @@ def _rate_multiplier(config: RunConfig) -> float | None:
     rate = config.optim.learning_rate
     if rate == "auto":
         return None
-    entry = find_entry(config.model.name)
-    if entry is None:
+    recommended = _recommended_rate(config.model.name, lora=config.model.lora is not None)
+    if recommended is None:
         raise ConfigError(
             f"optim.learning_rate: a service takes a multiple of the recommended rate, which is not known here for "
             f"{config.model.name}; leave it out, or send a request in JSON with learning_rate_multiplier"
         )
-    parameters = entry.sizes.shape(None).own_parameters
-    return rate / default_learning_rate(parameters, lora=config.model.lora is not None)
+    return rate / recommended
+
+
+def _recommended_rate(model: str, *, lora: bool) -> float | None:
+    """As a service has it; None: the model is one that is not known here."""
+    shipped = shipped_rate(model, lora=lora)
+    if shipped is not None:
+        return shipped
+    entry = find_entry(model)
+    return None if entry is None else default_learning_rate(entry.sizes.shape(None).own_parameters, lora=lora)

@@ -14,8 +14,9 @@ import pytest
 
 from verifine.errors import ConfigError, SetupError
 from verifine.runs.directory import RunDirectory
-from verifine.service.client.connection import ServiceConnection, find_key, find_server
+from verifine.service.client.connection import ServiceConnection, connect, find_key, find_server
 from verifine.service.client.watching import watch_job
+from verifine.service.database.paging import PageQuery
 from verifine.service.http.app import ServiceParts
 from verifine.service.jobs.job import JobNews
 from verifine.service.jobs.states import JobState
@@ -87,6 +88,45 @@ def test_a_config_is_sent_as_a_request(jobs: Command, tmp_path: Path) -> None:
     job = read(jobs("create", tmp_path / "run.yaml", "sampling.group_size=4", "run.seed=3", "--json"))
     assert job["method"]["reinforcement"]["hyperparameters"]["group_size"] == 4
     assert (job["seed"], job["model"]) == (3, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"model": "unknown"}, "unknown"),
+        ({"seed": -1}, "seed"),
+        ({"validation_file": "nothing.jsonl"}, "/nothing.jsonl on this machine: a path is relative to "),
+        ({"validation_file": "job.json"}, "job.json"),
+    ],
+)
+def test_a_refused_request_leaves_no_file_at_the_service(
+    jobs: Command, parts: ServiceParts, tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
+    (tmp_path / "job.json").write_text(json.dumps(REQUEST | change))
+    code, out, errors = jobs("create", tmp_path / "job.json")
+    assert (code, out) == (ConfigError.exit_code, "")
+    assert told in errors
+    assert ("uploaded" in errors) == ("validation_file" in change)
+    assert not parts.files.list("local", PageQuery(limit=10), None).items
+    assert not read(jobs("list", "--json"))
+
+
+def test_a_file_that_a_config_names_is_looked_for_before_anything_is_sent(
+    jobs: Command, parts: ServiceParts, tmp_path: Path
+) -> None:
+    train, held_out = tmp_path / "train.jsonl", tmp_path / "nothing.jsonl"
+    data = json.dumps({"train": str(train), "eval": str(held_out)})
+    (tmp_path / "run.yaml").write_text(f"model: {{name: tiny}}\ndata: {data}\ngrader: {json.dumps(GRADER)}\n")
+    code, _, errors = jobs("create", tmp_path / "run.yaml")
+    assert code == ConfigError.exit_code
+    assert errors == f"verifine: data.eval: there is no file {held_out} on this machine\n"
+
+
+def test_a_request_that_is_no_json_is_told_with_its_place(jobs: Command, tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text('{"model": "tiny",\n "seed": }')
+    code, _, errors = jobs("create", tmp_path / "bad.json")
+    assert code == ConfigError.exit_code
+    assert f"{tmp_path / 'bad.json'} line 2, column 10: this is no JSON" in errors
 
 
 def test_a_job_is_paused_resumed_and_cancelled(jobs: Command, parts: ServiceParts, tmp_path: Path) -> None:
@@ -203,6 +243,40 @@ def test_the_server_is_given_or_in_the_environment_or_the_usual_one() -> None:
     assert find_server("http://a", {"VERIFINE_SERVER": "http://b"}) == "http://a"
     assert find_server(None, {"VERIFINE_SERVER": "http://b"}) == "http://b"
     assert find_server(None, {}) == "http://127.0.0.1:8080"
+
+
+def test_what_serve_prints_to_be_pasted_names_the_service() -> None:
+    pasted = {"OPENAI_BASE_URL": "http://c:1/v1", "OPENAI_API_KEY": "vf_local_a"}
+    assert find_server(None, pasted) == "http://c:1/v1"
+    assert find_server(None, pasted | {"VERIFINE_SERVER": "http://b"}) == "http://b"
+    for other in ({"OPENAI_API_KEY": "sk-theirs"}, {"VERIFINE_API_KEY": "vf_local_b"}):
+        assert find_server(None, pasted | other) == "http://127.0.0.1:8080"
+
+
+def test_an_address_without_a_scheme_is_told_with_where_it_was_given() -> None:
+    with pytest.raises(ConfigError, match="--server 127.0.0.1:18080: .* write http://127.0.0.1:18080"):
+        find_server("127.0.0.1:18080", {})
+    with pytest.raises(ConfigError, match="VERIFINE_SERVER localhost:1: "):
+        find_server(None, {"VERIFINE_SERVER": "localhost:1"})
+
+
+def test_a_data_folder_that_is_given_has_the_key(tmp_path: Path) -> None:
+    environment = {"VERIFINE_API_KEY": "vf_of_another", "XDG_CACHE_HOME": str(tmp_path)}
+    with pytest.raises(SetupError, match="nowhere/key: there is no such file"):
+        connect("http://localhost:1", tmp_path / "nowhere", environment)
+    (tmp_path / "key").write_text("vf_local_a\n")
+    assert find_key("http://localhost:1", tmp_path, environment) == "vf_local_a"
+    assert find_key("http://elsewhere:1", tmp_path, environment) == "vf_of_another"
+
+
+def test_without_a_key_it_is_told_first_whether_a_service_answers(service: RunningService, tmp_path: Path) -> None:
+    environment = {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    with pytest.raises(SetupError, match="there is no key for"):
+        connect(service.url, None, environment)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(SetupError, match="no service answers at"):
+        connect(url, None, environment)
 
 
 def test_another_server_is_told_apart(parts: ServiceParts) -> None:

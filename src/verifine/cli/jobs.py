@@ -23,7 +23,12 @@ app = typer.Typer(
 )
 
 _Server = Annotated[
-    str | None, typer.Option(metavar="URL", help="The service; else VERIFINE_SERVER, else http://127.0.0.1:8080.")
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="The service; else VERIFINE_SERVER, else OPENAI_BASE_URL beside a service's key, else "
+        "http://127.0.0.1:8080.",
+    ),
 ]
 _Data = Annotated[
     Path | None,
@@ -132,10 +137,9 @@ def resume_job(
 
 
 def _connect(server: str | None, data: Path | None) -> ServiceConnection:
-    from verifine.service.client.connection import ServiceConnection, find_key, find_server
+    from verifine.service.client.connection import connect
 
-    address = find_server(server, os.environ)
-    return ServiceConnection(address, find_key(address, data, os.environ))
+    return connect(server, data, os.environ)
 
 
 def _ask(

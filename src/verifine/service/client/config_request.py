@@ -94,7 +94,7 @@ def _given(config: RunConfig) -> dict[tuple[str, str], Any]:
 def _hyperparameters(config: RunConfig, given: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
     """Null has no place among them."""
     found = {name: given[place] for place, name in HYPERPARAMETERS.items() if given.get(place) is not None}
-    # Null means before and after only, as does an interval of the whole run: the last step has no evaluation of its own.
+    # Null means before and after only, as does an interval of the whole run: none is made at the last step.
     steps = given.get(("run", "steps"))
     if EVAL_INTERVAL in given and given[EVAL_INTERVAL] is None and steps is not None:
         found[HYPERPARAMETERS[EVAL_INTERVAL]] = steps

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from verifine.errors import ConfigError, SetupError
+from verifine.errors import ConfigError, SetupError, StoppedError
 from verifine.runs.directory import RunDirectory
 from verifine.service.client.connection import ServiceConnection, connect, find_key, find_server
 from verifine.service.client.watching import watch_job
@@ -132,10 +132,22 @@ def test_a_request_that_is_no_json_is_told_with_its_place(jobs: Command, tmp_pat
 def test_a_job_is_paused_resumed_and_cancelled(jobs: Command, parts: ServiceParts, tmp_path: Path) -> None:
     job_id = read(jobs("create", tmp_path / "job.json", "--json"))["id"]
     change(parts, job_id, JobState.QUEUED, JobState.RUNNING)
-    assert read(jobs("pause", job_id, "--json"))["status"] == "running"
+    code, out, told = jobs("pause", job_id, "--json")
+    assert (code, json.loads(out)["status"]) == (0, "running")
+    assert told == "the job will be paused after its current step\n"
     code, _, told = jobs("resume", job_id)
     assert (code, "pausing" in told) == (ConfigError.exit_code, True)
-    assert read(jobs("cancel", job_id, "--json"))["status"] == "running"
+    change(parts, job_id, JobState.PAUSED)
+    assert "it was asked to" in jobs("show", job_id)[1]
+    change(parts, job_id, JobState.QUEUED, JobState.RUNNING)
+    assert jobs("cancel", job_id)[2] == "the job will be cancelled after its current step\n"
+
+
+def test_a_job_that_is_cancelled_at_once_is_not_told_to_wait(jobs: Command, tmp_path: Path) -> None:
+    job_id = read(jobs("create", tmp_path / "job.json", "--json"))["id"]
+    code, out, told = jobs("cancel", job_id)
+    assert (code, told) == (0, "")
+    assert "cancelled" in out
 
 
 @pytest.mark.parametrize(("state", "code"), [(JobState.SUCCEEDED, 0), (JobState.FAILED, 5)])
@@ -189,6 +201,17 @@ def test_watching_survives_a_restart_of_the_service_and_a_resume_of_the_run(
     assert steps == [1, 2, 3, 4, 5, 6]
     assert len(waits) == 2
     assert len(told) == 2
+
+
+def test_whoever_stops_watching_is_told_that_the_job_goes_on() -> None:
+    def interrupt(_: httpx2.Request) -> httpx2.Response:
+        raise KeyboardInterrupt
+
+    with (
+        ServiceConnection("http://somewhere", "k", httpx2.MockTransport(interrupt)) as service,
+        pytest.raises(StoppedError, match="the job goes on; `verifine jobs watch ftjob-1`"),
+    ):
+        list(watch_job(service, "ftjob-1", print))
 
 
 def test_no_service_is_told_with_what_to_do(verifine: Command, monkeypatch: pytest.MonkeyPatch) -> None:

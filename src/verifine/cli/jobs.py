@@ -80,8 +80,14 @@ def show_jobs(
 @app.command("show")
 def show_job(job: _Job, server: _Server = None, data: _Data = None, as_json: _AsJson = False) -> None:
     """Show what is known about a job."""
+    from verifine.cli.jobs_text import describe_job
+
     with _connect(server, data) as service:
-        _show(service.get(f"/v1/fine_tuning/jobs/{_id(job)}"), as_json)
+        found = service.get(f"/v1/fine_tuning/jobs/{_id(job)}")
+        if as_json:
+            print(json.dumps(found))
+        else:
+            print(describe_job(found, service.get(f"/v1/fine_tuning/jobs/{_id(job)}/events", limit=100)["data"]))
 
 
 @app.command("watch")
@@ -112,13 +118,15 @@ def print_log(job: _Job, server: _Server = None, data: _Data = None, as_json: _A
 @app.command("cancel")
 def cancel_job(job: _Job, server: _Server = None, data: _Data = None, as_json: _AsJson = False) -> None:
     """End a job; what it has saved stays."""
-    _ask("cancel", job, server, data, as_json)
+    if _ask("cancel", job, server, data, as_json)["status"] == "running":
+        _tell("the job will be cancelled after its current step")
 
 
 @app.command("pause")
 def pause_job(job: _Job, server: _Server = None, data: _Data = None, as_json: _AsJson = False) -> None:
     """Save a checkpoint at the next step, and end until the job is resumed."""
-    _ask("pause", job, server, data, as_json)
+    if _ask("pause", job, server, data, as_json)["status"] == "running":
+        _tell("the job will be paused after its current step")
 
 
 @app.command("resume")
@@ -144,20 +152,22 @@ def _connect(server: str | None, data: Path | None) -> ServiceConnection:
 
 def _ask(
     verb: str, job: str, server: str | None, data: Path | None, as_json: bool, body: dict[str, Any] | None = None
-) -> None:
+) -> dict[str, Any]:
     with _connect(server, data) as service:
-        _show(service.post(f"/v1/fine_tuning/jobs/{_id(job)}/{verb}", body), as_json)
+        answered: dict[str, Any] = service.post(f"/v1/fine_tuning/jobs/{_id(job)}/{verb}", body)
+    _show(answered, as_json)
+    return answered
 
 
 def _watch(service: ServiceConnection, job_id: str, as_json: bool) -> None:
-    from verifine.cli.jobs_text import describe_message
+    from verifine.cli.jobs_text import WatchText
     from verifine.service.client.watching import watch_job
 
+    text = WatchText(lambda: service.get(f"/v1/fine_tuning/jobs/{job_id}"))
     for name, content in watch_job(service, job_id, _tell):
-        if as_json:
-            print(json.dumps({"type": name, **content}), flush=True)
-        else:
-            print("".join(f"{line}\n" for line in describe_message(name, content)), end="", flush=True)
+        lines = [json.dumps({"type": name, **content})] if as_json else text.describe(name, content)
+        for line in lines:
+            print(line, flush=True)
         if name == "end" and content["state"] != "succeeded":
             raise typer.Exit(FAILED)
 

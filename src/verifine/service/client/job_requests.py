@@ -51,8 +51,8 @@ def create_job(
         _ask_without_files(service, request)
         return _send(service, request, tell)
     except RequestRefusedError as error:
-        if error.code == UNKNOWN_FILE and error.param in request.missing:
-            place = request.missing[error.param]
+        place = None if error.param is None else request.missing.get(error.param)
+        if error.code == UNKNOWN_FILE and place is not None:
             message = f"{error} at the service, and there is no {place} on this machine: a path is relative to {path}"
             raise ConfigError(message) from error
         raise

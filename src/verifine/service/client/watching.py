@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from verifine.errors import SetupError
+from verifine.errors import SetupError, StoppedError
 from verifine.service.client.connection import ServiceAwayError, ServiceConnection
 
 RETRY_S = 2.0
@@ -23,7 +23,17 @@ def watch_job(
     Raises:
         ServiceAwayError: it does not answer the first time.
         SetupError: the run cannot be read.
+        StoppedError: somebody pressed Ctrl-C, which stops the watching only.
     """
+    try:
+        yield from _follow(service, job_id, tell, sleep)
+    except KeyboardInterrupt:
+        raise StoppedError(f"the job goes on; `verifine jobs watch {job_id}` follows it again") from None
+
+
+def _follow(
+    service: ServiceConnection, job_id: str, tell: Callable[[str], None], sleep: Callable[[float], None]
+) -> Iterator[tuple[str, Any]]:
     last_id, is_away, has_begun = "", False, False
     while True:
         try:

@@ -52,24 +52,36 @@ def test_a_paused_job_is_shown_with_why_and_with_its_last_step() -> None:
     job = {**JOB, "verifine": {"ending": MAX_STEPS, "run": {"max_steps": 12, "max_minutes": 2.5}}}
     shown = facts(job, MESSAGE, evaluation("step-12", 0.5), step(12, 0.53), step(11, 0.25))
     assert shown["last step"] == "12 of 20, reward 0.53"
-    assert shown["ending"] == ENDINGS[MAX_STEPS]
+    assert shown["reason"] == ENDINGS[MAX_STEPS]
     assert shown["budget"] == "pauses after 12 steps or 2.5 minutes"
-    assert facts(JOB)["ending"] == "it was asked to"
+    assert facts(JOB)["reason"] == "it was asked to"
 
 
 def test_a_job_that_has_ended_is_shown_with_what_came_of_it() -> None:
     job = {**JOB, "status": "succeeded", "trained_tokens": 4321, "result_files": ["file-a", "file-b"]}
     shown = facts({**job, "finished_at": 1_000_060, "verifine": {"ending": "finished"}})
     assert (shown["trained tokens"], shown["result files"]) == ("4321", "file-a, file-b")
-    assert shown["ending"] == "all steps were taken"
+    assert shown["reason"] == "all steps were taken"
     assert "last step" not in shown
+
+
+def test_a_failed_job_is_shown_with_its_error_alone() -> None:
+    shown = facts({**FAILED, "error": {"message": "no-go"}, "verifine": {"ending": "no_go"}})
+    assert shown["error"] == "no-go"
+    assert "reason" not in shown
+
+
+def test_a_job_that_was_cancelled_while_it_was_paused_is_not_shown_as_paused() -> None:
+    told = {"ending": MAX_STEPS, "run": {"max_steps": 12}}
+    shown = facts({**JOB, "status": "cancelled", "finished_at": 1_000_060, "verifine": told})
+    assert not {"reason", "budget"} & shown.keys()
 
 
 def test_a_running_job_is_shown_with_when_it_will_be_over() -> None:
     shown = facts({**JOB, "status": "running", "estimated_finish": 1_000_060}, step(3, None))
     assert shown["estimated finish"] > shown["made"]
     assert shown["last step"] == "3 of 20"
-    assert "ending" not in shown
+    assert "reason" not in shown
 
 
 def test_every_way_for_a_run_to_end_by_itself_has_words() -> None:

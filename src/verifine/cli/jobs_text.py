@@ -10,7 +10,7 @@ from typing import Any
 from verifine.cli.one_line import one_line
 from verifine.insights.outcome import pluralize
 from verifine.insights.text_table import text_table
-from verifine.runs.status import CANCELLED, DISK_FULL, MAX_MINUTES, MAX_STEPS, SOLVED, Status
+from verifine.runs.status import DISK_FULL, MAX_MINUTES, MAX_STEPS, SOLVED, Status
 
 HEADINGS = ("job", "status", "model", "made", "result")
 
@@ -24,7 +24,6 @@ ENDINGS: Mapping[str, str] = {
     MAX_STEPS: "it has taken all steps that it was allowed (max_steps)",
     MAX_MINUTES: "it has used all time that it was allowed (max_minutes)",
     DISK_FULL: "the disk of the service is full",
-    CANCELLED: "it was asked to end",
     SOLVED: "nearly all answers were right",
     Status.FINISHED: "all steps were taken",
     Status.OUT_OF_TIME: "its time was used up",
@@ -53,7 +52,7 @@ def describe_job(job: Mapping[str, Any], events: Sequence[Mapping[str, Any]] = (
     facts = {
         "job": job["id"],
         "status": job["status"],
-        "ending": _ending(job),
+        "reason": _reason(job),
         "model": job["model"],
         "made": _time(job["created_at"]),
         "last step": _last_step(events),
@@ -74,7 +73,7 @@ def describe_job(job: Mapping[str, Any], events: Sequence[Mapping[str, Any]] = (
 def describe_pause(job: Mapping[str, Any]) -> str:
     """Why a paused job is paused, and how it continues."""
     more = _MORE.get(job["verifine"].get("ending"), "")
-    return f"the job is paused: {_ending(job)}; `verifine jobs resume {job['id']}{more}` continues it"
+    return f"the job is paused: {_reason(job)}; `verifine jobs resume {job['id']}{more}` continues it"
 
 
 def held_out_rewards(events: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -121,8 +120,13 @@ class WatchText:
                 yield f"the job is {content['state']}"
 
 
-def _ending(job: Mapping[str, Any]) -> str | None:
-    """Why a job was paused or has ended; None: there is no word for it."""
+def _reason(job: Mapping[str, Any]) -> str | None:
+    """Why a job was paused or has ended; None: there is no word for it, or status and error say it.
+
+    A job that was cancelled while it was paused still has the word of its pause.
+    """
+    if job["error"] is not None or job["status"] == "cancelled":
+        return None
     ending = job["verifine"].get("ending")
     if ending is None:
         return PAUSED_BY_REQUEST if job["status"] == "paused" else None
@@ -141,8 +145,8 @@ def _last_step(events: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _budget(job: Mapping[str, Any]) -> str | None:
-    """None: it has no limit but its own length."""
-    run = job["verifine"].get("run") or {}
+    """None: it has no limit but its own length, or it is over."""
+    run = (job["verifine"].get("run") or {}) if job["finished_at"] is None else {}
     steps, minutes = run.get(MAX_STEPS), run.get(MAX_MINUTES)
     parts = [
         *([] if steps is None else [pluralize(steps, "step")]),

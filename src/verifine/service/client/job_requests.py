@@ -53,7 +53,8 @@ def create_job(
     except RequestRefusedError as error:
         place = None if error.param is None else request.missing.get(error.param)
         if error.code == UNKNOWN_FILE and place is not None:
-            message = f"{error} at the service, and there is no {place} on this machine: a path is relative to {path}"
+            missing = f"there is no {place.absolute()} on this machine: a path is relative to {path}"
+            message = f"{error} at the service, and {missing}"
             raise ConfigError(message) from error
         raise
 

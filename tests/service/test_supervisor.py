@@ -155,6 +155,15 @@ def test_a_run_that_learned_nothing_is_diagnosed_when_it_is_over(world: Supervis
     assert world.messages[-1] == "The job has successfully completed"
 
 
+def test_a_run_that_cannot_be_diagnosed_succeeds_all_the_same(world: SupervisedJob) -> None:
+    world.start()
+    world.run.steps(1, 2)
+    world.run.directory.config.write_text("{")
+    world.end(RunEnded(status=Status.FINISHED))
+    world.supervisor.tick()
+    assert (world.state, world.messages[-1]) == (JobState.SUCCEEDED, "The job has successfully completed")
+
+
 def test_another_supervisor_goes_on_where_the_first_one_was(world: SupervisedJob, clock: ManualClock) -> None:
     world.start()
     world.run.steps(1, 3)

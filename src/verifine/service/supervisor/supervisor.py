@@ -223,8 +223,8 @@ class Supervisor:
             return
         try:
             found = find_problems_of_run(run, datetime.now(UTC))
-        except VerifineError as error:
-            _LOG.warning("the run of %s cannot be diagnosed: %s", held.claim.job.id, error)
+        except Exception:  # noqa: BLE001 - what a job has learned stays, whatever is wrong with a file or the diagnosis
+            _LOG.warning("the run of %s cannot be diagnosed", held.claim.job.id, exc_info=True)
             return
         held.progress = replace(held.progress, is_diagnosed=True)
         self._claims.tell(held.claim, *map(news_of_finding, found), progress=write_progress(held.progress))

@@ -68,6 +68,11 @@ def conclude_check(findings: Iterable[Finding]) -> CheckVerdict:
     return CheckVerdict.GO if severities <= {Severity.NOTE} else CheckVerdict.GO_WITH_WARNINGS
 
 
+def finding_text(what: str, evidence: str, remedies: Iterable[str]) -> str:
+    """What was found, with its evidence and what to do, in a line."""
+    return " ".join(part for part in (what, f"({evidence})" if evidence else "", *remedies) if part)
+
+
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
     """The most severe first; findings of equal severity keep their order."""
     return sorted(findings, key=lambda finding: finding.severity.rank)

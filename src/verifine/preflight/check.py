@@ -16,7 +16,7 @@ from verifine.data.summary import summarize_data
 from verifine.errors import VerifineError
 from verifine.graders import Grader
 from verifine.graders.probes import find_references
-from verifine.insights.findings import TRAIN_ANYWAY, CheckVerdict, Finding, Severity
+from verifine.insights.findings import TRAIN_ANYWAY, CheckVerdict, Severity, finding_text
 from verifine.models.policy import Policy
 from verifine.preflight.memory import Lengths, estimate_memory
 from verifine.preflight.pace import estimate_pace
@@ -47,14 +47,9 @@ class NoGoError(VerifineError):
 
     def __init__(self, report: Report) -> None:
         blockers = [finding for finding in report.findings if finding.severity is Severity.BLOCKER]
-        reasons = "\n".join(f"- {_reason(finding)}" for finding in blockers)
+        reasons = "\n".join(f"- {finding_text(each.what, each.evidence, each.remedies)}" for each in blockers)
         super().__init__(f"the check before training ended with no-go:\n{reasons}{TRAIN_ANYWAY}")
         self.report = report
-
-
-def _reason(finding: Finding) -> str:
-    evidence = f"({finding.evidence})" if finding.evidence else ""
-    return " ".join(part for part in (finding.what, evidence, *finding.remedies) if part)
 
 
 def refuse_no_go(report: Report) -> Report:

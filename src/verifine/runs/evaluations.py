@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -101,9 +101,10 @@ class EvaluatedProblem:
         """avg@k over the answers with a known value; None: there are none."""
         return _mean([value for sample in self.samples if (value := sample.value(measure)) is not None])
 
-    def part_average(self, name: str) -> float | None:
-        """As `average`, of a named part of the score."""
-        return _mean([sample.parts[name] for sample in self.samples if name in sample.parts])
+    @property
+    def part_averages(self) -> dict[str, float]:
+        """The average of each named part of the score, over the answers that have it."""
+        return mean_of_each(sample.parts for sample in self.samples)
 
     def typical(self, measure: Measure) -> EvaluatedSample:
         """The answer that is closest to their average."""
@@ -149,12 +150,7 @@ class Evaluation:
     @property
     def part_averages(self) -> dict[str, float]:
         """The average of each named part of the score, over the problems with an answer that has it."""
-        names = dict.fromkeys(name for sample in self.samples for name in sample.parts)
-        averages = {
-            name: [value for problem in self.problems if (value := problem.part_average(name)) is not None]
-            for name in names
-        }
-        return {name: sum(values) / len(values) for name, values in averages.items()}
+        return mean_of_each(problem.part_averages for problem in self.problems)
 
     @property
     def format_accuracy(self) -> float | None:
@@ -209,6 +205,15 @@ def read_evaluations(folder: Path) -> dict[str, Evaluation]:
     """Every evaluation of a run by name; empty if there is no folder."""
     evaluations = [read_evaluation(path) for path in sorted(folder.glob("*.json"))]
     return {evaluation.name: evaluation for evaluation in evaluations}
+
+
+def mean_of_each(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each name, over those that have it."""
+    values: dict[str, list[float]] = {}
+    for each in parts:
+        for name, value in each.items():
+            values.setdefault(name, []).append(value)
+    return {name: sum(each) / len(each) for name, each in values.items()}
 
 
 def _mean(values: Sequence[float]) -> float | None:

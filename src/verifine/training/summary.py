@@ -8,6 +8,7 @@ import torch
 
 from verifine.batch import RolloutBatch, sampled_entropy
 from verifine.insights.scores import quantile
+from verifine.runs.evaluations import mean_of_each
 from verifine.training.group_outcomes import outcome_shares
 from verifine.types import Grade, GradeFault, Group
 
@@ -50,20 +51,11 @@ def summarize(groups: Sequence[Group], pass_score: float | None) -> dict[str, fl
     }
     return {
         **{name: value for name, value in optional.items() if value is not None},
-        **_parts(grades),
+        **{f"rewards/{name}": mean for name, mean in mean_of_each(grade.parts for grade in grades).items()},
         **outcome_shares(groups, pass_score),
         **metrics,
         **_grading(every_grade),
     }
-
-
-def _parts(grades: Sequence[Grade]) -> dict[str, float]:
-    """The mean of each named part, over the answers that have it."""
-    values: dict[str, list[float]] = {}
-    for grade in grades:
-        for name, value in grade.parts.items():
-            values.setdefault(name, []).append(value)
-    return {f"rewards/{name}": sum(each) / len(each) for name, each in values.items()}
 
 
 def _grading(grades: Sequence[Grade]) -> dict[str, float]:

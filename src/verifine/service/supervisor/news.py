@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from verifine.insights.findings import Finding, Severity
+from verifine.insights.findings import Finding, Severity, finding_text
 from verifine.runs.evaluations import step_of_name
 from verifine.runs.events import (
     EvaluationDone,
@@ -87,8 +87,7 @@ def news_of_finding(finding: Finding) -> JobNews:
 
 
 def _found(severity: str, what: str, evidence: str, remedies: Sequence[str]) -> JobNews:
-    parts = [what, f"({evidence})" if evidence else "", *remedies[:1]]
-    message = " ".join(part for part in parts if part)
+    message = finding_text(what, evidence, remedies[:1])
     return JobNews(message=message, level="info" if severity == Severity.NOTE else "warn")
 
 

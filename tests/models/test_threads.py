@@ -4,8 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import Future
 
 import pytest
+
+from verifine.models.threads import compute_in_passing
 
 HELD_TO_ONE_CORE = """
 import json, os
@@ -56,3 +60,54 @@ def test_torch_and_tokenizers_keep_to_the_threads_that_were_decided() -> None:
         "started by tokenizers": 5,
         "chosen": "5",
     }
+
+
+TEAMS = """
+import json, os, threading, time
+import torch
+from verifine.models.threads import compute_in_passing
+
+def product() -> float:
+    return float((torch.ones(512, 512) @ torch.ones(512, 512)).sum())
+
+def started() -> int:
+    deadline = time.monotonic() + 10
+    while (count := len(os.listdir("/proc/self/task")) - before) and time.monotonic() < deadline:
+        time.sleep(0.01)  # threads that end
+    return count
+
+torch.set_num_threads(2)
+before = len(os.listdir("/proc/self/task"))
+told = {"value": compute_in_passing(product), "left behind": started()}
+before = len(os.listdir("/proc/self/task"))
+product()
+told["by a thread that stays"] = len(os.listdir("/proc/self/task")) - before
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_what_is_computed_in_passing_leaves_no_threads_that_share_the_cores() -> None:
+    ended = subprocess.run([sys.executable, "-c", TEAMS], capture_output=True, text=True, check=True)
+    assert json.loads(ended.stdout) == {"value": 512.0**3, "left behind": 0, "by a thread that stays": 1}
+
+
+def test_errors_of_what_is_computed_in_passing_are_raised() -> None:
+    def fail() -> None:
+        raise KeyError("named")
+
+    with pytest.raises(KeyError, match="named"):
+        compute_in_passing(fail)
+
+
+def test_an_interruption_does_not_wait_for_what_is_computed_in_passing(monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+
+    def interrupted(_: Future[bool]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Future, "result", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compute_in_passing(lambda: goes_on.wait(30))
+    goes_on.set()

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, Protocol
 
 from verifine.config.memory import Precision
@@ -20,7 +21,7 @@ from verifine.launch.options import LaunchOptions
 from verifine.launch.run_base import load_base
 from verifine.machine.threads import decide_threads
 from verifine.models.thinking import ThinkingLimit
-from verifine.models.threads import use_threads
+from verifine.models.threads import compute_in_passing, use_threads
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import Listener
 from verifine.runs.run_config import load_run_config
@@ -173,9 +174,10 @@ def open_chat(options: ChatOptions, launch: LaunchOptions) -> Iterator[ChatSessi
     trained = find_trained(options.model)
     if options.versus == BASE and trained is None:
         raise ConfigError(f"--vs base: {options.model} is not a run, so it has no base; give --vs the name of a model")
-    loaded = _load_models(options, None if trained is None else trained.run, launch.tell)
-    with _start(options, None if trained is None else trained.run, loaded[0], launch) as start:
-        models = [ServedModel.of(each.name, each.model, start.limits, created=0) for each in loaded]
+    run = None if trained is None else trained.run
+    loaded = compute_in_passing(partial(_load_models, options, run, launch.tell))
+    with _start(options, run, loaded[0], launch) as start:
+        models = compute_in_passing(partial(_serve, loaded, start.limits))
         session = ChatSession(models, options, start)
         session.open()
         try:
@@ -197,6 +199,10 @@ def _load_models(options: ChatOptions, run: RunDirectory | None, tell: Listener)
     if len(set(given)) == 1:
         raise ConfigError(f"--vs {options.versus}: this is the model itself; give another one")
     return [replace(each, name=name) for each, name in zip(loaded, given, strict=True)]
+
+
+def _serve(loaded: Sequence[LoadedTarget], limits: ServingLimits) -> list[ServedModel]:
+    return [ServedModel.of(each.name, each.model, limits, created=0) for each in loaded]
 
 
 def _load_base(run: RunDirectory, precision: Precision, tell: Listener) -> LoadedTarget:

@@ -21,7 +21,7 @@ from verifine.models.adapters import with_adapter, with_own_template
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.provision.cache import cache_folder
 from verifine.models.provision.stored import ProvisionedModel, provision_model
-from verifine.models.threads import use_threads
+from verifine.models.threads import compute_in_passing, use_threads
 from verifine.runs.events import Listener, StageBegan, tell_progress
 from verifine.runs.run_config import load_run_config
 from verifine.serving import ServedModel, ServingLimits, build_app
@@ -154,7 +154,7 @@ def open_endpoint(options: EndpointOptions, now: float, tell: Listener) -> Endpo
     limits = options.limits
     listener = listen_at("127.0.0.1", options.port, limits.send_seconds)
     try:
-        models = _load_models(options, int(now), tell)
+        models = compute_in_passing(partial(_load_models, options, int(now), tell))
     except BaseException:
         listener.close()
         raise

@@ -12,12 +12,12 @@ from functools import partial
 from verifine.errors import ModelError, VerifineError
 from verifine.launch.endpoint import LoadedTarget, load_adapter, load_target
 from verifine.launch.facts import decide_precision
-from verifine.launch.serving_order import ORDER, REPLY, ServingReply
+from verifine.launch.serving_order import ORDER, REPLY, ServingOrder, ServingReply
 from verifine.machine.parent import end_with_parent
 from verifine.machine.priority import give_way
 from verifine.machine.threads import decide_threads
 from verifine.models.load import LanguageModel
-from verifine.models.threads import use_threads
+from verifine.models.threads import compute_in_passing, use_threads
 from verifine.runs.events import RunEvent
 from verifine.serving import ServedModel, ServingLimits, build_app
 from verifine.serving.owner import ServerOwner
@@ -41,8 +41,7 @@ def serve_for_parent() -> None:
     limits = ServingLimits(cache_bytes=order.cache_bytes, request_seconds=order.request_seconds)
     use_threads(decide_threads(), os.environ)
     try:
-        loaded = load_target(order.source, decide_precision("auto"), _log)
-        served = _serve(order.name, loaded.model, limits)
+        loaded, served = compute_in_passing(partial(_load, order, limits))
     except VerifineError as error:
         reply(ServingReply(problem=str(error).replace(order.source, order.name)))
         sys.exit(error.exit_code)
@@ -52,9 +51,14 @@ def serve_for_parent() -> None:
         AppServer(build_app([served], limits, owner=owner), limits.request_seconds).run(listener)
 
 
+def _load(order: ServingOrder, limits: ServingLimits) -> tuple[LoadedTarget, ServedModel]:
+    loaded = load_target(order.source, decide_precision("auto"), _log)
+    return loaded, _serve(order.name, loaded.model, limits)
+
+
 def _load_adapter(base: LoadedTarget, limits: ServingLimits, name: str, source: str) -> ServedModel:
     try:
-        return _serve(name, load_adapter(base, source, name), limits)
+        return compute_in_passing(lambda: _serve(name, load_adapter(base, source, name), limits))
     except VerifineError as error:
         raise ModelError(str(error).replace(source, name)) from error
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -79,3 +81,11 @@ def test_each_epoch_is_shuffled_by_its_key_alone() -> None:
     assert orders(KEY) == orders(KEY)
     assert orders(KEY) != orders((7, 4)) != orders((8, 3))
     assert len({tuple(order) for order in orders(KEY)}) > 2
+
+
+def test_a_group_keeps_its_weight_in_every_mini_batch() -> None:
+    whole = replace(make_whole(), group_weights=torch.arange(GROUPS, dtype=torch.float32))
+    for part in minibatches(whole, 1, 2, KEY):
+        weights = part.training_batch.group_weights
+        assert weights is not None
+        assert [str(int(weight) + 1) for weight in weights] == prompts_of(part.training_batch)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -15,7 +15,7 @@ from verifine.testing import FakeLearner
 from verifine.testing.trainers import right_when_even, scripted_trainer
 from verifine.training.step import train_step
 from verifine.training.trainer import Progress
-from verifine.types import Grade, Prompt, Sample
+from verifine.types import Grade, Json, Prompt, Sample
 
 
 def test_a_step_learns_from_what_it_sampled_and_tells_the_engine() -> None:
@@ -219,3 +219,36 @@ def test_with_one_update_the_old_logprobs_are_the_updates_own() -> None:
         assert all(
             (training_batch.estimates.old_logprobs is not None) == kept for training_batch in learner.training_batches
         )
+
+
+def test_a_step_that_subsamples_keeps_groups_of_little_gradient_by_seed_and_step() -> None:
+    whole, _, learner = scripted_trainer(right_when_even, "dr_grpo")
+    trainer = replace(whole, subsample=1.0)
+    train_step(trainer, Progress())
+    assert weights_of(learner) == [[1, 1, 1]]
+
+    trainer = replace(trainer, grader=callable_grader(seldom_worth_much))
+    steps = [train_step(trainer, Progress(step=step)) for step in (*range(40), *range(40))]
+    weights = weights_of(learner)[1:]
+    assert weights[:40] == weights[40:]
+    for step, own in zip(steps, weights, strict=True):
+        assert set(own) <= {0, 1, 20}  # the chance of a hundredth of the mean is the smallest there is
+        assert step.has_signal
+        assert step.report.metrics["groups/trained"] == sum(each > 0 for each in own)
+    assert 0 < sum(own.count(20) for own in weights[:40]) < 20
+
+
+def test_a_step_that_does_not_subsample_weighs_no_group() -> None:
+    trainer, _, learner = scripted_trainer(right_when_even)
+    train_step(trainer, Progress())
+    assert learner.training_batches[-1].group_weights is None
+
+
+def weights_of(learner: FakeLearner) -> list[list[float]]:
+    weights = [batch.group_weights for batch in learner.training_batches]
+    return [[] if each is None else each.tolist() for each in weights]
+
+
+def seldom_worth_much(sample: Sample, item: Mapping[str, Json]) -> float:
+    """A right answer to one prompt of four is worth 1, to the others a hundredth."""
+    return float(sample["output_text"] == item["want"]) * (1.0 if item["want"] == "0" else 0.01)

@@ -117,6 +117,14 @@ class AlgorithmConfig(Schema):
     mini_batches: int = Field(
         default=1, ge=1, description="Into how many parts (of whole groups) each time, with one update for each."
     )
+    subsample: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Save updates what hardly moves the weights: a group whose gradient is smaller than this share of "
+        "the mean is trained on by chance, and counts as much more when it is, so that the gradient stays unbiased. "
+        "For runs whose policy is sure of most answers. null: train on every group that has a gradient.",
+    )
     importance_cap: float | None = Field(
         default=None,
         ge=1,

@@ -224,6 +224,7 @@ def assemble_trainer(
         groups=_build_groups(config.sampling),
         epochs=config.algorithm.epochs,
         mini_batches=config.algorithm.mini_batches,
+        subsample=config.algorithm.subsample,
         clock=clock,
         pass_score=config.evaluation.passing_in_training(inputs.grader),
     )

@@ -26,12 +26,19 @@ class TrainingBatch:
     batch: Batch
     estimates: Estimates
     advantages: Advantages
+    group_weights: Float[Tensor, " P"] | None = None
+    """What the terms of each group are multiplied by; a group of weight 0 is not read. None: 1."""
 
     def moving_groups(self) -> Bool[Tensor, " P"]:
         """The groups in which some token has an advantage."""
         moves = torch.zeros(len(self.batch.groups))
         moves.index_add_(0, self.batch.row // self.batch.group_size, (self.advantages.advantages != 0).float())
         return moves > 0
+
+    def kept_groups(self) -> Bool[Tensor, " P"]:
+        """The groups that have a weight."""
+        weights = self.group_weights
+        return torch.ones(len(self.batch.groups), dtype=torch.bool) if weights is None else weights > 0
 
     def rollout_advantages(self) -> Float[Tensor, "P G"]:
         """The mean advantage of each rollout's tokens; 0 where it has none."""
@@ -61,16 +68,22 @@ class TrainingBatch:
             "values": estimates.values,
             "advantages": advantages.advantages,
             "returns": advantages.returns,
+            "group_weights": self.group_weights,
         }
         return {name: tensor.contiguous() for name, tensor in named.items() if tensor is not None}
 
     def part(self, groups: Int[Tensor, " p"]) -> tuple[TrainingBatch, Int[Tensor, " n"]]:
         """The training batch of some groups, and where its tokens stand on this one's axis.
 
-        Advantages stay what they were in the whole.
+        Advantages and weights stay what they were in the whole.
         """
         batch, index = self.batch.part(groups)
-        part = TrainingBatch(batch=batch, estimates=self.estimates.part(index), advantages=self.advantages.part(index))
+        part = TrainingBatch(
+            batch=batch,
+            estimates=self.estimates.part(index),
+            advantages=self.advantages.part(index),
+            group_weights=None if self.group_weights is None else self.group_weights[groups.sort().values],
+        )
         return part, index
 
 

@@ -47,9 +47,12 @@ class Objective:
         """The weights are those of the whole training batch, whatever part of it is evaluated at a time."""
         batch, advantages = training_batch.batch, training_batch.advantages
         unknown = torch.full((len(batch.row),), float("nan"), dtype=dtype, device=device)
+        weights = loss.weights(batch.row, batch.group_size, batch.max_tokens, dtype)
+        if training_batch.group_weights is not None:
+            weights = weights * training_batch.group_weights.to(dtype)[batch.row // batch.group_size]
         return cls(
             loss=loss,
-            weights=loss.weights(batch.row, batch.group_size, batch.max_tokens, dtype).to(device),
+            weights=weights.to(device),
             row=batch.row.to(device),
             advantages=advantages.advantages.to(device, dtype),
             returns=None if advantages.returns is None else advantages.returns.to(device, dtype),

@@ -114,6 +114,25 @@ def check_tokens_are_reported_where_they_were_read(case: LearnerCase) -> None:
     assert bool((tokens.entropy[is_read] >= 0).all())
 
 
+def check_groups_count_as_much_as_their_weights_say(case: LearnerCase) -> None:
+    """As if their advantages were multiplied by them; a group of weight 0 is not read."""
+    weighted, scaled = case.make(WHOLE), case.make(WHOLE)
+    own = case.training_batch(weighted)
+    group = own.batch.row // own.batch.group_size
+    first = int(own.moving_groups().nonzero()[0])
+    weights = torch.full((len(own.batch.groups),), 3.0)
+    weights[first] = 0.0
+    loss = replace(case.algorithm.loss, kl=None, entropy_bonus=0.0)
+    if loss.value is not None:
+        loss = replace(loss, value=replace(loss.value, coefficient=0.0))
+    report = weighted.update(replace(own, group_weights=weights), loss)
+    multiplied = replace(own.advantages, advantages=own.advantages.advantages * weights[group])
+    scaled.update(replace(own, advantages=multiplied), loss)
+    assert _distance(weighted.weights(), scaled.weights()) < TOLERANCE
+    assert report.tokens is not None
+    assert bool(report.tokens.ratio[group == first].isnan().all())
+
+
 def check_nothing_is_learned_without_advantages(case: LearnerCase) -> None:
     learner = case.make(WHOLE)
     before = _copy(learner.state())
@@ -182,6 +201,7 @@ LEARNER_CHECKS: Sequence[LearnerCheck] = (
     check_parts_add_up_to_the_whole,
     check_sums_of_ranks_add,
     check_tokens_are_reported_where_they_were_read,
+    check_groups_count_as_much_as_their_weights_say,
     check_nothing_is_learned_without_advantages,
     check_an_infinite_gradient_leaves_the_weights,
     check_a_restored_learner_continues_to_the_bit,

@@ -9,10 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from verifine.algorithms.entropy_control import EntropyState, next_entropy_state
 from verifine.algorithms.loss import Loss
+from verifine.algorithms.subsampling import gradient_bounds, group_weights, keep_chances
 from verifine.batch import Batch, RolloutBatch, collate, sampled_entropy
+from verifine.data.randomness import random_for
 from verifine.learner.learner import TokenStatistics, TrainingBatch, UpdateOutcome
 from verifine.training.collect import collect
 from verifine.training.drawing import first_answers
@@ -62,6 +66,8 @@ def train_step(
     rollouts = collection.rollouts
     loss = trainer.algorithm.loss_of_step(progress.entropy)
     training_batch = _training_batch(trainer, collate(rollouts, sampling.max_new_tokens), loss, watch)
+    if training_batch is not None and trainer.subsample is not None:
+        training_batch = _subsampled(training_batch, trainer.subsample, loss, key=(sampling.seed, step))
     with watch.measure("update"):
         if before_update is not None and training_batch is not None:
             before_update()
@@ -107,10 +113,14 @@ def train_step(
 
 def _count_groups(trainer: Trainer, rollouts: RolloutBatch, training_batch: TrainingBatch | None) -> dict[str, float]:
     return {
-        "groups/trained": 0.0 if training_batch is None else float(training_batch.moving_groups().sum()),
+        "groups/trained": 0.0 if training_batch is None else float(_trained_groups(training_batch).sum()),
         "groups/resampled": float(len(rollouts.groups) - trainer.prompts_per_step),
         "groups/missing": float(trainer.prompts_per_step - len(rollouts.kept_groups)),
     }
+
+
+def _trained_groups(training_batch: TrainingBatch) -> Bool[Tensor, " P"]:
+    return training_batch.moving_groups() & training_batch.kept_groups()
 
 
 def _hold_entropy(
@@ -140,3 +150,17 @@ def _training_batch(trainer: Trainer, batch: Batch, loss: Loss, watch: Stopwatch
     if not has_signal:
         advantages = replace(advantages, advantages=torch.zeros_like(advantages.advantages))
     return TrainingBatch(batch=batch, estimates=estimates, advantages=advantages)
+
+
+def _subsampled(whole: TrainingBatch, cutoff: float, loss: Loss, key: tuple[int, int]) -> TrainingBatch:
+    """The groups that have little gradient are kept by chance, which `key` (the run's seed and the step) decides."""
+    batch = whole.batch
+    bounds = gradient_bounds(
+        loss.weights(batch.row, batch.group_size, batch.max_tokens),
+        whole.advantages.advantages,
+        batch.behaviour_logprobs,
+        batch.row // batch.group_size,
+        len(batch.groups),
+    )
+    random = random_for("subsample", *key)
+    return replace(whole, group_weights=group_weights(keep_chances(bounds, cutoff), [random.random() for _ in bounds]))

@@ -58,6 +58,8 @@ class Trainer:
     """How often a step uses its batch."""
     mini_batches: int
     """Into how many parts each time, with an update for each."""
+    subsample: float | None = None
+    """Below this share of the mean gradient, groups are trained on by chance (`subsampling`). None: all are."""
     clock: Callable[[], float]
     """Seconds from any origin."""
     pass_score: float | None = None

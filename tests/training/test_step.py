@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from verifine.testing import FakeLearner
 from verifine.testing.trainers import right_when_even, scripted_trainer
 from verifine.training.step import train_step
 from verifine.training.trainer import Progress
-from verifine.types import Grade, Json, Prompt, Sample
+from verifine.types import Grade, Prompt, Sample
 
 
 def test_a_step_learns_from_what_it_sampled_and_tells_the_engine() -> None:
@@ -249,6 +250,6 @@ def weights_of(learner: FakeLearner) -> list[list[float]]:
     return [[] if each is None else each.tolist() for each in weights]
 
 
-def seldom_worth_much(sample: Sample, item: Mapping[str, Json]) -> float:
+def seldom_worth_much(sample: dict[str, Any], item: dict[str, Any]) -> float:
     """A right answer to one prompt of four is worth 1, to the others a hundredth."""
     return float(sample["output_text"] == item["want"]) * (1.0 if item["want"] == "0" else 0.01)

@@ -143,3 +143,38 @@ def test_more_connections_than_there_may_be_are_closed_and_the_others_answered(p
             assert read_to_end(further) == b""
         kept[0].sendall(HEAD)
         assert is_answered(kept[0])
+
+
+@contextmanager
+def stopping(limits: ConnectionLimits, sent: bytes) -> Iterator[socket.socket]:
+    """A connection that has sent a part of a request whose body is read, to a server that is to stop from then on."""
+    began = threading.Event()
+
+    async def count(request: Request) -> Response:
+        began.set()
+        return PlainTextResponse(f"{len(await request.body())} bytes")
+
+    server = AppServer(Starlette(routes=[Route("/", count, methods=["POST"])]), 60, limits)
+    with listen_at("127.0.0.1", 0, 30) as listener:
+        thread = threading.Thread(target=server.run, args=(listener,))
+        thread.start()
+        with connected(listener.getsockname()[1], sent) as connection:
+            assert began.wait(30)
+            server.stop()
+            yield connection
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+HALF = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\n1234"
+
+
+def test_a_server_that_stops_does_not_wait_for_a_body_that_does_not_come() -> None:
+    with stopping(ConnectionLimits(connections=4, linger_seconds=0.2), HALF) as connection:
+        assert error_of(read_to_end(connection)) == ("HTTP/1.1 503 Service Unavailable", "server_error")
+
+
+def test_a_body_that_comes_while_the_server_stops_is_answered() -> None:
+    with stopping(ConnectionLimits(connections=4, linger_seconds=20), HALF) as connection:
+        connection.sendall(b"5678")
+        assert read_to_end(connection).endswith(b"8 bytes")

@@ -167,7 +167,11 @@ _CATALOGUE = (
         unit="nats",
     ),
     Metric(name="mismatch/probe_max", meaning="The largest difference on those tokens.", unit="nats"),
-    Metric(name="groups/trained", meaning="Groups in which some answer had an advantage, without those that `algorithm.subsample` left out.", unit="groups"),
+    Metric(
+        name="groups/trained",
+        meaning="Groups in which some answer had an advantage, without those that `algorithm.subsample` left out.",
+        unit="groups",
+    ),
     Metric(name="groups/resampled", meaning="Groups sampled in place of groups without signal.", unit="groups"),
     Metric(
         name="groups/missing",

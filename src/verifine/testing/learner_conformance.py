@@ -131,6 +131,8 @@ def check_groups_count_as_much_as_their_weights_say(case: LearnerCase) -> None:
     assert _distance(weighted.weights(), scaled.weights()) < TOLERANCE
     assert report.tokens is not None
     assert bool(report.tokens.ratio[group == first].isnan().all())
+    read = int((~report.tokens.ratio.isnan()).sum())
+    assert report.sums.counts["entropy"] == 3 * read
 
 
 def check_nothing_is_learned_without_advantages(case: LearnerCase) -> None:

@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from verifine.wire.api_error import ApiError, invalid_request
+from verifine.wire.api_error import ApiError, failed_request, invalid_request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,8 @@ class ConnectionLimits:
     head_seconds: float = 30.0
     """How long the first line and the headers of a request may take."""
     linger_seconds: float = 2.0
-    """How long a body is read, and dropped, once its request is answered: who is cut off may miss the answer."""
+    """How long a body is read, and dropped, once its request is answered: who is cut off may miss the answer.
+    The rest of a body is waited for as long when the server is to stop."""
 
 
 class HttpConnection(H11Protocol):
@@ -42,6 +43,8 @@ class HttpConnection(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._deadline: asyncio.TimerHandle | None = None
+        self._ending: asyncio.TimerHandle | None = None
+        """Until which a request may still arrive when the server is to stop."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -60,7 +63,15 @@ class HttpConnection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_watch()
+        if self._ending is not None:
+            self._ending.cancel()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server is to stop: an answer may end, and the rest of a body is not waited for long."""
+        super().shutdown()
+        if self._waits_for_body:
+            self._ending = self.loop.call_later(self._limits.linger_seconds, self._refuse_body)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words
         self._refuse(invalid_request("the request is not HTTP/1.1, or its headers are too long", code="invalid_http"))
@@ -73,6 +84,15 @@ class HttpConnection(H11Protocol):
     def _owes_body(self) -> bool:
         """Of a request that is answered already, so that no route waits for it."""
         return self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete
+
+    @property
+    def _waits_for_body(self) -> bool:
+        """Of a request that is not answered."""
+        return self.conn.their_state is h11.SEND_BODY and not self.cycle.response_complete
+
+    def _refuse_body(self) -> None:
+        if self._waits_for_body and not self.transport.is_closing():
+            self._refuse(failed_request("the server stopped before the whole request had arrived", status=503))
 
     def _watch(self) -> None:
         """The time runs from when the client begins to owe something, whatever it sends of it meanwhile."""

@@ -115,7 +115,11 @@ PROMISES: list[tuple[str, str]] = [
     ("algorithms.md", f"`auto`: {'fifty' if HEAD_RATE_FACTOR == 50 else '?'} times the policy's for a head"),
     (
         "algorithms.md",
-        f"takes {WIDE['optim']['learning_rate']} and {WARMUP_STEPS} warm-up steps".replace("0.00015", "1.5e-4"),
+        f"takes {WIDE['optim']['learning_rate']} and {WARMUP_STEPS} warm-up steps".replace("0.0001", "1e-4"),
+    ),
+    (
+        "tutorial.md",
+        f"{WIDE['sampling']['prompts_per_step']} questions, {WIDE['sampling']['group_size']} answers to each",
     ),
     ("howto/check-before-training.md", f"The right answer of {probing.PROBED_ROWS} rows"),
     ("howto/check-before-training.md", f"tried on {probing.COSTLY_ROWS} rows"),

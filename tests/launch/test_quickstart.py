@@ -12,9 +12,10 @@ from verifine.models.provision.shipped import SHIPPED
 def test_every_algorithm_has_settings_that_it_takes(algorithm: str) -> None:
     config = build_config(quickstart_settings("largest", algorithm=algorithm))
     assert config.algorithm.recipe.name in RECIPES
-    # A step has as many answers, whatever the algorithm.
-    assert config.sampling.prompts_per_step * config.sampling.group_size == 64
-    assert (config.reward.batch_baseline > 0) == (config.sampling.group_size == 2)
+    # What is compared over the whole step is subsampled, with two answers to a prompt; the others compare eight.
+    is_wide = config.reward.batch_baseline > 0
+    assert (config.algorithm.subsample is not None) == is_wide
+    assert (config.sampling.prompts_per_step, config.sampling.group_size) == ((16, 2) if is_wide else (8, 8))
 
 
 @pytest.mark.parametrize("model", ["SmolLM2-135M-Instruct", "pico"])
@@ -43,4 +44,5 @@ def test_a_model_that_comes_with_verifine_is_taught_with_its_own_settings() -> N
         config = build_config(quickstart_settings("sort", name))
         assert config.optim.learning_rate == SHIPPED["pico"].learning_rate
         assert config.optim.warmup_steps == SHIPPED["pico"].warmup_steps
+        assert (config.sampling.prompts_per_step, config.algorithm.subsample) == (32, None)
         assert usual_minutes(name) == SHIPPED["pico"].minutes < usual_minutes("SmolLM2-135M-Instruct")

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from verifine.models.provision.shipped import find_shipped
+
+Sections = Mapping[str, Mapping[str, object]]
+"""Settings, section by section."""
 
 MODEL = "SmolLM2-135M-Instruct"
 MINUTES = 5.0
 ALGORITHM = "grpo"
 WARMUP_STEPS = 20
 """With 5, one run of two was sure of a wrong rule before it had learned the right one."""
-WIDE: dict[str, dict[str, object]] = {
+WIDE: Sections = {
+    "algorithm": {"subsample": 1.0},
     "reward": {"scaling": "batch", "batch_baseline": 1.0},
-    "sampling": {"prompts_per_step": 32, "group_size": 2},
+    "sampling": {"prompts_per_step": 16, "group_size": 2},
     "optim": {
-        "learning_rate": 1.5e-4,
+        "learning_rate": 1e-4,
         "warmup_steps": WARMUP_STEPS,
         "schedule": "linear",
         "betas": [0.9, 0.95],
     },
 }
-"""Many prompts and two answers to each, compared with the step's mean: of what was tried, this learned most in five
-minutes (docs/results/learning.md)."""
-NARROW: dict[str, dict[str, object]] = {
+"""Many short steps of two answers to a prompt, compared with the step's mean; most of the prompts that are mastered are
+left out of the update. Of what was tried, this learned most in five minutes (docs/results/learning.md)."""
+SHIPPED_STEP: Sections = {"algorithm": {"subsample": None}, "sampling": {"prompts_per_step": 32}}
+"""What differs for a model that comes with Verifine: it is so small that an update hardly takes longer with every group,
+and it learned more in larger steps (docs/results/pico.md)."""
+NARROW: Sections = {
     "algorithm": {"entropy_bonus": 0.02},
     "optim": {"learning_rate": 2e-5, "warmup_steps": 5},
 }
@@ -48,15 +57,26 @@ def quickstart_settings(
     is_wide = row is not None and row.scaling is not None and row.group_filter is None
     chosen = WIDE if is_wide else NARROW
     shipped = find_shipped(model)
-    own: dict[str, object] = {"learning_rate": WIDE_LORA_RATE if is_wide else NARROW_LORA_RATE} if lora else {}
+    layers: list[Sections] = [
+        {"model": {"name": model, "lora": {} if lora else None}, "data": {"task": task}},
+        chosen,
+        {"algorithm": {"name": algorithm}, "run": {"steps": None, "minutes": minutes}},
+    ]
     if shipped is not None:
         rate = shipped.lora_rate if lora else shipped.learning_rate
-        own = {"learning_rate": rate, "warmup_steps": shipped.warmup_steps}
-    return {
-        "model": {"name": model, "lora": {} if lora else None},
-        "data": {"task": task},
-        **{section: dict(values) for section, values in chosen.items()},
-        "optim": {**chosen["optim"], **own},
-        "algorithm": {**chosen.get("algorithm", {}), "name": algorithm},
-        "run": {"steps": None, "minutes": minutes},
-    }
+        layers += [
+            SHIPPED_STEP if is_wide else {},
+            {"optim": {"learning_rate": rate, "warmup_steps": shipped.warmup_steps}},
+        ]
+    elif lora:
+        layers.append({"optim": {"learning_rate": WIDE_LORA_RATE if is_wide else NARROW_LORA_RATE}})
+    return _merged(layers)
+
+
+def _merged(layers: Iterable[Sections]) -> dict[str, dict[str, object]]:
+    """What a later layer says replaces what earlier ones say."""
+    merged: dict[str, dict[str, object]] = {}
+    for layer in layers:
+        for section, values in layer.items():
+            merged[section] = {**merged.get(section, {}), **values}
+    return merged

@@ -72,6 +72,23 @@ def test_a_gradient_of_ten_times_the_median_before_it_is_a_spike(
         assert found["gradient_spikes"].numbers == {"grad_norm": norm, "grad_norm_usually": 1.0, "spikes": 1.0}
 
 
+def test_a_gradient_like_those_of_the_first_steps_is_no_spike(findings: Findings) -> None:
+    """Once the policy is sure, most steps have next to none."""
+
+    def sure_from_step_25_on(later: float) -> Callable[[int], float]:
+        return lambda step: later if step == 50 else 3.0 if step < 25 else 0.01
+
+    assert "gradient_spikes" not in findings({"grad_norm": sure_from_step_25_on(9.0)})
+    assert "gradient_spikes" in findings({"grad_norm": sure_from_step_25_on(31.0)})
+
+
+def test_a_spike_is_told_where_the_first_steps_made_no_update(findings: Findings) -> None:
+    def later(step: int) -> float | None:
+        return None if step < 25 else 50.0 if step == 50 else 1.0
+
+    assert "gradient_spikes" in findings({"grad_norm": later})
+
+
 def test_a_spike_before_there_is_a_median_is_none(findings: Findings) -> None:
     assert "gradient_spikes" not in findings({"grad_norm": lambda step: 100.0 if step == 10 else 1.0})
     assert "gradient_spikes" in findings({"grad_norm": lambda step: 100.0 if step == 11 else 1.0})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
+
 from verifine.insights.diagnosis.groups import is_solved
-from verifine.insights.diagnosis.history import RECENT, TREND, RunHistory, Shift
+from verifine.insights.diagnosis.history import JUMP, RECENT, TREND, RunHistory, Shift
 from verifine.insights.diagnosis.length import LENGTH
 from verifine.insights.diagnosis.signal import MUCH_SILENCE
 from verifine.insights.diagnosis.suggesting import lower_learning_rate, raise_learning_rate
@@ -58,8 +60,14 @@ def judge_too_small(history: RunHistory) -> Finding | None:
 
 
 def judge_spikes(history: RunHistory) -> Finding | None:
-    """Every gradient is limited to optim.max_grad_norm; a spike still shows that something unusual was in the batch."""
-    spikes = history.jumps["grad_norm"]
+    """Every gradient is limited to optim.max_grad_norm; a spike still shows that something unusual was in the batch.
+
+    Once a policy is sure of its answers most steps have next to no gradient, and one that has some is no spike: it is
+    compared with those of the first steps as well.
+    """
+    first = history.opening.values("grad_norm")
+    usual = statistics.median(first) if first else 0.0
+    spikes = [spike for spike in history.jumps["grad_norm"] if spike.value > JUMP * usual]
     if not spikes:
         return None
     worst = max(spikes, key=lambda spike: spike.value / spike.usual)

@@ -28,7 +28,7 @@ WIDE: Sections = {
 """Many short steps of two answers to a prompt, compared with the step's mean; most of the prompts that are mastered are
 left out of the update. Of what was tried, this learned most in five minutes (docs/results/learning.md)."""
 SHIPPED_STEP: Sections = {"algorithm": {"subsample": None}, "sampling": {"prompts_per_step": 32}}
-"""What differs for a model that comes with Verifine: it is so small that an update with every group hardly takes longer,
+"""What differs for a model that comes with Verifine: it is so small that updates with all groups hardly take longer,
 and it learned more in larger steps (docs/results/pico.md)."""
 NARROW: Sections = {
     "algorithm": {"entropy_bonus": 0.02},

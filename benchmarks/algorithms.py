@@ -54,6 +54,8 @@ def train(out: Path, algorithm: str, seed: int, steps: int) -> Path:
     shutil.rmtree(path, ignore_errors=True)
     settings = quickstart_settings("largest", minutes=MINUTES, algorithm=algorithm)
     settings["run"] |= {"seed": seed, "steps": steps, "directory": str(path)}
+    if "sampling" in settings:  # so that all have 64 answers a step
+        settings["sampling"]["prompts_per_step"] = 32
     print(f"{algorithm}, seed {seed} ...", flush=True)
     words = [f"{section}={json.dumps(values)}" for section, values in settings.items()]
     subprocess.run([sys.executable, "-m", "verifine", "train", *words], check=True, stdout=subprocess.DEVNULL)

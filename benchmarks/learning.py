@@ -15,7 +15,8 @@ imported and loaded. A measurement is at the first end of a step after its mark 
 check that `verifine quickstart` makes before it trains nor its own evaluations are in it.
 
 **Both sides** have the model, the training prompts in the same order, the grader, prompts a step, group size, answer
-length, temperature, scaling of rewards, learning rate and AdamW of `verifine quickstart`, in the precision that this
+length, temperature, scaling of rewards, learning rate and AdamW of `verifine quickstart`, of which Verifine alone
+leaves out groups that hardly move the weights (`algorithm.subsample`), in the precision that this
 machine multiplies faster, weights in float32. Held-out answers are greedy and come from Verifine's engine on both
 sides: TRL's weights are copied into it.
 

@@ -53,6 +53,10 @@ def test_an_algorithm_is_known_by_the_names_of_other_programs(written: str, mean
         ({"algorithm": {"name": "gspo", "dual_clip": 3}}, "`dual_clip` means nothing to gspo"),
         ({"algorithm": {"name": "rloo"}, "reward": {"scaling": "std"}}, "`reward.scaling` means nothing to rloo"),
         (
+            {"algorithm": {"mini_batches": 2, "subsample": 1.0}},
+            "`subsample` needs mini_batches of 1: the groups of a mini-batch might all be left out; remove one of them",
+        ),
+        (
             {"algorithm": {"mini_batches": 9}},
             "`algorithm.mini_batches` must be at most sampling.prompts_per_step (8), since a group is never split",
         ),

@@ -19,7 +19,6 @@ def metrics_of(
     objective = Objective(
         loss=default_algorithm("grpo").loss,
         weights=torch.full((n,), 1 / n),
-        counted=torch.ones(n),
         row=torch.zeros(n, dtype=torch.long),
         advantages=torch.ones(n),
         entropy=torch.zeros(n),

@@ -4,12 +4,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from concurrent.futures import Future
 
 import pytest
 
-from verifine.models.threads import compute_in_passing
+from verifine.models.threads import run_in_own_thread
 
 HELD_TO_ONE_CORE = """
 import json, os
@@ -65,7 +63,7 @@ def test_torch_and_tokenizers_keep_to_the_threads_that_were_decided() -> None:
 TEAMS = """
 import json, os, threading, time
 import torch
-from verifine.models.threads import compute_in_passing
+from verifine.models.threads import run_in_own_thread
 
 def product() -> float:
     return float((torch.ones(512, 512) @ torch.ones(512, 512)).sum())
@@ -78,7 +76,7 @@ def started() -> int:
 
 torch.set_num_threads(2)
 before = len(os.listdir("/proc/self/task"))
-told = {"value": compute_in_passing(product), "left behind": started()}
+told = {"value": run_in_own_thread(product), "left behind": started()}
 before = len(os.listdir("/proc/self/task"))
 product()
 told["by a thread that stays"] = len(os.listdir("/proc/self/task")) - before
@@ -98,16 +96,4 @@ def test_errors_of_what_is_computed_in_passing_are_raised() -> None:
         raise KeyError("named")
 
     with pytest.raises(KeyError, match="named"):
-        compute_in_passing(fail)
-
-
-def test_an_interruption_does_not_wait_for_what_is_computed_in_passing(monkeypatch: pytest.MonkeyPatch) -> None:
-    goes_on = threading.Event()
-
-    def interrupted(_: Future[bool]) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Future, "result", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        compute_in_passing(lambda: goes_on.wait(30))
-    goes_on.set()
+        run_in_own_thread(fail)

@@ -6,6 +6,7 @@ import json
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -158,12 +159,23 @@ def stopping(limits: ConnectionLimits, sent: bytes) -> Iterator[socket.socket]:
     with listen_at("127.0.0.1", 0, 30) as listener:
         thread = threading.Thread(target=server.run, args=(listener,))
         thread.start()
-        with connected(listener.getsockname()[1], sent) as connection:
+        port = listener.getsockname()[1]
+        with connected(port, sent) as connection:
             assert began.wait(30)
             server.stop()
+            while is_listening(port):
+                time.sleep(0.01)  # it looks whether it is to stop every tenth of a second
             yield connection
         thread.join(30)
         assert not thread.is_alive()
+
+
+def is_listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=30).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 HALF = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\n1234"
@@ -177,4 +189,12 @@ def test_a_server_that_stops_does_not_wait_for_a_body_that_does_not_come() -> No
 def test_a_body_that_comes_while_the_server_stops_is_answered() -> None:
     with stopping(ConnectionLimits(connections=4, linger_seconds=20), HALF) as connection:
         connection.sendall(b"5678")
+        assert read_to_end(connection).endswith(b"8 bytes")
+
+
+def test_a_body_that_goes_on_arriving_is_waited_for_by_a_server_that_stops() -> None:
+    with stopping(ConnectionLimits(connections=4, linger_seconds=0.5), HALF) as connection:
+        for byte in b"5678":
+            time.sleep(0.2)
+            connection.sendall(bytes([byte]))
         assert read_to_end(connection).endswith(b"8 bytes")

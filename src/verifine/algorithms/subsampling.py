@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-FLOOR = 0.05
+SMALLEST_CHANCE = 0.05
 """No group has a smaller chance, so that none counts more than 20 times: terms that the bound leaves out, such as an
 entropy bonus, are weighted as well."""
 
@@ -42,17 +42,19 @@ def gradient_bounds(
 
 
 def keep_chances(bounds: Float[Tensor, " P"], cutoff: float) -> Float[Tensor, " P"]:
-    """The chance of each group: 1 from `cutoff` times the mean bound on, below in proportion, and at least FLOOR.
+    """The chance of each group: 1 from `cutoff` times the mean bound on, and below in proportion.
 
-    The mean is that of the groups that have a bound; where none has one, all chances are 1.
+    None is smaller than SMALLEST_CHANCE. The mean is that of the groups that have a bound; where none has one, all
+    chances are 1.
     """
     positive = bounds[bounds > 0]
     if len(positive) == 0:
         return torch.ones_like(bounds)
-    return (bounds / (cutoff * positive.mean())).clamp(FLOOR, 1)
+    certain = torch.minimum(cutoff * positive.mean(), positive.max())  # rounding can make a mean exceed the maximum
+    return torch.where(bounds >= certain, 1.0, (bounds / certain).clamp(SMALLEST_CHANCE, 1))
 
 
-def group_weights(chances: Float[Tensor, " P"], uniforms: Sequence[float]) -> Float[Tensor, " P"]:
+def draw_weights(chances: Float[Tensor, " P"], uniforms: Sequence[float]) -> Float[Tensor, " P"]:
     """What the terms of each group are multiplied by: 1 / chance if its number lies below it, else 0."""
     is_kept = torch.tensor(list(uniforms), dtype=torch.float64) < chances.double()
     return torch.where(is_kept, 1 / chances, 0)

@@ -121,9 +121,9 @@ class AlgorithmConfig(Schema):
         default=None,
         gt=0,
         le=1,
-        description="Save updates what hardly moves the weights: a group whose gradient is smaller than this share of "
-        "the mean is trained on by chance, and counts as much more when it is, so that the gradient stays unbiased. "
-        "For runs whose policy is sure of most answers. null: train on every group that has a gradient.",
+        description="Skip most groups that hardly move the weights: where the bound of a group's gradient is below "
+        "this share of the mean, the group is trained on by chance, and counts as much more when it is, so that the "
+        "gradient is the same on average. For policies that are sure of most answers. null: train on all groups.",
     )
     importance_cap: float | None = Field(
         default=None,
@@ -155,6 +155,15 @@ class AlgorithmConfig(Schema):
         if self.beta and self.recipe.kl is None:
             raise ValueError(
                 f"`beta` must be 0: {self.name} has no KL penalty and keeps no reference model; take grpo for one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _subsample_has_a_place(self) -> Self:
+        if self.subsample is not None and self.mini_batches > 1:
+            raise ValueError(
+                "`subsample` needs mini_batches of 1: the groups of a mini-batch might all be left out; remove one of "
+                "them"
             )
         return self
 

@@ -35,8 +35,8 @@ class TrainingBatch:
         moves.index_add_(0, self.batch.row // self.batch.group_size, (self.advantages.advantages != 0).float())
         return moves > 0
 
-    def kept_groups(self) -> Bool[Tensor, " P"]:
-        """The groups that have a weight."""
+    def weighted_groups(self) -> Bool[Tensor, " P"]:
+        """The groups that are read, if they move the weights."""
         weights = self.group_weights
         return torch.ones(len(self.batch.groups), dtype=torch.bool) if weights is None else weights > 0
 
@@ -100,7 +100,10 @@ class UpdateOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenStatistics:
-    """What an update found of each action token. NaN: the token was not read, because it could move no weight."""
+    """What an update found of each action token.
+
+    NaN: the token was not read, because it could move no weight or its group was left out.
+    """
 
     entropy: Float[Tensor, " N"]
     """The policy's entropy where the token was sampled, in nats."""

@@ -215,4 +215,4 @@ class LocalLearner:
 def movable_groups(training_batch: TrainingBatch, loss: Loss) -> Bool[Tensor, " P"]:
     """The groups whose tokens have a gradient: those with an advantage, or all with a valid rollout."""
     moves = training_batch.batch.valid.any(dim=1) if loss.moves_every_token else training_batch.moving_groups()
-    return moves & training_batch.kept_groups()
+    return moves & training_batch.weighted_groups()

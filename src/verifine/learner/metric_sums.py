@@ -21,8 +21,7 @@ class MetricSums:
     """Sums that are metrics themselves, such as the loss."""
     sums: Mapping[str, float]
     """Over `counts` they are means."""
-    counts: Mapping[str, float]
-    """Of tokens, each as often as its group counts."""
+    counts: Mapping[str, int]
     highest: Mapping[str, float]
     lowest: Mapping[str, float]
 
@@ -50,18 +49,16 @@ class MetricAccumulator:
     def __init__(self) -> None:
         self._totals: dict[str, Tensor] = {}
         self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
         self._highest: dict[str, Tensor] = {}
         self._lowest: dict[str, Tensor] = {}
 
     def total(self, name: str, value: Tensor) -> None:
         self._totals[name] = self._totals.get(name, torch.zeros((), device=value.device)) + value
 
-    def mean(self, name: str, values: Tensor, counted: Tensor) -> None:
-        """`counted`: how often each value counts."""
-        nothing = torch.zeros((), device=values.device)
-        self._sums[name] = self._sums.get(name, nothing) + (values * counted).sum()
-        self._counts[name] = self._counts.get(name, nothing) + counted.sum()
+    def mean(self, name: str, values: Tensor) -> None:
+        self._sums[name] = self._sums.get(name, torch.zeros((), device=values.device)) + values.sum()
+        self._counts[name] = self._counts.get(name, 0) + len(values)
 
     def highest(self, name: str, values: Tensor) -> None:
         largest = values.max()
@@ -75,7 +72,7 @@ class MetricAccumulator:
         return MetricSums(
             totals=_numbers(self._totals),
             sums=_numbers(self._sums),
-            counts=_numbers(self._counts),
+            counts=dict(self._counts),
             highest=_numbers(self._highest),
             lowest=_numbers(self._lowest),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -33,8 +32,6 @@ class Objective:
 
     loss: Loss
     weights: Float[Tensor, " N"]
-    counted: Float[Tensor, " N"]
-    """How often each token counts in the metrics: as often as its group does."""
     row: Int[Tensor, " N"]
     advantages: Float[Tensor, " N"]
     returns: Float[Tensor, " N"] | None
@@ -51,13 +48,11 @@ class Objective:
         batch, advantages = training_batch.batch, training_batch.advantages
         unknown = torch.full((len(batch.row),), float("nan"), dtype=dtype, device=device)
         weights = loss.weights(batch.row, batch.group_size, batch.max_tokens, dtype)
-        counted = torch.ones_like(weights)
         if training_batch.group_weights is not None:
-            counted = training_batch.group_weights.to(dtype)[batch.row // batch.group_size]
+            weights = weights * training_batch.group_weights.to(dtype)[batch.row // batch.group_size]
         return cls(
             loss=loss,
-            weights=(weights * counted).to(device),
-            counted=counted.to(device),
+            weights=weights.to(device),
             row=batch.row.to(device),
             advantages=advantages.advantages.to(device, dtype),
             returns=None if advantages.returns is None else advantages.returns.to(device, dtype),
@@ -76,7 +71,7 @@ class Objective:
         if output.values is None:
             return loss
         value_loss = (weights * self.loss.value_terms(output.values, inputs)).sum()
-        self._note_values(index, inputs, output.values.detach(), value_loss.detach())
+        self._note_values(inputs, output.values.detach(), value_loss.detach())
         return loss + value_loss
 
     def token_statistics(self) -> TokenStatistics:
@@ -98,42 +93,38 @@ class Objective:
     @torch.no_grad()
     def _note_policy(self, index: Int[Tensor, " n"], inputs: LossInputs, output: ForwardOutput, loss: Tensor) -> None:
         metrics, logprobs = self.metrics, output.logprobs
-        mean = partial(metrics.mean, counted=self.counted[index])
         ratio = torch.exp(self.loss.log_ratio(logprobs, inputs))
         self.entropy[index], self.ratio[index] = output.entropy.to(self.entropy), ratio.to(self.ratio)
         held = self.loss.held_back(ratio, inputs.advantages)
         low, high, dual = held.low.float(), held.high.float(), held.dual.float()
         mismatch = (inputs.old_logprobs - inputs.behaviour_logprobs).abs()
         metrics.total("loss", loss)
-        mean("entropy", output.entropy)
-        mean("mismatch/mean", mismatch)
+        metrics.mean("entropy", output.entropy)
+        metrics.mean("mismatch/mean", mismatch)
         metrics.highest("mismatch/max", mismatch)
-        mean("mismatch/kl", k3(inputs.behaviour_logprobs, inputs.old_logprobs))
-        mean("ratio/mean", ratio)
+        metrics.mean("mismatch/kl", k3(inputs.behaviour_logprobs, inputs.old_logprobs))
+        metrics.mean("ratio/mean", ratio)
         metrics.highest("ratio/max", ratio)
         metrics.lowest("ratio/min", ratio)
-        mean("clip_ratio/low_mean", low)
-        mean("clip_ratio/high_mean", high)
-        mean("clip_ratio/region_mean", low + high)
+        metrics.mean("clip_ratio/low_mean", low)
+        metrics.mean("clip_ratio/high_mean", high)
+        metrics.mean("clip_ratio/region_mean", low + high)
         if self.loss.clip.dual is not None:
-            mean("clip_ratio/dual_mean", dual)
+            metrics.mean("clip_ratio/dual_mean", dual)
         if self.loss.importance_cap is not None:
             factor = torch.exp(inputs.old_logprobs - inputs.behaviour_logprobs)
-            mean("importance/mean", factor)
-            mean("importance/capped_mean", (factor > self.loss.importance_cap).float())
+            metrics.mean("importance/mean", factor)
+            metrics.mean("importance/capped_mean", (factor > self.loss.importance_cap).float())
         if inputs.reference_logprobs is not None:
-            mean("kl", k3(logprobs, inputs.reference_logprobs))
+            metrics.mean("kl", k3(logprobs, inputs.reference_logprobs))
 
     @torch.no_grad()
-    def _note_values(
-        self, index: Int[Tensor, " n"], inputs: LossInputs, values: Float[Tensor, " n"], value_loss: Tensor
-    ) -> None:
+    def _note_values(self, inputs: LossInputs, values: Float[Tensor, " n"], value_loss: Tensor) -> None:
         assert inputs.old_values is not None
         assert inputs.returns is not None
         metrics = self.metrics
-        mean = partial(metrics.mean, counted=self.counted[index])
         metrics.total("loss", value_loss)
         metrics.total("critic/loss", value_loss)
-        mean("critic/value_mean", inputs.old_values)
-        mean("critic/return_mean", inputs.returns)
-        mean("critic/clip_ratio", self.loss.value_held_back(values, inputs).float())
+        metrics.mean("critic/value_mean", inputs.old_values)
+        metrics.mean("critic/return_mean", inputs.returns)
+        metrics.mean("critic/clip_ratio", self.loss.value_held_back(values, inputs).float())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, MutableMapping
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
@@ -28,27 +27,14 @@ def use_threads(threads: Threads, environment: MutableMapping[str, str]) -> None
     environment.setdefault("RAYON_NUM_THREADS", str(threads.data))  # read at the first batch of texts
 
 
-def compute_in_passing(work: Callable[[], Result]) -> Result:
-    """Does what computes before another thread takes over, such as loading a model, in a thread that ends with it.
+def run_in_own_thread(work: Callable[[], Result]) -> Result:
+    """Runs `work` in a thread that ends with it, so that another thread can compute afterwards.
 
-    GNU's OpenMP gives every thread that computes a team of its own, and from then on, while the threads of all teams
-    are more than the cores, none of them polls for the others: each product waits to be woken, and steps of decoding
-    took 1.3 to 1.6 times as long (docs/performance.md). A team ends with its thread.
+    GNU's OpenMP gives every thread that computes a team of its own. While the threads of all teams are more than the
+    cores, none of them polls for the others, so each product waits for a thread to be woken, and a step of decoding
+    took up to 1.5 times as long (docs/performance.md). A team ends with its thread.
 
-    Ctrl-C is raised at once; what the thread does then ends with the process.
+    Ctrl-C is raised when `work` is done, so `work` should not wait for a network.
     """
-    done: Future[Result] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
-            done.set_exception(error)
-
-    thread = threading.Thread(target=run, name="passing", daemon=True)
-    thread.start()
-    try:
-        return done.result()
-    finally:
-        if done.done():
-            thread.join()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="compute") as thread:
+        return thread.submit(work).result()

@@ -145,5 +145,5 @@ def work_of(trainer: Trainer, config: AlgorithmConfig) -> Work:
         rounds=1 + (0 if algorithm.recipe.group_filter is None else trainer.max_resample),
         estimates=sum(estimates),
         updates=trainer.epochs * (2 if has_critic_model else 1),
-        is_saving=not algorithm.loss.moves_every_token,
+        is_saving=not algorithm.loss.moves_every_token or config.subsample is not None,
     )

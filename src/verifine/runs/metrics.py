@@ -106,7 +106,9 @@ _CATALOGUE = (
     Metric(
         name="entropy",
         meaning="How undecided the model is about a token it learns from, on average; where most tokens are a fixed "
-        "form, near 0 even if it is undecided about the others. With algorithm.entropy_min_p: among plausible tokens.",
+        "form, near 0 even if it is undecided about the others. With algorithm.entropy_min_p: among plausible tokens. "
+        "With algorithm.subsample higher than over all answers (completions/entropy_estimate), since it learns from "
+        "those that it is undecided about.",
         unit="nats",
     ),
     Metric(

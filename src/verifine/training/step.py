@@ -14,7 +14,7 @@ from torch import Tensor
 
 from verifine.algorithms.entropy_control import EntropyState, next_entropy_state
 from verifine.algorithms.loss import Loss
-from verifine.algorithms.subsampling import gradient_bounds, group_weights, keep_chances
+from verifine.algorithms.subsampling import draw_weights, gradient_bounds, keep_chances
 from verifine.batch import Batch, RolloutBatch, collate, sampled_entropy
 from verifine.data.randomness import random_for
 from verifine.learner.learner import TokenStatistics, TrainingBatch, UpdateOutcome
@@ -120,7 +120,7 @@ def _count_groups(trainer: Trainer, rollouts: RolloutBatch, training_batch: Trai
 
 
 def _trained_groups(training_batch: TrainingBatch) -> Bool[Tensor, " P"]:
-    return training_batch.moving_groups() & training_batch.kept_groups()
+    return training_batch.moving_groups() & training_batch.weighted_groups()
 
 
 def _hold_entropy(
@@ -154,13 +154,13 @@ def _training_batch(trainer: Trainer, batch: Batch, loss: Loss, watch: Stopwatch
 
 def _subsampled(whole: TrainingBatch, cutoff: float, loss: Loss, key: tuple[int, int]) -> TrainingBatch:
     """The groups that have little gradient are kept by chance, which `key` (the run's seed and the step) decides."""
-    batch = whole.batch
+    batch, old = whole.batch, whole.estimates.old_logprobs
     bounds = gradient_bounds(
         loss.weights(batch.row, batch.group_size, batch.max_tokens),
         whole.advantages.advantages,
-        batch.behaviour_logprobs,
+        batch.behaviour_logprobs if old is None else old,
         batch.row // batch.group_size,
         len(batch.groups),
     )
     random = random_for("subsample", *key)
-    return replace(whole, group_weights=group_weights(keep_chances(bounds, cutoff), [random.random() for _ in bounds]))
+    return replace(whole, group_weights=draw_weights(keep_chances(bounds, cutoff), [random.random() for _ in bounds]))

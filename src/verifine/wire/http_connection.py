@@ -26,7 +26,7 @@ class ConnectionLimits:
     """How long the first line and the headers of a request may take."""
     linger_seconds: float = 2.0
     """How long a body is read, and dropped, once its request is answered: who is cut off may miss the answer.
-    The rest of a body is waited for as long when the server is to stop."""
+    The next part of a body is waited for as long when the server is to stop."""
 
 
 class HttpConnection(H11Protocol):
@@ -43,8 +43,8 @@ class HttpConnection(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._deadline: asyncio.TimerHandle | None = None
-        self._ending: asyncio.TimerHandle | None = None
-        """Until which a request may still arrive when the server is to stop."""
+        self._body_deadline: asyncio.TimerHandle | None = None
+        """Refuses a request whose body does not go on arriving, when the server is to stop."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -55,6 +55,8 @@ class HttpConnection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._body_deadline is not None:
+            self._await_body()
         self._watch()
 
     def on_response_complete(self) -> None:
@@ -63,15 +65,15 @@ class HttpConnection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_watch()
-        if self._ending is not None:
-            self._ending.cancel()
+        if self._body_deadline is not None:
+            self._body_deadline.cancel()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """The server is to stop: an answer may end, and the rest of a body is not waited for long."""
+        """The server is to stop: an answer may end, and a body may arrive that goes on arriving."""
         super().shutdown()
         if self._waits_for_body:
-            self._ending = self.loop.call_later(self._limits.linger_seconds, self._refuse_body)
+            self._await_body()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words
         self._refuse(invalid_request("the request is not HTTP/1.1, or its headers are too long", code="invalid_http"))
@@ -89,6 +91,11 @@ class HttpConnection(H11Protocol):
     def _waits_for_body(self) -> bool:
         """Of a request that is not answered."""
         return self.conn.their_state is h11.SEND_BODY and not self.cycle.response_complete
+
+    def _await_body(self) -> None:
+        if self._body_deadline is not None:
+            self._body_deadline.cancel()
+        self._body_deadline = self.loop.call_later(self._limits.linger_seconds, self._refuse_body)
 
     def _refuse_body(self) -> None:
         if self._waits_for_body and not self.transport.is_closing():

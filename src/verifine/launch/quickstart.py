@@ -37,7 +37,7 @@ NARROW: Sections = {
 """For algorithms with a baseline of their own. Without the bonus, entropy collapses within ten steps, and most groups
 have no signal."""
 
-WIDE_LORA_RATE, NARROW_LORA_RATE = 1e-3, 2e-4
+WIDE_LORA_RATE, NARROW_LORA_RATE = 7e-4, 2e-4
 """With adapters. At 2e-3, the first forgot within ten steps how to answer (docs/results/lora.md)."""
 
 

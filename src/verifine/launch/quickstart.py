@@ -12,8 +12,8 @@ Sections = Mapping[str, Mapping[str, object]]
 MODEL = "SmolLM2-135M-Instruct"
 MINUTES = 5.0
 ALGORITHM = "grpo"
-WARMUP_STEPS = 20
-"""With 5, one run of two was sure of a wrong rule before it had learned the right one."""
+WARMUP_STEPS = 40
+"""With 20 of 16 prompts, or 5 of 32, one run of three was sure of a wrong rule before it had learned the right one."""
 WIDE: Sections = {
     "algorithm": {"subsample": 1.0},
     "reward": {"scaling": "batch", "batch_baseline": 1.0},

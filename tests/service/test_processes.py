@@ -20,9 +20,14 @@ def processes() -> RecordedProcesses:
     return RecordedProcesses(os.environ)
 
 
+def recorders_of(folder: Path) -> list[psutil.Process]:
+    """Other tests in this process may have children of their own, of which some have ended and are not waited for."""
+    alive = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+    return [each for each in alive if str(folder) in each.cmdline()]
+
+
 def recorder_of(folder: Path) -> psutil.Process:
-    """Other tests in this process may have children of their own."""
-    [child] = [each for each in psutil.Process().children() if str(folder) in each.cmdline()]
+    [child] = recorders_of(folder)
     return child
 
 
@@ -93,7 +98,7 @@ def test_two_recorders_are_never_at_one_job(tmp_path: Path, processes: RecordedP
         fcntl.flock(held, fcntl.LOCK_EX)
         processes.start(tmp_path, ["--version"])
         assert processes.is_alive(tmp_path)
-        assert not [each for each in psutil.Process().children() if str(tmp_path) in each.cmdline()]
+        assert not recorders_of(tmp_path)
     assert not processes.is_alive(tmp_path)
     assert not (tmp_path / recorder.LOG).exists()
 

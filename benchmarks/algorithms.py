@@ -4,8 +4,8 @@
 
 trains SmolLM2-135M-Instruct on the task `largest`, one run after the other (nothing else should run beside it): GRPO,
 DAPO, RLOO, REINFORCE++ with baseline and PPO with three seeds each, the other rows of the table with one. Each run has
-the quickstart's settings and at most five minutes. A run that is complete is not repeated, so the script can be
-stopped and started again. At the end it writes what `verifine compare` writes, and `table.md`.
+the quickstart's settings, but 64 answers a step, and at most five minutes. A run that is complete is not repeated, so
+the script can be stopped and started again. At the end it writes what `verifine compare` writes, and `table.md`.
 """
 
 from __future__ import annotations

@@ -86,12 +86,12 @@ print(json.dumps(told))
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
-def test_what_is_computed_in_passing_leaves_no_threads_that_share_the_cores() -> None:
+def test_what_is_computed_in_a_thread_of_its_own_leaves_no_threads_that_share_the_cores() -> None:
     ended = subprocess.run([sys.executable, "-c", TEAMS], capture_output=True, text=True, check=True)
     assert json.loads(ended.stdout) == {"value": 512.0**3, "left behind": 0, "by a thread that stays": 1}
 
 
-def test_errors_of_what_is_computed_in_passing_are_raised() -> None:
+def test_errors_of_a_thread_of_its_own_are_raised() -> None:
     def fail() -> None:
         raise KeyError("named")
 

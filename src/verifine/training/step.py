@@ -65,13 +65,12 @@ def train_step(
     collection = collect(trainer, sampling, progress, watch)
     rollouts = collection.rollouts
     loss = trainer.algorithm.loss_of_step(progress.entropy)
-    training_batch = _training_batch(trainer, collate(rollouts, sampling.max_new_tokens), loss, watch)
-    if training_batch is not None and trainer.subsample is not None:
-        training_batch = _subsampled(training_batch, trainer.subsample, loss, key=(sampling.seed, step))
+    key = (sampling.seed, step)
+    training_batch = _training_batch(trainer, collate(rollouts, sampling.max_new_tokens), loss, watch, key)
     with watch.measure("update"):
         if before_update is not None and training_batch is not None:
             before_update()
-        updates = make_updates(trainer, training_batch, loss, rate_factor, key=(sampling.seed, step))
+        updates = make_updates(trainer, training_batch, loss, rate_factor, key)
         version = progress.updates + updates.applied
         trainer.engine.load_weights(trainer.learner.weights(), version=version)
         compared = {}
@@ -135,7 +134,9 @@ def _hold_entropy(
     return next_entropy_state(state, sampled_entropy(groups), settings), metrics
 
 
-def _training_batch(trainer: Trainer, batch: Batch, loss: Loss, watch: Stopwatch) -> TrainingBatch | None:
+def _training_batch(
+    trainer: Trainer, batch: Batch, loss: Loss, watch: Stopwatch, key: tuple[int, int]
+) -> TrainingBatch | None:
     """The batch with estimates and advantages; None: there is nothing to learn from it.
 
     Where its rewards do not say which answers were better, advantages would be noise: they are 0, and only an entropy
@@ -149,7 +150,8 @@ def _training_batch(trainer: Trainer, batch: Batch, loss: Loss, watch: Stopwatch
     advantages = trainer.algorithm.advantages(batch, estimates)
     if not has_signal:
         advantages = replace(advantages, advantages=torch.zeros_like(advantages.advantages))
-    return TrainingBatch(batch=batch, estimates=estimates, advantages=advantages)
+    whole = TrainingBatch(batch=batch, estimates=estimates, advantages=advantages)
+    return whole if trainer.subsample is None else _subsampled(whole, trainer.subsample, loss, key)
 
 
 def _subsampled(whole: TrainingBatch, cutoff: float, loss: Loss, key: tuple[int, int]) -> TrainingBatch:

@@ -26,6 +26,7 @@ NAMES = [
     "memory",
     "disk here",
     "accelerator",
+    "kernels",
     "model cache",
     "model hub",
     "sandbox",

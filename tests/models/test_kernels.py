@@ -13,7 +13,7 @@ from verifine.testing import load_tiny_model
 def test_what_rounding_depends_on_is_named(tmp_path: Path) -> None:
     model = load_tiny_model(tmp_path)
     found = describe_kernels(model)
-    assert found.keys() == {"products", "pass", "device", "threads"}
+    assert found.keys() == {"products", "pass", "engine", "device", "threads"}
     assert (found["products"], found["pass"]) == ("float32", "own")
     other = replace(model, trunk=TransformersTrunk(model.network, torch.bfloat16))
     changed = describe_kernels(other)

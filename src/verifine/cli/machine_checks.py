@@ -139,8 +139,19 @@ def _check_with_torch(*, online: bool) -> Iterator[Check]:
     else:
         found = "none: models train on the CPU, which is enough for the quickstart"
         yield Check(name="accelerator", state=State.NOTE, found=found)
+    yield _check_kernels()
     yield check_disk("model cache", cache_folder())
     yield _check_hub(online=online)
+
+
+def _check_kernels() -> Check:
+    """Whether the engine has kernels of its own on the processor."""
+    from verifine.models.network.compiled.kernels import find_kernels
+
+    if find_kernels() is not None:
+        return Check(name="kernels", state=State.OK, found="compiled for this processor")
+    hint = "install a C++ compiler, such as with `apt-get install g++`: answers are written faster on the processor then"
+    return Check(name="kernels", state=State.NOTE, found="torch's own, since none could be compiled", hints=(hint,))
 
 
 def _check_hub(*, online: bool) -> Check:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from verifine.models.load import LanguageModel
+from verifine.models.network.compiled.kernels import find_kernels
 from verifine.models.network.trunk import TransformersTrunk
 
 
@@ -16,6 +17,8 @@ def describe_kernels(model: LanguageModel) -> Mapping[str, str]:
     return {
         "products": str(model.compute_dtype).removeprefix("torch."),
         "pass": "transformers" if isinstance(model.trunk, TransformersTrunk) else "own",
+        # Between the products of the engine, and where its processor has the instructions these as well.
+        "engine": "torch" if find_kernels() is None or not on_processor else "compiled",
         "device": _instructions() if on_processor else torch.cuda.get_device_name(model.device),
         # Sums are divided among threads.
         "threads": str(torch.get_num_threads()) if on_processor else "1",

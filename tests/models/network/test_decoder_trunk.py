@@ -22,7 +22,7 @@ from transformers import (
 
 from verifine.learner.local import LocalLearner
 from verifine.models.network.adapter_layers import ADAPTER
-from verifine.models.network.decoder_trunk import DecoderTrunk, PackedTrunk, make_trunk
+from verifine.models.network.decoder_trunk import DecoderTrunk, InferenceTrunk, make_trunk
 from verifine.models.network.projection import can_pack
 from verifine.models.network.tree import Branch, grow_tree
 from verifine.models.network.tree_attention import TreeAttention
@@ -131,14 +131,15 @@ def test_without_gradients_the_result_is_the_same_to_the_bit(name: str) -> None:
 def test_packed_weights_give_what_plain_ones_give(name: str, lora: bool) -> None:
     trunk = make_trunk(make_network(CONFIGS[name], lora=lora), torch.bfloat16)
     packed = trunk.for_inference()
-    assert isinstance(packed, PackedTrunk)
+    assert isinstance(packed, InferenceTrunk)
     with torch.no_grad():
         assert relative(run(packed), run(trunk)) < 0.02
 
 
 def test_in_float32_no_weight_is_copied() -> None:
-    trunk = make_trunk(make_network(CONFIGS["llama"]), torch.float32)
-    assert trunk.for_inference() is trunk
+    trunk = make_trunk(make_network(CONFIGS["llama"]), torch.float32).for_inference()
+    run(trunk)
+    assert not isinstance(trunk, InferenceTrunk) or trunk.resident_bytes == 0
 
 
 def test_an_architecture_of_another_kind_is_run_by_transformers(tmp_path: Path) -> None:

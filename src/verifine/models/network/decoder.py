@@ -31,6 +31,27 @@ class Norm:
     gain: nn.Parameter
     epsilon: float
 
+    @classmethod
+    def of(cls, module: nn.Module) -> Norm:
+        """Of a transformers module."""
+        gain, epsilon = module.weight, module.variance_epsilon
+        assert isinstance(gain, nn.Parameter)
+        assert isinstance(epsilon, float)
+        return cls(gain=gain, epsilon=epsilon)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Angles:
+    """The angles that the positions of T tokens turn queries and keys by."""
+
+    cos: Float[Tensor, "T 1 D"]
+    sin: Float[Tensor, "T 1 D/2"]
+
+    @classmethod
+    def of(cls, cos: Float[Tensor, "T D"], sin: Float[Tensor, "T D"]) -> Angles:
+        """As transformers gives them: each twice."""
+        return cls(cos=cos[:, None], sin=sin[:, None, : sin.shape[-1] // 2])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecoderLayer:
@@ -131,14 +152,14 @@ def _layer(module: nn.Module, heads: Heads) -> DecoderLayer:
     has_head_norms = "q_norm" in dict(part("self_attn").named_children())
     return DecoderLayer(
         index=heads.layer,
-        input_norm=_norm(part("input_layernorm")),
+        input_norm=Norm.of(part("input_layernorm")),
         queries=part("self_attn.q_proj"),
         keys=part("self_attn.k_proj"),
         values=part("self_attn.v_proj"),
-        query_norm=_norm(part("self_attn.q_norm")) if has_head_norms else None,
-        key_norm=_norm(part("self_attn.k_norm")) if has_head_norms else None,
+        query_norm=Norm.of(part("self_attn.q_norm")) if has_head_norms else None,
+        key_norm=Norm.of(part("self_attn.k_norm")) if has_head_norms else None,
         output=part("self_attn.o_proj"),
-        middle_norm=_norm(part("post_attention_layernorm")),
+        middle_norm=Norm.of(part("post_attention_layernorm")),
         gate=part("mlp.gate_proj"),
         up=part("mlp.up_proj"),
         down=part("mlp.down_proj"),
@@ -147,10 +168,3 @@ def _layer(module: nn.Module, heads: Heads) -> DecoderLayer:
         scale=heads.scale,
         window=heads.window,
     )
-
-
-def _norm(module: nn.Module) -> Norm:
-    gain, epsilon = module.weight, module.variance_epsilon
-    assert isinstance(gain, nn.Parameter)
-    assert isinstance(epsilon, float)
-    return Norm(gain=gain, epsilon=epsilon)

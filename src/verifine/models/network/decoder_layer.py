@@ -8,7 +8,6 @@ Axes: T tokens, H hidden size, Hq query heads, Hk key-value heads, D head size, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from verifine.models.network.attention import Attention
-from verifine.models.network.decoder import DecoderLayer, Norm
+from verifine.models.network.decoder import Angles, DecoderLayer, Norm
 from verifine.models.network.elementwise import (
     reciprocal_rms,
     rms_norm,
@@ -25,20 +24,7 @@ from verifine.models.network.elementwise import (
     swiglu,
     swiglu_gradient,
 )
-from verifine.models.network.projection import PackedProjection, Projection, add_gradient
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Angles:
-    """The angles that the positions of T tokens turn queries and keys by."""
-
-    cos: Float[Tensor, "T 1 D"]
-    sin: Float[Tensor, "T 1 D/2"]
-
-    @classmethod
-    def of(cls, cos: Float[Tensor, "T D"], sin: Float[Tensor, "T D"]) -> Angles:
-        """As transformers gives them: each twice."""
-        return cls(cos=cos[:, None], sin=sin[:, None, : sin.shape[-1] // 2])
+from verifine.models.network.projection import Projection, add_gradient
 
 
 class LayerProducts:
@@ -75,44 +61,6 @@ class LayerProducts:
         ]  # fmt: skip
 
 
-class PackedLayer:
-    """A decoder layer for inference alone, by packed copies of its weights; see `PackedProjection`."""
-
-    def __init__(self, layer: DecoderLayer, dtype: torch.dtype) -> None:
-        self._layer = layer
-        self._dtype = dtype
-        self._attention_inputs = PackedProjection((layer.queries, layer.keys, layer.values), dtype)
-        self._output = PackedProjection((layer.output,), dtype)
-        self._gate = PackedProjection((layer.gate,), dtype)
-        self._up = PackedProjection((layer.up,), dtype)
-        self._down = PackedProjection((layer.down,), dtype)
-
-    @property
-    def projections(self) -> tuple[PackedProjection, ...]:
-        return self._attention_inputs, self._output, self._gate, self._up, self._down
-
-    @property
-    def parameters(self) -> list[Tensor]:
-        """What copies are made of."""
-        return [parameter for projection in self.projections for parameter in projection.parameters]
-
-    def refresh(self) -> None:
-        """Packs the weights that have changed again."""
-        for projection in self.projections:
-            projection.refresh()
-
-    def run(self, hidden: Float[Tensor, "T H"], angles: Angles, attention: Attention) -> Float[Tensor, "T H"]:
-        """The hidden states behind the layer, in the place of those before it."""
-        layer, dtype = self._layer, self._dtype
-        normalised = _normalise(hidden, layer.input_norm, dtype)
-        query, key, value = _turned_heads(self._attention_inputs(normalised), layer, angles)
-        attended = attention.attend(layer.heads(query, key, value))
-        hidden += self._output(attended.transpose(0, 1).flatten(1))
-        normalised = _normalise(hidden, layer.middle_norm, dtype)
-        hidden += self._down(PackedProjection.swiglu(self._gate, self._up, normalised))
-        return hidden
-
-
 def run_layer(
     products: LayerProducts, hidden: Float[Tensor, "T H"], angles: Angles, attention: Attention
 ) -> Float[Tensor, "T H"]:
@@ -139,10 +87,10 @@ def _before(products: LayerProducts, hidden: Float[Tensor, "T H"], angles: Angle
     layer = products.layer
     reciprocal = reciprocal_rms(hidden, layer.input_norm.epsilon)
     projected = products.attention_inputs(rms_norm(hidden, reciprocal, layer.input_norm.gain, products.dtype))
-    return _BeforeResult(_turned_heads(projected, layer, angles), reciprocal, projected)
+    return _BeforeResult(turned_heads(projected, layer, angles), reciprocal, projected)
 
 
-def _turned_heads(
+def turned_heads(
     projected: Float[Tensor, "T O"], layer: DecoderLayer, angles: Angles
 ) -> tuple[Float[Tensor, "Hq T D"], Float[Tensor, "Hk T D"], Float[Tensor, "Hk T D"]]:
     """Queries, keys and values as attention reads them."""
@@ -270,13 +218,13 @@ def _split_heads(
     return query, key, value
 
 
-def _normalise(hidden: Float[Tensor, "T H"], norm: Norm, dtype: torch.dtype) -> Float[Tensor, "T H"]:
+def normalise(hidden: Float[Tensor, "T H"], norm: Norm, dtype: torch.dtype) -> Float[Tensor, "T H"]:
     return rms_norm(hidden, reciprocal_rms(hidden, norm.epsilon), norm.gain, dtype)
 
 
 def _normalise_heads(heads: Float[Tensor, "T heads D"], norm: Norm) -> Float[Tensor, "T heads D"]:
     exact = heads.to(norm.gain.dtype)
-    return _normalise(exact, norm, exact.dtype)
+    return normalise(exact, norm, exact.dtype)
 
 
 def _norm_gradient(

@@ -8,8 +8,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from verifine.models.network.attention import Attention
-from verifine.models.network.decoder import Decoder, find_decoder
-from verifine.models.network.decoder_layer import Angles, LayerProducts, PackedLayer, run_layer
+from verifine.models.network.compiled.kernels import Kernels, can_compile, find_kernels
+from verifine.models.network.decoder import Angles, Decoder, Norm, find_decoder
+from verifine.models.network.decoder_layer import LayerProducts, run_layer
+from verifine.models.network.inference_layer import InferenceLayer, Operations, TorchOperations
 from verifine.models.network.projection import can_pack, versions_of
 from verifine.models.network.recompute import recomputing
 from verifine.models.network.tree import Branch, Tree, grow_tree
@@ -56,18 +58,26 @@ class DecoderTrunk:
             for projection in layer.projections:
                 projection.hold_frozen()
 
-    def for_inference(self) -> DecoderTrunk | PackedTrunk:
+    def for_inference(self) -> DecoderTrunk | InferenceTrunk:
         packs = can_pack(self.network.device, self.compute_dtype)
-        return PackedTrunk(self._decoder, self.compute_dtype) if packs else self
+        kernels = find_kernels() if can_compile(self.network, self.compute_dtype) else None
+        # Other products would need a second copy of the weights.
+        if packs or (kernels is not None and self.compute_dtype == self.network.dtype):
+            return InferenceTrunk(self._decoder, self.compute_dtype, kernels, packs=packs)
+        return self
 
 
-class PackedTrunk:
-    """A decoder for inference alone, by packed copies of its weights; see `PackedProjection`."""
+class InferenceTrunk:
+    """A decoder for inference alone, on a processor: by packed copies of its weights, where products gain from them."""
 
-    def __init__(self, decoder: Decoder, dtype: torch.dtype) -> None:
+    def __init__(self, decoder: Decoder, dtype: torch.dtype, kernels: Kernels | None, *, packs: bool) -> None:
+        """`kernels` None: torch's operations are run between the products."""
         self.compute_dtype = dtype
+        self.kernels = kernels
         self._decoder = decoder
-        self._layers = [PackedLayer(layer, dtype) for layer in decoder.layers]
+        self._norm = Norm.of(decoder.norm)
+        self._operations: Operations = TorchOperations() if kernels is None else kernels
+        self._layers = [InferenceLayer(layer, dtype, self._operations, packs=packs) for layer in decoder.layers]
         self._parameters = [each for layer in self._layers for each in layer.parameters]
         self._versions: list[tuple[int, int]] = []
 
@@ -77,7 +87,7 @@ class PackedTrunk:
 
     @property
     def resident_bytes(self) -> int:
-        """What the copies take."""
+        """What copies of the weights take."""
         return sum(projection.resident_bytes for layer in self._layers for projection in layer.projections)
 
     @torch.no_grad()
@@ -94,12 +104,12 @@ class PackedTrunk:
             for layer in self._layers:
                 layer.refresh()
         hidden, angles = _begin(self._decoder, token_ids, position_ids)
+        added: Tensor | None = None
         for layer in self._layers:
-            hidden = layer.run(hidden, angles, attention)
-        normalised: Tensor = self._decoder.norm(hidden)
-        return normalised
+            added = layer.run(hidden, added, angles, attention)
+        return self._operations.add_and_normalise(hidden, added, self._norm, hidden.dtype)
 
-    def for_inference(self) -> PackedTrunk:
+    def for_inference(self) -> InferenceTrunk:
         return self
 
 

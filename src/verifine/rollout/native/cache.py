@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import groupby
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from verifine.models.network.attention import Heads
-from verifine.rollout.native.decode_step import DecodeStep, PromptBand, RowBand
+from verifine.models.network.compiled.kernels import TYPES, Kernels
+from verifine.rollout.native.compiled_step import CompiledStep
+from verifine.rollout.native.decode_step import DecodeStep, PlacedPrompt, PlacedRow
 from verifine.rollout.native.places import BandKey, Item, Place, PlaceStore, ReadTokens, place_tokens
 from verifine.rollout.native.prefill import Prefill
-from verifine.rollout.native.shared_prompt import PartialAttention, attend_part
 
 EARLY_TOKENS = 8
 """Up to this length, moving a row's keys and values costs next to nothing."""
@@ -83,22 +82,21 @@ class _Row:
     own_tokens: int
     source: Place | ReadTokens | None
 
-    @property
-    def position(self) -> int:
-        """Of its next token in the sequence."""
-        return self.own_tokens + (0 if self.prompt is None else self.prompt.tokens)
-
 
 class SharedRowCache:
     """The attention of decoding: one new token for each row. R rows in the order of their places."""
 
-    def __init__(self, capacity: Capacity, device: torch.device) -> None:
+    def __init__(self, capacity: Capacity, device: torch.device, kernels: Kernels | None = None) -> None:
+        """`kernels`: what it attends with, where they know the type; None: torch's operations."""
         self._capacity = capacity
         self._device = device
+        self._kernels = kernels
         self._store = PlaceStore(capacity.tokens)
         self._rows: list[_Row] = []
         self._prompts: dict[_Prompt, Place | ReadTokens] = {}
-        self._step: DecodeStep | None = None
+        self._placed: list[PlacedRow] = []
+        self._compiled_step: CompiledStep | None = None
+        self._torch_step: DecodeStep | None = None
 
     @property
     def allocated_tokens(self) -> int:
@@ -107,8 +105,7 @@ class SharedRowCache:
     @property
     def positions(self) -> Int[Tensor, " R"]:
         """The position of each row's next token in its sequence."""
-        assert self._step is not None, "nothing has been arranged"
-        return self._step.positions
+        return torch.tensor([row.position for row in self._placed], device=self._device)
 
     def admit(self, prefill: Prefill, joining: Sequence[Joining]) -> None:
         """Adds rows behind those that are held; `rearrange` gives them places."""
@@ -139,7 +136,8 @@ class SharedRowCache:
         for row, place in zip(rows, own, strict=True):
             row.source = place
         self._rows = [rows[index] for index in order]
-        self._step = self._next_step() if rows else None
+        self._placed = self._place()
+        self._compiled_step, self._torch_step = None, None
         return order
 
     def advance(self) -> None:
@@ -147,89 +145,28 @@ class SharedRowCache:
         for row in self._rows:
             row.own_tokens += 1
 
-    def attend(self, heads: Heads) -> Tensor:
+    def attend(self, heads: Heads) -> Float[Tensor, "Hq R D"]:
         """Stores the new keys and values [Hk, R, D] and attends with the queries [Hq, R, D]."""
-        step = self._step
-        assert step is not None, "nothing has been arranged"
-        query = heads.query.transpose(0, 1).unflatten(1, (heads.key.shape[0], -1))
-        key, value = heads.key.transpose(0, 1), heads.value.transpose(0, 1)
-        parts = [self._attend_band(band, heads, (query, key, value)) for band in step.row_bands]
-        own = parts[0] if len(parts) == 1 else _join(parts)
-        if not step.prompt_bands:
-            return own.output.flatten(1, 2).transpose(0, 1)
-        given = _join([self._attend_prompts(band, heads, query) for band in step.prompt_bands])
-        if step.grid_places is not None:
-            given = given.at(step.grid_places)
-        if step.sharing is None:
-            return own.merge(given).flatten(1, 2).transpose(0, 1)
-        own.output[step.sharing] = own.at(step.sharing).merge(given)
-        return own.output.flatten(1, 2).transpose(0, 1)
-
-    def _attend_band(self, band: RowBand, heads: Heads, new: tuple[Tensor, Tensor, Tensor]) -> PartialAttention:
-        query, key, value = (each[band.rows] for each in new) if len(new[0]) > band.count else new
-        keys, values = self._store.layer(band.key, heads.layer)
-        band.write(keys, key)
-        band.write(values, value)
-        keys, values = keys[: band.count, :, : band.longest], values[: band.count, :, : band.longest]
-        return attend_part(query, keys, values, band.bias(heads.window, query.dtype), heads.scale)
-
-    def _attend_prompts(self, band: PromptBand, heads: Heads, query: Tensor) -> PartialAttention:
-        keys, values = self._store.layer(band.key, heads.layer)
-        count, grouping = len(band.lengths), band.grouping
-        part = attend_part(
-            grouping.by_group(query),
-            keys[:count, :, : band.longest],
-            values[:count, :, : band.longest],
-            band.bias(heads.window, query.shape[2], query.dtype),
-            heads.scale,
-            may_see_none=heads.window is not None,
-        )
-        return PartialAttention(grouping.by_row(part.output), grouping.by_row(part.total.unsqueeze(-1)).squeeze(-1))
+        if self._kernels is not None and heads.query.dtype == heads.key.dtype == heads.value.dtype in TYPES:
+            self._compiled_step = self._compiled_step or CompiledStep(self._kernels, self._placed)
+            return self._compiled_step.attend(heads, self._store)
+        self._torch_step = self._torch_step or DecodeStep.of(self._placed, self._device)
+        return self._torch_step.attend(heads, self._store)
 
     def _band(self, row: _Row) -> BandKey:
         """With room for its next token."""
         return self._capacity.row_band(row.own_tokens + 1, is_shared=row.prompt is not None)
 
-    def _next_step(self) -> DecodeStep:
-        positions = [row.position for row in self._rows]
-        row_bands, first = [], 0
-        for key, own in groupby(self._rows, key=self._band):
-            lengths = [row.own_tokens for row in own]
-            row_bands.append(RowBand.of(key, first, lengths, self._device))
-            first += len(lengths)
-        sharing = [index for index, row in enumerate(self._rows) if row.prompt is not None]
-        tensor = partial(torch.tensor, device=self._device)
-        if not sharing:
-            return DecodeStep(positions=tensor(positions), row_bands=row_bands)
-        members: dict[_Prompt, list[int]] = {}
-        for index in sharing:
-            prompt = self._rows[index].prompt
-            assert prompt is not None
-            members.setdefault(prompt, []).append(index)
-        prompt_bands: list[PromptBand] = []
-        grid_place: dict[int, int] = {}
-        grids = 0
-        placed = {prompt: place for prompt, place in self._prompts.items() if isinstance(place, Place)}
-        ordered = sorted(placed.items(), key=lambda each: (each[1].band, each[1].index))
-        for key, lying in groupby(ordered, key=lambda each: each[1].band):
-            prompts = [prompt for prompt, _ in lying]
-            rows = [members[prompt] for prompt in prompts]
-            band = PromptBand.of(key, [prompt.tokens for prompt in prompts], rows, positions, self._device)
-            prompt_bands.append(band)
-            for of_prompt in rows:
-                grid_place |= {row: grids + rank for rank, row in enumerate(of_prompt)}
-                grids += band.grouping.shape[1]
-        places = [grid_place[row] for row in sharing]
-        return DecodeStep(
-            positions=tensor(positions),
-            row_bands=row_bands,
-            prompt_bands=prompt_bands,
-            sharing=None if len(sharing) == len(self._rows) else tensor(sharing),
-            grid_places=None if places == list(range(grids)) else tensor(places),
-        )
-
-
-def _join(parts: Sequence[PartialAttention]) -> PartialAttention:
-    if len(parts) == 1:
-        return parts[0]
-    return PartialAttention(torch.cat([each.output for each in parts]), torch.cat([each.total for each in parts]))
+    def _place(self) -> list[PlacedRow]:
+        placed = {
+            prompt: PlacedPrompt(place=place, tokens=prompt.tokens)
+            for prompt, place in self._prompts.items()
+            if isinstance(place, Place)
+        }
+        return [
+            PlacedRow(
+                place=row.source, tokens=row.own_tokens, prompt=None if row.prompt is None else placed[row.prompt]
+            )
+            for row in self._rows
+            if isinstance(row.source, Place)
+        ]

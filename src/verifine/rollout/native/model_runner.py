@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from verifine.models.load import LanguageModel
-from verifine.models.network.decoder_trunk import PackedTrunk
+from verifine.models.network.decoder_trunk import InferenceTrunk
 from verifine.models.network.projection import PackedProjection, Projection, can_pack
 from verifine.models.network.trunk import Trunk
 
@@ -34,7 +34,7 @@ class OwnWeightsRunner:
     @property
     def resident_bytes(self) -> int:
         """What the copies take; those in float32 are the learner's own weights."""
-        trunk_bytes = self.trunk.resident_bytes if isinstance(self.trunk, PackedTrunk) else 0
+        trunk_bytes = self.trunk.resident_bytes if isinstance(self.trunk, InferenceTrunk) else 0
         head_bytes = self._head.resident_bytes if isinstance(self._head, PackedProjection) else 0
         return trunk_bytes + head_bytes
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from verifine.errors import EngineError
+from verifine.models.network.compiled.kernels import find_kernels
 from verifine.models.network.tree import Branch, grow_tree
 from verifine.models.network.trie import Tokens
 from verifine.rollout.native.cache import Capacity, Joining, SharedRowCache
@@ -47,7 +48,7 @@ class NativeScheduler:
         self._capacity = capacity
         self._refill_share = refill_share
         self._device = device
-        self._cache = SharedRowCache(capacity, device)
+        self._cache = SharedRowCache(capacity, device, find_kernels() if device.type == "cpu" else None)
         self._waiting: deque[Request] = deque()
         self._set_aside: deque[list[SharedRow]] = deque()
         """The unfinished rows of requests, the oldest request first."""

@@ -150,7 +150,9 @@ def _check_kernels() -> Check:
 
     if find_kernels() is not None:
         return Check(name="kernels", state=State.OK, found="compiled for this processor")
-    hint = "install a C++ compiler, such as with `apt-get install g++`: answers are written faster on the processor then"
+    hint = (
+        "install a C++ compiler, such as with `apt-get install g++`: answers are written faster on the processor then"
+    )
     return Check(name="kernels", state=State.NOTE, found="torch's own, since none could be compiled", hints=(hint,))
 
 

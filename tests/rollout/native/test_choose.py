@@ -31,7 +31,7 @@ def test_a_draw_from_a_large_vocabulary_is_where_a_running_sum_passes_it(size: i
     for row, token, uniform in zip((1, 0, 1), tokens.tolist(), (draw, draw, 0.0), strict=True):
         running = probabilities[row].cumsum(dim=0)
         before = running[token] - probabilities[row, token]
-        assert before - 1e-12 <= uniform * running[-1] <= running[token] + 1e-12
+        assert before - 1e-6 <= uniform * running[-1] <= running[token] + 1e-6
     torch.testing.assert_close(logprobs, torch.log_softmax(logits, dim=-1)[[1, 0, 1], tokens], rtol=1e-5, atol=1e-5)
 
 

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from verifine.models.network.compiled.kernels import TYPES, find_kernels
+
 BIN = 256
 """Vocabulary entries per bin: a draw finds its bin first, then its token in the bin."""
 
@@ -54,6 +56,16 @@ def choose_tokens(
     Sample s gets the first token whose cumulative probability in row `rows[s]` exceeds `uniforms[s]`. At temperature 0
     it gets the most likely one, with its log-probability at temperature 1.
     """
+    kernels = find_kernels() if logits.device.type == "cpu" and logits.dtype in TYPES else None
+    if kernels is not None and (top_p >= 1 or temperature == 0):
+        return kernels.draw(logits, draws.rows.contiguous(), draws.uniforms.double().contiguous(), temperature)
+    return choose_in_torch(logits, draws, temperature, top_p)
+
+
+def choose_in_torch(
+    logits: Float[Tensor, "R V"], draws: Draws, temperature: float, top_p: float
+) -> tuple[Int[Tensor, " S"], Float[Tensor, " S"]]:
+    """As `choose_tokens`, on any device."""
     if temperature == 0:
         logits = logits.float()
         best = logits.argmax(dim=-1)

@@ -16,6 +16,7 @@ from verifine.models.network.attention import Heads
 from verifine.models.network.compiled.kernels import TYPES, Kernels, find_kernels
 from verifine.models.network.decoder import Angles, DecoderLayer, Norm
 from verifine.models.network.inference_layer import TorchOperations
+from verifine.rollout.native.choose import Draws, choose_in_torch
 from verifine.rollout.native.compiled_step import CompiledStep
 from verifine.rollout.native.decode_step import DecodeStep, PlacedPrompt, PlacedRow
 from verifine.rollout.native.places import BandKey, Place, PlaceStore, ReadTokens
@@ -247,3 +248,47 @@ def test_attention_is_that_of_torch(
     for band in {row.place.band for row in rows}:
         for ours, theirs in zip(stores["ours"].layer(band, 0), stores["theirs"].layer(band, 0), strict=True):
             assert torch.equal(ours, theirs)
+
+
+# ---- draws ----
+
+
+@every_type
+@given(
+    seed=st.integers(0, 10_000),
+    vocabulary=st.integers(1, 1_500),
+    temperature=st.sampled_from([0.0, 0.3, 1.0, 2.0]),
+)
+def test_a_draw_is_that_of_torch(dtype: torch.dtype, seed: int, vocabulary: int, temperature: float) -> None:
+    kernels = find_kernels()
+    assert kernels is not None
+    logits = (4 * drawn(3, vocabulary, seed=seed)).to(dtype)
+    rows = torch.randint(3, (20,), generator=torch.Generator().manual_seed(seed))
+    uniforms = torch.rand(20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    tokens, logprobs = kernels.draw(logits, rows, uniforms, temperature)
+    theirs = choose_in_torch(logits, Draws(rows=rows, uniforms=uniforms), temperature, 1.0)
+    if temperature == 0:
+        assert torch.equal(tokens, theirs[0])
+        torch.testing.assert_close(logprobs, theirs[1], rtol=1e-5, atol=1e-5)
+        return
+    exact = torch.softmax(logits.double() / temperature, dim=-1)
+    for row, token, uniform, logprob in zip(rows, tokens, uniforms, logprobs, strict=True):
+        before = exact[row, :token].sum()
+        assert before - 1e-6 <= uniform <= before + exact[row, token] + 1e-6
+        torch.testing.assert_close(logprob.double(), exact[row, token].log(), rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_impossible_is_never_drawn(kernels: Kernels) -> None:
+    logits = torch.full((1, 1000), -1e9)
+    logits[0, [300, 900]] = 0.0
+    uniforms = torch.tensor([0.0, 0.49, 0.51, 1 - 2**-53], dtype=torch.float64)
+    tokens, _ = kernels.draw(logits, torch.zeros(4, dtype=torch.long), uniforms, 1.0)
+    assert tokens.tolist() == [300, 300, 900, 900]
+
+
+def test_a_draw_from_what_is_not_a_number_is_seen_in_its_logprob(kernels: Kernels) -> None:
+    logits = drawn(1, 700)
+    logits[0, 5] = float("nan")
+    tokens, logprobs = kernels.draw(logits, torch.tensor([0]), torch.tensor([0.5], dtype=torch.float64), 1.0)
+    assert 0 <= tokens.item() < 700
+    assert logprobs.isnan().all()

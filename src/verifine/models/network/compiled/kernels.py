@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from jaxtyping import BFloat16, Float, Int64
+from jaxtyping import BFloat16, Float, Float64, Int64
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -29,6 +29,7 @@ _NORMALISE = [_POINTER, _POINTER, _POINTER, _FLOAT, _POINTER, _LONG, _LONG, _INT
 _ARGUMENTS = {
     "add_and_normalise": _NORMALISE,
     "add_and_finish": _NORMALISE,
+    "draw": [_POINTER, _LONG, _LONG, _FLOAT, _POINTER, _POINTER, _LONG, _POINTER, _POINTER, _INT],
     "swiglu": [_POINTER, _POINTER, _LONG, _LONG, _INT],
     "turn": [_POINTER, *[_LONG] * 5, *[_POINTER, _LONG] * 2, _POINTER, _POINTER, _FLOAT, _FLOAT, _INT],
     "attend": [*[_POINTER, _LONG] * 3, *[_POINTER] * 3, *[_LONG] * 4, _FLOAT, _LONG, _INT],
@@ -226,6 +227,33 @@ class Kernels:
             torch.get_num_threads(),
         )
         return result.transpose(0, 1)
+
+    def draw(
+        self,
+        logits: Float[Tensor, "R V"],
+        rows: Int64[Tensor, " S"],
+        uniforms: Float64[Tensor, " S"],
+        temperature: float,
+    ) -> tuple[Int64[Tensor, " S"], Float[Tensor, " S"]]:
+        """A token for each of S samples, and its log-probability under the distribution it was drawn from.
+
+        Sample s gets the first token whose cumulative probability in row `rows[s]` exceeds `uniforms[s]`. At
+        temperature 0 it gets the most likely one, with its log-probability at temperature 1.
+        """
+        logits = logits.contiguous()
+        tokens, logprobs = torch.empty_like(rows), torch.empty(len(rows))
+        self._functions["draw"][logits.dtype](
+            logits.data_ptr(),
+            *logits.shape,
+            temperature,
+            rows.data_ptr(),
+            uniforms.data_ptr(),
+            len(rows),
+            tokens.data_ptr(),
+            logprobs.data_ptr(),
+            torch.get_num_threads(),
+        )
+        return tokens, logprobs
 
 
 def _by_type(library: ctypes.CDLL, name: str, arguments: Sequence[type]) -> dict[torch.dtype, Callable[..., None]]:

@@ -176,3 +176,19 @@ def test_frozen_weights_that_are_stored_in_bfloat16_are_held_once_and_in_it() ->
     )
     for needs in others:
         assert resident_bytes(needs, is_main=False)["weights"] == 4 * 139_400_448
+
+
+def test_frozen_weights_in_few_bits_are_there_once_and_in_them() -> None:
+    shape = replace(SMALL, parameters=139_400_448, trainable=4_884_480, frozen_linear=106_168_320, is_bfloat16=True)
+    others = 139_400_448 - 106_168_320
+    for bits, held in ((8, 1.01), (4, 0.5 + 4 / 64)):
+        config = make_config(lora={"base_bits": bits})
+        for precision in ("float32", "bfloat16"):
+            needs = MemoryNeeds.of(config, shape, precision=precision, max_new_tokens=256)
+            weights = resident_bytes(needs, is_main=True)["weights"]
+            assert weights == pytest.approx(4 * others + held * 106_168_320, abs=1)
+        # The engine samples from them too, and has a copy of the rest alone on a processor.
+        assert resident_bytes(needs, is_main=True)["bfloat16 copies"] == 2 * 2 * others
+        assert resident_bytes(needs, is_main=False)["bfloat16 copies"] == 2 * others
+    foreign = replace(needs, shape=replace(shape, is_known_decoder=False))
+    assert update_bytes(foreign) - update_bytes(needs) == 2 * others

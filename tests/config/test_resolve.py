@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from verifine.config import build_config, dump_config, load_config
+from verifine.config import LoraConfig, build_config, dump_config, load_config
 from verifine.config.dataset import HubDataset
 from verifine.config.memory import AvailableMemory, MemoryPlan, ModelShape
 from verifine.config.recipes import RECIPES
 from verifine.config.resolve import DataFacts, MachineFacts, ModelFacts, ResolvedConfig, resolve
+from verifine.errors import ConfigError
 
 SHAPE = ModelShape(
     parameters=1000,
@@ -173,3 +174,9 @@ def test_a_model_may_have_a_rate_of_its_own_which_what_the_config_says_replaces(
     for given, wanted in (("auto", 0.25), (0.5, 0.5)):
         config = build_config({"data": {"task": "add"}, "model": {"lora": lora}, "optim": {"learning_rate": given}})
         assert resolve(config, taught, MACHINE, DATA).optim.learning_rate == wanted
+
+
+def test_a_base_in_few_bits_is_not_quantised_once_more_for_sampling() -> None:
+    assert resolved(model={"lora": {"base_bits": 8}}).model.lora == LoraConfig(base_bits=8)
+    with pytest.raises(ConfigError, match=r"model\.lora\.base_bits.*engine\.precision"):
+        resolved(model={"lora": {"base_bits": 8}}, engine={"precision": "int8"})

@@ -40,6 +40,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "ppo with a critic of its own": {"algorithm": {"name": "ppo", "critic": {"kind": "model"}}},
     "a reference": {"algorithm": {"name": "grpo", "beta": 0.1}},
     "adapters": {"model": {"lora": {"rank": 4}}},
+    "adapters on 8 bits": {"model": {"lora": {"rank": 4, "base_bits": 8}}},
     "batches used twice": {"algorithm": {"name": "grpo", "epochs": 2, "mini_batches": 2}},
     "evaluations between": {"run": {"eval_interval": 2}},
     "the best weights": {"run": {"eval_interval": 1}, "evaluation": {"samples": 3, "keep": "best"}},

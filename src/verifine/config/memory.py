@@ -10,6 +10,9 @@ from verifine.config.run import RunConfig
 
 FLOAT_BYTES, BFLOAT16_BYTES = 4, 2
 
+HELD_BYTES = {8: 1.01, 4: 0.5625}
+"""What a weight takes in 8 and in 4 bits, with scales: one for each row, or for each 64 weights."""
+
 ADAMW_FLOATS = 2
 """Moments that AdamW keeps for each weight that learns."""
 
@@ -116,6 +119,8 @@ class MemoryNeeds:
     shape: ModelShape
     precision: Precision
     has_adapters: bool
+    base_bits: Literal[8, 4] | None
+    """What frozen linear layers are held in; None: in numbers that products take."""
     engine_copy_bytes: int
     """What a copy of the weights takes that an engine samples from; 0: it samples from the weights themselves."""
     has_reference: bool
@@ -130,11 +135,17 @@ class MemoryNeeds:
     """Those that what learns is divided among. Each has a whole copy of the weights to sample from."""
 
     @property
+    def quantized(self) -> int:
+        """Frozen weights that there are in few bits only, and that no copy is made of."""
+        return 0 if self.base_bits is None else self.shape.frozen_linear
+
+    @property
     def held_in_bfloat16(self) -> int:
         """Frozen weights that there are in bfloat16 only; see `models.network.lora.hold_frozen_weights`."""
         shape = self.shape
         is_held = self.precision == "bfloat16" and shape.is_known_decoder and shape.is_bfloat16
-        return shape.frozen_linear if is_held and not self.engine_copy_bytes else 0
+        is_copied = self.engine_copy_bytes > 0 or self.quantized > 0
+        return shape.frozen_linear if is_held and not is_copied else 0
 
     @classmethod
     def of(
@@ -147,13 +158,14 @@ class MemoryNeeds:
         accelerators: int = 1,
     ) -> MemoryNeeds:
         """The needs of a run; what a config may leave open is given."""
-        critic = config.algorithm.critic
+        critic, lora = config.algorithm.critic, config.model.lora
         return cls(
             shape=shape,
             precision=precision,
-            has_adapters=config.model.lora is not None,
+            has_adapters=lora is not None,
+            base_bits=None if lora is None else lora.base_bits,
             engine_copy_bytes=config.engine.copy_bytes(shape.parameters),
-            has_reference=config.algorithm.beta > 0 and config.model.lora is None,
+            has_reference=config.algorithm.beta > 0 and lora is None,
             has_critic_model=critic is not None and critic.kind == "model",
             prompts_per_step=config.sampling.prompts_per_step,
             group_size=config.sampling.most_at_once,
@@ -167,6 +179,8 @@ def resident_bytes(needs: MemoryNeeds, *, is_main: bool) -> Mapping[str, int]:
     shape = needs.shape
     copy_bytes = FLOAT_BYTES * shape.parameters
     weight_bytes = copy_bytes - (FLOAT_BYTES - BFLOAT16_BYTES) * needs.held_in_bfloat16
+    if needs.base_bits is not None:
+        weight_bytes -= round((FLOAT_BYTES - HELD_BYTES[needs.base_bits]) * needs.quantized)
     bfloat16 = bfloat16_bytes(needs, is_main=is_main)
     has_whole_copy = needs.accelerators == 1 or bfloat16 > 0 or needs.engine_copy_bytes > 0
 
@@ -194,7 +208,10 @@ def bfloat16_bytes(needs: MemoryNeeds, *, is_main: bool) -> int:
     copies = 1 + is_main + needs.has_reference + needs.has_critic_model
     # Where weights are not divided, those held in bfloat16 are their own copy.
     own = needs.held_in_bfloat16 if needs.accelerators == 1 else 0
-    return BFLOAT16_BYTES * (copies * needs.shape.parameters - own)
+    if needs.base_bits is None:
+        return BFLOAT16_BYTES * (copies * needs.shape.parameters - own)
+    with_critic = needs.shape.parameters if needs.has_critic_model else 0
+    return BFLOAT16_BYTES * ((1 + is_main) * (needs.shape.parameters - needs.quantized) + with_critic)
 
 
 def activation_bytes(needs: MemoryNeeds, *, recompute: bool) -> float:
@@ -213,7 +230,7 @@ def update_bytes(needs: MemoryNeeds) -> int:
     shape = needs.shape
     head_gradient = 2 * FLOAT_BYTES * shape.head if shape.trainable == shape.parameters else 0
     is_cast = needs.precision == "bfloat16" and not shape.is_known_decoder
-    low_precision = BFLOAT16_BYTES * shape.parameters if is_cast else 0
+    low_precision = BFLOAT16_BYTES * (shape.parameters - needs.quantized) if is_cast else 0
     return LOGITS_BYTES + head_gradient + low_precision + gathered_bytes(needs)
 
 

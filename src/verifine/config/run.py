@@ -45,6 +45,11 @@ class LoraConfig(Schema):
         description="Which layers learn: names such as [q_proj, v_proj], or all-linear for every linear layer but the "
         "vocabulary head.",
     )
+    base_bits: Literal[8, 4] | None = Field(
+        default=None,
+        description="What the frozen linear layers are held in, for those whose model does not fit otherwise; steps "
+        "take longer. 4 needs `pip install 'verifine[quantised]'`. null: as the products need them.",
+    )
 
 
 class ModelConfig(Schema):
@@ -352,6 +357,16 @@ class RunConfig(Schema):
             raise ValueError(f"{wish} needs held-out prompts, but data.eval_size is 0; raise it, or remove it")
         if self.evaluation.keep == "best" and self.run.keep_best == 0:
             raise ValueError("`evaluation.keep` best needs a checkpoint of the best; set run.keep_best to 1 or more")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_are_quantised_once(self) -> Self:
+        lora = self.model.lora
+        if lora is not None and lora.base_bits is not None and not self.engine.is_exact:
+            raise ValueError(
+                "`model.lora.base_bits` and `engine.precision` int8 are two quantisations of the same weights, and "
+                "answers would be learned from that another model gave; set engine.precision to same"
+            )
         return self
 
     def _needs_evaluations(self) -> str | None:

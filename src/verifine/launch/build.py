@@ -167,10 +167,12 @@ def load_policy(
 
     Raises:
         ModelError: it cannot be loaded, or has no layers of the adapters' names.
+        SetupError: a package that `model.lora.base_bits` needs is not installed.
         CheckpointError: `start` is the checkpoint of another model.
     """
-    model = load_model(files, precision, template_values=config.model.chat_template_kwargs)
-    lora = config.model.lora
+    lora, values = config.model.lora, config.model.chat_template_kwargs
+    base_bits = None if lora is None else lora.base_bits
+    model = load_model(files, precision, template_values=values, base_bits=base_bits)
     if lora is not None:
         model = attach_lora(model, lora.rank, lora.alpha, lora.targets, config.run.seed, rslora=lora.rslora)
         if config.engine.is_exact:  # a quantised copy is made of what transformers runs

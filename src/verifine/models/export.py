@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
 from verifine.errors import DiskError, ModelError
 from verifine.machine.disk import LOCAL_DISK, Disk, draft_of, put_in_place, refuse_failure
+from verifine.models.architectures import read_config
 from verifine.models.generation import without_idle_flags
 from verifine.models.load import LanguageModel
 from verifine.models.network.lora import (
@@ -23,7 +25,10 @@ from verifine.models.network.lora import (
     save_adapter,
     save_adapter_config,
 )
+from verifine.models.network.quantized_linear import has_quantized_base
+from verifine.models.network_files import read_network
 from verifine.models.provision.cache import read_origin
+from verifine.models.provision.stored import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
 
 _FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
@@ -38,7 +43,8 @@ def save_model(model: LanguageModel, folder: Path, disk: Disk = LOCAL_DISK) -> N
 
     The weights are saved in float32, as they were trained: updates of reinforcement learning are often smaller than the
     resolution of bfloat16, and rounding would undo part of them. LoRA adapters are merged into the saved weights, not
-    into the network, and are also saved on their own, under `adapter/`.
+    into the network, and are also saved on their own, under `adapter/`. If the network holds its base in 8 or 4 bits,
+    they are merged into the weights that it was made from, which are read again.
 
     Raises:
         DiskError: it cannot be written; what was there before is unchanged.
@@ -75,12 +81,26 @@ def _write_folder(folder: Path, disk: Disk, write: Callable[[Path], None]) -> No
 
 def _write_model(model: LanguageModel, folder: Path) -> None:
     _write_settings(model, folder)
-    network = model.network
+    network, original = model.network, _original_weights(model)
     with _refuse_unsavable(model, folder, "model.safetensors"):
-        network.save_pretrained(folder, state_dict=merged_weights(network))
+        network.save_pretrained(folder, state_dict=merged_weights(network, original))
     if has_adapters(network):
         with _refuse_unsavable(model, folder, "adapter_model.safetensors"):
             save_adapter(network, folder / "adapter", _base_of(model))
+
+
+def _original_weights(model: LanguageModel) -> Mapping[str, Tensor] | None:
+    """The weights of the starting model as its files have them. None: the network itself has them.
+
+    Raises:
+        ModelError: the files are not there any more.
+    """
+    network = model.network
+    if not has_quantized_base(network):
+        return None
+    files = ProvisionedModel(name=model.name, folder=Path(network.name_or_path), source="files")
+    original: Mapping[str, Tensor] = read_network(files, read_config(files.folder, files.name)).state_dict()
+    return original
 
 
 def _rehearse_model(model: LanguageModel, folder: Path) -> None:

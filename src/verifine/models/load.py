@@ -10,24 +10,24 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from verifine.config.memory import Precision
 from verifine.errors import ModelError
 from verifine.models.architectures import has_experts, read_config, usable_context, windowed_layers
 from verifine.models.chat.values import check_syntax, with_values
-from verifine.models.loading_fault import loading_fault, refuse_incomplete
+from verifine.models.loading_fault import loading_fault
 from verifine.models.network.attention import IMPLEMENTATION, Heads
 from verifine.models.network.decoder_trunk import make_trunk, probe_tokens, probe_tree
+from verifine.models.network.quantized_linear import BaseBits, count_weights
 from verifine.models.network.tree import Tree
 from verifine.models.network.tree_attention import TreeAttention
 from verifine.models.network.trunk import TransformersTrunk, Trunk
 from verifine.models.network.vocabulary import LogitTransform, Vocabulary, VocabularyHead, head_weight
+from verifine.models.network_files import UNREADABLE, read_network, read_quantized_network
 from verifine.models.provision.stored import ProvisionedModel
-from verifine.models.quiet import no_progress_bars
 from verifine.types import Json
 
 Weights = Mapping[str, Tensor]
@@ -82,7 +82,7 @@ class LanguageModel:
 
     @property
     def parameter_count(self) -> int:
-        return sum(parameter.numel() for parameter in self.network.parameters())
+        return count_weights(self.network)
 
     def with_compute_dtype(self, dtype: torch.dtype) -> LanguageModel:
         """The same weights with matrix products in another type."""
@@ -99,18 +99,19 @@ def load_model(
     device: torch.device | None = None,
     *,
     template_values: Mapping[str, Json] = MappingProxyType({}),
+    base_bits: BaseBits | None = None,
 ) -> LanguageModel:
     """Loads weights in float32 and checks on a probe that Verifine computes the same logits as transformers.
 
-    `template_values` are those of `model.chat_template_kwargs`.
+    `template_values` are those of `model.chat_template_kwargs`, and `base_bits` what frozen linear layers are held in.
 
     Raises:
         ConfigError: the chat template never reads one of `template_values`.
+        SetupError: a package that `base_bits` needs is not installed.
         ModelError: the folder cannot be loaded, lacks weights, has no chat template, a broken one, or another model's
             tokenizer, or Verifine does not support its attention.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    source = {"pretrained_model_name_or_path": provisioned.folder, "local_files_only": True, "trust_remote_code": False}
     config = read_config(provisioned.folder, provisioned.name)
     if has_experts(config) and precision != "float32":
         raise ModelError(
@@ -118,16 +119,13 @@ def load_model(
             "learned from than when it was sampled. Set model.precision to float32."
         )
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**source)
-        with no_progress_bars():
-            network, loaded = AutoModelForCausalLM.from_pretrained(
-                **source, config=config, dtype=torch.float32, use_safetensors=True, attn_implementation=IMPLEMENTATION,
-                output_loading_info=True, ignore_mismatched_sizes=True,
-            )  # fmt: skip
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(provisioned.folder, local_files_only=True, trust_remote_code=False)
+    except UNREADABLE as error:
         raise ModelError(f"{provisioned.name} cannot be loaded: {loading_fault(provisioned.folder, error)}") from error
-    refuse_incomplete(provisioned.name, loaded)
-    _leave_files(network)
+    if base_bits is None:
+        network = read_network(provisioned, config)
+    else:
+        network = read_quantized_network(provisioned, config, base_bits, device)
     if tokenizer.chat_template is None:
         raise ModelError(
             f"{provisioned.name} has no chat template, so it is not a chat model. Use its instruct version, or write a "
@@ -149,12 +147,6 @@ def load_model(
         has_experts=has_experts(config),
         cached_bytes_per_token=cached_bytes_per_token,
     )
-
-
-def _leave_files(network: PreTrainedModel) -> None:
-    """Gives every weight memory of its own. Until then it is that of the file, which somebody may write over."""
-    for each in (*network.parameters(), *network.buffers()):
-        each.data = each.data.clone()
 
 
 class _MeasuringAttention(TreeAttention):

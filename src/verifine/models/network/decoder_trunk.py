@@ -59,6 +59,8 @@ class DecoderTrunk:
                 projection.hold_frozen()
 
     def for_inference(self) -> DecoderTrunk | InferenceTrunk:
+        if any(projection.is_quantized for layer in self._layers for projection in layer.projections):
+            return self  # a packed copy would take more than the weights in few bits
         packs = can_pack(self.network.device, self.compute_dtype)
         kernels = find_kernels() if can_compile(self.network, self.compute_dtype) else None
         # Other products would need a second copy of the weights.

@@ -7,7 +7,7 @@ The network remains a transformers model, so everything that uses it works as be
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,12 +105,13 @@ def adapters_off(network: PreTrainedModel) -> Iterator[None]:
 
 
 @torch.no_grad()
-def merged_weights(network: PreTrainedModel) -> dict[str, Tensor]:
+def merged_weights(network: PreTrainedModel, base: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """The weights of a plain model that computes the same as `network`, in float32, with a plain model's names.
 
-    Weights that an adapter changes are new tensors, the others are the network's own where these are float32.
+    Weights that an adapter changes are new tensors, the others are the network's own where these are float32. `base`:
+    the weights that the adapters are added to. None: the network's own, which then are not held in 8 or 4 bits.
     """
-    weights = {name: _exact(tensor) for name, tensor in base_weights(network).items()}
+    weights = {name: _exact(tensor) for name, tensor in (base_weights(network) if base is None else base).items()}
     for path, layer in _lora_layers(network).items():
         weights[f"{path}.weight"] = weights[f"{path}.weight"] + layer.get_delta_weight(ADAPTER)
     return weights

@@ -2,6 +2,7 @@
 
 The weights stay transformers' own parameters, and gradients are added to them. A projection multiplies by a copy in the
 type of the products, which is made again whenever the parameters have changed; where the types agree there is no copy.
+Weights in 8 or 4 bits are turned into that type for each product, and forgotten after it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch.nn.functional import linear
 
 from verifine.models.network.adapter_layers import base_layer, lora_matrices
 from verifine.models.network.compiled.kernels import Kernels, PackedWeight, find_kernels
+from verifine.models.network.quantized_linear import QuantizedLinear
 
 _Biases = tuple[Tensor | None, Tensor | None]
 
@@ -53,6 +55,10 @@ class _Layers:
         self._adapted = [layer for layer in layers if isinstance(layer, LoraLayer)]
 
     @property
+    def are_quantized(self) -> bool:
+        return any(isinstance(base, QuantizedLinear) for base in self.bases)
+
+    @property
     def uses_adapters(self) -> bool:
         return bool(self._adapted) and not self._adapted[0].disable_adapters
 
@@ -68,6 +74,11 @@ class _Layers:
     def copy_weight(self, target: Float[Tensor, "O I"]) -> None:
         for base, outputs in zip(self.bases, self.outputs, strict=True):
             target[outputs].copy_(base.weight)
+
+    def dequantized_weight(self, dtype: torch.dtype) -> Float[Tensor, "O I"]:
+        weights = [base.dequantized(dtype) for base in self.bases if isinstance(base, QuantizedLinear)]
+        assert len(weights) == len(self.bases)
+        return weights[0] if len(weights) == 1 else torch.cat(weights)
 
     def empty_weight(self, dtype: torch.dtype) -> Float[Tensor, "O I"]:
         first = self.bases[0].weight
@@ -106,7 +117,9 @@ class Projection:
     def __init__(self, layers: Sequence[nn.Module], dtype: torch.dtype) -> None:
         self._layers = _Layers(layers)
         self._dtype = dtype
-        self._copies_weight = any(base.weight.dtype != dtype for base in self._layers.bases)
+        self.is_quantized = self._layers.are_quantized
+        """Whether the weights are held in 8 or 4 bits."""
+        self._copies_weight = not self.is_quantized and any(base.weight.dtype != dtype for base in self._layers.bases)
         self._weight: Tensor | None = None
         """[O, I]. None: the layers' own weights are multiplied by."""
         self._bias: Tensor | None = None
@@ -134,6 +147,7 @@ class Projection:
         if self._copies_weight:
             self._weight = self._layers.empty_weight(self._dtype) if self._weight is None else self._weight
             self._layers.copy_weight(self._weight)
+        if self._copies_weight or self.is_quantized:
             self._bias = self._layers.bias(self._dtype)
 
     @torch.no_grad()
@@ -162,8 +176,8 @@ class Projection:
 
     def input_gradient(self, incoming: Float[Tensor, "T O"]) -> Float[Tensor, "T I"]:
         bases, outputs = self._layers.bases, self._layers.outputs
-        if self._weight is not None:
-            gradient = incoming @ self._weight
+        if (weight := self._whole_weight()) is not None:
+            gradient = incoming @ weight
         else:
             gradient = incoming[:, outputs[0]] @ bases[0].weight
             for base, span in zip(bases[1:], outputs[1:], strict=True):
@@ -180,10 +194,14 @@ class Projection:
     def _adapters(self) -> _Matrices | None:
         return self._matrices if self._layers.uses_adapters else None
 
+    def _whole_weight(self) -> Float[Tensor, "O I"] | None:
+        """The weights of all layers in one. None: each layer's own is multiplied by."""
+        return self._layers.dequantized_weight(self._dtype) if self.is_quantized else self._weight
+
     def _multiply(self, rows: Float[Tensor, "T I"]) -> Float[Tensor, "T O"]:
         bases, outputs = self._layers.bases, self._layers.outputs
-        if self._weight is not None:
-            return linear(rows, self._weight, self._bias)
+        if (weight := self._whole_weight()) is not None:
+            return linear(rows, weight, self._bias)
         if len(bases) == 1:
             return linear(rows, bases[0].weight, bases[0].bias)
         result = rows.new_empty(len(rows), outputs[-1].stop)

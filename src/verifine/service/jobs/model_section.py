@@ -49,4 +49,5 @@ def refuse_other_adapters(config: RunConfig, model: TrainableModel) -> None:
 def _describe(lora: LoraConfig | None) -> str:
     if lora is None:
         return "all weights"
-    return f"LoRA adapters of rank {lora.rank}, alpha {lora.alpha} and targets {lora.targets}"
+    base = "" if lora.base_bits is None else f", on a base in {lora.base_bits} bits"
+    return f"LoRA adapters of rank {lora.rank}, alpha {lora.alpha} and targets {lora.targets}{base}"

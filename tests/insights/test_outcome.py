@@ -97,7 +97,15 @@ def test_answers_that_could_not_be_scored_are_said_to_be_so() -> None:
     unscored = evaluation("final", 0, 2, is_judged=False)
     unscored = replace(unscored, samples=tuple(replace(sample, score=None) for sample in unscored.samples))
     outcome = describe_outcome(record(replace(unscored, name="baseline"), unscored))
-    assert outcome.startswith("None of the 2 held-out answers could be scored.")
+    assert outcome.startswith("None of the 2 held-out answers could be scored after ")
+    unrewarded = replace(
+        record(replace(unscored, name="baseline"), unscored),
+        metrics=[StepReport(step=step, metrics={}) for step in (1, 2)],
+    )
+    assert describe_outcome(unrewarded) == (
+        "None of the 2 held-out answers could be scored after 2 steps and 4 min 12 s; no answer to learn from could be "
+        "scored."
+    )
 
 
 def test_a_second_grader_has_the_word_and_the_first_is_heard() -> None:

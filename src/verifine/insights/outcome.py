@@ -39,7 +39,8 @@ def describe_outcome(record: RunRecord) -> str:
     pairing = pair_up(baseline, final)
     measure = pairing.measure
     if measure is None:
-        return f"None of the {len(final.samples)} held-out answers could be scored. {_describe_training(record)}"
+        told = _describe_rewards(record)
+        return f"None of the {len(final.samples)} held-out answers could be scored after {told}."
     moved = _describe_move(_SUBJECTS[measure], baseline, final, measure)
     evidence = f"({describe_problems(final)}{_describe_interval(final, measure)})"
     sentence = f"{moved} {evidence} in {_describe_effort(record)}."
@@ -151,13 +152,21 @@ def _choice(record: RunRecord) -> list[str]:
 
 def _describe_training(record: RunRecord) -> str:
     """For a run without a held-out evaluation after it."""
+    if not record.steps:
+        return f"{_describe_state(record)}; no step is done yet."
+    return f"{_describe_state(record)} after {_describe_rewards(record)}."
+
+
+def _describe_rewards(record: RunRecord) -> str:
+    """`12 steps and 40 s; the average reward of a step rose from 0.20 to 0.90`."""
     rewards = [reward for reward in record.series("reward") if reward is not None]
     if not rewards:
-        return f"{_describe_state(record)}; no step is done yet."
-    if len(rewards) == 1:
-        return f"{_describe_state(record)} after {_describe_effort(record)}; the average reward was {rewards[0]:.2f}."
-    moved = _moved("the average reward of a step", rewards[0], rewards[-1])
-    return f"{_describe_state(record)} after {_describe_effort(record)}; {moved}."
+        moved = "no answer to learn from could be scored"
+    elif len(rewards) == 1:
+        moved = f"the average reward was {rewards[0]:.2f}"
+    else:
+        moved = _moved("the average reward of a step", rewards[0], rewards[-1])
+    return f"{_describe_effort(record)}; {moved}"
 
 
 def _describe_state(record: RunRecord) -> str:

@@ -13,11 +13,13 @@ from verifine.config import GRADER_PRESETS, RunConfig, build_config, load_config
 from verifine.errors import DiskError
 from verifine.insights.card.card import render_card, write_card
 from verifine.insights.card.settings import changed_settings, portable_config
-from verifine.insights.card.subject import CARD, CURVES, CardSubject, record_at
+from verifine.insights.card.subject import CARD, CURVES, CardSubject, ModelForm, record_at
 from verifine.runs.directory import RunDirectory
 from verifine.runs.evaluations import EvaluatedSample, Evaluation
+from verifine.runs.events import RunEnded
 from verifine.runs.record import RunRecord, read_run
 from verifine.runs.run_file import InputFacts, Provenance, RunFile
+from verifine.runs.status import SOLVED, Status
 from verifine.testing.disk import FULL, Fault, FaultyDisk
 
 HEADINGS = ["Use", "Results", "Curves", "Answers before and after", "Limits", "Settings", "Make it again"]
@@ -270,3 +272,67 @@ def test_the_system_prompt_that_it_was_trained_with_is_in_the_program(record: Ru
             in program.content
         )
         compile(program.content, "card", "exec")
+
+
+def ended(record: RunRecord, end: RunEnded) -> RunRecord:
+    *before, last = record.events
+    return replace(record, events=[*before, replace(last, event=end)])
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        (RunEnded(status=Status.OUT_OF_TIME), "its time was up"),
+        (RunEnded(status=Status.NO_SIGNAL, reason=SOLVED), "nothing left to learn"),
+        (RunEnded(status=Status.NO_SIGNAL), "nothing to learn from"),
+        (RunEnded(status=Status.NO_PROGRESS), "did not get better"),
+        (RunEnded(status=Status.INTERRUPTED), "told to stop"),
+        (RunEnded(status=Status.FAILED, reason="data", error="row <b>3</b> is gone"), r"row \<b>3"),
+    ],
+)
+def test_a_run_that_ended_early_says_so_and_why(end: RunEnded, told: str, record: RunRecord) -> None:
+    card = render_card(ended(with_config(record, run={"steps": 400}), end), CardSubject())
+    (line,) = [line for line in card.splitlines() if line.startswith("- **Ended early**")]
+    assert f"after {record.steps} steps of the 400 planned" in line
+    assert told in line
+
+
+def test_a_run_that_took_all_it_was_given_did_not_end_early(record: RunRecord) -> None:
+    assert "Ended early" not in render_card(record, CardSubject())
+    timed = with_config(record, run={"steps": None, "minutes": 5})
+    assert "Ended early" not in render_card(ended(timed, RunEnded(status=Status.OUT_OF_TIME)), CardSubject())
+
+
+@pytest.mark.parametrize("form", ["merged", "adapter"])
+def test_a_base_in_few_bits_is_told_with_what_was_evaluated(form: ModelForm, record: RunRecord) -> None:
+    card = render_card(with_config(record, model={"lora": {"base_bits": 4}}), CardSubject(form=form))
+    assert "LoRA adapters of rank 16 and alpha 32 on a base in 4 bits" in card
+    assert "results are those of the adapters on a base in 4 bits" in card
+    assert ("merged into the weights of the base itself" in card) == (form == "merged")
+    assert "on a base in" not in render_card(with_config(record, model={"lora": {}}), CardSubject(form=form))
+
+
+def test_a_grader_with_a_name_of_its_own_is_called_by_it(record: RunRecord) -> None:
+    def line(name: str) -> str:
+        grader = {"type": "python", "name": name, "source": "def grade(sample, item):\n    return 1.0\n"}
+        config = build_config({"data": {"train": "some.jsonl"}, "grader": grader})
+        card = render_card(replace(record, config=config), CardSubject())
+        return next(line for line in card.splitlines() if line.startswith("- **Grader**"))
+
+    assert line("python") == "- **Grader**: `python` (in full below)"
+    assert line("names_the_city") == "- **Grader**: `names_the_city`, of type `python` (in full below)"
+
+
+def test_a_model_whose_answers_could_not_be_scored_is_passed_off_as_nothing_else(record: RunRecord) -> None:
+    def unscored(evaluation: Evaluation) -> Evaluation:
+        samples = (replace(each, score=None, format_ok=None, answer_ok=None) for each in evaluation.samples)
+        return replace(evaluation, samples=tuple(samples))
+
+    steps = [replace(report, metrics={"updates": 0.0}) for report in record.metrics]
+    evaluations = [(step, unscored(evaluation)) for step, evaluation in record.evaluations]
+    card = render_card(replace(record, metrics=steps, evaluations=evaluations), CardSubject())
+    assert "answers could be scored after 41 steps" in card
+    assert "no step is done" not in card
+    assert "without a held-out evaluation" not in card
+    assert "never updated" in card
+    assert "No held-out answer could be scored" in card

@@ -8,8 +8,10 @@ from pathlib import Path
 from verifine.insights.card.markdown import code, literal
 from verifine.insights.card.subject import CardSubject
 from verifine.insights.outcome import describe_duration, pluralize
+from verifine.runs.events import last_end
 from verifine.runs.record import RunRecord
 from verifine.runs.run_file import InputFacts
+from verifine.runs.status import SOLVED, Status
 
 _HUB = "https://huggingface.co"
 _VERSIONS = {"python": "Python", "verifine": "Verifine", "torch": "torch", "transformers": "transformers"}
@@ -51,11 +53,38 @@ def _base(record: RunRecord) -> Iterator[tuple[str, str]]:
 def _training(record: RunRecord) -> Iterator[tuple[str, str]]:
     config, lora = record.config, record.config.model.lora
     trained = "all weights" if lora is None else f"LoRA adapters of rank {lora.rank} and alpha {lora.alpha}"
+    if lora is not None and lora.base_bits is not None:
+        trained += f" on a base in {lora.base_bits} bits"
     yield "Method", f"reinforcement fine-tuning with {literal(config.algorithm.name.upper())}, {trained}"
     each = pluralize(config.sampling.prompts_per_step, "prompt")
     effort = f"{pluralize(record.steps, 'step')} of {each} and {config.sampling.group_size} answers to each"
     duration = "" if record.duration_s is None else f", {describe_duration(record.duration_s)} in all"
     yield "Training", f"{effort}{duration}"
+    if (early := _why_early(record)) is not None:
+        planned = config.run.steps
+        of_all = "" if planned is None else f" of the {planned} planned"
+        yield "Ended early", f"after {pluralize(record.steps, 'step')}{of_all}: {literal(early)}"
+
+
+def _why_early(record: RunRecord) -> str | None:
+    """None: it took all its steps, had time as its only limit, or is at a checkpoint and not at its end."""
+    end = last_end(record.events)
+    if end is None or end.status is Status.FINISHED:
+        return None
+    match end.status:
+        case Status.OUT_OF_TIME:
+            return None if record.config.run.steps is None else "its time was up"
+        case Status.NO_SIGNAL if end.reason == SOLVED:
+            return "nearly all answers were right, so there was nothing left to learn"
+        case Status.NO_SIGNAL:
+            return "too many steps in a row had nothing to learn from"
+        case Status.NO_PROGRESS:
+            return "evaluations did not get better any more"
+        case Status.INTERRUPTED:
+            return "it was told to stop"
+        case Status.FAILED:
+            return f"it failed ({end.error})"
+    return "it was paused, and may go on"
 
 
 def _data(record: RunRecord) -> Iterator[tuple[str, str]]:
@@ -79,7 +108,8 @@ def _grader(record: RunRecord) -> Iterator[tuple[str, str]]:
     if own:
         yield "Grader", "a function of the Python program that trained it"
     elif grader is not None:
-        yield "Grader", f"{code(grader.type)} (in full below)"
+        name = "" if grader.name == grader.type else f"{code(grader.name)}, of type "
+        yield "Grader", f"{name}{code(grader.type)} (in full below)"
     elif record.config.data.task is not None:
         yield "Grader", f"that of the task {code(record.config.data.task)}"
     provenance = record.run_file.provenance

@@ -24,8 +24,14 @@ def _measured(record: RunRecord) -> Iterator[str]:
     if baseline is None or final is None:
         yield "These weights were not compared with the base model on held-out problems."
         return
+    updates = [count for count in record.series("updates") if count is not None]
+    if updates and not any(updates):
+        yield "The weights were never updated: they are those of the base model."
     measure = pair_up(baseline, final).measure
-    interval = None if measure is None else interval_of(final, measure)
+    if measure is None:
+        yield "No held-out answer could be scored, so nothing is known of how good it is."
+        return
+    interval = interval_of(final, measure)
     if interval is not None and interval[1] - interval[0] > 2 * _WIDE:
         yield f"{pluralize(len(final.problems), 'held-out problem')} leave a wide interval: measure it on more."
     yield (
@@ -35,6 +41,11 @@ def _measured(record: RunRecord) -> Iterator[str]:
 
 
 def _rounding(record: RunRecord, subject: CardSubject) -> Iterator[str]:
+    lora = record.config.model.lora
+    if lora is not None and lora.base_bits is not None and record.final is not None:
+        merged = "; here they are merged into the weights of the base itself, which was not evaluated"
+        told = f"The results are those of the adapters on a base in {lora.base_bits} bits"
+        yield f"{told}{'' if subject.form == 'adapter' else merged}."
     if subject.is_rounded and record.final is not None:
         yield (
             f"The results are those of the float32 weights that were trained; these are rounded to {subject.numbers} "

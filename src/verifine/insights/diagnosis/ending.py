@@ -57,11 +57,11 @@ def _few_updates(history: RunHistory) -> Iterator[Finding]:
     if history.steps >= 2 * FEW_UPDATES:
         return  # it is for lack of signal, not of time
     warmup = history.config.optim.warmup_steps
+    rising = f", and the learning rate rises over the first {warmup}" if warmup else ""
     yield _finding(
         Topic.FEW_UPDATES,
         Severity.NOTE,
-        f"The weights were updated {history.updates:.0f} times, and the learning rate still rises over the first "
-        f"{warmup}, so the model has had little time to learn.",
+        f"The weights were updated {history.updates:.0f} times{rising}, so the model has had little time to learn.",
         history,
         "Raise run.steps or run.minutes; allow at least 100 updates.",
     )

@@ -28,6 +28,7 @@ from verifine.models.network.lora import (
 from verifine.models.network.quantized_linear import has_quantized_base
 from verifine.models.network_files import read_network
 from verifine.models.provision.cache import read_origin
+from verifine.models.provision.shipped import shipped_name
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.models.quiet import no_progress_bars
 
@@ -117,11 +118,11 @@ def _rehearse_model(model: LanguageModel, folder: Path) -> None:
 
 
 def _base_of(model: LanguageModel) -> AdapterBase:
-    """The hub id of a model that was fetched from there, else its folder."""
+    """The hub id of a model that was fetched from there, the name of one that comes with Verifine, else the folder."""
     folder = model.network.name_or_path
     origin = read_origin(Path(folder))
     if origin is None:
-        return AdapterBase(name=folder, revision=None)
+        return AdapterBase(name=shipped_name(Path(folder)) or folder, revision=None)
     return AdapterBase(name=origin.hub_id, revision=origin.revision)
 
 

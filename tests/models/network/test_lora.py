@@ -22,6 +22,7 @@ from verifine.models.network.tree import Branch, grow_tree
 from verifine.models.network.tree_attention import TreeAttention
 from verifine.models.network.trunk import Trunk
 from verifine.models.provision.cache import ORIGIN_FILE, Origin, origin_content
+from verifine.models.provision.shipped import SHIPPED
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import ARCHITECTURES, Architecture, load_tiny_model
@@ -260,6 +261,13 @@ def test_a_saved_adapter_names_its_base_as_the_hub_does(revision: str | None, tm
     save_model(model, tmp_path / "out")
     config = json.loads((tmp_path / "out" / "adapter" / "adapter_config.json").read_text())
     assert (config["base_model_name_or_path"], config["revision"]) == ("someone/tiny", revision)
+
+
+def test_adapters_of_a_model_that_comes_with_verifine_name_it_and_no_folder_of_this_machine(tmp_path: Path) -> None:
+    pico = ProvisionedModel(name="pico", folder=SHIPPED["pico"].folder, source="Verifine")
+    save_model(attach_lora(load_model(pico, "float32"), 4, 8, "all-linear", seed=0), tmp_path / "out")
+    config = json.loads((tmp_path / "out" / "adapter" / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == ("pico", None)
 
 
 def stored_in_bfloat16(model: LanguageModel) -> LanguageModel:

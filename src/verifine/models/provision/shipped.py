@@ -46,6 +46,11 @@ def find_shipped(name: str) -> ShippedModel | None:
     return SHIPPED.get(name.lower())
 
 
+def shipped_name(folder: Path) -> str | None:
+    """The name of the shipped model in `folder`, whose path means something on this machine alone; None: it is none."""
+    return next((name for name, model in SHIPPED.items() if model.folder == folder), None)
+
+
 def shipped_rate(name: str, *, lora: bool) -> float | None:
     """What `optim.learning_rate: auto` means for a model that comes with Verifine.
 

@@ -37,6 +37,7 @@ from verifine.launch.build import RunModels, assemble_trainer
 from verifine.launch.facts import RunFacts, decide_precision, describe_model, find_machine_facts
 from verifine.launch.inputs import RunInputs
 from verifine.models.load import LanguageModel, load_model
+from verifine.models.network.quantized_linear import BaseBits
 from verifine.models.provision.stored import ProvisionedModel
 from verifine.training.step import StepResult, train_step
 from verifine.training.trainer import Progress, Trainer
@@ -52,9 +53,10 @@ class Alternating:
     def close(self) -> None: ...
 
 
-def load(folder: Path, precision: str, device: torch.device) -> LanguageModel:
+def load(folder: Path, precision: str, device: torch.device, base_bits: BaseBits | None = None) -> LanguageModel:
     provisioned = ProvisionedModel(name=folder.name, folder=folder, source="benchmark")
-    return load_model(provisioned, decide_precision(configured(precision, {}).model.precision, device), device)
+    decided = decide_precision(configured(precision, {}).model.precision, device)
+    return load_model(provisioned, decided, device, base_bits=base_bits)
 
 
 def configured(precision: str, sampling: dict[str, int]) -> RunConfig:

@@ -2,50 +2,56 @@
 
 from __future__ import annotations
 
-import threading
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from verifine.config.memory import Precision
-from verifine.launch import chat, endpoint
+from verifine.machine.cores import read_cores
+from verifine.machine.threads import share_out
+from verifine.testing import save_tiny_model
+
+OPENED = """
+import json, os, sys
+from contextlib import ExitStack
+from pathlib import Path
+import torch
 from verifine.launch.chat import ChatOptions, open_chat
 from verifine.launch.endpoint import EndpointOptions, open_endpoint
 from verifine.launch.options import DEFAULT_OPTIONS
-from verifine.models.load import LanguageModel, load_model
-from verifine.models.provision.stored import ProvisionedModel
-from verifine.serving import ServedModel, ServingLimits
-from verifine.testing.models import save_tiny_model
+
+def started_by_a_product() -> int:
+    before = set(os.listdir("/proc/self/task"))
+    torch.ones(512, 512) @ torch.ones(512, 512)
+    return len(set(os.listdir("/proc/self/task")) - before)  # others may end meanwhile
+
+what, precision, other = sys.argv[1:]
+torch.set_num_threads(2)
+with ExitStack() as stack:
+    if what == "endpoint":
+        options = EndpointOptions(model="pico", port=0, precision=precision)
+        stack.enter_context(open_endpoint(options, 0.0, lambda _: None).listener)
+    elif what == "chat":
+        options = ChatOptions(model="pico", versus=other, precision=precision)
+        stack.enter_context(open_chat(options, DEFAULT_OPTIONS))
+    print(json.dumps([started_by_a_product(), started_by_a_product()]))
+"""
 
 
-@pytest.fixture
-def computed_in(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
-    """The threads that have loaded a model, or read its weights to serve it."""
-    threads: list[threading.Thread] = []
-    serve = ServedModel.of
-
-    def load(files: ProvisionedModel, precision: Precision) -> LanguageModel:
-        threads.append(threading.current_thread())
-        return load_model(files, precision)
-
-    def of(name: str, model: LanguageModel, limits: ServingLimits, created: int) -> ServedModel:
-        threads.append(threading.current_thread())
-        return serve(name, model, limits, created)
-
-    monkeypatch.setattr(endpoint, "load_model", load)
-    for module in (endpoint, chat):
-        monkeypatch.setattr(module.ServedModel, "of", of)
-    return threads
-
-
-def test_an_endpoint_computes_in_the_engines_thread_alone(computed_in: list[threading.Thread], tmp_path: Path) -> None:
-    folder = save_tiny_model(tmp_path / "tiny")
-    opened = open_endpoint(EndpointOptions(model=str(folder), port=0, precision="float32"), 0.0, lambda _: None)
-    opened.listener.close()
-    assert [thread.is_alive() for thread in computed_in] == [False, False]
-
-
-def test_a_chat_computes_in_the_engines_thread_alone(computed_in: list[threading.Thread], tmp_path: Path) -> None:
-    one, other = save_tiny_model(tmp_path / "one"), save_tiny_model(tmp_path / "other", seed=1)
-    with open_chat(ChatOptions(model=str(one), versus=str(other), precision="float32"), DEFAULT_OPTIONS):
-        assert [thread.is_alive() for thread in computed_in] == [False, False, False, False]
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+@pytest.mark.skipif(share_out(read_cores(), {}).compute < 2, reason="a team has two threads")
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+@pytest.mark.parametrize("what", ["endpoint", "chat"])
+def test_opening_leaves_the_thread_that_opens_without_a_team(what: str, precision: str, tmp_path: Path) -> None:
+    """A thread's first product starts its team, and no later one does."""
+    other = save_tiny_model(tmp_path / "other")
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    ended = subprocess.run(
+        [sys.executable, "-c", OPENED, what, precision, str(other)],
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    assert json.loads(ended.stdout.splitlines()[-1]) == [1, 0]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from verifine.models.threads import run_in_own_thread
+from verifine.models.threads import in_own_thread
 
 HELD_TO_ONE_CORE = """
 import json, os
@@ -63,7 +63,7 @@ def test_torch_and_tokenizers_keep_to_the_threads_that_were_decided() -> None:
 TEAMS = """
 import json, os, threading, time
 import torch
-from verifine.models.threads import run_in_own_thread
+from verifine.models.threads import in_own_thread
 
 def product() -> float:
     return float((torch.ones(512, 512) @ torch.ones(512, 512)).sum())
@@ -76,7 +76,7 @@ def started() -> int:
 
 torch.set_num_threads(2)
 before = len(os.listdir("/proc/self/task"))
-told = {"value": run_in_own_thread(product), "left behind": started()}
+told = {"value": in_own_thread(product)(), "left behind": started()}
 before = len(os.listdir("/proc/self/task"))
 product()
 told["by a thread that stays"] = len(os.listdir("/proc/self/task")) - before
@@ -96,4 +96,4 @@ def test_errors_of_a_thread_of_its_own_are_raised() -> None:
         raise KeyError("named")
 
     with pytest.raises(KeyError, match="named"):
-        run_in_own_thread(fail)
+        in_own_thread(fail)()

@@ -33,6 +33,7 @@ from verifine.models.policy import ModelPolicy
 from verifine.models.provision.cache import cache_folder
 from verifine.models.provision.stored import ProvisionedModel, provision_model
 from verifine.models.thinking import ThinkingLimit
+from verifine.models.threads import in_own_thread
 from verifine.rollout.canary import Canary, make_probes, probe_interval
 from verifine.rollout.engine import RolloutEngine
 from verifine.rollout.native.native_engine import NativeEngine
@@ -158,6 +159,7 @@ def build_eval_set(
     )
 
 
+@in_own_thread
 def load_policy(
     files: ProvisionedModel, config: RunConfig, precision: Precision, start: Start | None = None
 ) -> LanguageModel:

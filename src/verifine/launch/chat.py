@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal, Protocol
 
 from verifine.config.memory import Precision
@@ -21,7 +20,7 @@ from verifine.launch.options import LaunchOptions
 from verifine.launch.run_base import load_base
 from verifine.machine.threads import decide_threads
 from verifine.models.thinking import ThinkingLimit
-from verifine.models.threads import run_in_own_thread, use_threads
+from verifine.models.threads import use_threads
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import Listener
 from verifine.runs.run_config import load_run_config
@@ -177,7 +176,7 @@ def open_chat(options: ChatOptions, launch: LaunchOptions) -> Iterator[ChatSessi
     run = None if trained is None else trained.run
     loaded = _load_models(options, run, launch.tell)
     with _start(options, run, loaded[0], launch) as start:
-        models = run_in_own_thread(partial(_serve, loaded, start.limits))
+        models = _serve(loaded, start.limits)
         session = ChatSession(models, options, start)
         session.open()
         try:
@@ -187,7 +186,7 @@ def open_chat(options: ChatOptions, launch: LaunchOptions) -> Iterator[ChatSessi
 
 
 def _load_models(options: ChatOptions, run: RunDirectory | None, tell: Listener) -> list[LoadedTarget]:
-    precision = run_in_own_thread(partial(decide_precision, options.precision))
+    precision = decide_precision(options.precision)
     loaded = [load_target(options.model, precision, tell)]
     if options.versus == BASE and run is not None:
         loaded.append(_load_base(run, precision, tell))

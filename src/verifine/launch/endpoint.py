@@ -21,7 +21,7 @@ from verifine.models.adapters import with_adapter, with_own_template
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.provision.cache import cache_folder
 from verifine.models.provision.stored import ProvisionedModel, provision_model
-from verifine.models.threads import run_in_own_thread, use_threads
+from verifine.models.threads import use_threads
 from verifine.runs.events import Listener, StageBegan, tell_progress
 from verifine.runs.run_config import load_run_config
 from verifine.serving import ServedModel, ServingLimits, build_app
@@ -77,7 +77,7 @@ def load_target(given: str, precision: Precision, tell: Listener) -> LoadedTarge
     tell(StageBegan(text=f"loading {given}"))
     is_folder = Path(given).expanduser().is_dir()
     name = files.folder.resolve().name if is_folder else given
-    return LoadedTarget(name=name, model=run_in_own_thread(partial(load_model, files, precision)), files=files)
+    return LoadedTarget(name=name, model=load_model(files, precision), files=files)
 
 
 def _load_trained(target: ExportTarget, precision: Precision, tell: Listener) -> LoadedTarget:
@@ -85,7 +85,7 @@ def _load_trained(target: ExportTarget, precision: Precision, tell: Listener) ->
     if target.checkpoint is None:
         tell(StageBegan(text=f"loading {run}"))
         files = ProvisionedModel(name=run, folder=target.run.model, source="a run")
-        return LoadedTarget(name=run, model=run_in_own_thread(partial(load_model, files, precision)), files=files)
+        return LoadedTarget(name=run, model=load_model(files, precision), files=files)
     model = load_checkpoint(target.run, target.checkpoint, precision, tell)
     return LoadedTarget(name=f"{run}:ckpt-step-{target.step}", model=model, files=None)
 
@@ -118,14 +118,14 @@ def load_adapter(base: LoadedTarget, given: str, name: str) -> LanguageModel:
     """
     trained = find_trained(given)
     if trained is None:
-        return run_in_own_thread(partial(with_adapter, base.model, Path(given).expanduser(), name))
+        return with_adapter(base.model, Path(given).expanduser(), name)
     run = trained.run
     if trained.checkpoint is not None or load_run_config(run).model.lora is None:
         raise ConfigError(f"--adapter {given}: this has all weights and no adapter; serve it by itself")
     if base.files is None:
         raise ConfigError(f"--adapter {given}: it belongs to the model that it was trained on, and not to a checkpoint")
     refuse_other_base(run, base.files)
-    adapted = run_in_own_thread(partial(with_adapter, base.model, run.model / "adapter", name))
+    adapted = with_adapter(base.model, run.model / "adapter", name)
     return with_own_template(adapted, read_chat_template(run.model))
 
 
@@ -166,7 +166,7 @@ def open_endpoint(options: EndpointOptions, now: float, tell: Listener) -> Endpo
 def _load_models(options: EndpointOptions, created: int, tell: Listener) -> tuple[ServedModel, ...]:
     """The model, and the same with each adapter; they share the memory for keys and values."""
     use_threads(decide_threads(), os.environ)
-    precision = run_in_own_thread(partial(decide_precision, options.precision))
+    precision = decide_precision(options.precision)
     loaded = load_target(options.model, precision, tell)
     name = options.name or loaded.name
     if name in options.adapters:
@@ -177,6 +177,4 @@ def _load_models(options: EndpointOptions, created: int, tell: Listener) -> tupl
         models[adapter] = load_adapter(loaded, given, adapter)
     share = max(options.limits.cache_bytes // len(models), 1)
     limits = options.limits.model_copy(update={"cache_bytes": share})
-    return tuple(
-        run_in_own_thread(partial(ServedModel.of, each, model, limits, created)) for each, model in models.items()
-    )
+    return tuple(ServedModel.of(each, model, limits, created) for each, model in models.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from verifine.config import RunConfig
@@ -13,7 +12,6 @@ from verifine.launch.warm_start import Start, find_start
 from verifine.models.load import LanguageModel, load_model
 from verifine.models.provision.folder import hash_model_folder
 from verifine.models.provision.stored import ProvisionedModel
-from verifine.models.threads import run_in_own_thread
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import Listener, StageBegan
 from verifine.runs.run_config import load_run_config
@@ -31,7 +29,7 @@ def load_checkpoint(run: RunDirectory, checkpoint: Path, precision: Precision, t
     start = find_start(checkpoint)
     files = _fetch_base(run, config, tell)
     tell(StageBegan(text=f"loading {files.name}"))
-    return run_in_own_thread(partial(load_policy, files, config, precision, start))
+    return load_policy(files, config, precision, start)
 
 
 def load_base(run: RunDirectory, precision: Precision, tell: Listener) -> LanguageModel:
@@ -45,10 +43,8 @@ def load_base(run: RunDirectory, precision: Precision, tell: Listener) -> Langua
     files = _fetch_base(run, config, tell)
     tell(StageBegan(text=f"loading {files.name}"))
     if config.model.start_from is None:
-        load = partial(load_model, files, precision, template_values=config.model.chat_template_kwargs)
-    else:
-        load = partial(load_policy, files, config, precision, _find_first_weights(run, config.model.start_from))
-    return run_in_own_thread(load)
+        return load_model(files, precision, template_values=config.model.chat_template_kwargs)
+    return load_policy(files, config, precision, _find_first_weights(run, config.model.start_from))
 
 
 def refuse_other_base(run: RunDirectory, files: ProvisionedModel) -> None:

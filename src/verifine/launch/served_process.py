@@ -17,7 +17,7 @@ from verifine.machine.parent import end_with_parent
 from verifine.machine.priority import give_way
 from verifine.machine.threads import decide_threads
 from verifine.models.load import LanguageModel
-from verifine.models.threads import run_in_own_thread, use_threads
+from verifine.models.threads import use_threads
 from verifine.runs.events import RunEvent
 from verifine.serving import ServedModel, ServingLimits, build_app
 from verifine.serving.owner import ServerOwner
@@ -41,7 +41,7 @@ def serve_for_parent() -> None:
     limits = ServingLimits(cache_bytes=order.cache_bytes, request_seconds=order.request_seconds)
     use_threads(decide_threads(), os.environ)
     try:
-        loaded, served = run_in_own_thread(partial(_load, order, limits))
+        loaded, served = _load(order, limits)
     except VerifineError as error:
         reply(ServingReply(problem=str(error).replace(order.source, order.name)))
         sys.exit(error.exit_code)
@@ -58,7 +58,7 @@ def _load(order: ServingOrder, limits: ServingLimits) -> tuple[LoadedTarget, Ser
 
 def _load_adapter(base: LoadedTarget, limits: ServingLimits, name: str, source: str) -> ServedModel:
     try:
-        return run_in_own_thread(lambda: _serve(name, load_adapter(base, source, name), limits))
+        return _serve(name, load_adapter(base, source, name), limits)
     except VerifineError as error:
         raise ModelError(str(error).replace(source, name)) from error
 

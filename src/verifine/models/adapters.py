@@ -21,6 +21,7 @@ from verifine.models.load import LanguageModel
 from verifine.models.network.adapter_layers import ADAPTER
 from verifine.models.network.decoder_trunk import make_trunk
 from verifine.models.network.lora import attach_lora
+from verifine.models.threads import in_own_thread
 
 CONFIG = "adapter_config.json"
 
@@ -57,6 +58,7 @@ _PLAIN = {
 """The kind of adapters that is loaded: that of `verifine.models.network.lora`."""
 
 
+@in_own_thread
 def with_adapter(base: LanguageModel, folder: Path, name: str) -> LanguageModel:
     """`base` with the adapter in `folder`, in peft's format, beside its weights.
 

@@ -28,6 +28,7 @@ from verifine.models.network.trunk import TransformersTrunk, Trunk
 from verifine.models.network.vocabulary import LogitTransform, Vocabulary, VocabularyHead, head_weight
 from verifine.models.network_files import UNREADABLE, read_network, read_quantized_network
 from verifine.models.provision.stored import ProvisionedModel
+from verifine.models.threads import in_own_thread
 from verifine.types import Json
 
 Weights = Mapping[str, Tensor]
@@ -93,6 +94,7 @@ class LanguageModel:
         return replace(self, trunk=make_trunk(copy.deepcopy(self.network), self.compute_dtype))
 
 
+@in_own_thread
 def load_model(
     provisioned: ProvisionedModel,
     precision: Precision,
@@ -222,6 +224,7 @@ def _probe(network: PreTrainedModel) -> tuple[float, _MeasuringAttention]:
     return difference.item(), attention
 
 
+@in_own_thread
 def fastest_dtype(device: torch.device, clock: Callable[[], float]) -> torch.dtype:
     """The type of the fastest matrix products: measured on a CPU, bfloat16 on accelerators.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import torch
 
 from verifine.machine.threads import Threads
 
+Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
@@ -27,8 +29,11 @@ def use_threads(threads: Threads, environment: MutableMapping[str, str]) -> None
     environment.setdefault("RAYON_NUM_THREADS", str(threads.data))  # read at the first batch of texts
 
 
-def run_in_own_thread(work: Callable[[], Result]) -> Result:
-    """Runs `work` in a thread that ends with it, so that another thread can compute afterwards.
+def in_own_thread(work: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """`work` in a thread that ends with it, so that another thread can compute afterwards.
+
+    Whatever a program computes before a thread of its engine or learner does is made so where it is defined, since each
+    place that calls it would have to think of it otherwise.
 
     GNU's OpenMP gives every thread that computes a team of its own. While the threads of all teams are more than the
     cores, none of them polls for the others, so each product waits for a thread to be woken, and a step of decoding
@@ -36,5 +41,10 @@ def run_in_own_thread(work: Callable[[], Result]) -> Result:
 
     Ctrl-C is raised when `work` is done, so `work` should not wait for a network.
     """
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="compute") as thread:
-        return thread.submit(work).result()
+
+    @wraps(work)
+    def run(*arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="compute") as thread:
+            return thread.submit(work, *arguments, **named).result()
+
+    return run

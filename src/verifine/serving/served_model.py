@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from verifine.models.fingerprint import take_fingerprint
 from verifine.models.load import LanguageModel
 from verifine.models.thinking import ThoughtTags
+from verifine.models.threads import in_own_thread
 from verifine.rollout.native.cache import Capacity
 from verifine.rollout.native.model_runner import OwnWeightsRunner
 from verifine.rollout.native.native_scheduler import NativeScheduler
@@ -46,6 +47,7 @@ class ServedModel:
     """Of its answers."""
 
     @classmethod
+    @in_own_thread
     def of(cls, name: str, model: LanguageModel, limits: ServingLimits, created: int) -> ServedModel:
         token_texts = TokenTexts(model.tokenizer)
         digests = take_fingerprint(model.network.state_dict()).digests

@@ -54,7 +54,7 @@ def _row(name: str, old: MetricWithInterval | None, new: MetricWithInterval | No
         before_interval=_interval(old),
         after="" if new is None else f"{new.value:.2f}",
         after_interval=_interval(new),
-        change="" if old is None or new is None else f"{new.value - old.value:+.2f}",
+        change="" if old is None or new is None else f"{round(new.value - old.value, 2) + 0.0:+.2f}",
     )
 
 

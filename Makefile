@@ -21,6 +21,8 @@ install: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+# Apart: peft imports it wherever it is found, which takes 1.5 s in each of the processes that the tests start.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps --target $(VENV)/apart bitsandbytes
 	touch $@
 
 format: install  ## rewrites the code

@@ -5,8 +5,10 @@ from typing import get_args
 import pytest
 import torch
 import training_memory
+from tests.apart import add_packages_apart
 from training_memory import Manner, Mode
 
+add_packages_apart()
 pytestmark = pytest.mark.slow
 
 

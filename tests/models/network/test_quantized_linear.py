@@ -8,6 +8,7 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
+from tests.apart import add_packages_apart
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
@@ -24,6 +25,7 @@ from verifine.rollout.native.native_engine import NativeEngine
 from verifine.testing import Architecture, save_tiny_model
 from verifine.types import Prompt, Sampling
 
+add_packages_apart()
 four = pytest.param(
     4, marks=pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
 )

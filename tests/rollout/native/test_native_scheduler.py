@@ -258,6 +258,20 @@ def test_no_more_is_admitted_at_a_time_than_a_part_of_the_memory(model: Language
     assert {name for name, _ in answers} == set(prompts)
 
 
+def test_the_first_need_not_wait_until_the_last_has_been_read(model: LanguageModel, tokens_read: list[int]) -> None:
+    capacity = Capacity(rows=12, tokens=3200, prompt_tokens=40, own_tokens=10)
+    scheduler = NativeScheduler(OwnWeightsRunner(model), capacity, model.device, read_tokens=24)
+    lengths = {"a": 12, "b": 12, "c": 30, "d": 12}
+    for first, (name, length) in enumerate(lengths.items(), start=3):
+        token_ids = (first, *range(20, 20 + length - 1))
+        scheduler.add(
+            make_request(name, model, samples=1, token_ids=token_ids, has_ended=lambda _: False, temperature=0.0)
+        )
+    seen = [{event.request_id for event in scheduler.step()} for _ in range(3)]
+    assert tokens_read == [24, 30, 12], "one request in any case"
+    assert seen == [{"a", "b"}, {"a", "b", "c"}, {"a", "b", "c", "d"}]
+
+
 def test_no_more_is_resumed_at_a_time_than_a_part_of_the_memory(
     model: LanguageModel, tokens_read: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,15 +38,24 @@ class NativeScheduler:
     reads only so much (`read_budget`); the rest joins in the next ones.
 
     `refill_share`: requests are only admitted when this share of the rows is free, since prefilling many prompts at a
-    time is faster; 0: as soon as one fits.
+    time is faster; 0: as soon as one fits. `read_tokens`: one step reads at most so many tokens, and one request in any
+    case, so that those who came first need not wait until the last has been read; None: what the memory allows.
     """
 
     def __init__(
-        self, runner: ModelRunner, capacity: Capacity, device: torch.device, *, refill_share: float = 0.0
+        self,
+        runner: ModelRunner,
+        capacity: Capacity,
+        device: torch.device,
+        *,
+        refill_share: float = 0.0,
+        read_tokens: int | None = None,
     ) -> None:
         self._runner = runner
         self._capacity = capacity
         self._refill_share = refill_share
+        allowed = capacity.tokens // READ_SHARE
+        self._read_tokens = allowed if read_tokens is None else min(read_tokens, allowed)
         self._device = device
         self._cache = SharedRowCache(capacity, device, find_kernels() if device.type == "cpu" else None)
         self._waiting: deque[Request] = deque()
@@ -111,7 +120,7 @@ class NativeScheduler:
         if self._set_aside or not self._waiting or not is_due:
             return []
         admitted: list[Request] = []
-        budget = ReadBudget(capacity.tokens // READ_SHARE)
+        budget = ReadBudget(self._read_tokens)
         held = self._tokens_of(self._rows, AHEAD_TOKENS)
         while self._waiting and len(self._waiting[0].keys) <= free:
             request = self._waiting[0]
@@ -149,7 +158,7 @@ class NativeScheduler:
         if not self._set_aside:
             return
         resumed: list[list[SharedRow]] = []
-        budget = ReadBudget(self._capacity.tokens // READ_SHARE)
+        budget = ReadBudget(self._read_tokens)
         held = self._tokens_of(self._rows, AHEAD_TOKENS)
         while self._set_aside:
             held += self._tokens_of(self._set_aside[0], AHEAD_TOKENS)

@@ -44,7 +44,8 @@ def _name(compiler: str) -> str:
     """Differs wherever the result may."""
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True, timeout=COMPILING_S).stdout
     facts = [*FLAGS, compiler, torch.__version__, str(sorted(torch.cpu.get_capabilities().items()))]
-    return f"kernels-{hashlib.sha256(SOURCE.read_bytes() + version + repr(facts).encode()).hexdigest()[:16]}"
+    sources = b"".join(path.read_bytes() for path in sorted(SOURCE.parent.glob("*.[hc]*")))
+    return f"kernels-{hashlib.sha256(sources + version + repr(facts).encode()).hexdigest()[:16]}"
 
 
 def _compile(compiler: str, path: Path) -> None:

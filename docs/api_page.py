@@ -18,7 +18,7 @@ from verifine.testing.service_parts import make_parts
 INTRODUCTION = """\
 What `verifine serve` answers, as `/openapi.json` describes it; [the job service](../service.md) says what it is for.
 Routes under `/v1` have OpenAI's form, and [this table](../migrate-from-openai.md) compares them field by field.
-Routes under `/v1` and `/api`, and `/metrics`, need the key: `Authorization: Bearer KEY`.
+A route with a scope needs a key that has it, as `Authorization: Bearer KEY` ([keys](../operate.md#owners-and-keys)).
 
 An answer with a status of 400 or more is an [ErrorAnswer](#erroranswer); its `param` is the place of what is wrong."""
 GRADERS = "GraderConfig"
@@ -34,7 +34,7 @@ def api_page(notice: str) -> str:
             tags.setdefault(operation.get("tags", ["Running"])[0], []).append(_route(path, method, operation))
     parts = [notice, "# The API of the service", INTRODUCTION]
     for tag, rows in tags.items():
-        parts += [f"## {tag}", _table(("route", "what it does", "body", "answer"), rows)]
+        parts += [f"## {tag}", _table(("route", "scope", "what it does", "body", "answer"), rows)]
     parts.append("## Objects")
     parts += _objects(described["components"]["schemas"])
     return "\n\n".join(parts) + "\n"
@@ -65,10 +65,15 @@ def _route(path: str, method: str, operation: Mapping[str, Any]) -> list[str]:
     text = operation.get("description") or operation["summary"]
     return [
         f"`{shown}`",
+        _scope(operation["x-scope"]),
         " ".join(text.split()),
         _content(operation.get("requestBody", {})),
-        _content(operation["responses"]["200"]),
+        _content(next(iter(operation["responses"].values()))),
     ]
+
+
+def _scope(need: str) -> str:
+    return {"nothing": "", "key": "any"}.get(need, f"`{need}`")
 
 
 def _content(part: Mapping[str, Any]) -> str:

@@ -22,6 +22,8 @@ from verifine.service.jobs.store import NewJob
 from verifine.service.trials.study import STUDY_REPLY, StudyQuestion, StudyReply
 from verifine.wire.server import AppServer, address_of, listen_at
 
+from .conftest import KEY
+
 MODULE = "answer_badly"
 LIMITS = ChildLimits(wall_s=60, memory_bytes=256 << 20)
 
@@ -95,7 +97,7 @@ def test_a_service_that_is_stopped_does_not_wait_for_a_child(
     server = AppServer(build_service(replace(parts, study=study, children=children)), stop_seconds=0)
     listener = listen_at("127.0.0.1", 0, 30)
     serving = threading.Thread(target=server.run, args=(listener,))
-    headers = {"authorization": f"Bearer {parts.key}"}
+    headers = {"authorization": f"Bearer {KEY}"}
     with (
         ThreadPoolExecutor() as threads,
         httpx2.Client(base_url=address_of(listener), headers=headers, timeout=60) as http,

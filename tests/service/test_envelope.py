@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import httpx2
 import openai
 import pytest
-
-from verifine.service.http.keys import local_key
 
 
 @pytest.mark.parametrize("key", ["wrong", "vf_local_secret2", "ÿ"])
@@ -100,10 +96,12 @@ def test_the_description_of_the_api_has_every_route(http: httpx2.Client) -> None
         "/api/machine": ["get"],
         "/api/resolve": ["post"],
         "/api/runs": ["get"],
+        "/api/session": ["delete", "get"],
         "/api/trial": ["post"],
         "/healthz": ["get"],
         "/metrics": ["get"],
         "/readyz": ["get"],
+        "/session": ["get", "post"],
         "/v1/chat/completions": ["post"],
         "/v1/completions": ["post"],
         "/v1/files": ["get", "post"],
@@ -125,15 +123,6 @@ def test_the_description_of_the_api_has_every_route(http: httpx2.Client) -> None
     assert {"model", "training_file", "method"} <= set(schemas["CreateJob"]["required"])
     references = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(description)))
     assert references <= schemas.keys()
-
-
-def test_the_key_is_made_once_and_is_for_its_user_alone(tmp_path: Path) -> None:
-    path = tmp_path / "service" / "key"
-    key = local_key(path)
-    assert key.startswith("vf_local_")
-    assert len(key) > 40
-    assert local_key(path) == key
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_the_service_starts_without_torch() -> None:

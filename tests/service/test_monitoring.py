@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from verifine.runs.directory import RunDirectory
 from verifine.runs.events import RunEnded
 from verifine.runs.status import Status
+from verifine.service.access.caller import Caller
 from verifine.service.database import Database
 from verifine.service.database.owners import LOCAL
 from verifine.service.http.app import ServiceParts
@@ -22,6 +23,7 @@ from verifine.service.jobs.store import NewJob, UnknownJobError
 from verifine.service.run_views.run_index import RunIndex
 from verifine.testing.clock import ManualClock
 from verifine.testing.job_runs import FakeRun
+from verifine.testing.requested_service import ADMINISTRATOR
 
 REQUEST: Any = {"model": "tiny", "method": {}, "seed": 1}
 
@@ -126,12 +128,14 @@ def test_runs_of_the_command_line_are_shown_like_jobs(http: httpx2.Client, own_r
     assert names == ["steps", "end"]
 
 
-def test_runs_of_the_command_line_are_the_local_owner_s(parts: ServiceParts, own_run: FakeRun) -> None:
-    [run] = parts.runs.list_runs(LOCAL)
-    assert parts.runs.find(LOCAL, run.id).directory == own_run.directory
-    assert parts.runs.list_runs("bob") == []
-    with pytest.raises(UnknownJobError):
-        parts.runs.find("bob", run.id)
+def test_runs_of_the_command_line_are_for_administrators(parts: ServiceParts, own_run: FakeRun) -> None:
+    [run] = parts.runs.list_runs(ADMINISTRATOR)
+    assert parts.runs.find(ADMINISTRATOR, run.id).directory == own_run.directory
+    for owner in ("bob", LOCAL):
+        user = Caller(owner_id=owner, scopes=frozenset(("read", "run", "metrics")), key_id="key")
+        assert parts.runs.list_runs(user) == []
+        with pytest.raises(UnknownJobError):
+            parts.runs.find(user, run.id)
 
 
 def test_the_index_of_runs_is_the_directories_alone(own_run: FakeRun, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from verifine.runs.directory import RunDirectory
 from verifine.runs.evaluations import EvaluatedSample, Evaluation, write_evaluation
 from verifine.runs.metrics import read_metrics
+from verifine.service.access.caller import Caller
 from verifine.service.http.app import ServiceParts
 from verifine.service.jobs.job import Job, JobNews
 from verifine.service.jobs.states import JobState
@@ -36,7 +37,7 @@ from verifine.service.run_views.stream_cursor import StreamCursor
 from verifine.testing.job_runs import FakeRun
 from verifine.testing.service_parts import serve_parts
 
-from .conftest import KEY
+from .conftest import KEY, RunningService
 
 ENDED = JobNews(message="The job has successfully completed")
 
@@ -229,6 +230,17 @@ def test_the_job_of_another_owner_is_not_followed(parts: ServiceParts, http: htt
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "fine_tune_not_found")
 
 
+@pytest.mark.slow
+def test_a_stream_ends_when_its_key_does(service: RunningService, job: Job) -> None:
+    key, made = service.parts.keys.create("local", ["read"])
+    headers = {"authorization": f"Bearer {made.reveal()}"}
+    with httpx2.Client(base_url=service.url, headers=headers, timeout=60) as reader:
+        messages = follow(reader, job.id)
+        next(messages)
+        service.parts.keys.revoke(key.id)
+        assert [each.event for each in messages if each.event == "end"] == []
+
+
 def test_more_clients_than_allowed_are_refused(parts: ServiceParts, http: httpx2.Client, job: Job) -> None:
     streams = [follow(http, job.id) for _ in range(parts.limits.streams)]
     for each in streams:
@@ -244,9 +256,9 @@ class CountingSources(RunSources):
 
     looks = 0
 
-    def find(self, owner_id: str, run_id: str) -> FoundRun:
+    def find(self, caller: Caller, run_id: str) -> FoundRun:
         self.looks += 1
-        return super().find(owner_id, run_id)
+        return super().find(caller, run_id)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from verifine.cli.failures import Verbs, one_message_for_each_failure
 from verifine.cli.grade import app as grade
 from verifine.cli.init import init_command
 from verifine.cli.jobs import app as jobs
+from verifine.cli.keys import app as keys
 from verifine.cli.models import app as models
 from verifine.cli.quickstart import quickstart
 from verifine.cli.report import report
@@ -51,6 +52,7 @@ app.command()(report)
 app.command()(compare)
 app.add_typer(grade)
 app.add_typer(jobs)
+app.add_typer(keys)
 app.add_typer(models)
 app.command()(doctor)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import socket
 import threading
 import time
@@ -17,12 +18,14 @@ import psutil
 from verifine.config.memory import SAFE_SHARE
 from verifine.errors import ConfigError
 from verifine.machine.cores import read_cores
-from verifine.machine.disk import LOCAL_DISK, refuse_failure
+from verifine.machine.disk import LOCAL_DISK
 from verifine.machine.memory import read_unused
-from verifine.models.provision.cache import cache_folder
 from verifine.runs.directory import RunDirectory
 from verifine.runs.heartbeat import SAME_START_S, find_process_start
 from verifine.runs.lock import hold_file
+from verifine.service.access.address import Certificate, ServiceAddress
+from verifine.service.access.key_store import KeyStore
+from verifine.service.access.local_key import KEY_FILE, keep_local_key
 from verifine.service.child import Children
 from verifine.service.compute import build_environment, share_compute
 from verifine.service.database import Database, migrate
@@ -31,8 +34,9 @@ from verifine.service.endpoints.model import find_servable
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.endpoints.process import EndpointStarter
 from verifine.service.files import FileStore
+from verifine.service.folder import data_folder, database_url, make_data_folder
 from verifine.service.http.app import READING, ServiceParts, build_service
-from verifine.service.http.keys import local_key
+from verifine.service.http.site import Site
 from verifine.service.inspection.inspector import Inspector
 from verifine.service.inspection.preview import RunPreviews
 from verifine.service.jobs.claims import JobClaims
@@ -51,7 +55,6 @@ from verifine.service.supervisor.processes import RecordedProcesses
 from verifine.service.supervisor.supervisor import Supervisor
 from verifine.service.trials.question import try_grader_in_child
 from verifine.service.trials.study import study_in_child
-from verifine.wire.envelope import LOCAL_HOSTS
 from verifine.wire.server import AppServer, address_of, listen_at
 
 _LOG = logging.getLogger(__name__)
@@ -70,8 +73,7 @@ STOP_S = 10.0
 class ServeOptions:
     """What `verifine serve` is told."""
 
-    host: str = "127.0.0.1"
-    port: int = 8080
+    address: ServiceAddress = field(default_factory=ServiceAddress)
     data: Path | None = None
     """None: `service` in the user's cache folder."""
     database: str | None = None
@@ -88,18 +90,17 @@ class JobService:
 
     def __init__(self, options: ServeOptions, environment: Mapping[str, str]) -> None:
         """Raises VerifineError: the address or the database cannot be used, or another service is at this folder."""
-        if options.host not in LOCAL_HOSTS:
-            raise ConfigError(f"--host {options.host}: this service is for this machine only; take 127.0.0.1")
-        data = (options.data or cache_folder(environment) / "service").absolute()
+        address = options.address
+        address.check()
+        data = data_folder(options.data, environment)
         if options.runs is not None and not options.runs.is_dir():
             raise ConfigError(f"--runs {options.runs}: there is no such folder")
-        with refuse_failure(data):
-            data.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts and answers are nobody else's
+        make_data_folder(data)
         with ExitStack() as opened:
             opened.enter_context(
                 hold_file(data / ".lock", f"{data}: another service is at this folder; stop it, or give another --data")
             )
-            database = Database(options.database or f"sqlite:///{data / 'service.db'}")
+            database = Database(options.database or database_url(data))
             opened.callback(database.close)
             workers = _Workers.of(opened, environment, data, options.limits, self._free_bytes)
             parts = _open_parts(options, database, data, workers)
@@ -114,10 +115,18 @@ class JobService:
                 look_for_shortage=partial(_find_shortage, workers.pool),
                 now=time.monotonic,
             )
-            self._listener = opened.enter_context(listen_at(options.host, options.port, UNREAD_S))
-            self._server = AppServer(build_service(parts, is_stopping=lambda: self._server.is_stopping), STOP_S)
+            self._keys = parts.keys
+            self._listener = opened.enter_context(listen_at(address.host, address.port, UNREAD_S))
+            start_token = None if address.is_for_others else secrets.token_urlsafe(32)
+            site = Site(hosts=address.hosts, is_secure=address.is_secure, start_token=start_token)
+            app = build_service(parts, site=site, is_stopping=lambda: self._server.is_stopping)
+            self._server = AppServer(app, STOP_S, certificate=_files_of(address.certificate))
             self._opened = opened.pop_all()
-        self.key, self.address = parts.key, address_of(self._listener)
+        self.address = address_of(self._listener, is_secure=address.certificate is not None)
+        self.key_file = None if address.is_for_others else data / KEY_FILE
+        """Has the key of the local owner; None: others ask, who have keys of their own."""
+        self.page = None if start_token is None else f"{self.address}/session?token={start_token}"
+        """Where a browser signs in, for as long as the service runs; None: with a key only."""
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -152,6 +161,7 @@ class JobService:
 
     def _tend_files(self) -> None:
         self._files.remove_expired()
+        self._keys.remove_ended_sessions()
         self._validator.validate_next()
 
 
@@ -190,6 +200,11 @@ class _Workers:
 def _open_parts(options: ServeOptions, database: Database, data: Path, workers: _Workers) -> ServiceParts:
     migrate(database)
     ensure_owner(database)
+    keys = KeyStore(database, time.time)
+    if not options.address.is_for_others:
+        keep_local_key(keys, data / KEY_FILE)
+    elif not keys.has_usable():
+        raise ConfigError("nobody could ask this service: make a key with `verifine keys create` first")
     files, jobs = FileStore(database, data / "files", time.time), JobStore(database, time.time)
     files.remove_drafts()
     LOCAL_DISK.remove(data / READING)
@@ -209,7 +224,7 @@ def _open_parts(options: ServeOptions, database: Database, data: Path, workers: 
         pool=workers.pool,
         find_servable=partial(find_servable, models),
         try_grader=partial(try_grader_in_child, workers.children),
-        key=local_key(data / "key"),
+        keys=keys,
         limits=options.limits,
     )
 
@@ -232,6 +247,10 @@ def _previews(jobs: JobStore, files: FileStore, models: ModelStore, data: Path, 
     validator = JobValidator(jobs, files, models, folder, partial(ask_child, workers.children))
     inspector = Inspector(workers.children.ask, data / "inspections", workers.job_threads)
     return RunPreviews(validator, models, inspector, folder)
+
+
+def _files_of(certificate: Certificate | None) -> tuple[Path, Path] | None:
+    return None if certificate is None else (certificate.chain, certificate.private_key)
 
 
 def holder_name() -> str:

@@ -17,6 +17,8 @@ from verifine.runs.directory import RunDirectory
 from verifine.runs.events import RunEnded
 from verifine.runs.rollouts import GradedGroup, write_rollouts
 from verifine.runs.status import Status
+from verifine.service.access.caller import Caller
+from verifine.service.access.scopes import SCOPES
 from verifine.service.child import Children
 from verifine.service.database import Database, migrate
 from verifine.service.database.owners import LOCAL, ensure_owner
@@ -32,6 +34,8 @@ from verifine.testing.generated_requests import GeneratedRequest
 from verifine.testing.job_runs import FakeRun
 from verifine.testing.service_parts import make_parts, serve_parts
 from verifine.types import FinishReason, Grade, Group, Prompt, Rollout
+
+ADMINISTRATOR = Caller(owner_id=LOCAL, scopes=frozenset(SCOPES), key_id="local")
 
 MOST_S = 2.0
 """What a request may take."""
@@ -65,6 +69,8 @@ class RequestedService:
     """A service that answers."""
 
     http: httpx2.Client
+    """With a key of the local owner's, for everything."""
+    parts: ServiceParts
     description: Mapping[str, Any]
     described: DescribedAnswers
     known: Mapping[str, Sequence[str]]
@@ -92,7 +98,8 @@ class RequestedService:
         with serve_parts(parts) as url, httpx2.Client(base_url=url, timeout=60) as http:
             http.headers["authorization"] = f"Bearer {KEY}"
             description = http.get("/openapi.json").json()
-            yield cls(http=http, description=description, described=DescribedAnswers(description), known=known)
+            described = DescribedAnswers(description)
+            yield cls(http=http, parts=parts, description=description, described=described, known=known)
         database.close()
 
     def ask(self, request: GeneratedRequest) -> AnsweredRequest:
@@ -127,7 +134,7 @@ def _fill(parts: ServiceParts, folder: Path) -> dict[str, Sequence[str]]:
     (folder / "rows.jsonl").write_bytes(ROWS)
     _write_run(folder / "jobs" / ended / "run", folder / "rows.jsonl")
     _write_run(folder / "runs" / "mine", folder / "rows.jsonl")
-    [run] = parts.runs.list_runs(LOCAL)
+    [run] = parts.runs.list_runs(ADMINISTRATOR)
     place = MarkPlace(run_id=ended, step=1, group=0, sample=0)
     answer = {"prompt_id": "0", "prompt": "q0", "text": "a", "score": 1.0}
     marks = [parts.marks.put(owner, place, is_flagged=True, note="", answer=answer).id for owner in (LOCAL, "bob")]

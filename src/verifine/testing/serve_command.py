@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx2
@@ -26,15 +28,30 @@ class ServeCommand:
     client: httpx2.Client
 
     @classmethod
-    def start(cls, data: Path, models: dict[str, Path], threads: int | None = 1) -> ServeCommand:
-        """Returns when it has said its address. `threads`: of each process at most; None: as many as it takes."""
+    def start(
+        cls,
+        data: Path,
+        models: dict[str, Path],
+        threads: int | None = 1,
+        variables: Mapping[str, str] = MappingProxyType({}),
+        errors: Path | None = None,
+    ) -> ServeCommand:
+        """Returns when it has said its address.
+
+        `threads`: of each process at most; None: as many as it takes. `variables`: of its environment, beside ours.
+        `errors`: where its standard error goes; None: where ours does.
+        """
         command = [sys.executable, "-m", "verifine", "serve", "--port", "0", "--data", str(data)]
         for name, folder in models.items():
             command += ["--model", f"{name}={folder}"]
-        environment = {**os.environ, **({} if threads is None else {"OMP_NUM_THREADS": str(threads)})}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - ours
+        environment = {**os.environ, **({} if threads is None else {"OMP_NUM_THREADS": str(threads)}), **variables}
+        with nullcontext() if errors is None else errors.open("wb") as file:
+            process = subprocess.Popen(  # noqa: S603 - ours
+                command, stdout=subprocess.PIPE, stderr=file, text=True, env=environment
+            )
         assert process.stdout is not None
-        _, url, key = (process.stdout.readline().strip().rpartition("=")[2] for _ in range(3))
+        url = [process.stdout.readline().strip().rpartition("=")[2] for _ in range(3)][1]
+        key = (data / "key").read_text(encoding="ascii").strip()
         headers = {"authorization": f"Bearer {key}"}
         return cls(process=process, client=httpx2.Client(base_url=url, headers=headers, timeout=60))
 

@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Collection
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -30,7 +30,13 @@ class Envelope:
     """Around the routes. A failure of the server is logged with the id; the client is told the id alone."""
 
     def __init__(
-        self, app: ASGIApp, hosts: Collection[str], observe: Observer | None = None, *, keeps_ids: bool = False
+        self,
+        app: ASGIApp,
+        hosts: Collection[str],
+        observe: Observer | None = None,
+        *,
+        keeps_ids: bool = False,
+        is_secure: bool = False,
     ) -> None:
         """How the routes are kept.
 
@@ -39,8 +45,10 @@ class Envelope:
             hosts: The names that the server is asked by; empty: any.
             observe: None: nobody counts.
             keeps_ids: Whether requests come from a server of ours, which has given them ids.
+            is_secure: Whether clients ask over TLS, so that a page that came without is of another site.
         """
         self._app, self._hosts, self._observe, self._keeps_ids = app, hosts, observe, keeps_ids
+        self._is_secure = is_secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,13 +84,16 @@ class Envelope:
         host, origin = headers.get("host", ""), headers.get("origin")
         try:
             asked = urlsplit(f"//{host}").hostname
-            is_own = origin is None or urlsplit(origin).netloc == host
+            is_own = origin is None or self._is_own(urlsplit(origin), host)
         except ValueError:
             raise forbidden("the host or origin of the request is no address") from None
         if self._hosts and asked not in self._hosts:
             raise forbidden(f'this server is not called "{asked}"')
         if not is_own or headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             raise forbidden("pages of other sites may not use this server")
+
+    def _is_own(self, origin: SplitResult, host: str) -> bool:
+        return origin.netloc == host and (origin.scheme == "https" or not self._is_secure)
 
 
 def _as_api_error(error: Exception, request_id: str) -> ApiError:

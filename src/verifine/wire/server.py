@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import uvicorn
@@ -50,21 +51,29 @@ def listen_at(host: str, port: int, send_seconds: float) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket) -> str:
+def address_of(listener: socket.socket, *, is_secure: bool = False) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if is_secure else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 class AppServer:
     """Serves an app. SIGTERM and Ctrl-C let it finish what is being answered; a second Ctrl-C does not."""
 
-    def __init__(self, app: ASGIApp, stop_seconds: float, limits: ConnectionLimits | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        stop_seconds: float,
+        limits: ConnectionLimits | None = None,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
         """How it is run.
 
         Args:
             app: What is served.
             stop_seconds: How long an answer may still take when the server is to stop.
             limits: None: half of the process's file descriptors may be connections.
+            certificate: The chain and the private key of TLS, as PEM files that can be used; None: it speaks HTTP only.
         """
         limits = limits or ConnectionLimits(connections=_raise_descriptors() // 2)
         config = uvicorn.Config(
@@ -79,6 +88,8 @@ class AppServer:
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=int(stop_seconds) + 1,
+            ssl_certfile=None if certificate is None else certificate[0],
+            ssl_keyfile=None if certificate is None else certificate[1],
         )
         self._server = uvicorn.Server(config)
 

@@ -18,8 +18,8 @@ _ONE_AT_A_TIME = 0x7665_7269
 """PostgreSQL's lock of those that migrate; on SQLite a transaction is alone anyway."""
 
 
-def migrate(database: Database, revision: str = NEWEST) -> None:
-    """Runs the migrations up or down to `revision`, in one transaction.
+def migrate(database: Database, revision: str = NEWEST, *, is_back: bool = False) -> None:
+    """Runs the migrations up to `revision`, or back to it, in one transaction. It is always back to EMPTY.
 
     Raises:
         SetupError: a later version has migrated the database.
@@ -31,6 +31,6 @@ def migrate(database: Database, revision: str = NEWEST) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
         config.attributes["connection"] = connection
         try:
-            (command.downgrade if revision == EMPTY else command.upgrade)(config, revision)
+            (command.downgrade if is_back or revision == EMPTY else command.upgrade)(config, revision)
         except CommandError as error:
             raise SetupError(f"the database was made by a later Verifine ({error}); update Verifine") from error

@@ -43,6 +43,23 @@ OWNERS = Table(
     Column("served_at", Double, nullable=False),  # when a job of this owner was last started
 )
 
+KEYS = Table(
+    "keys",
+    METADATA,
+    Column("id", _ID, primary_key=True),  # a part of the key, and no secret
+    Column("owner_id", _ID, ForeignKey("owners.id"), nullable=False),
+    Column("sha256", String(64), nullable=False),  # of its secret, which is nowhere
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("last_used_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("parent_id", _ID, ForeignKey("keys.id")),  # of a session: the key that it was begun with
+    Column("is_session", Boolean, nullable=False),  # it is for a cookie, and no key for programs
+    Index(None, "owner_id"),
+    Index(None, "parent_id"),
+)
+
 FILES = Table(
     "files",
     METADATA,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DataError
@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from verifine.errors import ConfigError, DiskError
+from verifine.service.access.key_store import KeyStore
 from verifine.service.child import ChildError, Children
 from verifine.service.database.paging import UnknownCursorError
 from verifine.service.endpoints.pool import EndpointPool
@@ -29,13 +30,15 @@ from verifine.service.http.endpoints import EndpointRoutes
 from verifine.service.http.files import FileRoutes
 from verifine.service.http.graders import AT_ONCE, GraderRoutes, RunGrader, ValidateGrader
 from verifine.service.http.jobs import JobRoutes
-from verifine.service.http.keys import KeyCheck, hash_key
+from verifine.service.http.keys import KeyCheck, check_access
 from verifine.service.http.machine import MachineRoutes
 from verifine.service.http.marks import MarkRoutes, PutMark
 from verifine.service.http.models import ModelRoutes
 from verifine.service.http.monitoring import Monitoring
 from verifine.service.http.previews import PreviewRoutes
 from verifine.service.http.runs import RunRoutes
+from verifine.service.http.sessions import SessionRoutes, SignIn
+from verifine.service.http.site import Site
 from verifine.service.http.stream import MESSAGES, StreamRoutes
 from verifine.service.http.studies import STUDY_REQUESTS, StudyRoutes
 from verifine.service.inspection.preview import RunPreviews
@@ -53,7 +56,7 @@ from verifine.service.turns import Turns
 from verifine.wire.api_error import ApiError, ErrorBody, conflict, failed_request, invalid_request
 from verifine.wire.completion_requests import ChatRequest, CompletionRequest
 from verifine.wire.completion_responses import ChatCompletion, TextCompletion
-from verifine.wire.envelope import LOCAL_HOSTS, Envelope
+from verifine.wire.envelope import Envelope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +78,16 @@ class ServiceParts:
     """Those that answer requests. They end with the app."""
     folder: Path
     """Of jobs and files."""
-    key: str = field(repr=False)
-    """The local owner's."""
+    keys: KeyStore
     limits: ServiceLimits = field(default_factory=ServiceLimits)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 READING = "reading"
 """The folder of files that a process reads."""
+
+LOOPBACK = Site()
+"""A service that this machine alone reaches, without a start token."""
 
 
 class ServiceApp(FastAPI):
@@ -95,7 +100,16 @@ class ServiceApp(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            requests = (CreateJob, ResumeJob, PutMark, RunGrader, ValidateGrader, ChatRequest, CompletionRequest)
+            requests = (
+                CreateJob,
+                ResumeJob,
+                PutMark,
+                RunGrader,
+                ValidateGrader,
+                ChatRequest,
+                CompletionRequest,
+                SignIn,
+            )
             named = (*requests, *STUDY_REQUESTS, *MESSAGES, ChatCompletion, TextCompletion)
             complete_description(super().openapi(), named, self.answers)
         return super().openapi()
@@ -104,13 +118,13 @@ class ServiceApp(FastAPI):
 def build_service(
     parts: ServiceParts,
     *,
-    hosts: Collection[str] = LOCAL_HOSTS,
+    site: Site = LOOPBACK,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> FastAPI:
     """The routes over these parts.
 
-    `hosts`: the names that the service may be asked by; empty: any. `is_stopping`: whether streams are to end, and
-    no process is to begin.
+    `site`: what it is called, and how browsers get in. `is_stopping`: whether streams are to end, and no process is to
+    begin.
     """
     monitoring = Monitoring(parts.jobs, parts.pool, lambda: parts.now().timestamp())
     app = ServiceApp(
@@ -119,9 +133,10 @@ def build_service(
         docs_url=None,  # its pages would load scripts from other hosts
         redoc_url=None,
         middleware=[
-            Middleware(Envelope, hosts, monitoring.observe),
-            Middleware(KeyCheck, hash_key(parts.key)),
+            Middleware(Envelope, site.hosts, monitoring.observe, is_secure=site.is_secure),
+            Middleware(KeyCheck, parts.keys, site),
         ],
+        dependencies=[Depends(check_access)],
         lifespan=partial(_open, parts),
         exception_handlers={
             HTTPException: _leave_to_envelope,
@@ -145,12 +160,13 @@ def build_service(
     )
     reading, turns = parts.folder / READING, Turns(1, is_stopping)
     routers = (
+        SessionRoutes(parts.keys, site, parts.limits).router(),
         FileRoutes(parts.files, parts.limits).router(),
         GraderRoutes(parts.try_grader, Turns(AT_ONCE, is_stopping), parts.limits).router(),
         JobRoutes(parts.jobs, parts.files, parts.models, parts.limits).router(),
         CompletionRoutes(parts.pool, parts.find_servable, parts.limits).router(),
         RunRoutes(parts.runs, parts.now).router(),
-        StreamRoutes(parts.runs, parts.jobs, parts.limits, is_stopping).router(),
+        StreamRoutes(parts.runs, parts.jobs, parts.keys, parts.limits, is_stopping).router(),
         ModelRoutes(parts.models).router(),
         MarkRoutes(parts.marks, parts.runs, parts.limits).router(),
         StudyRoutes(parts.files, parts.runs, parts.study, turns, reading, parts.limits).router(),

@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from verifine.service.http.field_docs import document_fields
 from verifine.service.http.json_body import name_schema
 from verifine.service.http.keys import KEYED
+from verifine.service.http.route_access import ROUTES
+from verifine.service.http.site import Site
 from verifine.wire.api_error import ErrorBody
 
 
@@ -22,7 +24,7 @@ class ErrorAnswer(BaseModel):
 def complete_description(
     described: dict[str, Any], named: Iterable[type[BaseModel]], answers: Iterable[object]
 ) -> None:
-    """Adds the key, errors as the envelope writes them, what fields mean, and the schemas `named` by routes.
+    """Adds keys and scopes, errors as the envelope writes them, what fields mean, and the schemas `named` by routes.
 
     FastAPI's own 422 is taken out: a wrong parameter is refused with 400. `answers`: the types that routes return.
     """
@@ -34,11 +36,14 @@ def complete_description(
     document_fields(parts["schemas"], (*own_schemas, *answers))
     for name in ("HTTPValidationError", "ValidationError"):
         parts["schemas"].pop(name, None)
-    parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    cookie = {"type": "apiKey", "in": "cookie", "name": Site().cookie}
+    parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}, "session": cookie}
     failed = {"description": "What is wrong", "content": {"application/json": name_schema(ErrorAnswer)}}
+    needs = {(method, path.replace(":path", "")): access.need for (method, path), access in ROUTES.items()}
     for path, methods in described["paths"].items():
-        for operation in methods.values():
+        for method, operation in methods.items():
             operation["responses"].pop("422", None)
             operation["responses"] |= {"4XX": failed, "5XX": failed}
+            operation["x-scope"] = needs[method.upper(), path]
             if path.startswith(KEYED):
-                operation["security"] = [{"key": []}]
+                operation["security"] = [{"key": []}, {"session": []}]

@@ -1,68 +1,96 @@
-"""Who asks: the owner of the key that a request has."""
+"""Who asks: the owner of the key that a request has, or of the session in its cookie."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from verifine.machine.disk import LOCAL_DISK, Disk, refuse_failure
-from verifine.service.database.owners import LOCAL
-from verifine.wire.api_error import invalid_request
+from verifine.service.access.caller import Caller
+from verifine.service.access.key_store import KeyStore
+from verifine.service.http.route_access import find_access
+from verifine.service.http.site import Site
+from verifine.wire.api_error import ApiError, ErrorBody, forbidden, invalid_request
 
-_OWNER = "verifine.owner"
-
-
-def local_key(path: Path, disk: Disk = LOCAL_DISK) -> str:
-    """The key of the local owner, which `path` holds for its user alone; it is made if there is none.
-
-    Raises:
-        DiskError: it cannot be read or written.
-    """
-    with refuse_failure(path):
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}.tmp")
-            draft.touch(mode=0o600)
-            draft.write_text(f"vf_{LOCAL}_{secrets.token_urlsafe(32)}\n", encoding="ascii")
-            disk.rename(draft, path)
-        return path.read_text(encoding="ascii").strip()
-
+_CALLER = "verifine.caller"
 
 KEYED = ("/v1/", "/api/", "/metrics")
-"""A request needs a key where its path begins so."""
+"""A request needs a key where its path begins so, also if there is no such route."""
+
+READING = ("GET", "HEAD")
 
 
 class KeyCheck:
-    """Refuses requests without the key, and tells the routes whose it is."""
+    """Refuses requests without a key that can be used, and tells the routes whose it is."""
 
-    def __init__(self, app: ASGIApp, key_sha256: bytes) -> None:
-        self._app, self._key_sha256 = app, key_sha256
+    def __init__(self, app: ASGIApp, keys: KeyStore, site: Site) -> None:
+        self._app, self._keys, self._site = app, keys, site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._site.is_secure:  # also where a proxy speaks TLS
+            scope["scheme"] = "https"
         if scope["type"] == "http" and scope["path"].startswith(KEYED):
-            scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-            # As bytes of a fixed length, so that the time says nothing about the key.
-            if scheme.lower() != "bearer" or not hmac.compare_digest(hash_key(key.strip()), self._key_sha256):
-                message = "the API key is missing or unknown; send it as `Authorization: Bearer KEY`"
-                raise invalid_request(message, code="invalid_api_key", status=401)
-            scope[_OWNER] = LOCAL
+            scope[_CALLER] = await self._identify(scope["method"], Headers(scope=scope))
         await self._app(scope, receive, send)
 
+    async def _identify(self, method: str, headers: Headers) -> Caller:
+        """Raises ApiError. A request that has a key is judged by that alone."""
+        given = headers.get("authorization")
+        if given is not None:
+            scheme, _, key = given.partition(" ")
+            found = None
+            if scheme.lower() == "bearer":
+                found = await run_in_threadpool(self._keys.identify, key.strip())
+        else:
+            cookie = cookie_parser(headers.get("cookie", "")).get(self._site.cookie, "")
+            found = await run_in_threadpool(self._keys.identify, cookie, is_session=True)
+            if found is not None and method not in READING:
+                _require_own_page(headers)
+        if found is None:
+            message = "the API key is missing, unknown, expired or revoked; send it as `Authorization: Bearer KEY`"
+            raise invalid_request(message, code="invalid_api_key", status=401)
+        return found
 
-def hash_key(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", errors="surrogateescape")).digest()
+
+def _require_own_page(headers: Headers) -> None:
+    """A browser sends a cookie by itself, so the request has to say that it comes from a page of this service.
+
+    The envelope has refused those that say that they come from elsewhere.
+    """
+    if "origin" not in headers and headers.get("sec-fetch-site") != "same-origin":
+        raise forbidden("a request with a cookie must come from a page of this service; programs send a key")
+
+
+async def check_access(request: Request) -> None:
+    """Before every route: whether the key is for what the route does. Without an entry in its table it does nothing."""
+    access = find_access(request)
+    if access.need == "nothing":
+        return
+    caller = current_caller(request)
+    if access.need != "key" and access.need not in caller.scopes:
+        message = f'this needs a key with the scope "{access.need}", which the one that was sent does not have'
+        body = ErrorBody(message=message, type="permission_error", param=None, code="insufficient_permissions")
+        raise ApiError(403, body)
+
+
+def current_caller(request: Request) -> Caller:
+    """Raises ApiError: nobody is known to ask."""
+    caller = request.scope.get(_CALLER)
+    if not isinstance(caller, Caller):
+        raise invalid_request("this needs an API key", code="invalid_api_key", status=401)
+    return caller
 
 
 def _current_owner(request: Request) -> str:
-    return str(request.scope[_OWNER])
+    return current_caller(request).owner_id
 
 
 OwnerId = Annotated[str, Depends(_current_owner)]
 """The owner who asks."""
+
+CurrentCaller = Annotated[Caller, Depends(current_caller)]
+"""The same, with what the key is for."""

@@ -11,9 +11,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field, StringConstraints
 
+from verifine.service.access.caller import Caller
 from verifine.service.database.paging import PageQuery
 from verifine.service.http.json_body import json_body
-from verifine.service.http.keys import OwnerId
+from verifine.service.http.keys import CurrentCaller
 from verifine.service.http.runs import refuse_unreadable
 from verifine.service.limits import ServiceLimits
 from verifine.service.run_views.answers import UnknownRolloutsError, view_group
@@ -98,44 +99,44 @@ class MarkRoutes:
         router.add_api_route("/marks.jsonl", self.export, methods=["GET"], response_class=MarkExport)
         return router
 
-    async def put(self, request: Request, job_id: str, owner_id: OwnerId) -> MarkObject:
+    async def put(self, request: Request, job_id: str, caller: CurrentCaller) -> MarkObject:
         """Marks an answer."""
         body = await read_body(request, self._limits)
-        return await asyncio.to_thread(self._put, owner_id, job_id, validate_fields(read_fields(body), PutMark))
+        return await asyncio.to_thread(self._put, caller, job_id, validate_fields(read_fields(body), PutMark))
 
     def list_marks(
         self,
         job_id: str,
-        owner_id: OwnerId,
+        caller: CurrentCaller,
         after: str | None = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> MarkList:
         """The marks of a run, newest first."""
-        run = self._sources.find(owner_id, job_id)
-        page = self._marks.list(owner_id, run.id, PageQuery(limit=limit, after=after))
+        run = self._sources.find(caller, job_id)
+        page = self._marks.list(caller.owner_id, run.id, PageQuery(limit=limit, after=after))
         return MarkList(data=[MarkObject.of(mark) for mark in page.items], has_more=page.has_more)
 
-    def delete(self, job_id: str, mark_id: str, owner_id: OwnerId) -> MarkDeleted:
+    def delete(self, job_id: str, mark_id: str, caller: CurrentCaller) -> MarkDeleted:
         """Removes a mark."""
-        run = self._sources.find(owner_id, job_id)
-        self._marks.delete(owner_id, run.id, mark_id)
+        run = self._sources.find(caller, job_id)
+        self._marks.delete(caller.owner_id, run.id, mark_id)
         return MarkDeleted(id=mark_id)
 
-    def export(self, job_id: str, owner_id: OwnerId) -> MarkExport:
+    def export(self, job_id: str, caller: CurrentCaller) -> MarkExport:
         """All marks of a run as JSON Lines, oldest first, with prompt and answer."""
-        run = self._sources.find(owner_id, job_id)
+        run = self._sources.find(caller, job_id)
         headers = {"content-disposition": f'attachment; filename="marks-{run.id}.jsonl"'}
-        return MarkExport(_lines(self._marks.all(owner_id, run.id)), headers=headers)
+        return MarkExport(_lines(self._marks.all(caller.owner_id, run.id)), headers=headers)
 
-    def _put(self, owner_id: str, job_id: str, asked: PutMark) -> MarkObject:
-        run = self._sources.find(owner_id, job_id)
+    def _put(self, caller: Caller, job_id: str, asked: PutMark) -> MarkObject:
+        run = self._sources.find(caller, job_id)
         group = view_group(run.directory, asked.step, asked.group, with_tokens=False)
         found = next((each for each in group.answers if each.sample == asked.sample), None)
         if found is None:
             raise UnknownRolloutsError(f"group {asked.group} of step {asked.step} has no answer {asked.sample}")
         answer = {"prompt_id": group.prompt_id, "prompt": group.prompt, "text": found.text, "score": found.score}
         place = MarkPlace(run_id=run.id, step=asked.step, group=asked.group, sample=asked.sample)
-        mark = self._marks.put(owner_id, place, is_flagged=asked.flag, note=asked.note, answer=answer)
+        mark = self._marks.put(caller.owner_id, place, is_flagged=asked.flag, note=asked.note, answer=answer)
         return MarkObject.of(mark)
 
 

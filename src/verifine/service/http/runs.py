@@ -17,7 +17,7 @@ from verifine.runs.jsonl import finite
 from verifine.runs.metrics import read_metrics
 from verifine.runs.record import read_run
 from verifine.runs.status import Status
-from verifine.service.http.keys import OwnerId
+from verifine.service.http.keys import CurrentCaller
 from verifine.service.http.stream import EvaluationView
 from verifine.service.run_views.answers import (
     GroupPage,
@@ -129,14 +129,14 @@ class RunRoutes:
             router.add_api_route(f"/jobs/{{job_id}}/{path}", route, methods=["GET"])
         return router
 
-    def runs(self, owner_id: OwnerId) -> RunList:
+    def runs(self, caller: CurrentCaller) -> RunList:
         """The runs of the command line in the folder that `verifine serve --runs` names."""
-        return RunList(runs=[RunSummary.of(run) for run in self._sources.list_runs(owner_id)])
+        return RunList(runs=[RunSummary.of(run) for run in self._sources.list_runs(caller)])
 
     def metrics(
         self,
         job_id: str,
-        owner_id: OwnerId,
+        caller: CurrentCaller,
         name: Annotated[list[str] | None, Query(max_length=200)] = None,
         first: Count = 0,
         last: Count = MOST_STEPS,
@@ -146,39 +146,39 @@ class RunRoutes:
 
         Of more steps than `points`, a point is the mean of neighbours, with their smallest and largest value.
         """
-        run = self._sources.find(owner_id, job_id).directory
+        run = self._sources.find(caller, job_id).directory
         reports = [report for report in read_metrics(run.metrics) if first <= report.step <= last]
         return reduce_metrics(reports, frozenset(name or ()), points)
 
-    def evaluations(self, job_id: str, owner_id: OwnerId) -> EvaluationList:
+    def evaluations(self, job_id: str, caller: CurrentCaller) -> EvaluationList:
         """The evaluations with their intervals."""
-        run = self._sources.find(owner_id, job_id).directory
+        run = self._sources.find(caller, job_id).directory
         made = sorted(read_evaluations(run.evaluations).values(), key=lambda each: step_of_name(each.name))
         return EvaluationList(evaluations=[EvaluationView.of(each) for each in made])
 
-    def findings(self, job_id: str, owner_id: OwnerId) -> FindingList:
+    def findings(self, job_id: str, caller: CurrentCaller) -> FindingList:
         """What `verifine doctor` says of the run; nothing before it has begun."""
-        run = self._sources.find(owner_id, job_id).directory
+        run = self._sources.find(caller, job_id).directory
         if not run.config.is_file():
             return FindingList(findings=[])
         found = diagnose(read_run(run), self._now())
         return FindingList(findings=[FindingView.model_validate(finite(finding_numbers(each))) for each in found])
 
-    def saved_steps(self, job_id: str, owner_id: OwnerId) -> SavedSteps:
+    def saved_steps(self, job_id: str, caller: CurrentCaller) -> SavedSteps:
         """The steps with saved answers."""
-        return list_saved_steps(self._sources.find(owner_id, job_id).directory)
+        return list_saved_steps(self._sources.find(caller, job_id).directory)
 
     def groups(
         self,
         job_id: str,
         step: Place,
-        owner_id: OwnerId,
+        caller: CurrentCaller,
         offset: Count = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> GroupPage:
         """The prompts of a step, each with the scores of its answers in numbers."""
-        return list_groups(self._sources.find(owner_id, job_id).directory, step, offset, limit)
+        return list_groups(self._sources.find(caller, job_id).directory, step, offset, limit)
 
-    def group(self, job_id: str, step: Place, group: Place, owner_id: OwnerId, tokens: bool = False) -> GroupView:
+    def group(self, job_id: str, step: Place, group: Place, caller: CurrentCaller, tokens: bool = False) -> GroupView:
         """All answers to one prompt, the best first; with `tokens`, columns with numbers of every token."""
-        return view_group(self._sources.find(owner_id, job_id).directory, step, group, with_tokens=tokens)
+        return view_group(self._sources.find(caller, job_id).directory, step, group, with_tokens=tokens)

@@ -16,8 +16,10 @@ from verifine.errors import VerifineError
 from verifine.insights.held_out import evaluation_numbers
 from verifine.runs.evaluations import Evaluation
 from verifine.runs.jsonl import finite
+from verifine.service.access.caller import Caller
+from verifine.service.access.key_store import KeyStore
 from verifine.service.http.job_objects import JobEventObject
-from verifine.service.http.keys import OwnerId
+from verifine.service.http.keys import CurrentCaller
 from verifine.service.jobs.store import JobStore
 from verifine.service.limits import ServiceLimits
 from verifine.service.run_views.run_follower import (
@@ -34,6 +36,8 @@ from verifine.wire.api_error import ApiError, ErrorBody, invalid_request
 
 POLL_S = 0.5
 PING_S = 15.0
+CHECK_S = 2.0
+"""How long a stream goes on at most when its key has ended."""
 RETRY_MS = 2000
 """How long a client waits before it comes back."""
 
@@ -108,9 +112,15 @@ class StreamRoutes:
     """The routes over the runs of jobs. A client costs what it has not read yet of one part."""
 
     def __init__(
-        self, sources: RunSources, jobs: JobStore, limits: ServiceLimits, is_stopping: Callable[[], bool]
+        self,
+        sources: RunSources,
+        jobs: JobStore,
+        keys: KeyStore,
+        limits: ServiceLimits,
+        is_stopping: Callable[[], bool],
     ) -> None:
-        self._sources, self._jobs, self._limits, self._is_stopping = sources, jobs, limits, is_stopping
+        self._sources, self._jobs, self._keys, self._limits = sources, jobs, keys, limits
+        self._is_stopping = is_stopping
         self._open = 0
 
     def router(self) -> APIRouter:
@@ -119,7 +129,7 @@ class StreamRoutes:
         return router
 
     async def stream(
-        self, job_id: str, owner_id: OwnerId, last_event_id: Annotated[str | None, Header()] = None
+        self, job_id: str, caller: CurrentCaller, last_event_id: Annotated[str | None, Header()] = None
     ) -> EventStream:
         """Follows a job until it has ended: messages `state`, `events`, `steps`, `evaluations`, and `end` as the last.
 
@@ -127,19 +137,23 @@ class StreamRoutes:
         twice, also after a restart of the service.
         """
         cursor = _cursor(last_event_id)
-        await asyncio.to_thread(self._sources.find, owner_id, job_id)
+        await asyncio.to_thread(self._sources.find, caller, job_id)
         if self._open >= self._limits.streams:
             raise _too_many_streams(self._open)
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        return EventStream(self._send(owner_id, job_id, cursor), headers=headers)
+        return EventStream(self._send(caller, job_id, cursor), headers=headers)
 
-    async def _send(self, owner_id: str, job_id: str, cursor: StreamCursor) -> AsyncIterator[bytes]:
+    async def _send(self, caller: Caller, job_id: str, cursor: StreamCursor) -> AsyncIterator[bytes]:
         self._open += 1
         try:
             yield format_sse_event(retry=RETRY_MS)
-            sent_at = time.monotonic()
+            sent_at = checked_at = time.monotonic()
             while not self._is_stopping():
-                parts = await asyncio.to_thread(self._read, owner_id, job_id, cursor)
+                if time.monotonic() - checked_at >= CHECK_S:
+                    if not await asyncio.to_thread(self._keys.is_usable, caller.key_id):
+                        return
+                    checked_at = time.monotonic()
+                parts = await asyncio.to_thread(self._read, caller, job_id, cursor)
                 for name, message, cursor in parts:
                     yield format_sse_event(event=name, data_str=message.model_dump_json(), id=str(cursor))
                     sent_at = time.monotonic()
@@ -153,10 +167,10 @@ class StreamRoutes:
             self._open -= 1
 
     def _read(
-        self, owner_id: str, job_id: str, cursor: StreamCursor
+        self, caller: Caller, job_id: str, cursor: StreamCursor
     ) -> list[tuple[MessageName, BaseModel, StreamCursor]]:
         try:
-            found: FoundRun = self._sources.find(owner_id, job_id)
+            found: FoundRun = self._sources.find(caller, job_id)
             news = read_run_news(found, self._jobs.list_events_after, cursor)
             return [(*_describe(part), after) for part, after in news]
         except (VerifineError, OSError):

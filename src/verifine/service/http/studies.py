@@ -13,10 +13,11 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from verifine.config.graders import GraderConfig
+from verifine.service.access.caller import Caller
 from verifine.service.files import FileStore
 from verifine.service.files.borrowing import borrow_file
 from verifine.service.http.json_body import json_body
-from verifine.service.http.keys import OwnerId
+from verifine.service.http.keys import CurrentCaller, OwnerId
 from verifine.service.jobs.mapping import refuse_distant_graders
 from verifine.service.limits import ServiceLimits
 from verifine.service.owner_words import OwnerWords
@@ -111,12 +112,12 @@ class StudyRoutes:
         refuse_distant_graders(asked.grader, "grader")
         return await self._turns.take(partial(self._probe, owner_id, asked))
 
-    async def regrade(self, request: Request, job_id: str, owner_id: OwnerId) -> GraderStudy:
+    async def regrade(self, request: Request, job_id: str, caller: CurrentCaller) -> GraderStudy:
         """Grades the saved answers of a run with another grader, and compares; nothing of the run changes."""
         asked = validate_fields(await self._fields(request), RegradeRollouts)
         if asked.grader is not None:
             refuse_distant_graders(asked.grader, "grader")
-        return await self._turns.take(partial(self._regrade, owner_id, job_id, asked))
+        return await self._turns.take(partial(self._regrade, caller, job_id, asked))
 
     async def _fields(self, request: Request) -> dict[str, Any]:
         body = await read_body(request, self._limits)
@@ -148,8 +149,8 @@ class StudyRoutes:
         assert found is not None, "there is a study or a problem"
         return found
 
-    def _regrade(self, owner_id: str, job_id: str, asked: RegradeRollouts) -> GraderStudy:
-        run = self._sources.find(owner_id, job_id).directory.path
+    def _regrade(self, caller: Caller, job_id: str, asked: RegradeRollouts) -> GraderStudy:
+        run = self._sources.find(caller, job_id).directory.path
         question = RegradingQuestion(run=run, grader=asked.grader, limit=asked.limit)
         words = OwnerWords(paths={str(run): "the run", str(run.parent): "the job"})
         found = self._study(question, "grader", "cannot_regrade", words).grader

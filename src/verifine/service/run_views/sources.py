@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verifine.runs.directory import RunDirectory
-from verifine.service.database.owners import LOCAL
+from verifine.service.access.caller import Caller
 from verifine.service.jobs.job import Job
 from verifine.service.jobs.store import JobStore
 from verifine.service.run_views.run_index import PREFIX, IndexedRun, RunIndex
@@ -24,21 +24,21 @@ class FoundRun:
 
 
 class RunSources:
-    """The runs of all owners; each method looks at those of one."""
+    """The runs of all owners; each method looks at those that somebody may see."""
 
     def __init__(self, jobs: JobStore, folder: Path, index: RunIndex | None = None) -> None:
-        """`folder` has the folder of each job; `index` the runs of the command line, for the local owner."""
+        """`folder` has the folder of each job; `index` the runs of the command line, for administrators."""
         self._jobs, self._folder, self._index = jobs, folder, index
 
-    def list_runs(self, owner_id: str) -> list[IndexedRun]:
+    def list_runs(self, caller: Caller) -> list[IndexedRun]:
         """The runs of the command line."""
-        return [] if self._index is None or owner_id != LOCAL else self._index.list()
+        return self._index.list() if self._index is not None and caller.is_administrator else []
 
-    def find(self, owner_id: str, run_id: str) -> FoundRun:
+    def find(self, caller: Caller, run_id: str) -> FoundRun:
         """Raises UnknownJobError."""
-        if self._index is not None and owner_id == LOCAL and run_id.startswith(PREFIX):
+        if self._index is not None and caller.is_administrator and run_id.startswith(PREFIX):
             directory = self._index.find(run_id)
             if directory is not None:
                 return FoundRun(id=run_id, job=None, directory=directory)
-        job = self._jobs.find(owner_id, run_id)
+        job = self._jobs.find(caller.owner_id, run_id)
         return FoundRun(id=job.id, job=job, directory=RunDirectory(path=self._folder / job.id / "run"))

@@ -76,6 +76,7 @@ def test_the_description_of_the_api_has_every_route(http: httpx2.Client) -> None
     description = http.get("/openapi.json").json()
     paths = description["paths"]
     assert {path: sorted(methods) for path, methods in paths.items()} == {
+        "/api/audit": ["get"],
         "/api/check": ["post"],
         "/api/endpoints": ["get"],
         "/api/endpoints/{model}/load": ["post"],

@@ -6,7 +6,7 @@ import secrets
 import string
 from typing import Literal
 
-Prefix = Literal["file-", "ftjob-", "ftevent-", "ftckpt_", "mark-"]
+Prefix = Literal["file-", "ftjob-", "ftevent-", "ftckpt_", "mark-", "audit-"]
 
 _ALPHABET = string.ascii_letters + string.digits
 _LENGTH = 24

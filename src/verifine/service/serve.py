@@ -24,6 +24,7 @@ from verifine.runs.directory import RunDirectory
 from verifine.runs.heartbeat import SAME_START_S, find_process_start
 from verifine.runs.lock import hold_file
 from verifine.service.access.address import Certificate, ServiceAddress
+from verifine.service.access.audit import AuditStore
 from verifine.service.access.key_store import KeyStore
 from verifine.service.access.local_key import KEY_FILE, keep_local_key
 from verifine.service.child import Children
@@ -225,6 +226,7 @@ def _open_parts(options: ServeOptions, database: Database, data: Path, workers: 
         find_servable=partial(find_servable, models),
         try_grader=partial(try_grader_in_child, workers.children),
         keys=keys,
+        audit=AuditStore(database, time.time),
         limits=options.limits,
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
+from verifine.service.access.audit import AuditStore
 from verifine.service.access.key import KeyText
 from verifine.service.access.key_store import KeyStore
 from verifine.service.access.scopes import SCOPES
@@ -75,6 +76,7 @@ def make_parts(
         find_servable=partial(find_servable, models),
         try_grader=carry_out_trial,
         keys=keys,
+        audit=AuditStore(database, now),
         limits=limits,
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
 
 from verifine.errors import ConfigError
+from verifine.service.access.audit import add_entry
 from verifine.service.access.caller import Caller
 from verifine.service.access.key import KeyText, OwnedKey
 from verifine.service.access.scopes import Scope, show_scopes
@@ -102,8 +103,10 @@ class KeyStore:
         with self._database.read() as connection:
             return connection.execute(usable).first() is not None
 
-    def revoke(self, key_id: str) -> None:
+    def revoke(self, key_id: str, by: Caller | None = None) -> None:
         """Ends a key and the sessions that were begun with it; one that has been revoked stays so.
+
+        `by` None: whoever runs the service does.
 
         Raises:
             UnknownKeyError: there is none of this id.
@@ -112,8 +115,10 @@ class KeyStore:
         with self._database.write() as connection:
             if connection.execute(rows_of(KEYS, id=key_id)).first() is None:
                 raise UnknownKeyError(f"there is no key with the id {key_id[:80]!r}; `verifine keys list` has them")
-            ended = update(KEYS).where(same, KEYS.c.revoked_at.is_(None))
-            connection.execute(ended.values(revoked_at=int(self._now())))
+            at = int(self._now())
+            ended = update(KEYS).where(same, KEYS.c.revoked_at.is_(None)).values(revoked_at=at)
+            if connection.execute(ended).rowcount:
+                add_entry(connection, "key.revoke", at, by, key_id)
 
     def remove_ended_sessions(self) -> None:
         with self._database.write() as connection:
@@ -145,5 +150,7 @@ class KeyStore:
             "is_session": is_session,
         }
         with self._database.write() as connection:
-            stored = connection.execute(insert(KEYS).values(row).returning(KEYS)).mappings().one()
-        return OwnedKey.of(stored), key
+            stored = OwnedKey.of(connection.execute(insert(KEYS).values(row).returning(KEYS)).mappings().one())
+            actor = None if parent is None else parent.caller()
+            add_entry(connection, "session.begin" if is_session else "key.create", at, actor, key.id)
+        return stored, key

@@ -185,3 +185,18 @@ MARKS = Table(
     UniqueConstraint("owner_id", "seq"),
     UniqueConstraint("owner_id", "run_id", "step", "group_index", "sample"),
 )
+
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", _ID, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("act", String(32), nullable=False),
+    Column("owner_id", _ID),  # who did it; NULL: whoever runs the service
+    Column("key_id", _ID),
+    Column("object_id", _MODEL),
+    Column("request_id", _ID),
+    Column("status", Integer),  # of the answer
+    UniqueConstraint("id"),
+)

@@ -19,18 +19,20 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from verifine.errors import ConfigError, DiskError
+from verifine.service.access.audit import AuditStore
 from verifine.service.access.key_store import KeyStore
 from verifine.service.child import ChildError, Children
 from verifine.service.database.paging import UnknownCursorError
 from verifine.service.endpoints.pool import EndpointPool
 from verifine.service.files import FileInUseError, FileStore, UnknownFileError
+from verifine.service.http.audit import AuditRoutes, AuditTrail
 from verifine.service.http.completions import CompletionRoutes, FindServable
 from verifine.service.http.description import complete_description
 from verifine.service.http.endpoints import EndpointRoutes
 from verifine.service.http.files import FileRoutes
 from verifine.service.http.graders import AT_ONCE, GraderRoutes, RunGrader, ValidateGrader
 from verifine.service.http.jobs import JobRoutes
-from verifine.service.http.keys import KeyCheck, check_access
+from verifine.service.http.keys import AccessCheck, KeyCheck
 from verifine.service.http.machine import MachineRoutes
 from verifine.service.http.marks import MarkRoutes, PutMark
 from verifine.service.http.models import ModelRoutes
@@ -79,6 +81,7 @@ class ServiceParts:
     folder: Path
     """Of jobs and files."""
     keys: KeyStore
+    audit: AuditStore
     limits: ServiceLimits = field(default_factory=ServiceLimits)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -133,10 +136,11 @@ def build_service(
         docs_url=None,  # its pages would load scripts from other hosts
         redoc_url=None,
         middleware=[
+            Middleware(AuditTrail, parts.audit),
             Middleware(Envelope, site.hosts, monitoring.observe, is_secure=site.is_secure),
             Middleware(KeyCheck, parts.keys, site),
         ],
-        dependencies=[Depends(check_access)],
+        dependencies=[Depends(AccessCheck(parts.audit))],
         lifespan=partial(_open, parts),
         exception_handlers={
             HTTPException: _leave_to_envelope,
@@ -173,6 +177,7 @@ def build_service(
         PreviewRoutes(parts.previews, Turns(1, is_stopping), parts.limits).router(),
         EndpointRoutes(parts.pool, parts.find_servable).router(),
         MachineRoutes(parts.folder).router(),
+        AuditRoutes(parts.audit).router(),
         monitoring.router(),
     )
     for router in routers:

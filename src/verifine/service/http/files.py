@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from verifine.service.database.paging import PageQuery
 from verifine.service.files import FileStore, OwnedFile
 from verifine.service.files.record import Purpose, UploadPurpose
+from verifine.service.http.audit import name_object
 from verifine.service.http.keys import OwnerId
 from verifine.service.http.list_page import ListedObject, ListPage
 from verifine.service.http.upload import UploadForm, receive_form
@@ -94,7 +95,9 @@ class FileRoutes:
         limits = self._limits
         form = await receive_form(request, lambda: self._store.begin(limits.file_bytes), limits.upload_seconds)
         try:
-            return FileObject.of(await asyncio.to_thread(self._keep, owner_id, form))
+            file = FileObject.of(await asyncio.to_thread(self._keep, owner_id, form))
+            name_object(request, file.id)
+            return file
         finally:
             form.discard()
 

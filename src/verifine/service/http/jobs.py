@@ -13,6 +13,7 @@ from fastapi import APIRouter, Header, Query, Request
 
 from verifine.service.database.paging import PageQuery
 from verifine.service.files import FileStore, UnknownFileError
+from verifine.service.http.audit import name_object
 from verifine.service.http.job_checkpoints import JobCheckpointObject
 from verifine.service.http.job_objects import JobEventObject, JobObject
 from verifine.service.http.json_body import json_body
@@ -69,7 +70,9 @@ class JobRoutes:
     ) -> JobObject:
         """Makes a job that trains a model by reinforcement."""
         body = await read_body(request, self._limits)
-        return await asyncio.to_thread(self._create, owner_id, body, idempotency_key)
+        job = await asyncio.to_thread(self._create, owner_id, body, idempotency_key)
+        name_object(request, job.id)
+        return job
 
     def list_jobs(
         self, request: Request, owner_id: OwnerId, after: str | None = None, limit: Limit = 20

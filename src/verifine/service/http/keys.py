@@ -10,9 +10,11 @@ from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from verifine.service.access.audit import AuditStore
 from verifine.service.access.caller import Caller
 from verifine.service.access.key_store import KeyStore
-from verifine.service.http.route_access import find_access
+from verifine.service.http.audit import begin_entry
+from verifine.service.http.route_access import Need, find_access
 from verifine.service.http.site import Site
 from verifine.wire.api_error import ApiError, ErrorBody, forbidden, invalid_request
 
@@ -65,14 +67,26 @@ def _require_own_page(headers: Headers) -> None:
         raise forbidden("a request with a cookie must come from a page of this service; programs send a key")
 
 
-async def check_access(request: Request) -> None:
-    """Before every route: whether the key is for what the route does. Without an entry in its table it does nothing."""
-    access = find_access(request)
-    if access.need == "nothing":
-        return
-    caller = current_caller(request)
-    if access.need != "key" and access.need not in caller.scopes:
-        message = f'this needs a key with the scope "{access.need}", which the one that was sent does not have'
+class AccessCheck:
+    """Before every route: whether the key is for what it does. An act is written down, also one that is refused."""
+
+    def __init__(self, audit: AuditStore) -> None:
+        self._audit = audit
+
+    async def __call__(self, request: Request) -> None:
+        """Raises ApiError; KeyError: the route is not in the table."""
+        access = find_access(request)
+        if access.need == "nothing":
+            return
+        caller = current_caller(request)
+        if access.act is not None:
+            await begin_entry(request, self._audit, access.act, caller)
+        _require_scope(access.need, caller)
+
+
+def _require_scope(need: Need, caller: Caller) -> None:
+    if need != "key" and need not in caller.scopes:
+        message = f'this needs a key with the scope "{need}", which the one that was sent does not have'
         body = ErrorBody(message=message, type="permission_error", param=None, code="insufficient_permissions")
         raise ApiError(403, body)
 

@@ -10,6 +10,7 @@ from typing import Literal
 from fastapi import Request
 from fastapi.routing import APIRoute
 
+from verifine.service.access.audit import Act
 from verifine.service.access.scopes import Scope
 
 Need = Scope | Literal["key", "nothing"]
@@ -21,6 +22,8 @@ class RouteAccess:
     """A row of the table."""
 
     need: Need
+    act: Act | None = None
+    """What the audit calls it; None: it changes nothing that stays, or says so itself."""
 
 
 OPEN, ANY_KEY = RouteAccess("nothing"), RouteAccess("key")
@@ -35,27 +38,28 @@ ROUTES: Mapping[tuple[str, str], RouteAccess] = MappingProxyType(
         ("POST", "/session"): OPEN,  # it looks at the key in the body
         ("GET", "/api/session"): ANY_KEY,
         ("DELETE", "/api/session"): ANY_KEY,
-        ("POST", "/v1/files"): RUN,
+        ("POST", "/v1/files"): RouteAccess("run", "file.upload"),
         ("GET", "/v1/files"): READ,
         ("GET", "/v1/files/{file_id}"): READ,
-        ("DELETE", "/v1/files/{file_id}"): RUN,
+        ("DELETE", "/v1/files/{file_id}"): RouteAccess("run", "file.delete"),
         ("GET", "/v1/files/{file_id}/content"): READ,
         ("POST", "/v1/fine_tuning/alpha/graders/run"): RUN,
         ("POST", "/v1/fine_tuning/alpha/graders/validate"): RUN,
-        ("POST", "/v1/fine_tuning/jobs"): RUN,
+        ("POST", "/v1/fine_tuning/jobs"): RouteAccess("run", "job.create"),
         ("GET", "/v1/fine_tuning/jobs"): READ,
         ("GET", "/v1/fine_tuning/jobs/{job_id}"): READ,
-        ("POST", "/v1/fine_tuning/jobs/{job_id}/cancel"): RUN,
-        ("POST", "/v1/fine_tuning/jobs/{job_id}/pause"): RUN,
-        ("POST", "/v1/fine_tuning/jobs/{job_id}/resume"): RUN,
+        ("POST", "/v1/fine_tuning/jobs/{job_id}/cancel"): RouteAccess("run", "job.cancel"),
+        ("POST", "/v1/fine_tuning/jobs/{job_id}/pause"): RouteAccess("run", "job.pause"),
+        ("POST", "/v1/fine_tuning/jobs/{job_id}/resume"): RouteAccess("run", "job.resume"),
         ("GET", "/v1/fine_tuning/jobs/{job_id}/events"): READ,
         ("GET", "/v1/fine_tuning/jobs/{job_id}/checkpoints"): READ,
         ("POST", "/v1/chat/completions"): RUN,
         ("POST", "/v1/completions"): RUN,
         ("GET", "/v1/models"): READ,
         ("GET", "/v1/models/{model:path}"): READ,
-        ("DELETE", "/v1/models/{model:path}"): RUN,
+        ("DELETE", "/v1/models/{model:path}"): RouteAccess("run", "model.delete"),
         ("GET", "/api/runs"): ADMIN,
+        ("GET", "/api/audit"): ADMIN,
         ("GET", "/api/jobs/{job_id}/metrics"): READ,
         ("GET", "/api/jobs/{job_id}/evaluations"): READ,
         ("GET", "/api/jobs/{job_id}/findings"): READ,
@@ -63,9 +67,9 @@ ROUTES: Mapping[tuple[str, str], RouteAccess] = MappingProxyType(
         ("GET", "/api/jobs/{job_id}/rollouts/{step}"): READ,
         ("GET", "/api/jobs/{job_id}/rollouts/{step}/{group}"): READ,
         ("GET", "/api/jobs/{job_id}/stream"): READ,
-        ("PUT", "/api/jobs/{job_id}/marks"): RUN,
+        ("PUT", "/api/jobs/{job_id}/marks"): RouteAccess("run", "mark.put"),
         ("GET", "/api/jobs/{job_id}/marks"): READ,
-        ("DELETE", "/api/jobs/{job_id}/marks/{mark_id}"): RUN,
+        ("DELETE", "/api/jobs/{job_id}/marks/{mark_id}"): RouteAccess("run", "mark.delete"),
         ("GET", "/api/jobs/{job_id}/marks.jsonl"): READ,
         ("POST", "/api/files/{file_id}/study"): RUN,
         ("POST", "/api/graders/probe"): RUN,
@@ -74,8 +78,8 @@ ROUTES: Mapping[tuple[str, str], RouteAccess] = MappingProxyType(
         ("POST", "/api/check"): RUN,
         ("POST", "/api/trial"): RUN,
         ("GET", "/api/endpoints"): READ,
-        ("POST", "/api/endpoints/{model}/load"): RUN,
-        ("POST", "/api/endpoints/{model}/unload"): RUN,
+        ("POST", "/api/endpoints/{model}/load"): RouteAccess("run", "endpoint.load"),
+        ("POST", "/api/endpoints/{model}/unload"): RouteAccess("run", "endpoint.unload"),
         ("GET", "/api/machine"): READ,
     }
 )

@@ -94,7 +94,7 @@ class SessionRoutes:
         """Ends the session of a browser."""
         if not caller.is_session:
             raise invalid_request("a key has no session; `verifine keys revoke` ends it", code="no_session")
-        self._keys.revoke(caller.key_id)
+        self._keys.revoke(caller.key_id, caller)
         response.delete_cookie(self._site.cookie, secure=self._site.is_secure, httponly=True, samesite="strict")
         return SessionView.of(caller)
 

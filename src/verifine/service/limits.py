@@ -28,3 +28,6 @@ class ServiceLimits(Schema):
         default=64, ge=1, description="Requests that wait for a model to be loaded; the next one is answered with 429."
     )
     streams: int = Field(default=200, ge=1, description="Clients that follow jobs at the same time.")
+    owner_streams: int = Field(default=50, ge=1, description="Of these, those of one owner.")
+    owner_jobs: int = Field(default=100, ge=1, description="Jobs of an owner that have not ended.")
+    owner_file_bytes: int = Field(default=100 << 30, ge=1, description="The uploaded files of an owner, all together.")

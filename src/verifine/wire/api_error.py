@@ -10,7 +10,7 @@ from typing import Literal
 
 from verifine.errors import VerifineError
 
-ErrorType = Literal["invalid_request_error", "permission_error", "requests", "server_error"]
+ErrorType = Literal["invalid_request_error", "permission_error", "requests", "insufficient_quota", "server_error"]
 
 NO_RETRY = MappingProxyType({"x-should-retry": "false"})
 """Clients repeat 408, 409, 429 and 5xx by themselves, unless this header tells them not to."""

@@ -14,9 +14,6 @@ the command line, and the audit. `metrics`: the numbers of the whole service. No
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
-USUAL: tuple[Scope, ...] = ("read", "run")
-"""What a program needs that makes jobs and asks models."""
-
 
 def read_scopes(words: Iterable[str]) -> frozenset[Scope]:
     """Raises ConfigError: one is none, or there is none."""

@@ -15,7 +15,7 @@ from verifine.models.provision.cache import cache_folder
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 SERVER, KEY = "VERIFINE_SERVER", "VERIFINE_API_KEY"
 PASTED_SERVER, PASTED_KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"
-"""Variables of the environment; `verifine serve` prints the latter two."""
+"""Variables of the environment; `verifine serve` prints how to set the latter two."""
 
 CONNECT_S, ANSWER_S = 5.0, 60.0
 LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -128,7 +128,9 @@ class ServiceConnection:
         if not isinstance(message, str):
             raise SetupError(f"what answers at {self._server} is no service of Verifine; check --server")
         if answer.status_code == httpx2.codes.UNAUTHORIZED:
-            raise SetupError(f"{self._server} does not know the key; set {KEY} to the one that `verifine serve` prints")
+            raise SetupError(
+                f"{self._server} does not know the key; set {KEY} to one that `verifine keys create` makes there"
+            )
         if answer.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
             raise SetupError(f"{self._server}: {message}")
         code, param = (told[name] if isinstance(told.get(name), str) else None for name in ("code", "param"))
@@ -193,7 +195,7 @@ def find_key(server: str, data: Path | None, environment: Mapping[str, str]) -> 
     where = "" if data is None else "; --data is for a service of this machine"
     hint = ", or give its --data" if is_local else ""
     raise NoKeyError(
-        f"there is no key for {server}{where}; set {KEY} to the one that `verifine serve` prints there{hint}"
+        f"there is no key for {server}{where}; set {KEY} to one that `verifine keys create` makes there{hint}"
     )
 
 

@@ -8,7 +8,11 @@ from typing import Literal
 from sqlalchemy import RowMapping
 
 UploadPurpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
-Purpose = UploadPurpose | Literal["fine-tune-results"]
+ResultPurpose = Literal["fine-tune-results"]
+Purpose = UploadPurpose | ResultPurpose
+
+RESULTS: ResultPurpose = "fine-tune-results"
+"""Of files that jobs leave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,16 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, or_, select, update
 
 from verifine.errors import VerifineError
 from verifine.machine.disk import LOCAL_DISK, Disk, refuse_failure
+from verifine.service.access.quota import QuotaError
 from verifine.service.database import Database
 from verifine.service.database.owners import next_seq
 from verifine.service.database.paging import Page, PageQuery, fetch_page, rows_of
 from verifine.service.database.tables import FILES, JOBS
 from verifine.service.files.draft import FileDraft
-from verifine.service.files.record import OwnedFile, Purpose
+from verifine.service.files.record import RESULTS, OwnedFile, Purpose
 from verifine.service.identifiers import new_id
 from verifine.service.jobs.states import JobState
 
@@ -47,15 +48,26 @@ class FileStore:
         return FileDraft(self._drafts / secrets.token_hex(16), max_bytes)
 
     def add(
-        self, owner_id: str, draft: FileDraft, *, filename: str, purpose: Purpose, lasts_s: int | None = None
+        self,
+        owner_id: str,
+        draft: FileDraft,
+        *,
+        filename: str,
+        purpose: Purpose,
+        lasts_s: int | None = None,
+        owner_bytes: int | None = None,
     ) -> OwnedFile:
-        """Keeps what was written. `lasts_s` None: until it is deleted.
+        """Keeps what was written. `lasts_s` None: until it is deleted; `owner_bytes` None: however many the owner has.
 
         Raises:
             DiskError: it cannot be brought to stable storage; then there is no file.
+            QuotaError: with it, the owner's uploaded files would have more than `owner_bytes`.
         """
         draft.finish()
         with self._database.write() as connection:
+            if owner_bytes is not None:
+                next_seq(connection, owner_id)  # holds the owner's row, so that no file is added meanwhile
+                self._check_quota(connection, owner_id, draft.bytes, owner_bytes)
             return self.insert(connection, owner_id, draft, filename=filename, purpose=purpose, lasts_s=lasts_s)
 
     def insert(
@@ -87,6 +99,15 @@ class FileStore:
             content.parent.mkdir(parents=True, exist_ok=True)
         self._disk.rename(draft.path, content)
         return OwnedFile.of(stored)
+
+    def _check_quota(self, connection: Connection, owner_id: str, added: int, most: int) -> None:
+        columns = FILES.c
+        uploaded = (columns.owner_id == owner_id, columns.deleted_at.is_(None), columns.purpose != RESULTS)
+        held = int(connection.execute(select(func.coalesce(func.sum(columns.bytes), 0)).where(*uploaded)).scalar_one())
+        if held + added > most:
+            raise QuotaError(
+                f"your files have {held} bytes, and with this one they would have more than {most}; delete some"
+            )
 
     def find(self, owner_id: str, file_id: str) -> OwnedFile:
         """Raises UnknownFileError, also for one that has expired."""

@@ -21,6 +21,7 @@ from starlette.middleware import Middleware
 from verifine.errors import ConfigError, DiskError
 from verifine.service.access.audit import AuditStore
 from verifine.service.access.key_store import KeyStore
+from verifine.service.access.quota import QuotaError
 from verifine.service.child import ChildError, Children
 from verifine.service.database.paging import UnknownCursorError
 from verifine.service.endpoints.pool import EndpointPool
@@ -55,7 +56,7 @@ from verifine.service.run_views.sources import RunSources
 from verifine.service.trials.question import GraderTrial, TrialOutcome
 from verifine.service.trials.study import StudyQuestion, StudyReply
 from verifine.service.turns import Turns
-from verifine.wire.api_error import ApiError, ErrorBody, conflict, failed_request, invalid_request
+from verifine.wire.api_error import NO_RETRY, ApiError, ErrorBody, conflict, failed_request, invalid_request
 from verifine.wire.completion_requests import ChatRequest, CompletionRequest
 from verifine.wire.completion_responses import ChatCompletion, TextCompletion
 from verifine.wire.envelope import Envelope
@@ -151,6 +152,7 @@ def build_service(
             UnknownJobError: _refuse_job,
             JobStateError: _refuse_state,
             ReusedKeyError: _refuse_key,
+            QuotaError: _refuse_quota,
             UnknownRolloutsError: _refuse_rollouts,
             ConfigError: _refuse_run,
             ChildError: _refuse_child,
@@ -230,6 +232,11 @@ def _refuse_state(_: Request, error: Exception) -> NoReturn:
 
 def _refuse_key(_: Request, error: Exception) -> NoReturn:
     raise conflict(str(error), code="idempotency_key_reused") from error
+
+
+def _refuse_quota(_: Request, error: Exception) -> NoReturn:
+    body = ErrorBody(message=str(error), type="insufficient_quota", param=None, code="insufficient_quota")
+    raise ApiError(429, body, NO_RETRY) from error
 
 
 def _refuse_rollouts(_: Request, error: Exception) -> NoReturn:

@@ -142,7 +142,14 @@ class FileRoutes:
             raise _invalid_file(
                 f"{filename!r} is no data for training; it must end in {' or '.join(TRAINING_SUFFIXES)}"
             )
-        return self._store.add(owner_id, form.draft, filename=filename, purpose=purpose, lasts_s=lasts_s)
+        return self._store.add(
+            owner_id,
+            form.draft,
+            filename=filename,
+            purpose=purpose,
+            lasts_s=lasts_s,
+            owner_bytes=self._limits.owner_file_bytes,
+        )
 
 
 def _short_name(name: str) -> str:

@@ -138,7 +138,7 @@ class JobRoutes:
             metadata=asked.metadata,
         )
         sent = None if key is None else IdempotencyKey(key=key, sha256=hashlib.sha256(body).hexdigest())
-        return JobObject.of(self._jobs.create(owner_id, new, sent))
+        return JobObject.of(self._jobs.create(owner_id, new, sent, self._limits.owner_jobs))
 
     def _check_file(self, owner_id: str, file_id: str, param: str) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
 
@@ -121,7 +122,8 @@ class StreamRoutes:
     ) -> None:
         self._sources, self._jobs, self._keys, self._limits = sources, jobs, keys, limits
         self._is_stopping = is_stopping
-        self._open = 0
+        self._open = Counter[str]()
+        """By owner."""
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/api/jobs", tags=["Runs"])
@@ -138,13 +140,14 @@ class StreamRoutes:
         """
         cursor = _cursor(last_event_id)
         await asyncio.to_thread(self._sources.find, caller, job_id)
-        if self._open >= self._limits.streams:
-            raise _too_many_streams(self._open)
+        own = self._open[caller.owner_id]
+        if own >= self._limits.owner_streams or self._open.total() >= self._limits.streams:
+            raise _too_many_streams(own)
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
         return EventStream(self._send(caller, job_id, cursor), headers=headers)
 
     async def _send(self, caller: Caller, job_id: str, cursor: StreamCursor) -> AsyncIterator[bytes]:
-        self._open += 1
+        self._open[caller.owner_id] += 1
         try:
             yield format_sse_event(retry=RETRY_MS)
             sent_at = checked_at = time.monotonic()
@@ -164,7 +167,7 @@ class StreamRoutes:
                     sent_at = time.monotonic()
                 await asyncio.sleep(0 if parts else POLL_S)
         finally:
-            self._open -= 1
+            self._open[caller.owner_id] -= 1
 
     def _read(
         self, caller: Caller, job_id: str, cursor: StreamCursor
@@ -201,6 +204,6 @@ def _cursor(last_event_id: str | None) -> StreamCursor:
 
 
 def _too_many_streams(count: int) -> ApiError:
-    message = f"{count} streams are open already; close one, or ask /api/jobs/ID/metrics now and then"
+    message = f"no more streams ({count} of yours are open); close one, or ask /api/jobs/ID/metrics now and then"
     body = ErrorBody(message=message, type="requests", param=None, code="rate_limit_exceeded")
     return ApiError(429, body, {"retry-after": "5"})

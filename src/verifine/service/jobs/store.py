@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, delete, func, insert, select
 
 from verifine.errors import VerifineError
+from verifine.service.access.quota import QuotaError
 from verifine.service.database import Database
 from verifine.service.database.owners import next_seq
 from verifine.service.database.paging import Page, PageQuery, fetch_page, rows_of
@@ -65,11 +66,16 @@ class JobStore:
     def __init__(self, database: Database, now: Callable[[], float]) -> None:
         self._database, self._now = database, now
 
-    def create(self, owner_id: str, new: NewJob, key: IdempotencyKey | None = None) -> Job:
+    def create(
+        self, owner_id: str, new: NewJob, key: IdempotencyKey | None = None, owner_jobs: int | None = None
+    ) -> Job:
         """The new job, or the one that was made with this key within KEY_LASTS_S.
+
+        `owner_jobs`: how many the owner may have that have not ended; None: any number.
 
         Raises:
             ReusedKeyError: that was for another request.
+            QuotaError: the owner has so many.
         """
         at, job_id = int(self._now()), new_id("ftjob-")
         with self._database.write() as connection:
@@ -78,6 +84,8 @@ class JobStore:
                 before = self._find_by_key(connection, owner_id, key)
                 if before is not None:
                     return before
+            if owner_jobs is not None:
+                _check_quota(connection, owner_id, owner_jobs)
             values = {
                 "id": job_id,
                 "owner_id": owner_id,
@@ -219,3 +227,12 @@ class JobStore:
             change = StateChange(to=JobState.QUEUED, at=at, news=news, resolved=result)
         with self._database.write() as connection:
             return change_state(connection, job.id, change, expected=[JobState.VALIDATING])
+
+
+def _check_quota(connection: Connection, owner_id: str, most: int) -> None:
+    """The caller holds the owner's row."""
+    unfinished = [state for state in JobState if not state.is_final]
+    counted = select(func.count()).where(JOBS.c.owner_id == owner_id, JOBS.c.state.in_(unfinished))
+    count = int(connection.execute(counted).scalar_one())
+    if count >= most:
+        raise QuotaError(f"{count} of your jobs have not ended, and more are not allowed; wait, or cancel one")

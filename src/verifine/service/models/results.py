@@ -12,6 +12,7 @@ from verifine.service.database.paging import rows_of
 from verifine.service.database.tables import JOB_CHECKPOINTS, JOBS, MODELS
 from verifine.service.files import FileStore
 from verifine.service.files.draft import FileDraft
+from verifine.service.files.record import RESULTS
 from verifine.service.identifiers import new_id
 from verifine.service.jobs.changes import add_news
 from verifine.service.jobs.job import Job, JobNews
@@ -49,7 +50,7 @@ class NewResultFile:
 
     def insert(self, connection: Connection, owner_id: str) -> str:
         """Its id. Raises DiskError."""
-        added = self.store.insert(connection, owner_id, self.draft, filename=self.filename, purpose="fine-tune-results")
+        added = self.store.insert(connection, owner_id, self.draft, filename=self.filename, purpose=RESULTS)
         return added.id
 
 

@@ -191,6 +191,7 @@ def test_the_command_makes_a_key_before_the_service_has_ever_run(verifine: Comma
         (("--owner", "../alice"), "owner"),
         (("--owner", "Alice"), "owner"),
         (("--owner", "a:b"), "owner"),
+        (("--owner", "a" * 33), "owner"),
         (("--expires", "soon"), "90d"),
         (("--expires", "0d"), "90d"),
     ],

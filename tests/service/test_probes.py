@@ -49,17 +49,16 @@ class Probed:
     """A service with things of the owners local and bob, and somebody called mallory who has none."""
 
     service: RequestedService
+    http: httpx2.Client
+    """Nobody's; each request has a connection of its own, so that none is closed by what came before."""
     routes: list[ProbedRoute]
     keys: ProbeKeys
     own_file: str
     """Of mallory."""
 
     def ask(self, probe: Probe) -> httpx2.Response:
-        http = self.service.http
-        request = http.build_request(probe.method, probe.path, headers=dict(probe.headers), content=probe.body)
-        if "authorization" not in probe.headers:
-            del request.headers["authorization"]
-        answer = http.send(request, stream=True)
+        request = self.http.build_request(probe.method, probe.path, headers=dict(probe.headers), content=probe.body)
+        answer = self.http.send(request, stream=True)
         try:
             if not answer.headers.get("content-type", "").startswith("text/event-stream"):
                 answer.read()
@@ -100,7 +99,9 @@ def probed(tmp_path: Path, database_url: str) -> Iterator[Probed]:
         answer = service.http.post(
             "/v1/files", headers=bearer(made.every), data={"purpose": "fine-tune"}, files={"file": ("a.jsonl", rows)}
         )
-        yield Probed(service=service, routes=routes, keys=made, own_file=answer.json()["id"])
+        own_file, once = answer.json()["id"], httpx2.Limits(max_keepalive_connections=0)
+        with httpx2.Client(base_url=service.http.base_url, limits=once, timeout=60) as http:
+            yield Probed(service=service, http=http, routes=routes, keys=made, own_file=own_file)
 
 
 def test_every_route_says_what_it_asks_of_a_key(probed: Probed) -> None:
@@ -164,7 +165,7 @@ def test_what_others_have_is_refused_in_the_words_for_what_there_is_not(probed: 
 def test_no_list_tells_of_what_others_have(probed: Probed) -> None:
     known = probed.service.known
     theirs = {*known["job_id"], *known["file_id"], *known["mark_id"], TUNED}
-    lists = ("/v1/files", "/v1/fine_tuning/jobs", "/v1/models", "/api/endpoints")
+    lists = ("/v1/files", "/v1/fine_tuning/jobs", "/v1/models", "/api/endpoints", "/metrics")
     with httpx2.Client(base_url=probed.service.http.base_url, headers=bearer(probed.keys.every), timeout=60) as http:
         for path in lists:
             text = http.get(path).text

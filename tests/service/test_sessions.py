@@ -142,3 +142,25 @@ def test_behind_tls_the_cookie_is_for_tls_and_this_host_alone(proxied: httpx2.Cl
 def test_for_others_no_token_opens_anything(proxied: httpx2.Client) -> None:
     for token in ("", "None", TOKEN):
         assert proxied.get("/session", params={"token": token}).status_code == 403
+
+
+def test_a_restart_keeps_the_cookie_and_ends_the_token(browser: httpx2.Client, parts: ServiceParts) -> None:
+    name, value, _ = cookie_of(browser.get("/session", params={"token": TOKEN}))
+    with serve_parts(parts, site=Site(start_token="another")) as url:
+        cookie = {"cookie": f"{name}={value}"}
+        assert httpx2.get(f"{url}/v1/files", headers=cookie, trust_env=False).status_code == 200
+        assert httpx2.get(f"{url}/session?token={TOKEN}", trust_env=False).status_code == 403
+
+
+def test_no_header_of_a_proxy_is_read(proxied: httpx2.Client) -> None:
+    key = {"authorization": "Bearer vf_local_secret"}
+    named = {"x-forwarded-host": "evil.example", "x-forwarded-proto": "http", "forwarded": "host=evil.example"}
+    assert proxied.get("/v1/files", headers=key | named).status_code == 200
+    named = {"host": "evil.example", "x-forwarded-host": "verifine.example", "forwarded": "host=verifine.example"}
+    assert proxied.get("/v1/files", headers=key | named).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json"])
+def test_a_few_addresses_answer_anybody_who_asks_by_the_right_name(proxied: httpx2.Client, path: str) -> None:
+    assert proxied.get(path).status_code == 200
+    assert proxied.get(path, headers={"host": "evil.example"}).status_code == 403

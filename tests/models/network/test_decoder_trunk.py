@@ -23,7 +23,7 @@ from transformers import (
 from verifine.learner.local import LocalLearner
 from verifine.models.network.adapter_layers import ADAPTER
 from verifine.models.network.decoder_trunk import DecoderTrunk, InferenceTrunk, make_trunk
-from verifine.models.network.projection import can_pack
+from verifine.models.network.packed_projection import can_pack
 from verifine.models.network.tree import Branch, grow_tree
 from verifine.models.network.tree_attention import TreeAttention
 from verifine.models.network.trunk import TransformersTrunk, Trunk

@@ -12,7 +12,8 @@ from verifine.models.network.compiled.kernels import Kernels, can_compile, find_
 from verifine.models.network.decoder import Angles, Decoder, Norm, find_decoder
 from verifine.models.network.decoder_layer import LayerProducts, run_layer
 from verifine.models.network.inference_layer import InferenceLayer, Operations, TorchOperations
-from verifine.models.network.projection import can_pack, versions_of
+from verifine.models.network.linear_layers import versions_of
+from verifine.models.network.packed_projection import can_pack
 from verifine.models.network.recompute import recomputing
 from verifine.models.network.tree import Branch, Tree, grow_tree
 from verifine.models.network.tree_attention import TreeAttention

@@ -15,7 +15,8 @@ from verifine.models.network.attention import Attention
 from verifine.models.network.decoder import Angles, DecoderLayer, Norm
 from verifine.models.network.decoder_layer import normalise, turned_heads
 from verifine.models.network.elementwise import swiglu
-from verifine.models.network.projection import PackedProjection, Projection
+from verifine.models.network.packed_projection import PackedProjection
+from verifine.models.network.projection import Projection
 
 
 class Operations(Protocol):

@@ -8,114 +8,21 @@ Weights in 8 or 4 bits are turned into that type for each product, and forgotten
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import linear
 
-from verifine.models.network.adapter_layers import base_layer, lora_matrices
-from verifine.models.network.compiled.kernels import Kernels, PackedWeight, find_kernels
-from verifine.models.network.quantized_linear import QuantizedLinear
-
-_Biases = tuple[Tensor | None, Tensor | None]
-
-PACKING_ROWS = 128
-"""oneDNN lays a packed weight out for products of about so many rows."""
-
-# Private, but what torch's own compiler emits for weights that do not change.
-_multiply_packed = torch.ops.mkldnn._linear_pointwise
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Adapter:
-    """The LoRA matrices of one layer, which adds `scale * up @ down` to its weight."""
-
-    down: Parameter
-    up: Parameter
-    scale: float
-    outputs: slice
-    """The layer's outputs among those of the projection."""
-    ranks: slice
-    """Its rows of A among those of the projection."""
-
-
-class _Layers:
-    """Linear layers that read the same input. I inputs, O outputs of all layers together, r ranks of all adapters."""
-
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
-        self.bases = [base_layer(layer) for layer in layers]
-        self.outputs = _consecutive([base.out_features for base in self.bases])
-        self.adapters = _adapters(layers, self.outputs)
-        self._adapted = [layer for layer in layers if isinstance(layer, LoraLayer)]
-
-    @property
-    def are_quantized(self) -> bool:
-        return any(isinstance(base, QuantizedLinear) for base in self.bases)
-
-    @property
-    def uses_adapters(self) -> bool:
-        return bool(self._adapted) and not self._adapted[0].disable_adapters
-
-    @property
-    def parameters(self) -> list[Tensor]:
-        """Everything that the result depends on."""
-        own = [each for base in self.bases for each in (base.weight, base.bias) if each is not None]
-        return [*own, *(each for adapter in self.adapters for each in (adapter.down, adapter.up))]
-
-    def versions(self) -> list[tuple[int, int]]:
-        return versions_of(self.parameters)
-
-    def copy_weight(self, target: Float[Tensor, "O I"]) -> None:
-        for base, outputs in zip(self.bases, self.outputs, strict=True):
-            target[outputs].copy_(base.weight)
-
-    def dequantized_weight(self, dtype: torch.dtype) -> Float[Tensor, "O I"]:
-        weights = [base.dequantized(dtype) for base in self.bases if isinstance(base, QuantizedLinear)]
-        assert len(weights) == len(self.bases)
-        return weights[0] if len(weights) == 1 else torch.cat(weights)
-
-    def empty_weight(self, dtype: torch.dtype) -> Float[Tensor, "O I"]:
-        first = self.bases[0].weight
-        return first.new_empty(self.outputs[-1].stop, first.shape[1], dtype=dtype)
-
-    def bias(self, dtype: torch.dtype) -> Float[Tensor, " O"] | None:
-        biases: list[Tensor] = [base.bias for base in self.bases if base.bias is not None]
-        return torch.cat(biases).to(dtype) if biases else None
-
-    def matrices(self, dtype: torch.dtype) -> _Matrices | None:
-        """The adapters' matrices, those of all layers together."""
-        if not self.adapters:
-            return None
-        down = torch.cat([adapter.down for adapter in self.adapters]).to(dtype)
-        up = down.new_zeros(self.outputs[-1].stop, len(down))
-        for adapter in self.adapters:
-            up[adapter.outputs, adapter.ranks] = (adapter.up * adapter.scale).to(dtype)
-        return _Matrices(down=down, up=up)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Matrices:
-    """A of all adapters, and their B with the scales, on the diagonal."""
-
-    down: Float[Tensor, "r I"]
-    up: Float[Tensor, "O r"]
-
-    def add_to(self, result: Float[Tensor, "T O"], rows: Float[Tensor, "T I"]) -> None:
-        """Adds what the adapters make of `rows`."""
-        result.addmm_(rows @ self.down.T, self.up.T)
+from verifine.models.network.linear_layers import AdapterMatrices, LinearLayers
 
 
 class Projection:
     """One or more linear layers that read the same input. T tokens, I inputs, O outputs of all layers together."""
 
     def __init__(self, layers: Sequence[nn.Module], dtype: torch.dtype) -> None:
-        self._layers = _Layers(layers)
+        self._layers = LinearLayers(layers)
         self._dtype = dtype
         self.is_quantized = self._layers.are_quantized
         """Whether the weights are held in 8 or 4 bits."""
@@ -123,7 +30,7 @@ class Projection:
         self._weight: Tensor | None = None
         """[O, I]. None: the layers' own weights are multiplied by."""
         self._bias: Tensor | None = None
-        self._matrices: _Matrices | None = None
+        self._matrices: AdapterMatrices | None = None
         self._versions: list[tuple[int, int]] = []
 
     @property
@@ -191,7 +98,7 @@ class Projection:
         return [*self._add_weight_gradients(incoming, rows), *self._add_adapter_gradients(incoming, rows)]
 
     @property
-    def _adapters(self) -> _Matrices | None:
+    def _adapters(self) -> AdapterMatrices | None:
         return self._matrices if self._layers.uses_adapters else None
 
     def _whole_weight(self) -> Float[Tensor, "O I"] | None:
@@ -242,125 +149,6 @@ class Projection:
         return returned
 
 
-class PackedProjection:
-    """A projection for inference alone: a copy of the weight in a layout that few rows gain from.
-
-    Its results are those of `Projection`.
-    """
-
-    def __init__(self, layers: Sequence[nn.Module], dtype: torch.dtype) -> None:
-        """See `can_pack`."""
-        self._layers = _Layers(layers)
-        self._dtype = dtype
-        self._kernels = _multiplying_kernels(self._layers)
-        self._weight: _Packed | None = None
-        self._bias: Tensor | None = None
-        self._matrices: _Matrices | None = None
-        self._versions: list[tuple[int, int]] = []
-
-    @property
-    def parameters(self) -> list[Tensor]:
-        """What the result depends on."""
-        return self._layers.parameters
-
-    @property
-    def resident_bytes(self) -> int:
-        """What the copy takes."""
-        return sum(base.weight.numel() for base in self._layers.bases) * self._dtype.itemsize
-
-    @torch.no_grad()
-    def refresh(self) -> None:
-        """Packs the weights again if they have changed."""
-        versions = self._layers.versions()
-        if versions == self._versions:
-            return
-        self._versions = versions
-        weight = self._layers.empty_weight(self._dtype)
-        self._layers.copy_weight(weight)
-        self._weight = _OneDnnWeight.of(weight) if self._kernels is None else _OwnWeight.of(self._kernels, weight)
-        self._bias = self._layers.bias(self._dtype)
-        self._matrices = self._layers.matrices(self._dtype)
-
-    def __call__(self, rows: Float[Tensor, "T I"]) -> Float[Tensor, "T O"]:
-        assert self._weight is not None, "not refreshed"
-        result = self._weight.multiply(rows, self._bias)
-        if self._layers.uses_adapters and self._matrices is not None:
-            self._matrices.add_to(result, rows)
-        return result
-
-    @staticmethod
-    def swiglu(gate: PackedProjection, up: PackedProjection, rows: Float[Tensor, "T I"]) -> Float[Tensor, "T O"]:
-        """silu(gate(rows)) * up(rows); without adapters the products do the rest as well, before they round."""
-        if gate._layers.uses_adapters or up._layers.uses_adapters:
-            return torch.nn.functional.silu(gate(rows)).mul_(up(rows))
-        assert gate._weight is not None, "not refreshed"
-        return gate._weight.multiply_gated(rows, up._weight, (gate._bias, up._bias))
-
-
-class _Packed(Protocol):
-    """A packed weight. The pair of biases is the gate's and up's."""
-
-    def multiply(self, rows: Float[Tensor, "T I"], bias: Float[Tensor, " O"] | None) -> Float[Tensor, "T O"]: ...
-
-    def multiply_gated(self, rows: Float[Tensor, "T I"], up: Any, biases: _Biases) -> Float[Tensor, "T O"]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _OneDnnWeight:
-    numbers: Tensor
-
-    @classmethod
-    def of(cls, weight: Float[Tensor, "O I"]) -> _OneDnnWeight:
-        return cls(torch.ops.mkldnn._reorder_linear_weight(weight, PACKING_ROWS))
-
-    def multiply(self, rows: Float[Tensor, "T I"], bias: Float[Tensor, " O"] | None) -> Float[Tensor, "T O"]:
-        result: Tensor = _multiply_packed(rows, self.numbers, bias, "none", [], "")
-        return result
-
-    def multiply_gated(self, rows: Float[Tensor, "T I"], up: _OneDnnWeight, biases: _Biases) -> Float[Tensor, "T O"]:
-        activated = _multiply_packed(rows, self.numbers, biases[0], "swish", [], "")
-        result: Tensor = _multiply_packed.binary(rows, activated, up.numbers, biases[1], "mul")
-        return result
-
-
-@dataclass(frozen=True, slots=True)
-class _OwnWeight:
-    kernels: Kernels
-    numbers: PackedWeight
-
-    @classmethod
-    def of(cls, kernels: Kernels, weight: Float[Tensor, "O I"]) -> _OwnWeight:
-        return cls(kernels, kernels.pack(weight))
-
-    def multiply(self, rows: Float[Tensor, "T I"], bias: Float[Tensor, " O"] | None) -> Float[Tensor, "T O"]:
-        return self.kernels.multiply(rows, self.numbers, bias)
-
-    def multiply_gated(self, rows: Float[Tensor, "T I"], up: _OwnWeight, biases: _Biases) -> Float[Tensor, "T O"]:
-        return self.kernels.multiply_gated(rows, self.numbers, up.numbers, biases)
-
-
-def _multiplying_kernels(layers: _Layers) -> Kernels | None:
-    """None: oneDNN multiplies."""
-    kernels = find_kernels()
-    shape = layers.outputs[-1].stop, layers.bases[0].in_features
-    return kernels if kernels is not None and kernels.multiplies(*shape) else None
-
-
-def versions_of(parameters: Sequence[Tensor]) -> list[tuple[int, int]]:
-    """Differs from what it was if a parameter has changed since."""
-    return [(each.data_ptr(), each._version) for each in parameters]
-
-
-def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether oneDNN can lay out weights for bfloat16 products here."""
-    return (
-        device.type == "cpu"
-        and dtype == torch.bfloat16
-        and torch.backends.mkldnn.is_available()
-        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
-
-
 def add_gradient(parameter: Tensor, gradient: Tensor) -> Tensor | None:
     """Adds to the parameter's gradient in place; returns `gradient` for autograd where the parameter has none yet."""
     if parameter.grad is None:
@@ -388,17 +176,3 @@ def add_product_to(total: Tensor, left: Tensor, right: Tensor) -> None:
 def _is_frozen_in(dtype: torch.dtype, parameter: Tensor) -> bool:
     """Whether a parameter does not learn, and `dtype` has each of its numbers."""
     return not parameter.requires_grad and torch.equal(parameter.to(dtype).to(parameter.dtype), parameter)
-
-
-def _consecutive(sizes: Sequence[int]) -> list[slice]:
-    return [slice(start, stop) for start, stop in pairwise([0, *accumulate(sizes)])]
-
-
-def _adapters(layers: Sequence[nn.Module], outputs: Sequence[slice]) -> list[_Adapter]:
-    adapted = [(layer, span) for layer, span in zip(layers, outputs, strict=True) if isinstance(layer, LoraLayer)]
-    matrices = [lora_matrices(layer) for layer, _ in adapted]
-    ranks = _consecutive([len(down) for down, _, _ in matrices])
-    return [
-        _Adapter(down=down, up=up, scale=scale, outputs=span, ranks=rows)
-        for (down, up, scale), (_, span), rows in zip(matrices, adapted, ranks, strict=True)
-    ]

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from verifine.models.load import LanguageModel
 from verifine.models.network.decoder_trunk import InferenceTrunk
-from verifine.models.network.projection import PackedProjection, Projection, can_pack
+from verifine.models.network.packed_projection import PackedProjection, can_pack
+from verifine.models.network.projection import Projection
 from verifine.models.network.trunk import Trunk
 
 

@@ -101,11 +101,17 @@ KINDS = (
         largest=12,
     ),
 )
-SOLVED = (
-    ("f(numbers): the largest of the numbers minus 2", "def f(numbers):\n    return max([x - 2 for x in numbers])"),
-    ("f(text): the text in capitals, twice", "def f(text):\n    return text.upper() * 2"),
-    ("f(x): half of x, plus 1", "def f(x):\n    return x / 2 + 1"),
-)
+SOLVED = {
+    "f(numbers): the sum of the numbers above 6": "def f(numbers):\n    return sum([x for x in numbers if x > 6])",
+    "f(text): the last 4 letters": "def f(text):\n    return text[-4:]",
+    "f(x): x plus 6, in a list": "def f(x):\n    return [x + 6]",
+    "f(numbers): the first 3 numbers in reverse": "def f(numbers):\n    return numbers[:3][::-1]",
+    "f(text): the text 3 times between stars": "def f(text):\n    return '*' + text * 3 + '*'",
+    "f(x): whether x times 7 is even": "def f(x):\n    return x * 7 % 2 == 0",
+    "f(numbers): the count of the even numbers": "def f(numbers):\n    return len([x for x in numbers if x % 2 == 0])",
+    "f(text): the text without its first letter in capitals": "def f(text):\n    return text[1:].upper()",
+}
+"""What the model is shown before each description. They are of pairs that are trained on, but not in the data."""
 
 
 def is_held_out(kind: int, first: int, then: int) -> bool:
@@ -126,9 +132,12 @@ def rows(seed: int, *, held_out: bool) -> Iterator[dict[str, object]]:
     ]
     draw.shuffle(functions)
     for kind, first, then, n in functions:
+        words = f"f({kind.name}): {then.format(first=first.format(n=n))}"
+        if words in SOLVED:
+            continue
         tests, more = ([kind.draw_input(draw) for _ in range(4)] for _ in range(2))
         yield {
-            "messages": chat(f"f({kind.name}): {then.format(first=first.format(n=n))}"),
+            "messages": chat(words),
             "pair": f"{first} / {then}",
             "test_cases": _tests(kind, first, then, n, tests),
             "more_tests": _tests(kind, first, then, n, more),
@@ -142,7 +151,7 @@ def _tests(kind: Kind, first: str, then: str, n: int, inputs: list[object]) -> T
 
 def chat(words: str) -> list[dict[str, str]]:
     turns = [{"role": "system", "content": "Write the Python function."}]
-    for solved, answer in SOLVED:
+    for solved, answer in SOLVED.items():
         turns += [
             {"role": "user", "content": solved},
             {"role": "assistant", "content": f"```python\n{answer}\n```"},

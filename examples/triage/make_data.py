@@ -9,7 +9,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 COMPLAINTS: Mapping[str, Sequence[str]] = {
@@ -27,7 +27,7 @@ COMPLAINTS: Mapping[str, Sequence[str]] = {
         "pain in the chest since noon",
         "chest pain that goes into the left arm",
         "a tight chest when walking",
-        "pressure on the chest",
+        "a squeezed feeling in the chest",
         "a burning pain in the chest",
         "the chest hurts at every breath",
         "stabbing chest pain at night",
@@ -83,6 +83,7 @@ class Rule:
     condition: str
     applies: Callable[[Patient], bool]
     finding: str
+    """In the words of the note, with its number in braces."""
     urgency: str
     step: str
 
@@ -98,7 +99,7 @@ RULES = (
     Rule(
         condition="pressure below 90",
         applies=lambda patient: patient.pressure < 90,
-        finding="low pressure",
+        finding="pressure {pressure}",
         urgency="red",
         step="infusion",
     ),
@@ -119,36 +120,37 @@ RULES = (
     Rule(
         condition="pain of 7 or more",
         applies=lambda patient: patient.pain >= 7,
-        finding="strong pain",
+        finding="pain {pain}",
         urgency="orange",
         step="painkiller",
     ),
     Rule(
         condition="temperature of 39 or more",
         applies=lambda patient: patient.temperature >= 39,
-        finding="fever",
+        finding="temperature {temperature}",
         urgency="orange",
         step="blood test",
     ),
     Rule(
         condition="none of these",
         applies=lambda _: True,
-        finding="nothing urgent",
+        finding="nothing",
         urgency="green",
         step="waiting room",
     ),
 )
 GUIDELINE = "Guideline; the first line that applies decides.\n" + "\n".join(
-    f"{rule.condition}: {rule.finding}, {rule.urgency}, {rule.step}" for rule in RULES
+    f"{rule.condition}: {rule.urgency}, {rule.step}" for rule in RULES
 )
 SOLVED = (
-    ("Age 41, a swollen finger. Pressure 82, pain 3, temperature 37.1.", "low pressure, red, infusion"),
-    ("Age 23, a sore knee. Pressure 124, pain 2, temperature 36.8.", "nothing urgent, green, waiting room"),
-    ("Age 55, hiccups. Pressure 131, pain 8, temperature 36.9.", "strong pain, orange, painkiller"),
+    ("Age 41, a swollen finger. Pressure 82, pain 3, temperature 37.1.", "pressure 82, red, infusion"),
+    ("Age 23, a sore knee. Pressure 124, pain 2, temperature 36.8.", "nothing, green, waiting room"),
+    ("Age 55, hiccups. Pressure 131, pain 8, temperature 36.9.", "pain 8, orange, painkiller"),
     ("Age 62, chest pain. Pressure 112, pain 4, temperature 37.0.", "chest pain, red, ECG"),
-    ("Age 34, a runny nose. Pressure 117, pain 2, temperature 39.4.", "fever, orange, blood test"),
+    ("Age 34, a runny nose. Pressure 117, pain 2, temperature 39.4.", "temperature 39.4, orange, blood test"),
     ("Age 78, fell at home. Pressure 141, pain 3, temperature 36.7.", "fall, orange, X-ray"),
     ("Age 19, a bleeding wound. Pressure 126, pain 5, temperature 37.2.", "bleeding, red, surgeon"),
+    ("Age 30, a bruise. Pressure 78, pain 2, temperature 36.6.", "pressure 78, red, infusion"),
 )
 
 
@@ -189,7 +191,8 @@ def rows(seed: int, size: int, side: int) -> Iterator[dict[str, object]]:
         )
         if note not in seen:
             seen.add(note)
-            steps = {"finding": rule.finding, "urgency": rule.urgency, "next": rule.step}
+            finding = rule.finding.format(**asdict(patient))
+            steps = {"finding": finding, "urgency": rule.urgency, "next": rule.step}
             yield {"messages": chat(note), "complaint": wording, "steps": steps, "gt_answer": ", ".join(steps.values())}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from verifine.config import GraderConfig, RunConfig
 from verifine.config.resolve import longest_answer
@@ -12,9 +12,6 @@ from verifine.data import hold_out, read_examples
 from verifine.errors import DataError
 from verifine.tasks import load_task
 from verifine.types import Example
-
-if TYPE_CHECKING:
-    from verifine.algorithms.advantages import GroupAdvantages
 
 TASK_EXAMPLES = 4096
 """The largest number of training problems of a built-in task."""
@@ -34,8 +31,9 @@ class RunInputs:
     """None: the caller passes a grader."""
     answer_tokens: int
     """Longest answer, in tokens, unless the config says otherwise."""
-    advantages: GroupAdvantages | None = None
-    """Those that the caller passes; None: those of the algorithm."""
+    advantages: Callable[..., Any] | None = None
+    """Those that the caller passes, as `algorithms.advantages.GroupAdvantages`, whose module needs torch; None: those
+    of the algorithm."""
 
     def max_new_tokens(self, context_length: int) -> int:
         """Longest answer of a model that reads so many tokens."""

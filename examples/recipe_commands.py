@@ -12,7 +12,10 @@ _COMMAND = re.compile(r"^(?:\$ )?((?:python|verifine) .*)$", re.MULTILINE)
 
 
 def commands_of(readme: Path) -> Iterator[list[str]]:
-    """Each as its words; the first is `python` or `verifine`. Lines that end in a backslash go on."""
+    """Each as its words; the first is `python` or `verifine`. Lines that end in a backslash go on.
+
+    The last word of a command that stays in the background is `&`.
+    """
     for kind, block in _BLOCK.findall(readme.read_text(encoding="utf-8")):
         if kind in ("", "console"):
             for line in _COMMAND.findall(block.replace("\\\n", " ")):

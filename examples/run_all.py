@@ -13,6 +13,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import recipe_page
@@ -26,10 +27,16 @@ RECIPES = sorted(path.parent.name for path in EXAMPLES.glob("*/README.md"))
 def run_recipe(name: str, out: Path) -> None:
     folder = out / name
     shutil.copytree(EXAMPLES / name, folder, ignore=shutil.ignore_patterns("result.json"))
-    for command in commands_of(EXAMPLES / name / "README.md"):
-        print(f"{name}: {' '.join(command)}", flush=True)
-        program = [sys.executable, *(["-m", "verifine"] if command[0] == "verifine" else [])]
-        subprocess.run([*program, *command[1:]], cwd=folder, check=True)
+    with ExitStack() as background:
+        for command in commands_of(EXAMPLES / name / "README.md"):
+            print(f"{name}: {' '.join(command)}", flush=True)
+            program = [sys.executable, *(["-m", "verifine"] if command[0] == "verifine" else [])]
+            if command[-1] == "&":
+                started = subprocess.Popen([*program, *command[1:-1]], cwd=folder)
+                background.callback(started.wait)
+                background.callback(started.terminate)
+            else:
+                subprocess.run([*program, *command[1:]], cwd=folder, check=True)
     runs = sorted((folder / "sweeps" / name / "runs").iterdir())
     write_result(EXAMPLES / name / "result.json", result_of_runs(runs))
 

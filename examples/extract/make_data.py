@@ -1,6 +1,6 @@
 """Writes train.jsonl and held-out.jsonl: sentences about orders, and what is to be read from them.
 
-python examples/extract/make_data.py FOLDER
+python make_data.py [FOLDER]
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 NAMES = "Maria Tom Aisha Chen Olga Pedro Lena Kofi Ines Ravi Emma Yuki Omar Nina Paul Zoe".split()
+HELD_OUT_NAMES = "Alba Dirk Femi Greta Hugo Mira".split()
 CITIES = "Lisbon Oslo Cairo Lima Quito Delhi Turin Perth Accra Dublin Seoul Porto Malmo Graz Tunis Osaka".split()
+HELD_OUT_CITIES = "Bergen Nantes Tampa Krakow Hanoi Dakar".split()
 THINGS = "lamps chairs books tables mirrors carpets vases clocks shelves pillows".split()
 FORMS = (
     "{name} from {city} ordered {count} {thing}.",
@@ -27,19 +29,22 @@ SOLVED = (
 )
 
 
-def rows(seed: int, size: int) -> Iterator[dict[str, object]]:
+def rows(seed: int, size: int, names: Sequence[str], cities: Sequence[str]) -> Iterator[dict[str, object]]:
     draw = random.Random(seed)
     for _ in range(size):
-        fields = {"name": draw.choice(NAMES), "city": draw.choice(CITIES), "count": draw.randint(2, 99)}
+        fields = {"name": draw.choice(names), "city": draw.choice(cities), "count": draw.randint(2, 99)}
         order = draw.choice(FORMS).format(**fields, thing=draw.choice(THINGS))
         messages = [*SOLVED, {"role": "user", "content": order}]
         yield {"messages": messages, "fields": fields, "gt_answer": json.dumps(fields)}
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
-    for name, seed, size in (("train", 1, 400), ("held-out", 2, 64)):
-        lines = [json.dumps(row) + "\n" for row in rows(seed, size)]
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
+    for name, seed, size, names, cities in (
+        ("train", 1, 800, NAMES, CITIES),
+        ("held-out", 2, 160, HELD_OUT_NAMES, HELD_OUT_CITIES),
+    ):
+        lines = [json.dumps(row) + "\n" for row in rows(seed, size, names, cities)]
         (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
 

@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 import torch
+from torch import Tensor
 
 from verifine.algorithms import (
     CriticEstimator,
@@ -29,6 +30,7 @@ from verifine.config.recipes import (
     Recipe,
     SurrogateName,
 )
+from verifine.errors import ConfigError
 
 PLAIN = RewardConfig()
 
@@ -108,6 +110,37 @@ def test_scaling_takes_the_place_of_the_rows_own() -> None:
     assert PLAIN.decided(RECIPES["grpo"]).scaling == "std"
     assert PLAIN.decided(RECIPES["dr_grpo"]).scaling == "none"
     assert PLAIN.decided(RECIPES["ppo"]).scaling is None
+
+
+def reward_less_half(rewards: Tensor, valid: Tensor) -> Tensor:
+    return (rewards - 0.5) * valid
+
+
+def test_advantages_of_ones_own_take_the_place_of_the_rows() -> None:
+    own = build_algorithm(AlgorithmConfig(name="dr_grpo"), PLAIN, advantages=reward_less_half)
+    row = build_algorithm(AlgorithmConfig(name="dr_grpo"), PLAIN)
+    assert isinstance(own.estimator, GroupEstimator)
+    assert own.estimator.advantages(torch.tensor([[1.0, 0.0]]), torch.ones(1, 2)).tolist() == [[0.5, -0.5]]
+    assert (own.loss, own.recipe) == (row.loss, row.recipe)
+
+
+@pytest.mark.parametrize(
+    ("name", "reward", "pools", "named"),
+    [
+        ("ppo", {}, False, "algorithm"),
+        ("reinforce_pp", {}, False, "algorithm"),
+        ("grpo", {"scaling": "batch"}, False, "reward"),
+        ("dr_grpo", {"batch_baseline": 0.5}, False, "reward"),
+        ("dr_grpo", {}, True, "sampling"),
+    ],
+)
+def test_advantages_of_ones_own_are_refused_where_they_would_be_ignored(
+    name: str, reward: dict[str, object], pools: bool, named: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{named}"):
+        build_algorithm(
+            AlgorithmConfig(name=name), RewardConfig.model_validate(reward), pools=pools, advantages=reward_less_half
+        )
 
 
 def test_a_batch_baseline_makes_decided_groups_teach() -> None:

@@ -35,10 +35,15 @@ AGAIN = (AttemptBegan(number=2), TrainingResumed(step=4, steps=9))
 
 
 def make_run(
-    path: Path, events: Sequence[RunEvent], *, has_begun: bool = True, own_grader: bool = False
+    path: Path,
+    events: Sequence[RunEvent],
+    *,
+    has_begun: bool = True,
+    own_grader: bool = False,
+    own_advantages: str | None = None,
 ) -> RunDirectory:
     directory = RunDirectory.create(path, "run", NOW)
-    environment = replace(describe_environment(), own_grader=own_grader)
+    environment = replace(describe_environment(), own_grader=own_grader, own_advantages=own_advantages)
     write_run_config(directory, build_config({"data": {"task": "add"}}), environment)
     if has_begun:
         write_run_file(directory.path, RunFile(provenance=Provenance(model="a", data="b", grader="c")))
@@ -87,3 +92,5 @@ def test_a_path_with_spaces_is_quoted(tmp_path: Path) -> None:
 def test_the_run_of_a_program_is_continued_by_it(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", BEGAN, own_grader=True)
     assert command_to_resume(run) == f'`verifine.resume(Path("{run.path}"), grader=...)`'
+    both = make_run(tmp_path / "both", BEGAN, own_grader=True, own_advantages="mine")
+    assert command_to_resume(both) == f'`verifine.resume(Path("{both.path}"), grader=..., advantages=...)`'

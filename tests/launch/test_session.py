@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from verifine import RunConfig, TrainedRun, resume, train
 from verifine.checkpoints.store import CheckpointStore
@@ -72,6 +74,23 @@ def test_every_algorithm_raises_a_tiny_models_reward(name: str, tmp_path: Path) 
     assert last > 0.7
     assert run.summary.final.reward > run.summary.baseline.reward + 0.4
     assert max(row["mismatch/max"] for row in rows if "mismatch/max" in row) < 1e-3
+
+
+def test_advantages_of_a_program_are_those_that_are_learned_from(tmp_path: Path) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def nothing(rewards: Tensor, valid: Tensor) -> Tensor:
+        seen.append((*rewards.shape, *valid.shape))
+        return torch.zeros_like(rewards)
+
+    sampling = {"prompts_per_step": 4, "group_size": 2, "max_new_tokens": 8}
+    run = train(own_data(tmp_path, sampling=sampling), grader=count_vowels, advantages=nothing).directory
+    assert (4, 2, 4, 2) in seen
+    metrics = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert ["grad_norm" in row for row in metrics] == [False, False], "where all advantages are 0, there is no update"
+    with pytest.raises(ConfigError, match="advantages"):
+        resume(run.path, steps=3, grader=count_vowels)
+    assert resume(run.path, steps=3, grader=count_vowels, advantages=nothing).summary.progress.step == 3
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ gets 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import isfunction
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -140,6 +141,12 @@ def ends_rollout(row: Int[Tensor, " N"]) -> Bool[Tensor, " N"]:
 
 GroupAdvantages = Callable[..., Tensor]
 """rewards[P, G], valid[P, G] -> advantages[P, G]"""
+
+
+def name_of_function(advantages: GroupAdvantages) -> str:
+    """What such a function is called where a run says what it was trained with."""
+    return advantages.__name__ if isfunction(advantages) else type(advantages).__name__
+
 
 GROUP_ADVANTAGES: Mapping[AdvantageName, GroupAdvantages] = {
     "group_centered": group_centered,

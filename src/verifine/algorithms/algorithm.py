@@ -8,7 +8,7 @@ from functools import partial
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from verifine.algorithms.advantages import GROUP_ADVANTAGES
+from verifine.algorithms.advantages import GROUP_ADVANTAGES, GroupAdvantages
 from verifine.algorithms.entropy_control import EntropyState
 from verifine.algorithms.estimators import (
     AdvantageEstimator,
@@ -24,6 +24,7 @@ from verifine.algorithms.shaping import GROUP_FILTERS, drop_truncated, format_ga
 from verifine.batch import Advantages, Batch, Estimates, RolloutBatch
 from verifine.config import AlgorithmConfig, CriticConfig, EntropyControlConfig, RewardConfig
 from verifine.config.recipes import SCALINGS, Recipe, SurrogateName
+from verifine.errors import ConfigError
 
 NO_LOWER_BOUND = 1.0
 """A ratio is never below 0, so this lower clip bounds nothing."""
@@ -94,14 +95,28 @@ class Algorithm:
         return self.loss.kl.beta * k1(estimates.old_logprobs, estimates.reference_logprobs)
 
 
-def build_algorithm(config: AlgorithmConfig, reward: RewardConfig, *, pools: bool = False) -> Algorithm:
-    """The algorithm of a run. `pools`: as many answers are drawn for a prompt as it needs."""
+def build_algorithm(
+    config: AlgorithmConfig, reward: RewardConfig, *, pools: bool = False, advantages: GroupAdvantages | None = None
+) -> Algorithm:
+    """The algorithm of a run.
+
+    Args:
+        config: Its row, and what differs from it.
+        reward: How scores become rewards.
+        pools: As many answers are drawn for a prompt as it needs.
+        advantages: What takes the place of the row's advantages; None: nothing.
+
+    Raises:
+        ConfigError: `advantages` cannot take the place of those of this row, or of these settings.
+    """
+    if advantages is not None:
+        _refuse_own_advantages(config.recipe, reward, pools=pools)
     row, shaping = config.recipe, reward.decided(config.recipe, pools=pools)
     assert shaping.overlong_share is not None
     critic = (config.critic or CriticConfig()) if row.has_critic else None
     return Algorithm(
         recipe=row,
-        estimator=PoolEstimator() if pools else _estimator(row, critic, shaping),
+        estimator=PoolEstimator() if pools else _estimator(row, critic, shaping, advantages),
         loss=_loss(config, critic),
         overlong_share=shaping.overlong_share,
         drops_truncated=config.drop_truncated,
@@ -116,11 +131,30 @@ def default_algorithm(name: str) -> Algorithm:
     return build_algorithm(AlgorithmConfig(name=name), RewardConfig())
 
 
-def _estimator(row: Recipe, critic: CriticConfig | None, shaping: RewardConfig) -> AdvantageEstimator:
+def _refuse_own_advantages(row: Recipe, reward: RewardConfig, *, pools: bool) -> None:
+    if not row.compares_groups:
+        raise ConfigError(
+            f"algorithm: {row.name} does not compare the answers to a prompt, so advantages of your own cannot take "
+            "the place of its advantages; take grpo or dr_grpo"
+        )
+    if pools:
+        raise ConfigError("sampling.rounds and sampling.allocation have advantages of their own; remove them")
+    if reward.scaling not in (None, row.scaling) or reward.batch_baseline:
+        raise ConfigError(
+            "reward: scaling and batch_baseline say how the row's advantages are computed, and yours take their "
+            "place; remove them"
+        )
+
+
+def _estimator(
+    row: Recipe, critic: CriticConfig | None, shaping: RewardConfig, own: GroupAdvantages | None
+) -> AdvantageEstimator:
     if critic is not None:
         return CriticEstimator(gamma=critic.gamma, lam=critic.lam)
     if row.advantage == "returns_to_go":
         return ReturnEstimator()
+    if own is not None:
+        return GroupEstimator(advantages=own, whitens=row.whitens)
     advantages = GROUP_ADVANTAGES[row.advantage if shaping.scaling is None else SCALINGS[shaping.scaling]]
     if shaping.batch_baseline:
         advantages = partial(advantages, batch_share=shaping.batch_baseline)

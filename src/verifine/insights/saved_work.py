@@ -42,9 +42,11 @@ def describe_saved_work(directory: RunDirectory) -> str | None:
 
 
 def command_to_resume(directory: RunDirectory) -> str:
-    """`verifine resume RUN_DIR`, or what a Python program calls if it brought the grader."""
-    if directory.environment.exists() and read_environment(directory.environment).own_grader:
-        return f'`verifine.resume(Path("{directory.path}"), grader=...)`'
+    """`verifine resume RUN_DIR`, or what a Python program calls if it brought the grader or the advantages."""
+    if directory.environment.exists():
+        brought = ", ".join(f"{name}=..." for name in read_environment(directory.environment).brought)
+        if brought:
+            return f'`verifine.resume(Path("{directory.path}"), {brought})`'
     return command_for("resume", directory)
 
 

@@ -210,7 +210,9 @@ def assemble_trainer(
     held_out = render_held_out(inputs.held_out, model, longest)
     config = facts.with_longest_prompt(lengths.longest).resolve(inputs.config, memory)
     oom_counter = OomCounter()
-    algorithm = build_algorithm(config.algorithm, config.reward, pools=config.sampling.draws_pools)
+    algorithm = build_algorithm(
+        config.algorithm, config.reward, pools=config.sampling.draws_pools, advantages=inputs.advantages
+    )
     sampling = sampling_of(config, longest)
     learner = _build_learner(config, algorithm, models, oom_counter)
     canary = _build_canary(model, sampling, config.sampling.prompts_per_step)

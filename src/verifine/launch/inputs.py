@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from verifine.config import GraderConfig, RunConfig
 from verifine.config.resolve import longest_answer
@@ -30,6 +31,9 @@ class RunInputs:
     """None: the caller passes a grader."""
     answer_tokens: int
     """Longest answer, in tokens, unless the config says otherwise."""
+    advantages: Callable[..., Any] | None = None
+    """Those that the caller passes, as `algorithms.advantages.GroupAdvantages`, whose module needs torch; None: those
+    of the algorithm."""
 
     def max_new_tokens(self, context_length: int) -> int:
         """Longest answer of a model that reads so many tokens."""

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from verifine.algorithms.advantages import GroupAdvantages, name_of_function
 from verifine.checkpoints.store import CheckpointStore
 from verifine.config import RunConfig
 from verifine.errors import ConfigError, StoppedError
@@ -148,6 +149,7 @@ def train(
     config: RunConfig,
     *,
     grader: Grader | GradeFunction | None = None,
+    advantages: GroupAdvantages | None = None,
     check: bool = True,
     started: float | None = None,
     options: LaunchOptions = DEFAULT_OPTIONS,
@@ -158,6 +160,8 @@ def train(
         config: What to train, on what, and how.
         grader: Scores the answers in place of `config.grader`: a `Grader`, or a function of the sample and the item
             that returns a number. The caller closes a `Grader`.
+        advantages: Takes the place of the algorithm's advantages: a function of rewards [P, G] and of which of them
+            count, valid [P, G], that returns advantages [P, G]; those of groups that teach nothing are exactly 0.
         check: Whether data, grader and model are checked first; training begins only if there is no blocker.
         started: When `run.minutes` began, on `time.monotonic`; None: now.
         options: Who listens, how the run is asked to stop, and how untrusted code is isolated.
@@ -167,13 +171,13 @@ def train(
             NoGoError: the check says that training would fail or be useless.
     """
     started = time.monotonic() if started is None else started
-    environment = _environment(grader, options)
+    environment = _environment(grader, advantages, options)
     directory = _make_directory(config, datetime.now(), options.disk)
     config = _in_directory(config, directory)
     with open_attempt(directory, environment, options.listeners) as attempt:
         attempt.announce()
         write_run_config(directory, config, environment)
-        inputs = load_inputs(config)
+        inputs = replace(load_inputs(config), advantages=advantages)
         with (
             open_graders(inputs, grader, options.services()) as graders,
             closing(_build(inputs, graders, attempt, check=check)) as built,
@@ -195,6 +199,7 @@ def resume(
     max_steps: int | None = None,
     max_minutes: float | None = None,
     grader: Grader | GradeFunction | None = None,
+    advantages: GroupAdvantages | None = None,
     options: LaunchOptions = DEFAULT_OPTIONS,
 ) -> TrainedRun:
     """Continues a run from its newest checkpoint, or from its beginning if it has none.
@@ -208,6 +213,7 @@ def resume(
         max_steps: The step after which it pauses; None: unchanged.
         max_minutes: The time of the whole run before which it pauses; None: unchanged.
         grader: As in `train`; needed if the run began with one.
+        advantages: The same.
         options: As in `train`; options of earlier sessions are not saved.
 
     Raises:
@@ -217,18 +223,18 @@ def resume(
     """
     began = time.monotonic()
     directory = _masked(RunDirectory.open(path), options.disk)
-    environment = _environment(grader, options)
+    environment = _environment(grader, advantages, options)
     with open_attempt(directory, environment, options.listeners) as attempt:
         tell = attempt.events.emit
         _refuse_not_begun(directory)
         given = {"steps": steps, "minutes": minutes, "max_steps": max_steps, "max_minutes": max_minutes}
         config = _extended(directory, given)
         _refuse_spent_budget(directory, config)
-        _refuse_missing_grader(directory, grader)
+        _refuse_missing_code(directory, environment)
         found = CheckpointStore(directory.checkpoints, options.disk).newest()
         start, learned = (None, None) if found.checkpoint is None else from_checkpoint(found.checkpoint)
         _refuse_nothing_to_do(directory, config, start)
-        inputs = load_inputs(config)
+        inputs = replace(load_inputs(config), advantages=advantages)
         files = fetch_model(config, tell)
         files = replace(files, name=find_model_name(read_events(directory.events)) or files.name)
         facts = find_facts(inputs, files)
@@ -316,15 +322,26 @@ def _refuse_spent_budget(directory: RunDirectory, config: RunConfig) -> None:
     )
 
 
-def _environment(grader: Grader | GradeFunction | None, options: LaunchOptions) -> Environment:
-    return replace(describe_environment(), own_grader=grader is not None, unsafe_grader_exec=options.unsafe_grader_exec)
+def _environment(
+    grader: Grader | GradeFunction | None, advantages: GroupAdvantages | None, options: LaunchOptions
+) -> Environment:
+    return replace(
+        describe_environment(),
+        own_grader=grader is not None,
+        own_advantages=None if advantages is None else name_of_function(advantages),
+        unsafe_grader_exec=options.unsafe_grader_exec,
+    )
 
 
-def _refuse_missing_grader(directory: RunDirectory, grader: Grader | GradeFunction | None) -> None:
-    if grader is None and directory.environment.exists() and read_environment(directory.environment).own_grader:
+def _refuse_missing_code(directory: RunDirectory, environment: Environment) -> None:
+    """`environment` is that of the program that wants to continue the run."""
+    if not directory.environment.exists():
+        return
+    missing = [name for name in read_environment(directory.environment).brought if name not in environment.brought]
+    if missing:
         raise ConfigError(
-            f"{directory.path}: the grader of this run came from a Python program, so only that program can "
-            "continue it: `verifine.resume(path, grader=...)`"
+            f"{directory.path}: the {' and the '.join(missing)} of this run came from a Python program, so only that "
+            f"program can continue it: `verifine.resume(path, {', '.join(f'{name}=...' for name in missing)})`"
         )
 
 

@@ -38,8 +38,16 @@ class Environment:
     """None: not known."""
     own_grader: bool = False
     """Whether the program that trained brought the grader, so that the config does not name it."""
+    own_advantages: str | None = None
+    """The name of the function that the program brought in place of the algorithm's advantages; None: there is none."""
     unsafe_grader_exec: bool = False
     """Whether graders' code ran outside the sandbox, by the owner's word."""
+
+    @property
+    def brought(self) -> tuple[str, ...]:
+        """The arguments of `train` with which the program that trained brought code of its own."""
+        given = {"grader": self.own_grader, "advantages": self.own_advantages is not None}
+        return tuple(name for name, is_given in given.items() if is_given)
 
 
 def describe_environment() -> Environment:

@@ -217,6 +217,13 @@ def test_a_grader_of_a_python_program_is_named_as_one(record: RunRecord) -> None
     assert "verifine train config.yaml" not in card
 
 
+def test_advantages_of_a_python_program_are_named(record: RunRecord) -> None:
+    assert record.environment is not None
+    card = render_card(replace(record, environment=replace(record.environment, own_advantages="mine")), CardSubject())
+    assert "`mine`, a function of the Python program" in card
+    assert "`verifine.train(load_config(...), advantages=...)`" in card
+
+
 def test_rounded_weights_are_not_passed_off_as_those_that_were_evaluated(record: RunRecord) -> None:
     rounded = render_card(record, CardSubject(form="gguf", numbers="q8_0", file="model-q8_0.gguf"))
     assert "rounded to q8_0 and were not evaluated again" in rounded

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -65,6 +66,13 @@ def test_a_difference_outside_the_algorithm_is_never_hidden(make_run: MakeRun) -
         make_run("b", algorithm="dapo", sections={"optim": {"learning_rate": 2e-6}}),
     ]
     assert names(*runs) == ["grpo learning_rate=1e-5", "dapo learning_rate=2e-6"]
+
+
+def test_runs_with_advantages_of_a_program_are_a_variant_of_their_own(make_run: MakeRun) -> None:
+    plain, other = make_run("a"), make_run("b")
+    assert other.environment is not None
+    own = replace(other, environment=replace(other.environment, own_advantages="mine"))
+    assert names(plain, own) == ["grpo advantages=null", "grpo advantages=mine"]
 
 
 def test_names_of_sections_and_paths_are_short(make_run: MakeRun) -> None:

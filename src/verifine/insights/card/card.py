@@ -166,7 +166,12 @@ def _again(record: RunRecord) -> list[str]:
     if record.config.data.task is not None:
         told = "With this as `config.yaml`:"
     command = "verifine train config.yaml"
-    if record.environment is not None and record.environment.own_grader:
-        told = f"{told[:-1]}, and the grader of the Python program, `verifine.train(load_config(...), grader=...)`:"
+    brought = () if record.environment is None else record.environment.brought
+    if brought:
+        arguments = ", ".join(f"{name}=..." for name in brought)
+        told = (
+            f"{told[:-1]}, and the {' and the '.join(brought)} of the Python program, "
+            f"`verifine.train(load_config(...), {arguments})`:"
+        )
         return [told, block(printable(dump_changed_settings(config)), "yaml")]
     return [told, block(printable(dump_changed_settings(config)), "yaml"), block(command, "sh")]

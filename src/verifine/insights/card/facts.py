@@ -33,7 +33,15 @@ def data_name(record: RunRecord) -> str:
 
 
 def model_facts(record: RunRecord, subject: CardSubject) -> list[tuple[str, str]]:
-    return [*_base(record), *_training(record), *_data(record), *_grader(record), *_form(subject), *_versions(record)]
+    return [
+        *_base(record),
+        *_training(record),
+        *_data(record),
+        *_advantages(record),
+        *_grader(record),
+        *_form(subject),
+        *_versions(record),
+    ]
 
 
 def _base(record: RunRecord) -> Iterator[tuple[str, str]]:
@@ -100,6 +108,12 @@ def _data(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "Data", ": ".join([place, *([" and ".join(counts)] if counts else [])])
     if record.run_file.provenance is not None:
         yield "sha256 of the data", code(record.run_file.provenance.data)
+
+
+def _advantages(record: RunRecord) -> Iterator[tuple[str, str]]:
+    own = None if record.environment is None else record.environment.own_advantages
+    if own is not None:
+        yield "Advantages", f"{code(own)}, a function of the Python program that trained it"
 
 
 def _grader(record: RunRecord) -> Iterator[tuple[str, str]]:

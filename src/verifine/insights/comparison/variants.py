@@ -70,9 +70,9 @@ def find_variants(runs: Sequence[RunRecord], labels: Sequence[str] = ()) -> list
     """
     grouped: dict[str, list[RunRecord]] = {}
     for run in runs:
-        grouped.setdefault(json.dumps(settings_of(run.config), sort_keys=True), []).append(run)
+        grouped.setdefault(json.dumps(method_of(run), sort_keys=True), []).append(run)
     groups = list(grouped.values())
-    names = _name([settings_of(group[0].config) for group in groups])
+    names = _name([method_of(group[0]) for group in groups])
     if labels and len(labels) != len(names):
         given, wanted = pluralize(len(labels), "label"), pluralize(len(names), "variant")
         raise ConfigError(f"{given} for {wanted} ({', '.join(names)}); give each one a label")
@@ -82,7 +82,13 @@ def find_variants(runs: Sequence[RunRecord], labels: Sequence[str] = ()) -> list
 
 
 def find_differences(variants: Sequence[Variant]) -> list[Difference]:
-    return _differences([settings_of(variant.runs[0].config) for variant in variants])
+    return _differences([method_of(variant.runs[0]) for variant in variants])
+
+
+def method_of(run: RunRecord) -> dict[str, Json]:
+    """The settings that define the method, and the advantages that a Python program put in place of the algorithm's."""
+    own = None if run.environment is None else run.environment.own_advantages
+    return settings_of(run.config) | ({} if own is None else {"advantages": own})
 
 
 def settings_of(config: RunConfig) -> dict[str, Json]:

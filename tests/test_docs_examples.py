@@ -23,6 +23,7 @@ from verifine.config.document import parse_document
 from verifine.data import read_examples
 from verifine.models.chat.hidden import ChatPart
 from verifine.runs.metrics import METRICS
+from verifine.service.access.audit import Act
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -123,11 +124,12 @@ FILE_ENDINGS = (".json", ".jsonl", ".yaml", ".md", ".py", ".safetensors", ".png"
 
 
 def settings() -> list[tuple[str, str]]:
+    """What looks like one; acts of the audit, such as `model.delete`, do as well."""
     found = {
         (str(page.relative_to(ROOT)), name)
         for page in PAGES
         for name in SETTING.findall(page.read_text(encoding="utf-8"))
-        if not name.endswith(FILE_ENDINGS)
+        if not name.endswith(FILE_ENDINGS) and name not in get_args(Act)
     }
     return sorted(found)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
@@ -16,14 +15,14 @@ from pathlib import Path
 from verifine.algorithms.advantages import GroupAdvantages, name_of_function
 from verifine.checkpoints.store import CheckpointStore
 from verifine.config import RunConfig
-from verifine.errors import ConfigError, StoppedError
+from verifine.errors import StoppedError
 from verifine.graders import GradeFunction, Grader
 from verifine.insights.card.card import write_card
 from verifine.insights.card.subject import CardSubject
 from verifine.insights.diagnosis.monitor import Monitor
 from verifine.insights.findings import to_event
 from verifine.insights.report import render_report
-from verifine.insights.saved_work import command_for, has_saved_model
+from verifine.insights.saved_work import has_saved_model
 from verifine.launch.attempt import OpenAttempt, open_attempt
 from verifine.launch.build import BuiltRun, build_run, fetch_model
 from verifine.launch.checking import build_checked
@@ -34,6 +33,7 @@ from verifine.launch.options import DEFAULT_OPTIONS, LaunchOptions
 from verifine.launch.prompt_facts import find_prompt_facts
 from verifine.launch.provenance import find_provenance
 from verifine.launch.rehearsal import rehearse_ending
+from verifine.launch.resumable import refuse_missing_code, refuse_not_begun, refuse_nothing_to_do, refuse_spent_budget
 from verifine.launch.run_graders import RunGraders, open_graders
 from verifine.machine.disk import Disk
 from verifine.machine.secrets import MaskingDisk, find_secrets
@@ -47,24 +47,19 @@ from verifine.preflight.numbers import to_numbers
 from verifine.preflight.prompts import judge_prompts
 from verifine.preflight.report import Report
 from verifine.runs.directory import RunDirectory, write_json, write_text
-from verifine.runs.environment import Environment, describe_environment, read_environment
+from verifine.runs.environment import Environment, describe_environment
 from verifine.runs.events import CheckpointDamaged, StageBegan, read_events
 from verifine.runs.provenance import refuse_other_provenance
 from verifine.runs.record import find_model_name, read_run
 from verifine.runs.requests import RunRequest, clear_requests, find_request
 from verifine.runs.rewind import rewind
 from verifine.runs.run_config import load_run_config, write_run_config
-from verifine.runs.run_file import read_run_file
-from verifine.runs.status import MAX_MINUTES, MAX_STEPS, Status, find_status
 from verifine.training.checkpointing import Saver, SavingPlan
 from verifine.training.loop import execute
 from verifine.training.recorder import Recorder
 from verifine.training.run import Plan, Run, Summary
 from verifine.training.schedule import Schedule
 from verifine.training.state import RunState, from_checkpoint
-
-NEARLY_OVER = 0.5
-"""A run that ended at its time limit has used more than this share of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,14 +221,14 @@ def resume(
     environment = _environment(grader, advantages, options)
     with open_attempt(directory, environment, options.listeners) as attempt:
         tell = attempt.events.emit
-        _refuse_not_begun(directory)
+        refuse_not_begun(directory)
         given = {"steps": steps, "minutes": minutes, "max_steps": max_steps, "max_minutes": max_minutes}
         config = _extended(directory, given)
-        _refuse_spent_budget(directory, config)
-        _refuse_missing_code(directory, environment)
+        refuse_spent_budget(directory, config)
+        refuse_missing_code(directory, environment)
         found = CheckpointStore(directory.checkpoints, options.disk).newest()
         start, learned = (None, None) if found.checkpoint is None else from_checkpoint(found.checkpoint)
-        _refuse_nothing_to_do(directory, config, start)
+        refuse_nothing_to_do(directory, config, start)
         inputs = replace(load_inputs(config), advantages=advantages)
         files = fetch_model(config, tell)
         files = replace(files, name=find_model_name(read_events(directory.events)) or files.name)
@@ -306,22 +301,6 @@ def _extended(directory: RunDirectory, lengths: Mapping[str, float | None]) -> R
     return load_run_config(directory, overrides)
 
 
-def _refuse_spent_budget(directory: RunDirectory, config: RunConfig) -> None:
-    reason, before = find_status(directory).reason, load_run_config(directory).run
-    budgets: dict[str | None, tuple[float | None, float | None]] = {
-        MAX_STEPS: (before.max_steps, config.run.max_steps),
-        MAX_MINUTES: (before.max_minutes, config.run.max_minutes),
-    }
-    had, has = budgets.get(reason, (None, None))
-    if had is None or has is None or has > had:
-        return
-    option = f" --{str(reason).replace('_', '-')} {2 * had:g}"
-    raise ConfigError(
-        f"{directory.path}: this run was paused because it has used its {reason} of {had:g}; give it more, for example "
-        + command_for("resume", directory, option)
-    )
-
-
 def _environment(
     grader: Grader | GradeFunction | None, advantages: GroupAdvantages | None, options: LaunchOptions
 ) -> Environment:
@@ -331,50 +310,6 @@ def _environment(
         own_advantages=None if advantages is None else name_of_function(advantages),
         unsafe_grader_exec=options.unsafe_grader_exec,
     )
-
-
-def _refuse_missing_code(directory: RunDirectory, environment: Environment) -> None:
-    """`environment` is that of the program that wants to continue the run."""
-    if not directory.environment.exists():
-        return
-    missing = [name for name in read_environment(directory.environment).brought if name not in environment.brought]
-    if missing:
-        raise ConfigError(
-            f"{directory.path}: the {' and the '.join(missing)} of this run came from a Python program, so only that "
-            f"program can continue it: `verifine.resume(path, {', '.join(f'{name}=...' for name in missing)})`"
-        )
-
-
-def _refuse_not_begun(directory: RunDirectory) -> None:
-    if read_run_file(directory.path).has_begun:
-        return
-    message = find_status(directory).message
-    reason = "" if message is None else f" ({message.splitlines()[0]})"
-    config = shlex.quote(str(directory.config))
-    raise ConfigError(
-        f"{directory.path}: training never began here{reason}, so there is nothing to resume; fix what stopped it, "
-        f"then `verifine train {config}` uses the same directory"
-    )
-
-
-def _refuse_nothing_to_do(directory: RunDirectory, config: RunConfig, start: RunState | None) -> None:
-    """A model that is missing is something to do: it is saved again."""
-    status = find_status(directory).status
-    if start is None or status not in {Status.FINISHED, Status.OUT_OF_TIME} or not directory.model.is_dir():
-        return
-    steps, minutes = config.run.steps, config.run.minutes
-    done = start.progress.step
-    if steps is not None and done >= steps:
-        has_done = "done all its" if done == steps else "already done"
-        raise ConfigError(
-            f"{directory.path}: this run has {has_done} {done} steps; give it more, for example "
-            + command_for("resume", directory, f" --steps {2 * done}")
-        )
-    if status is Status.OUT_OF_TIME and minutes is not None and start.seconds >= 60 * minutes * NEARLY_OVER:
-        raise ConfigError(
-            f"{directory.path}: this run has used its {minutes:g} minutes; give it more, for example "
-            + command_for("resume", directory, f" --minutes {2 * minutes:g}")
-        )
 
 
 def _plan(config: RunConfig) -> Plan:

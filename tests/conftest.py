@@ -64,13 +64,9 @@ def qwen3_template() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> None:
-    """No test reads or writes the user's cache. All have the same compiled kernels, which take seconds to make."""
-    home = tmp_path / "verifine-home"
-    home.mkdir()
-    assert pytestconfig.cache is not None
-    (home / "kernels").symlink_to(pytestconfig.cache.mkdir("verifine-kernels"))
-    monkeypatch.setenv("VERIFINE_HOME", str(home))
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's cache."""
+    monkeypatch.setenv("VERIFINE_HOME", str(tmp_path / "verifine-home"))
 
 
 @pytest.fixture

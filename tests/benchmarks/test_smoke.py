@@ -17,6 +17,7 @@ import ceilings
 import engines
 import gpu
 import limits
+import products
 import psutil
 import pytest
 import scaling
@@ -32,6 +33,7 @@ from measuring import GIB, Measurement, median_seconds, peak_gib
 from transformers import AutoModelForCausalLM
 
 from verifine.models.load import LanguageModel
+from verifine.models.network.compiled.kernels import find_kernels
 from verifine.testing import load_tiny_model, tiny_config
 from verifine.types import FinishReason, Group, Prompt, Rollout
 
@@ -347,7 +349,16 @@ def test_requests_of_every_route_are_counted_by_their_status(tmp_path: Path) -> 
     [found] = run(tmp_path, "service_requests.py", "--count", "120")
     assert found["requests"] == 120
     assert sum(count for name, count in found.items() if name.startswith("answered ")) == 120
-    assert found["routes"] == 40
+    assert found["routes"] == 43
+
+
+def test_products_are_compared_at_each_number_of_rows() -> None:
+    kernels = find_kernels()
+    if kernels is None or not kernels.multiplies(48, 64):
+        pytest.skip("this processor has no bfloat16 products, or better ones")
+    found = products.compare(ceilings.Shape(body=((48, 64), (64, 48)), head=(10, 64)), (1, 3), 2)
+    assert [each.rows for each in found] == [1, 3]
+    assert all(each.onednn_ms > 0 and each.own_ms > 0 for each in found)
 
 
 def test_median_leaves_the_first_run_out() -> None:

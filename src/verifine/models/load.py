@@ -20,6 +20,7 @@ from verifine.models.architectures import has_experts, read_config, usable_conte
 from verifine.models.chat.values import check_syntax, with_values
 from verifine.models.loading_fault import loading_fault
 from verifine.models.network.attention import IMPLEMENTATION, Heads
+from verifine.models.network.compiled.kernels import find_kernels
 from verifine.models.network.decoder_trunk import make_trunk, probe_tokens, probe_tree
 from verifine.models.network.quantized_linear import BaseBits, count_weights
 from verifine.models.network.tree import Tree
@@ -139,6 +140,8 @@ def load_model(
     # Without dropout, so that the learner's log-probabilities are those of the distribution that was sampled.
     network = network.to(device).eval()
     cached_bytes_per_token = check_attention(network)
+    if device.type == "cpu":
+        find_kernels()  # which may be compiled now, and not within the first answer
     return LanguageModel(
         name=provisioned.name,
         trunk=make_trunk(network, torch.bfloat16 if precision == "bfloat16" else torch.float32),

@@ -72,6 +72,11 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Where fetched models are kept: `VERIFINE_HOME`, else the user's cache folder."""
     if home := environment.get("VERIFINE_HOME"):
         return Path(home).expanduser()
+    return user_cache(environment)
+
+
+def user_cache(environment: Mapping[str, str] = os.environ) -> Path:
+    """What belongs to this user on this machine, wherever models are kept."""
     base = environment.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "verifine"
 

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from verifine.models.network.attention import Heads
 from verifine.models.network.compiled.build import load_library
 from verifine.models.network.decoder import Angles, DecoderLayer, Norm
-from verifine.models.provision.cache import cache_folder
+from verifine.models.provision.cache import user_cache
 
 TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 """Of what products read and write; everything between them is float32."""
@@ -44,7 +44,7 @@ def can_compile(network: PreTrainedModel, dtype: torch.dtype) -> bool:
 @cache
 def find_kernels() -> Kernels | None:
     """Those of this machine; None: there is no compiler."""
-    library = load_library(cache_folder() / "kernels")
+    library = load_library(user_cache() / "kernels")
     return None if library is None else Kernels(library)
 
 

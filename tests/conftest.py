@@ -65,7 +65,7 @@ def qwen3_template() -> str:
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's cache."""
+    """No test reads or writes models of the user. Compiled kernels, which take seconds to make, are theirs."""
     monkeypatch.setenv("VERIFINE_HOME", str(tmp_path / "verifine-home"))
 
 
